@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT
+//
+// Reads a log (shim/log_format.h is the specification): maps it, checks it once, then yields copies of what is valid.
+// Nothing here trusts a count, offset or string from the file; the log may be live (written while it is read) or damaged.
+// Memory: bounded by the log's process table and chunk index, not by its number of records.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "log_format.h"
+
+namespace ovc {
+
+using ovcshim::Op;
+
+// "Cannot do the work": printed as `ovc: <what>` by main, exit status 2.
+struct Error : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+// One event, copied out of the lane and checked.
+struct Event {
+  uint64_t position = 0;
+  bool updating = false;                   // its owner was just completing it: treat as intent
+  ovcshim::EventBase base{};
+  std::vector<uint64_t> frames;            // innermost first
+  std::string text;                        // raw bytes, may be hostile: escape before printing
+  std::vector<ovcshim::Fact> facts;
+  std::vector<ovcshim::MappingEntry> mappings;
+
+  bool failed() const { return base.flags & ovcshim::kFailed; }
+  bool returned() const { return !(base.flags & ovcshim::kIntent) && !updating; }
+  // Value of a fact; nullopt if not recorded or kUnknown.
+  std::optional<uint64_t> fact(ovcshim::FactKey key) const;
+};
+
+// One call-lane record with what its chunk says about it.
+struct Call {
+  Op op = Op::kNone;
+  uint64_t address = 0, size = 0, caller = 0;
+  uint64_t old_address = 0;                // realloc family: from the kReallocFrom record before it
+  uint64_t alignment = 0;                  // bytes, 0 if none
+  uint32_t pid = 0, tid = 0, process = ovcshim::kNoIndex, process_serial = 0, image = 0;
+  uint64_t seq = 0;                        // per thread, exact order; same count as EventBase::call_seq
+  uint64_t earliest_tick = 0, latest_tick = 0;  // the call happened between these (latest 0: not bounded by a later mark)
+};
+
+struct Losses {
+  uint64_t event_slots_overwritten = 0;    // by the wrap
+  uint64_t event_slots_torn = 0;           // left busy, void, or damaged
+  uint64_t events_lost_busy = 0, events_lost_lapped = 0;
+  uint64_t calls_overwritten = 0, calls_lost_nested = 0, call_chunks_damaged = 0;
+  uint64_t snapshots_skipped = 0, processes_unslotted = 0, threads_unslotted = 0, threads_unrecorded = 0;
+};
+
+struct Process {
+  uint32_t index = 0;
+  ovcshim::ProcessSlot slot{};             // copied; strings are terminated by the reader
+  std::string comm() const;
+  std::string exe() const;
+};
+
+// Counters of one process (sum of its stripes), or of all retired ones.
+struct Totals {
+  std::array<uint64_t, static_cast<size_t>(Op::kCallOps)> calls{}, failed{};
+  std::array<uint64_t, ovcshim::kHistogramBuckets> sizes{};
+  uint64_t requested_bytes = 0, call_records = 0, calls_not_kept = 0, threads = 0;
+};
+
+class LogReader {
+ public:
+  // Throws Error naming what is wrong: missing, unreadable, empty, not a regular file, not a log, other byte order or
+  // machine, newer incompatible version, shorter than its header says, creation not finished.
+  explicit LogReader(const std::string& path);
+  ~LogReader();
+  LogReader(const LogReader&) = delete;
+  LogReader& operator=(const LogReader&) = delete;
+
+  const std::string& path() const { return path_; }
+  const ovcshim::FileHeader& header() const { return header_; }    // copied at opening, strings terminated
+  uint64_t event_cursor() const;                                   // now
+  std::optional<uint64_t> host(ovcshim::FactKey key) const;        // host fact at creation
+
+  // Calls `each` for valid events from position `from` in claim order (begin ticks of different threads may be slightly
+  // out of order); stops early when it returns false. Returns the position after the last one looked at.
+  uint64_t for_each_event(const std::function<bool(const Event&)>& each, uint64_t from = 0) const;
+  std::optional<Event> event_at(uint64_t position) const;
+
+  // Calls `each` for every valid call record, thread by thread in exact order, threads merged by time.
+  void for_each_call(const std::function<bool(const Call&)>& each) const;
+
+  std::vector<Process> processes() const;  // slots in use, by index
+  std::optional<Process> process(uint32_t index, uint32_t serial) const;
+  Totals totals(uint32_t process_index, uint32_t serial) const;
+  Totals retired_totals() const;
+  uint64_t retired_processes() const;
+  Totals shared_totals() const;            // kSharedStripe
+  Losses losses() const;                   // walks the event lane
+
+  // Clocks. Seconds between ticks from the calibration pairs in the log (header, kStart and kSnapshot facts).
+  double ns_per_tick() const { return ns_per_tick_; }
+  int64_t ticks_to_ns(int64_t ticks) const;
+  int64_t posix_ns(uint64_t tick) const;   // wall clock, ns since 1970
+
+ private:
+  std::string path_;
+  std::span<const unsigned char> bytes_;
+  ovcshim::FileHeader header_{};
+  double ns_per_tick_ = 1.0;
+};
+
+// The newest log in the working directory, else in /var/tmp: ovcshim.*.ovc by modification time. Throws Error if none.
+std::string newest_log();
+
+}  // namespace ovc
