@@ -10,7 +10,8 @@
 //   Integers are in the byte order of the machine that wrote them; the header's magic and endian mark tell.
 //
 // AREAS, in this order, at the offsets FileHeader::areas gives
-//   FileHeader     one page: identity, host facts, clock calibration, cursors and loss counters
+//   FileHeader     one page: identity, host facts, clock calibration, cursors and loss counters; then two more pages:
+//                  totals of retired processes, and an index of the pids in the process table
 //   ProcessSlot[]  who ran: one per process image family (pid + start time); reused when its process has died
 //   Stripe[]       exact counters, one per (process, thread) pair that ever recorded; never overwritten, see below
 //   event lane     Slot[n], 256 bytes each: fork family, exec, waits, ends, mmap family, every failure, every malloc-family
@@ -422,7 +423,8 @@ struct FileHeader {            // who writes: the creator unless noted
   uint64_t slots_retired;
   uint64_t next_image;                       // image numbers given out
   uint64_t next_fold_id;
-  uint64_t exec_failed_join;                 // reserved
+  uint64_t next_stripe;                      // stripes given out for the first time, kSharedStripe not counted
+  uint64_t next_process;                     // process slots given out for the first time
   alignas(64) uint64_t namespaces[kNoNamespace];  // pid namespace inodes by index, compare-and-swapped from 0
   alignas(64) uint64_t retire_lock;          // tid of the process that retires slots
   uint64_t retired_version;                  // retired[version & 1] is in force
@@ -430,7 +432,10 @@ struct FileHeader {            // who writes: the creator unless noted
 static_assert(sizeof(FileHeader) <= kPageBytes);
 // RetiredTotals retired[2] follow the FileHeader's page, one page for both.
 inline constexpr uint64_t kRetiredOffset = kPageBytes;
-inline constexpr uint64_t kHeaderBytes = 2 * kPageBytes;  // FileHeader page + retired page
 static_assert(2 * sizeof(RetiredTotals) <= kPageBytes);
+// Then one page of pids, uint32_t[kProcessSlots]: the pid in each ProcessSlot or 0, so that a new image finds its tree fast.
+inline constexpr uint64_t kPidIndexOffset = 2 * kPageBytes;
+static_assert(kProcessSlots * sizeof(uint32_t) == kPageBytes);
+inline constexpr uint64_t kHeaderBytes = 3 * kPageBytes;
 
 }  // namespace ovcshim

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: MIT
+//
+// Events: who, what, from where, in which commit state, with which outcome.
+// Rules: runs wherever the program calls a wrapped function (see event_lane.cc); bounded stack; every system call here is one that a
+// program without seccomp cannot notice; none is made once g.quiet is set.
+#include "shim/event.h"
+
+#include "shim/call_lane.h"
+#include "shim/proc_files.h"
+#include "shim/process.h"
+#include "shim/snapshot.h"
+
+namespace ovcshim {
+namespace {
+
+// Writers of the shared reading: one at a time, the others use what is there.
+bool renew_reading() {
+  Private& p = *g_private;
+  if (__atomic_exchange_n(&p.reading_lock, 1, __ATOMIC_ACQUIRE)) return false;
+  Scratch* scratch = take_scratch();
+  if (scratch) {
+    Reading r{tick_now(), kUnknown, kUnknown, kUnknown, kUnknown, kUnknown};
+    if (read_file("/proc/meminfo", scratch->io, sizeof scratch->io) > 0) {
+      r.committed_kb = find_value(scratch->io, "Committed_AS:");
+      r.limit_kb = find_value(scratch->io, "CommitLimit:");
+    }
+    if (read_file("/proc/self/statm", scratch->io, sizeof scratch->io) > 0) {
+      const char* rest = scratch->io;
+      r.vm_size_pages = parse_number(rest, &rest);
+      r.resident_pages = parse_number(rest, &rest);
+      for (int skip = 0; skip < 3; ++skip) parse_number(rest, &rest);  // shared, text, lib
+      r.data_pages = parse_number(rest, &rest);
+    }
+    give_back(scratch);
+    __atomic_store_n(&p.reading_seq, p.reading_seq + 1, __ATOMIC_RELAXED);  // odd: being written
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+    p.reading = r;
+    __atomic_store_n(&p.reading_seq, p.reading_seq + 1, __ATOMIC_RELEASE);
+  }
+  __atomic_store_n(&p.reading_lock, 0, __ATOMIC_RELEASE);
+  return scratch != nullptr;
+}
+
+// Seqlock read; pairs with the fences in renew_reading.
+bool latest_reading(Reading& out) {
+  const Private& p = *g_private;
+  for (int tries = 0; tries < 4; ++tries) {
+    const uint64_t before = __atomic_load_n(&p.reading_seq, __ATOMIC_ACQUIRE);
+    out = p.reading;
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    if (!(before & 1) && before == __atomic_load_n(&p.reading_seq, __ATOMIC_RELAXED)) return out.tick != 0;
+  }
+  return false;
+}
+
+// Ages are stored in ns; the tick rate known here is good to about 1 %, which is all an age needs.
+uint64_t age_ns(uint64_t since) {
+  const uint64_t now = tick_now();
+  return now > since ? (now - since) * 1000 / (g_ticks_per_ms / 1000 + 1) : 0;
+}
+
+// These look at the process itself, and a vfork child is another process in our memory: ask the kernel.
+bool may_be_foreign(Op op) { return op >= Op::kExecve || (op >= Op::kFork && op <= Op::kClone); }
+
+void fill_identity(EventBase& base) {
+  const Private& p = *g_private;
+  base.pid = p.pid;
+  base.tid = t_hot->tid;
+  if (!g.quiet && (may_be_foreign(base.op) || base.tid == 0)) {
+    base.pid = static_cast<uint32_t>(sys::call(__NR_getpid));
+    base.tid = static_cast<uint32_t>(sys::call(__NR_gettid));
+  }
+  const bool ours = base.pid == p.pid;
+  base.process = ours ? p.slot : kNoIndex;
+  base.process_serial = ours ? p.serial : 0;
+  if (!ours) base.flags |= kChildSide;
+  base.image = g_lineage.image;
+  base.call_seq = thread_call_seq();
+}
+
+// The wrapper's own frames come first; the program's begin at the caller.
+unsigned frames_of_ours(const uint64_t* frames, unsigned n, uint64_t caller) {
+  for (unsigned i = 0; i < n && i < 5; ++i)
+    if (frames[i] == caller) return i;
+  return n;
+}
+
+void add_stack(Event& event, Record& record, Scratch* scratch) {
+  bool cut = true;
+  unsigned n = 0, skip = 0;
+  if (scratch && g.stack_depth) {
+    n = backtrace(g_modules, event.frame, scratch->frames, kMaxFrames, !g.quiet, &cut);
+    skip = frames_of_ours(scratch->frames, n, event.base.caller);
+  }
+  record.frames = n > skip ? scratch->frames + skip : &event.base.caller;
+  n = n > skip ? n - skip : 1;
+  if (n > g.stack_depth) n = g.stack_depth, cut = true;
+  record.base.frames = static_cast<uint16_t>(n);
+  if (cut) record.base.flags |= kStackCut;
+}
+
+// The stack, then the text behind it, into scratch memory.
+uint64_t write_with_stack(Event& event, const char* text, Scratch* scratch) {
+  Record record{event.base};
+  add_stack(event, record, scratch);
+  if (scratch && text) {
+    record.base.text_len = static_cast<uint16_t>(copy_text(scratch->text, sizeof scratch->text, text));
+    record.text = scratch->text;
+  }
+  return write_event(record);
+}
+
+uint64_t record_now(Event& event, const char* text) {
+  keep_modules_known();
+  Scratch* scratch = take_scratch();
+  const uint64_t position = write_with_stack(event, text, scratch);
+  if (scratch) give_back(scratch);
+  return position;
+}
+
+bool is_memory_call(Op op) { return op < Op::kFork; }
+
+}  // namespace
+
+Scratch* take_scratch() {
+  for (Scratch& scratch : g_private->scratch)
+    if (!__atomic_load_n(&scratch.taken, __ATOMIC_RELAXED) && !__atomic_exchange_n(&scratch.taken, 1, __ATOMIC_ACQUIRE)) return &scratch;
+  return nullptr;
+}
+
+void commit_state(CommitState& state, Freshness freshness) {
+  state = {kUnknown, kUnknown, kUnknown, kUnknown, kUnknown, kUnknown};
+  Reading r;
+  bool have = latest_reading(r);
+  const bool old = !have || tick_now() - r.tick > kReadingMaxAgeMs * g_ticks_per_ms;
+  if (!g.quiet && (old || freshness == Freshness::kFresh) && renew_reading()) have = latest_reading(r);
+  if (have) state = {age_ns(r.tick), r.committed_kb, r.limit_kb, r.vm_size_pages, r.resident_pages, r.data_pages};
+}
+
+EventBase plain_base(Op op) {
+  EventBase base{};
+  base.op = op;
+  base.begin_tick = base.end_tick = tick_now();
+  fill_identity(base);
+  base.before = {kUnknown, kUnknown, kUnknown, kUnknown, kUnknown, kUnknown};
+  return base;
+}
+
+bool begin(Event& event, Op op, When when, Freshness freshness, uint64_t caller, const FrameState& frame, const char* text) {
+  if (!g.recording || !ensure_process() || !g.recording) return false;
+  const uint64_t args[6] = {event.base.args[0], event.base.args[1], event.base.args[2], event.base.args[3], event.base.args[4], event.base.args[5]};
+  event.base = {};
+  for (int i = 0; i < 6; ++i) event.base.args[i] = args[i];
+  event.base.op = op;
+  event.base.flags = event.flags;
+  event.base.caller = caller;
+  event.frame = frame;
+  event.when = when;
+  fill_identity(event.base);
+  commit_state(event.base.before, freshness);
+  event.base.begin_tick = tick_now();
+  event.active = true;
+  if (when != When::kIntent) return true;
+  event.base.flags |= kIntent;
+  event.position = record_now(event, text);
+  return true;
+}
+
+void end(Event& event, int64_t result, bool failed, int err) {
+  EventBase& base = event.base;
+  base.end_tick = tick_now();
+  base.result = result;
+  base.err = static_cast<uint16_t>(failed ? err : 0);
+  base.flags = static_cast<uint16_t>((base.flags & ~kIntent) | (failed ? kFailed : 0));
+  count_event(base.op, event.size, failed);
+  if (failed && is_memory_call(base.op)) {
+    t_hot->refused_begin = base.begin_tick;
+    t_hot->refused_end = tick_now();
+  }
+  if (event.when == When::kIntent) {
+    if (event.position == kUnknown || !complete_event(event.position, base)) {
+      base.flags |= kLateCompletion;
+      event.position = record_now(event, nullptr);
+    }
+  } else {
+    event.position = record_now(event, nullptr);
+  }
+  if (failed && event.position != kUnknown && wants_snapshot(base.op, err)) write_snapshot(event.position, base);
+  if (failed && is_memory_call(base.op)) t_hot->refused_end = tick_now();
+}
+
+}  // namespace ovcshim

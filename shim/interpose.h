@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT
+//
+// What all wrappers share. A wrapper is: note where we are, begin, forward, end. errno needs no saving: nothing between uses libc.
+#pragma once
+#include <errno.h>
+
+#include "shim/event.h"
+#include "shim/providers.h"
+
+#define OVC_EXPORT extern "C" [[gnu::visibility("default")]]
+#define OVC_CALLER reinterpret_cast<uint64_t>(__builtin_return_address(0))
+
+namespace ovcshim {
+
+// How a function reports failure.
+enum class Failure { kMinusOne, kMapFailed, kNull, kCode };
+
+inline int64_t to_word(int64_t value) { return value; }
+template <typename T>
+int64_t to_word(T* value) {
+  return static_cast<int64_t>(reinterpret_cast<uint64_t>(value));
+}
+
+template <Failure how>
+bool is_failure(int64_t result) {
+  return how == Failure::kNull ? result == 0 : how == Failure::kCode ? result != 0 : result == -1;
+}
+
+template <Failure how>
+void finish(Event& event, int64_t result) {
+  const bool failed = is_failure<how>(result);
+  end(event, result, failed, how == Failure::kCode ? static_cast<int>(result) : errno);
+}
+
+template <typename... Args>
+void set_args(Event& event, Args... args) {
+  for (uint64_t& arg : event.base.args) arg = 0;
+  uint64_t* to = event.base.args;
+  ((*to++ = static_cast<uint64_t>(to_word(args))), ...);
+}
+
+// A slot that is still empty before the constructor.
+template <typename F>
+F* found(F*& slot, const char* symbol) {
+  if (OVC_UNLIKELY(!slot)) slot = reinterpret_cast<F*>(resolve_one(symbol));
+  return slot;
+}
+
+}  // namespace ovcshim

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: MIT
+//
+// The fork family, waits, exec and ends. All are recorded before they are forwarded, except waits that cannot block.
+// Written by hand: fork and clone return twice, waits get a place for a status the caller did not ask for, exec does not return.
+#include <sched.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "shim/call_lane.h"
+#include "shim/interpose.h"
+#include "shim/process.h"
+
+using namespace ovcshim;
+
+namespace {
+
+// The child's half of a fork: its private memory is zero, so it enters itself in the log.
+OVC_COLD void child_side(uint64_t fork_position) {
+  if (register_process(fork_position, false) && g_private->slot != kNoIndex) g.processes[g_private->slot].fork_position = fork_position;
+}
+
+// Completion in the parent: what the commit counter says now belongs to the record.
+OVC_COLD void fork_done(Event& event, int64_t result) {
+  const int err = errno;
+  CommitState after;
+  commit_state(after, Freshness::kFresh);
+  event.base.args[5] = after.committed_kb;
+  end(event, result, result < 0, err);
+}
+
+template <typename Function>
+[[gnu::always_inline]] inline pid_t traced_fork(Op op, uint64_t caller, Function* function) {
+  Event event;
+  set_args(event, 0);
+  const bool on = begin(event, op, When::kIntent, Freshness::kFresh, caller, here());
+  const pid_t pid = function();
+  if (!on) return pid;
+  if (pid == 0)
+    child_side(event.position);
+  else
+    fork_done(event, pid);
+  return pid;
+}
+
+// Without libc's _Fork (before glibc 2.34) the program could not have linked to it; a weak reference may still find ours.
+pid_t no_such_fork() {
+  errno = ENOSYS;
+  return -1;
+}
+
+}  // namespace
+
+OVC_EXPORT pid_t fork() noexcept { return traced_fork(Op::kFork, OVC_CALLER, found(next.fork, "fork")); }
+OVC_EXPORT pid_t __fork() noexcept __attribute__((alias("fork")));
+OVC_EXPORT pid_t _Fork() noexcept {
+  auto* function = found(next._Fork, "_Fork");
+  return traced_fork(Op::kUnderscoreFork, OVC_CALLER, function ? function : no_such_fork);
+}
+
+// libc's clone reads the last three arguments only with the flags that need them; passing what is there is what the caller did.
+OVC_EXPORT int clone(int (*fn)(void*), void* stack, int flags, void* arg, ...) noexcept {
+  va_list list;
+  va_start(list, arg);
+  auto* parent_tid = va_arg(list, void*);
+  auto* tls = va_arg(list, void*);
+  auto* child_tid = va_arg(list, void*);
+  va_end(list);
+  Event event;
+  set_args(event, flags, stack, reinterpret_cast<uint64_t>(fn), parent_tid, tls);
+  const Freshness freshness = flags & CLONE_VM ? Freshness::kCheap : Freshness::kFresh;
+  const bool on = begin(event, Op::kClone, When::kIntent, freshness, OVC_CALLER, here());
+  const int pid = found(next.clone, "clone")(fn, stack, flags, arg, parent_tid, tls, child_tid);
+  if (on) fork_done(event, pid);
+  return pid;
+}
+OVC_EXPORT int __clone(int (*)(void*), void*, int, void*, ...) noexcept __attribute__((alias("clone")));
+
+OVC_EXPORT int pthread_create(pthread_t* thread, const pthread_attr_t* attr, void* (*start)(void*), void* arg) noexcept {
+  Event event;
+  set_args(event, attr != nullptr, reinterpret_cast<uint64_t>(start));
+  const bool on = begin(event, Op::kPthreadCreate, When::kIntent, Freshness::kCheap, OVC_CALLER, here());
+  const int code = found(next.pthread_create, "pthread_create")(thread, attr, start, arg);
+  if (on) finish<Failure::kCode>(event, code);
+  return code;
+}
+
+// vfork's two halves, called by vfork_*.S. Between them the child runs on this very stack.
+extern "C" [[gnu::visibility("hidden")]] uint64_t ovcshim_vfork_begin(uint64_t caller) {
+  Event event;
+  set_args(event, 0);
+  if (!begin(event, Op::kVfork, When::kIntent, Freshness::kCheap, caller, here())) return kUnknown - 1;
+  return event.position;
+}
+
+// In the parent: completes the record, gives the program its result. position kUnknown - 1: nothing was begun.
+extern "C" [[gnu::visibility("hidden")]] int64_t ovcshim_vfork_end(int64_t result, uint64_t position) {
+  const bool failed = sys::failed(result);
+  if (position != kUnknown - 1 && g.recording) {
+    Event event;
+    event.base = plain_base(Op::kVfork);
+    event.frame = here();
+    event.position = position;
+    event.when = When::kIntent;
+    event.base.args[5] = kUnknown;
+    end(event, failed ? -1 : result, failed, static_cast<int>(-result));
+  }
+  if (!failed) return result;
+  errno = static_cast<int>(-result);
+  return -1;
+}
+
+// ---- waits ----
+
+namespace {
+
+// A wait that found nobody to report (WNOHANG polling) is counted, not recorded: it says nothing and comes ten times a second.
+template <typename Call>
+[[gnu::always_inline]] inline pid_t traced_wait(Op op, uint64_t caller, pid_t pid, int* status, int options, struct rusage* usage, Call call) {
+  Event event;
+  set_args(event, static_cast<int64_t>(pid), options);
+  const bool polls = options & WNOHANG;
+  int own_status = 0;
+  int* to = status ? status : &own_status;
+  const bool on = begin(event, op, polls ? When::kAfter : When::kIntent, Freshness::kCheap, caller, here());
+  const pid_t got = call(to);
+  if (!on) return got;
+  if (got == 0) {
+    count_event(op, 0, false);
+    return got;
+  }
+  if (got > 0) {
+    event.base.args[2] = static_cast<uint32_t>(*to);
+    if (usage) event.base.args[3] = static_cast<uint64_t>(usage->ru_maxrss);
+  }
+  finish<Failure::kMinusOne>(event, got);
+  return got;
+}
+
+}  // namespace
+
+OVC_EXPORT pid_t wait(int* status) {
+  return traced_wait(Op::kWait, OVC_CALLER, -1, status, 0, nullptr, [](int* to) { return found(next.wait, "wait")(to); });
+}
+OVC_EXPORT pid_t waitpid(pid_t pid, int* status, int options) {
+  return traced_wait(Op::kWaitpid, OVC_CALLER, pid, status, options, nullptr,
+                     [=](int* to) { return found(next.waitpid, "waitpid")(pid, to, options); });
+}
+OVC_EXPORT pid_t wait3(int* status, int options, struct rusage* usage) noexcept {
+  return traced_wait(Op::kWait3, OVC_CALLER, -1, status, options, usage,
+                     [=](int* to) { return found(next.wait3, "wait3")(to, options, usage); });
+}
+OVC_EXPORT pid_t wait4(pid_t pid, int* status, int options, struct rusage* usage) noexcept {
+  return traced_wait(Op::kWait4, OVC_CALLER, pid, status, options, usage,
+                     [=](int* to) { return found(next.wait4, "wait4")(pid, to, options, usage); });
+}
+
+OVC_EXPORT int waitid(idtype_t type, id_t id, siginfo_t* info, int options) {
+  Event event;
+  set_args(event, static_cast<uint64_t>(type), id, options);
+  siginfo_t own{};
+  siginfo_t* to = info ? info : &own;
+  const bool on = begin(event, Op::kWaitid, options & WNOHANG ? When::kAfter : When::kIntent, Freshness::kCheap, OVC_CALLER, here());
+  const int result = found(next.waitid, "waitid")(type, id, to, options);
+  if (!on) return result;
+  if (result == 0 && to->si_pid == 0) {
+    count_event(Op::kWaitid, 0, false);
+    return result;
+  }
+  if (result == 0) {
+    event.base.args[3] = static_cast<uint64_t>(to->si_code);
+    event.base.args[4] = static_cast<uint64_t>(to->si_status);
+    event.base.args[5] = static_cast<uint64_t>(to->si_pid);
+  }
+  finish<Failure::kMinusOne>(event, result);
+  return result;
+}
+
+// ---- ends ----
+
+namespace {
+
+OVC_COLD void record_end(Op op, int status, uint64_t caller, const FrameState& frame) {
+  Event event;
+  set_args(event, status);
+  if (!begin(event, op, When::kIntent, Freshness::kCheap, caller, frame)) return;
+  count_event(op, 0, false);
+  if (op != Op::kAbort) note_exit_status(status);
+}
+
+}  // namespace
+
+OVC_EXPORT void exit(int status) noexcept {
+  record_end(Op::kExit, status, OVC_CALLER, here());
+  found(next.exit, "exit")(status);
+  __builtin_unreachable();
+}
+OVC_EXPORT void _exit(int status) {
+  record_end(Op::kUnderscoreExit, status, OVC_CALLER, here());
+  found(next._exit, "_exit")(status);
+  __builtin_unreachable();
+}
+OVC_EXPORT void _Exit(int status) noexcept {
+  record_end(Op::kUnderscoreExit, status, OVC_CALLER, here());
+  found(next._Exit, "_Exit")(status);
+  __builtin_unreachable();
+}
+OVC_EXPORT void abort() noexcept {
+  record_end(Op::kAbort, 0, OVC_CALLER, here());
+  found(next.abort, "abort")();
+  __builtin_unreachable();
+}

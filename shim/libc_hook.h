@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: MIT
+//
+// What a wrapper tells the hook on libc's own system calls (libc_hook.cc).
+#pragma once
+#include "shim/state.h"
+
+namespace ovcshim {
+
+// This thread's next system call `nr` inside libc is made by a wrapper that records it itself; 0 takes it back.
+// Without thread state nothing is said and the call is recorded twice, once as kInsideLibc: true, if wordy.
+inline void expect_in_libc(long nr) {
+  if (t_hot != &g_no_hot) t_hot->forwarding = static_cast<uint32_t>(nr);
+}
+
+}  // namespace ovcshim

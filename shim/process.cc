@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: MIT
+//
+// Registration of a process (image or forked child), module lists, ends. Cold code; same rules as event_lane.cc.
+#include "shim/process.h"
+
+#include "shim/event.h"
+#include "shim/proc_files.h"
+#include "shim/process_table.h"
+#include "shim/providers.h"
+
+namespace ovcshim {
+namespace {
+
+void write_module(const Module& module, uint64_t* first) {
+  Record record{plain_base(Op::kModule)};
+  char text[20 + sizeof module.path];
+  sys::copy(text, module.build_id, module.build_id_len);
+  sys::copy(text + module.build_id_len, module.path, module.path_len);
+  record.base.args[0] = module.start;
+  record.base.args[1] = module.end;
+  record.base.args[2] = module.bias;
+  record.base.args[3] = module.build_id_len;
+  record.base.text_len = static_cast<uint16_t>(module.build_id_len + module.path_len);
+  record.text = text;
+  const uint64_t position = write_event(record);
+  if (*first == kUnknown) *first = position;
+}
+
+void write_modules() {
+  uint64_t first = kUnknown;
+  for (unsigned i = 0; i < g_modules.count; ++i) write_module(g_modules.modules[i], &first);
+  if (first == kUnknown) first = __atomic_load_n(&g.header->event_cursor, __ATOMIC_RELAXED);
+  g_private->module_position = first;
+  if (g_private->slot != kNoIndex) g.processes[g_private->slot].module_position = first;
+}
+
+void add_clocks(Facts& facts) {
+  struct { long sec, nsec; } t{};
+  sys::call(__NR_clock_gettime, 1, reinterpret_cast<long>(&t));
+  facts.add(FactKey::kMonotonicNs, static_cast<uint64_t>(t.sec) * 1000000000u + static_cast<uint64_t>(t.nsec));
+  sys::call(__NR_clock_gettime, 0, reinterpret_cast<long>(&t));
+  facts.add(FactKey::kPosixNs, static_cast<uint64_t>(t.sec) * 1000000000u + static_cast<uint64_t>(t.nsec));
+}
+
+// What a later finding may need as a baseline. A forked child gets the cheap part only: fork must stay cheap.
+void add_baseline(Facts& facts, const StatFields& stat, bool new_image, char* io, uint64_t room) {
+  facts.add(FactKey::kParentPid, stat.parent_pid);
+  facts.add(FactKey::kStartTicks, stat.start_ticks);
+  if (!new_image) return;
+  facts.add(FactKey::kInternals, static_cast<uint64_t>(g.internals_state));
+  facts.add(FactKey::kOvercommitMemory, read_number("/proc/sys/vm/overcommit_memory"));
+  add_limits(facts);
+  add_cgroups(facts, io, room);
+  add_oom_kills(facts, io, room);
+  add_own_cost(facts);
+  add_providers(facts);
+}
+
+void write_start(const StatFields& stat, bool new_image) {
+  BigScratch& big = g_private->big;  // nobody else uses it before we are registered
+  Record record{plain_base(Op::kStart)};
+  Facts facts{big.facts, sizeof big.facts / sizeof big.facts[0]};
+  add_clocks(facts);
+  record.base.begin_tick = record.base.end_tick = tick_now();
+  add_baseline(facts, stat, new_image, big.io, sizeof big.io);
+  record.base.facts = static_cast<uint8_t>(facts.count);
+  record.fact_list = facts.list;
+  if (!new_image) record.base.flags |= kChildSide;
+  const char* exe = g_private->slot != kNoIndex ? g.processes[g_private->slot].exe : "";
+  record.base.text_len = static_cast<uint16_t>(sys::length(exe));
+  record.text = exe;
+  write_event(record);
+}
+
+}  // namespace
+
+// Private memory is charged in full; so are the writable segments of the shim's own object. The log is a shared file: no charge.
+void add_own_cost(Facts& facts) {
+  facts.add(FactKey::kOwnMappedKb, (g.mapped_bytes + sizeof(Private)) / 1024);
+  facts.add(FactKey::kOwnCommitKb, g.own_commit_kb);
+  facts.add(FactKey::kOwnStartNs, (tick_now() - g.start_tick) * 1000 / (g_ticks_per_ms / 1000 + 1));
+  facts.add(FactKey::kRing, g.joined);
+}
+
+bool register_process(uint64_t fork_position, bool new_image) {
+  Private& p = *g_private;
+  if (!g.recording || g.quiet) return false;
+  uint32_t fresh = 0;
+  if (!__atomic_compare_exchange_n(&p.registered, &fresh, 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) return fresh == 2;
+  if (!new_image && g.follow == 0) {
+    g.recording = false;  // this process's own copy: from here the shim only forwards
+    g.min_size = UINT64_MAX;
+    return false;
+  }
+  p.pid = static_cast<uint32_t>(sys::call(__NR_getpid));
+  p.slot = kNoIndex;
+  if (t_hot != &g_no_hot) t_hot->tid = static_cast<uint32_t>(sys::call(__NR_gettid));
+  if (new_image) g_lineage.image = static_cast<uint32_t>(__atomic_add_fetch(&g.header->next_image, 1, __ATOMIC_RELAXED));
+  const StatFields stat = read_stat(0);
+  claim_process_slot(stat, fork_position, new_image);
+  p.module_position = new_image || g_lineage.slot == kNoIndex ? 0 : g.processes[g_lineage.slot].module_position;
+  g_lineage.pid = p.pid, g_lineage.slot = p.slot, g_lineage.serial = p.serial;
+  if (new_image) read_modules(g_modules);
+  write_start(stat, new_image);
+  if (new_image) write_modules();
+  __atomic_store_n(&p.registered, 2, __ATOMIC_RELEASE);
+  return true;
+}
+
+void keep_modules_known() {
+  const uint64_t cursor = __atomic_load_n(&g.header->event_cursor, __ATOMIC_RELAXED);
+  if (OVC_UNLIKELY(cursor - g_private->module_position > g.slot_count / 2)) write_modules();
+}
+
+void note_exit_status(int status) {
+  const Private& p = *g_private;
+  if (p.slot == kNoIndex || static_cast<uint32_t>(sys::call(__NR_getpid)) != p.pid) return;  // a vfork child ends, not we
+  ProcessSlot& slot = g.processes[p.slot];
+  slot.exit_status = status;
+  __atomic_store_n(&slot.exit_known, 1, __ATOMIC_RELEASE);
+  __atomic_store_n(&slot.end_tick, tick_now(), __ATOMIC_RELEASE);
+}
+
+void end_process() {
+  if (!g.recording || !ensure_process() || !g.recording) return;
+  const Private& p = *g_private;
+  Record record{plain_base(Op::kEnd)};
+  commit_state(record.base.before, Freshness::kCheap);
+  write_event(record);
+  if (p.slot == kNoIndex || record.base.pid != p.pid) return;
+  __atomic_store_n(&g.processes[p.slot].end_tick, tick_now(), __ATOMIC_RELEASE);
+  __atomic_store_n(&g.processes[p.slot].use, static_cast<uint32_t>(SlotUse::kEnded), __ATOMIC_RELEASE);
+}
+
+uint64_t copy_text(char* to, uint64_t room, const char* from) {
+  uint64_t n = 0;
+  while (n < room) {
+    const uint64_t page_left = kPageBytes - (reinterpret_cast<uint64_t>(from + n) & (kPageBytes - 1));
+    const uint64_t take = page_left < room - n ? page_left : room - n;
+    // 8 bytes that do not cross into the next page tell whether this page can be read
+    const uint64_t probe = (reinterpret_cast<uint64_t>(from + n) & ~uint64_t{7});
+    if (!g.quiet && !sys::readable(reinterpret_cast<const void*>(probe))) return n;
+    for (uint64_t i = 0; i < take; ++i, ++n) {
+      if (!from[n]) return n;
+      to[n] = from[n];
+    }
+  }
+  return n;
+}
+
+StatFields read_stat(uint32_t pid) {
+  char path[40] = "/proc/self/stat", text[512];
+  if (pid) {
+    char digits[12];
+    int n = 0;
+    for (uint32_t v = pid; v; v /= 10) digits[n++] = static_cast<char>('0' + v % 10);
+    char* at = path + 6;
+    while (n) *at++ = digits[--n];
+    sys::copy(at, "/stat", 6);
+  }
+  StatFields out{kUnknown, kUnknown, kUnknown};
+  const long len = read_file(path, text, sizeof text);
+  if (len <= 0) return out;
+  // the command can hold anything, brackets too: fields count from the last ')'
+  const char* at = text + len;
+  while (at > text && *at != ')') --at;
+  if (*at != ')') return out;
+  const char* rest = at + 3;  // state
+  for (int field = 3; field <= 22 && *rest; ++field) {
+    while (*rest == ' ') ++rest;
+    if (field == 4) out.parent_pid = parse_number(rest);
+    if (field == 20) out.threads = parse_number(rest);
+    if (field == 22) out.start_ticks = parse_number(rest);
+    while (*rest && *rest != ' ') ++rest;
+  }
+  return out;
+}
+
+}  // namespace ovcshim

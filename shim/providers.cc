@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: MIT
+//
+// See providers.h. dlsym of a symbol that exists does not allocate since glibc 2.34; before, what it allocates comes from the arena.
+#include "shim/providers.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <type_traits>
+
+#include "shim/proc_files.h"
+#include "shim/sys.h"
+
+#if defined(__x86_64__)
+__asm__(".symver dlsym, dlsym@GLIBC_2.2.5");  // present in every glibc since; the default version is newer
+#elif defined(__aarch64__)
+__asm__(".symver dlsym, dlsym@GLIBC_2.17");
+#endif
+
+namespace ovcshim {
+namespace {
+
+// The memory calls as libc makes them.
+template <typename T>
+T checked(long result, T failure) {
+  if (!sys::failed(result)) return reinterpret_cast<T>(result);
+  errno = static_cast<int>(-result);
+  return failure;
+}
+int checked(long result) {
+  if (!sys::failed(result)) return static_cast<int>(result);
+  errno = static_cast<int>(-result);
+  return -1;
+}
+
+void* raw_mmap(void* addr, size_t len, int prot, int flags, int fd, off_t offset) {
+  return checked(sys::call(__NR_mmap, reinterpret_cast<long>(addr), static_cast<long>(len), prot, flags, fd, offset), reinterpret_cast<void*>(-1));
+}
+int raw_munmap(void* addr, size_t len) { return checked(sys::call(__NR_munmap, reinterpret_cast<long>(addr), static_cast<long>(len))); }
+int raw_mprotect(void* addr, size_t len, int prot) {
+  return checked(sys::call(__NR_mprotect, reinterpret_cast<long>(addr), static_cast<long>(len), prot));
+}
+int raw_madvise(void* addr, size_t len, int advice) {
+  return checked(sys::call(__NR_madvise, reinterpret_cast<long>(addr), static_cast<long>(len), advice));
+}
+void* raw_mremap(void* old, size_t old_len, size_t new_len, int flags, ...) {
+  __builtin_va_list list;
+  __builtin_va_start(list, flags);
+  void* to = __builtin_va_arg(list, void*);
+  __builtin_va_end(list);
+  return checked(sys::call(__NR_mremap, reinterpret_cast<long>(old), static_cast<long>(old_len), static_cast<long>(new_len), flags,
+                           reinterpret_cast<long>(to)),
+                 reinterpret_cast<void*>(-1));
+}
+
+// Once the arena has given a block out, the program may hand it back at any time.
+Next behind;  // what free and realloc really are, when the guarded ones stand before them
+
+void guarded_free(void* p) {
+  if (!early::owns(p)) behind.free(p);
+}
+void* move_out(void* old, size_t size) {
+  void* fresh = behind.malloc(size);
+  if (fresh) sys::copy(fresh, old, early::bytes_of(old) < size ? early::bytes_of(old) : size);
+  return fresh;
+}
+void* guarded_realloc(void* old, size_t size) { return early::owns(old) ? move_out(old, size) : behind.realloc(old, size); }
+void* guarded_reallocarray(void* old, size_t nmemb, size_t size) {
+  size_t total = 0;
+  if (!early::owns(old) || __builtin_mul_overflow(nmemb, size, &total)) return behind.reallocarray(old, nmemb, size);
+  return move_out(old, total);
+}
+
+void guard_arena() {
+  behind = next;
+  next.free = guarded_free;
+  next.realloc = guarded_realloc;
+  next.reallocarray = guarded_reallocarray;
+}
+
+}  // namespace
+
+constinit Next next{
+    .munmap = raw_munmap,
+    .mprotect = raw_mprotect,
+    .madvise = raw_madvise,
+    .brk = nullptr,
+    .mmap = raw_mmap,
+    .sbrk = nullptr,
+    .mremap = raw_mremap,
+    .malloc = early::malloc,
+    .calloc = early::calloc,
+    .realloc = early::realloc,
+    .reallocarray = early::reallocarray,
+    .free = early::free,
+    .posix_memalign = early::posix_memalign,
+    .aligned_alloc = early::aligned_alloc,
+    .memalign = early::aligned_alloc,
+    .valloc = early::page_alloc,
+    .pvalloc = early::page_alloc,
+    .fork = nullptr, ._Fork = nullptr, .vfork = nullptr, .clone = nullptr, .pthread_create = nullptr,
+    .wait = nullptr, .waitpid = nullptr, .wait3 = nullptr, .wait4 = nullptr, .waitid = nullptr,
+    .execve = nullptr, .execveat = nullptr, .fexecve = nullptr, .execv = nullptr, .execvp = nullptr, .execvpe = nullptr,
+    .execl = nullptr, .execlp = nullptr, .execle = nullptr,
+    .exit = nullptr, ._exit = nullptr, ._Exit = nullptr, .abort = nullptr,
+};
+
+void* resolve_one(const char* symbol) { return ::dlsym(RTLD_NEXT, symbol); }
+
+bool resolve_all() {
+  // The address is stored bit by bit: a cast between object and function pointers is what dlsym asks for.
+  auto set = [](auto& slot, const char* symbol) {
+    if (void* found = resolve_one(symbol)) slot = reinterpret_cast<std::remove_reference_t<decltype(slot)>>(found);
+  };
+#define MEMORY(symbol, op, type, parameters, arguments, failure) set(next.symbol, #symbol);
+#define OTHER(symbol, op, type, parameters) set(next.symbol, #symbol);
+#define ALIAS(symbol, of)
+#include "shim/calls.def"
+#undef MEMORY
+#undef OTHER
+#undef ALIAS
+  if (early::used()) guard_arena();
+  return next.fork && next.execve && next._exit;
+}
+
+void add_providers(Facts& facts) {
+  static_assert(static_cast<uint32_t>(FactKey::kProviderBase) == 1000);
+  auto add = [&facts](Op op, auto* function) {
+    if (function) facts.add(static_cast<FactKey>(1000u + static_cast<uint32_t>(op)), reinterpret_cast<uint64_t>(function));
+  };
+  add(Op::kMalloc, next.malloc);
+  add(Op::kFree, next.free == guarded_free ? behind.free : next.free);
+  add(Op::kRealloc, next.realloc == guarded_realloc ? behind.realloc : next.realloc);
+  add(Op::kCalloc, next.calloc);
+  add(Op::kMmap, next.mmap);
+  add(Op::kFork, next.fork);
+  add(Op::kVfork, next.vfork);
+  add(Op::kClone, next.clone);
+  add(Op::kPthreadCreate, next.pthread_create);
+  add(Op::kExecve, next.execve);
+}
+
+}  // namespace ovcshim

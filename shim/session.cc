@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: MIT
+//
+// The constructor: settings from the environment, the log, the private memory, libc's inner calls; then recording begins. And the destructor.
+// Rules: the program has not started yet, so nothing here may leave a trace in it: no descriptor, no signal, no errno, no output except one
+// line when recording cannot start.
+#include <errno.h>
+
+#include "shim/libc_patch.h"
+#include "shim/log_file.h"
+#include "shim/log_path.h"
+#include "shim/process.h"
+#include "shim/providers.h"
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+extern "C" [[gnu::weak]] const char* gnu_get_libc_version();
+
+namespace ovcshim {
+namespace {
+
+struct Settings {
+  LogWish log;
+  bool enabled = true;
+  bool internals = true;
+};
+
+const char* value_of(char** envp, const char* name) {
+  const uint64_t len = sys::length(name);
+  for (; envp && *envp; ++envp)
+    if (sys::equal(*envp, name, len) && (*envp)[len] == '=') return *envp + len + 1;
+  return nullptr;
+}
+
+bool same(const char* a, const char* b) { return sys::length(a) == sys::length(b) && sys::equal(a, b, sys::length(a)); }
+
+// "16M", "64K", "1G", "4096". What is no size keeps the default: a typing error must not stop a server.
+void parse_size(const char* text, uint64_t* to, uint64_t least, bool zero_allowed) {
+  if (!text) return;
+  const char* rest = text;
+  uint64_t n = parse_number(text, &rest);
+  if (n == kUnknown || n == kInfinite) return;
+  const unsigned shift = *rest == 'K' || *rest == 'k' ? 10 : *rest == 'M' || *rest == 'm' ? 20 : *rest == 'G' || *rest == 'g' ? 30 : 0;
+  if ((shift == 0 && *rest) || n > (uint64_t{1} << 40 >> shift)) return;
+  n <<= shift;
+  *to = n == 0 && zero_allowed ? 0 : n < least ? least : n;
+}
+
+uint32_t parse_follow(const char* text) { return text && same(text, "none") ? 0 : text && same(text, "fork") ? 1 : 2; }
+
+Settings read_settings(char** envp) {
+  Settings s;
+  const char* on = value_of(envp, "OVCSHIM");
+  s.enabled = !(on && same(on, "0"));
+  const char* path = value_of(envp, "OVCSHIM_LOG");
+  s.log.path_template = path && *path ? path : nullptr;
+  parse_size(value_of(envp, "OVCSHIM_EVENTS_SIZE"), &s.log.events_bytes, 64 * 1024, false);
+  parse_size(value_of(envp, "OVCSHIM_CALLS_SIZE"), &s.log.calls_bytes, 64 * 1024, true);
+  parse_size(value_of(envp, "OVCSHIM_MIN_SIZE"), &s.log.min_size, 0, true);
+  uint64_t depth = s.log.stack_depth;
+  parse_size(value_of(envp, "OVCSHIM_STACK_DEPTH"), &depth, 0, true);
+  s.log.stack_depth = static_cast<uint32_t>(depth < kMaxFrames - 8 ? depth : kMaxFrames - 8);
+  s.log.follow = parse_follow(value_of(envp, "OVCSHIM_FOLLOW"));
+  const char* internals = value_of(envp, "OVCSHIM_LIBC_INTERNALS");
+  s.internals = !(internals && same(internals, "0"));
+  return s;
+}
+
+// The loader drops most preloads for set-uid programs; one that still arrives (from a trusted directory) stays passive.
+bool is_secure_execution(char** envp) {
+  while (*envp) ++envp;
+  constexpr uint64_t kAtSecure = 23;
+  for (auto* aux = reinterpret_cast<uint64_t*>(envp + 1); aux[0]; aux += 2)
+    if (aux[0] == kAtSecure) return aux[1] != 0;
+  return false;
+}
+
+// Intel SDM vol. 3, 18.17.1: CPUID 80000007H EDX bit 8, the TSC runs at a constant rate in all states.
+bool tsc_is_invariant() {
+#if defined(__x86_64__)
+  unsigned a, b, c, d;
+  if (!__get_cpuid(0x80000007, &a, &b, &c, &d)) return false;
+  return d & 1u << 8;
+#else
+  return true;
+#endif
+}
+
+void complain(const char* why, int err, const char* path) {
+  char line[1400];
+  char* at = line;
+  auto add = [&at, &line](const char* s) {
+    while (*s && at < line + sizeof line - 2) *at++ = *s++;
+  };
+  add("ovcshim: ");
+  add(why);
+  add(path[0] ? " " : "");
+  add(path);
+  static constexpr struct { int err; const char* text; } kReasons[] = {
+      {2, "no such directory"}, {13, "permission denied"}, {17, "exists and is not our log"}, {27, "file too large"},  {28, "no space left"},
+      {30, "read-only filesystem"}, {122, "disk quota exceeded"}, {12, "out of memory"}, {1, "not permitted"}, {19, "no shared mappings there"},
+      {20, "not a directory"}, {40, "symbolic link"}, {22, "invalid for this filesystem"},
+  };
+  for (const auto& reason : kReasons)
+    if (reason.err == err) add(": "), add(reason.text);
+  add("; this program runs unrecorded");
+  *at++ = '\n';
+  sys::call(__NR_write, 2, reinterpret_cast<long>(line), at - line);
+}
+
+uint64_t pid_namespace() {
+  char link[64];
+  const long n = sys::call(__NR_readlinkat, -100, reinterpret_cast<long>("/proc/self/ns/pid"), reinterpret_cast<long>(link), sizeof link - 1);
+  if (sys::failed(n)) return 0;
+  link[n] = '\0';
+  const char* c = link;
+  while (*c && *c != '[') ++c;
+  const uint64_t inode = *c ? parse_number(c + 1) : 0;
+  return inode == kUnknown ? 0 : inode;
+}
+
+uint32_t namespace_index(uint64_t inode) {
+  for (uint32_t i = 0; inode && i < kNoNamespace; ++i) {
+    uint64_t there = 0;
+    if (__atomic_compare_exchange_n(&g.header->namespaces[i], &there, inode, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED) || there == inode) return i;
+  }
+  return kNoNamespace;
+}
+
+// The kernel empties it in every forked child (mm/memory: VM_WIPEONFORK, since 4.14).
+bool map_private() {
+  constexpr uint64_t kBytes = (sizeof(Private) + kPageBytes - 1) & ~(kPageBytes - 1);
+  const long at = sys::call(__NR_mmap, 0, kBytes, 3, 0x22, -1, 0);
+  if (sys::failed(at)) return false;
+  if (sys::failed(sys::call(__NR_madvise, at, kBytes, 18 /* MADV_WIPEONFORK */))) {
+    sys::call(__NR_munmap, at, kBytes);
+    return false;
+  }
+  sys::call(__NR_prctl, 0x53564d41 /* PR_SET_VMA */, 0 /* ANON_NAME */, at, kBytes, reinterpret_cast<long>("ovcshim"));
+  g_private = reinterpret_cast<Private*>(at);
+  g.own_commit_kb = kBytes / 1024;
+  return true;
+}
+
+// Rate of the clock, to about 1 %: good enough for ages and rate limits. From the creator's calibration if the log is old enough.
+void estimate_tick_rate() {
+  if (!g.use_tsc) return;
+#if defined(__x86_64__)
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  if (__get_cpuid_max(0, nullptr) >= 0x15 && __get_cpuid(0x15, &a, &b, &c, &d) && a && b && c) {
+    g_ticks_per_ms = static_cast<uint64_t>(c) * b / a / 1000;
+    return;
+  }
+  if (__get_cpuid_max(0, nullptr) >= 0x16 && __get_cpuid(0x16, &a, &b, &c, &d) && (a & 0xffff)) {
+    g_ticks_per_ms = static_cast<uint64_t>(a & 0xffff) * 1000;
+    return;
+  }
+  struct { long sec, nsec; } from{}, to{};
+  sys::call(__NR_clock_gettime, 1, reinterpret_cast<long>(&from));
+  const uint64_t start = tick_now();
+  long ns = 0;
+  do {  // 50 microseconds
+    sys::call(__NR_clock_gettime, 1, reinterpret_cast<long>(&to));
+    ns = (to.sec - from.sec) * 1000000000 + to.nsec - from.nsec;
+  } while (ns < 50000);
+  g_ticks_per_ms = (tick_now() - start) * 1000000 / static_cast<uint64_t>(ns);
+#else
+  uint64_t hz;
+  asm("mrs %0, cntfrq_el0" : "=r"(hz));
+  g_ticks_per_ms = hz / 1000;
+#endif
+}
+
+void apply(const Settings& s) {
+  g.stack_depth = s.log.stack_depth;
+  g.follow = s.log.follow;
+  g.pidns = pid_namespace();
+  g.ns_index = namespace_index(g.pidns);
+  g.internals_state = s.internals ? patch_libc() : InternalsState::kOff;
+  g.internals = g.internals_state == InternalsState::kOn || g.internals_state == InternalsState::kPartly;
+  g.recording = true;
+  register_process(kUnknown, true);
+  g.min_size = g.chunk_count ? s.log.min_size : UINT64_MAX;
+}
+
+bool is_descendant() { return g.joined; }
+
+void start(const Settings& s) {
+  char path[kPathRoom]{};
+  const char* why = nullptr;
+  int err = 0;
+  g.use_tsc = tsc_is_invariant();
+  estimate_tick_rate();
+  g.start_tick = tick_now();
+  if (!open_log(s.log, &why, &err, path, sizeof path)) return complain(why ? why : "cannot start", err, path);
+  if (s.log.follow != 2 && is_descendant()) return;  // an exec'd descendant that is not to be followed
+  if (!map_private()) return complain("cannot map private memory (needs Linux 4.14)", 0, "");
+  apply(s);
+}
+
+}  // namespace
+}  // namespace ovcshim
+
+using namespace ovcshim;
+
+// glibc hands the constructor the program's arguments; other libcs do not, and there the shim only forwards.
+[[gnu::constructor]] static void ovcshim_start(int, char**, char** envp) {
+  const int saved = errno;
+  if (resolve_all() && gnu_get_libc_version && envp && !is_secure_execution(envp)) {
+    const Settings settings = read_settings(envp);
+    if (settings.enabled) start(settings);
+  }
+  errno = saved;
+}
+
+[[gnu::destructor]] static void ovcshim_end() {
+  const int saved = errno;
+  end_process();
+  errno = saved;
+}
