@@ -140,7 +140,7 @@ class Walk {
 
   [[gnu::noinline]] Step apply(const UnwindRow& row) {
     ByteCursor cursor(row.fde, row.fde_end);
-    uint64_t cfa;
+    uint64_t cfa = 0;
     if (!find_cfa(row, cursor, cfa)) return Step::kCut;
     Registers caller;
     caller.known = 0;
@@ -172,7 +172,8 @@ class Walk {
     switch (rule.save()) {
       case Save::kUndefined: return true;
       case Save::kSame:  // the stack pointer's rule, if none is given, is the CFA; a return address must have one
-        if (reg != kRsp && reg != kReturnAddress && registers_.has(reg)) caller.set(reg, registers_.value[reg]);
+        if (reg != kRsp && reg != kReturnAddress && registers_.has(reg))
+          caller.set(reg, registers_.value[reg]);  // NOLINT: has() knows it is set
         return true;
       case Save::kAtCfa:
         if (!stack_.read(value, value)) return false;

@@ -57,7 +57,7 @@ class ByteCursor {
   }
 
  private:
-  static constexpr uint64_t kWindowBytes = 192;
+  static constexpr uint64_t kWindowBytes = 128;
 
   uint64_t leb(bool& negative, unsigned& bits) {
     uint64_t value = 0;

@@ -4,19 +4,20 @@
 // Rules: as event_lane.cc. A signal handler that calls malloc while this thread is in here is counted, not recorded (Hot::busy).
 #include "shim/call_lane.h"
 
+#include <errno.h>
+
 #include "shim/event.h"
 #include "shim/process.h"
 
 namespace ovcshim {
 namespace {
 
-constexpr long kNoSuchProcess = -3;  // ESRCH
 constexpr int kClaimTries = 256;
 constexpr uint32_t kStarvedCalls = 4096;
 
 ChunkHeader* chunk_at(uint64_t index) { return reinterpret_cast<ChunkHeader*>(g.chunks + index * kChunkBytes); }
 
-bool thread_is_dead(uint32_t tid) { return !g.quiet && tid != 0 && sys::call(__NR_tkill, tid, 0) == kNoSuchProcess; }
+bool thread_is_dead(uint32_t tid) { return !g.quiet && tid != 0 && sys::call(__NR_tkill, tid, 0) == -ESRCH; }
 
 // May its owner be pushed out? Only a dead thread's chunk, and only where its tid means the same as to us.
 bool may_take(uint64_t word) {

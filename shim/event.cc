@@ -6,6 +6,7 @@
 #include "shim/event.h"
 
 #include "shim/call_lane.h"
+#include "shim/module_list.h"
 #include "shim/proc_files.h"
 #include "shim/process.h"
 #include "shim/snapshot.h"
@@ -85,11 +86,19 @@ unsigned frames_of_ours(const uint64_t* frames, unsigned n, uint64_t caller) {
   return n;
 }
 
+bool ends_in_unknown_code(const uint64_t* frames, unsigned n) {
+  return n > 0 && n < kMaxFrames && !find_module(*modules_now(), frames[n - 1] - 1);
+}
+
 void add_stack(Event& event, Record& record, Scratch* scratch) {
   bool cut = true;
   unsigned n = 0, skip = 0;
   if (scratch && g.stack_depth) {
-    n = backtrace(g_modules, event.frame, scratch->frames, kMaxFrames, !g.quiet, &cut);
+    n = backtrace(*modules_now(), event.frame, scratch->frames, kMaxFrames, !g.quiet, &cut);
+    if (cut && ends_in_unknown_code(scratch->frames, n) && refresh_modules()) {
+      n = backtrace(*modules_now(), event.frame, scratch->frames, kMaxFrames, !g.quiet, &cut);
+      record.base.image = event.base.image = g_lineage.image;
+    }
     skip = frames_of_ours(scratch->frames, n, event.base.caller);
   }
   record.frames = n > skip ? scratch->frames + skip : &event.base.caller;
@@ -168,7 +177,7 @@ bool begin(Event& event, Op op, When when, Freshness freshness, uint64_t caller,
 
 void end(Event& event, int64_t result, bool failed, int err) {
   EventBase& base = event.base;
-  base.end_tick = tick_now();
+  if (!base.end_tick) base.end_tick = tick_now();
   base.result = result;
   base.err = static_cast<uint16_t>(failed ? err : 0);
   base.flags = static_cast<uint16_t>((base.flags & ~kIntent) | (failed ? kFailed : 0));

@@ -23,6 +23,7 @@ OVC_COLD void child_side(uint64_t fork_position) {
 // Completion in the parent: what the commit counter says now belongs to the record.
 OVC_COLD void fork_done(Event& event, int64_t result) {
   const int err = errno;
+  event.base.end_tick = tick_now();  // what follows is our own time, not the call's
   CommitState after;
   commit_state(after, Freshness::kFresh);
   event.base.args[5] = after.committed_kb;

@@ -193,8 +193,8 @@ bool loads_edi(const unsigned char* begin, const unsigned char* site, uint32_t v
   return false;
 }
 
-// Where a jump at p would go, p's own address if there is none. Read at every byte, so that no instruction boundary can be missed;
-// what only looks like a jump can at worst make a site be left alone.
+// Where a jump at p would go, p's own address if there is none. Read at every byte, so that no instruction boundary can be
+// missed; what only looks like a jump can at worst make a site be left alone.
 const unsigned char* jump_target(const unsigned char* p, size_t left) {
   bool is_short = p[0] == 0xeb || (p[0] & 0xf0) == 0x70;
   if (is_short && left >= 2) return p + 2 + static_cast<signed char>(p[1]);

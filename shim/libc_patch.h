@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Makes system calls that glibc issues inside itself visible (malloc's mmap/brk/mprotect, fork's clone): the 7 bytes
+// Makes system calls that glibc issues inside itself visible (malloc's mmap/brk/mprotect, fork's clone): the `mov` of
 // `mov $nr,%eax; syscall` in a known libc function become a jump to a stub, which hands the call to libc_syscall_hook
 // and returns behind the site. No address of libc changes its meaning; errno and __curbrk are still set by libc's code.
 #pragma once

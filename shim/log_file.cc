@@ -4,6 +4,9 @@
 // never a SIGBUS later), mapped, and its descriptor closed before the program runs.
 #include "shim/log_file.h"
 
+#include <errno.h>
+#include <fcntl.h>
+
 #include "shim/log_path.h"
 #include "shim/proc_files.h"
 #include "shim/version.h"
@@ -11,9 +14,6 @@
 namespace ovcshim {
 namespace {
 
-constexpr long kAtCwd = -100;
-constexpr long kReadWrite = 2, kCreate = 0100, kExclusive = 0200, kNoFollow = 0400000, kCloexec = 02000000, kNonBlock = 04000;
-constexpr int kEexist = 17, kEfbig = 27, kEopnotsupp = 95;
 
 struct Problem {
   const char* why = nullptr;
@@ -53,7 +53,7 @@ long write_zeros(long fd, uint64_t bytes) {
   for (uint64_t at = 0; at < bytes;) {
     const uint64_t n = bytes - at < sizeof kZeros ? bytes - at : sizeof kZeros;
     const long got = sys::call(__NR_pwrite64, fd, reinterpret_cast<long>(kZeros), static_cast<long>(n), static_cast<long>(at));
-    if (got <= 0) return got ? got : -28 /* ENOSPC */;
+    if (got <= 0) return got ? got : -ENOSPC;
     at += static_cast<uint64_t>(got);
   }
   return 0;
@@ -61,7 +61,7 @@ long write_zeros(long fd, uint64_t bytes) {
 
 long allocate(long fd, uint64_t bytes) {
   const long result = sys::call(__NR_fallocate, fd, 0, 0, static_cast<long>(bytes));
-  return result == -kEopnotsupp ? write_zeros(fd, bytes) : result;
+  return result == -EOPNOTSUPP ? write_zeros(fd, bytes) : result;
 }
 
 // A program that lives under RLIMIT_AS must not lose a share of it that it could feel.
@@ -164,7 +164,7 @@ void fill_header(FileHeader& h, const FileHeader& layout, const LogWish& wish) {
 bool fill_new(long fd, const LogWish& wish, Problem& problem) {
   FileHeader layout{};
   lay_out(layout, wish);
-  if (!allowed_by_fsize(layout.file_bytes)) return problem.set("RLIMIT_FSIZE is too small for the log", -kEfbig);
+  if (!allowed_by_fsize(layout.file_bytes)) return problem.set("RLIMIT_FSIZE is too small for the log", -EFBIG);
   const long result = allocate(fd, layout.file_bytes);
   if (sys::failed(result)) return problem.set("cannot allocate", result);
   if (!map_log(fd, layout, problem)) return false;
@@ -173,11 +173,11 @@ bool fill_new(long fd, const LogWish& wish, Problem& problem) {
 }
 
 bool create(const char* path, const LogWish& wish, Problem& problem) {
-  const long fd = sys::call(__NR_openat, kAtCwd, reinterpret_cast<long>(path), kReadWrite | kCreate | kExclusive | kNoFollow | kCloexec, 0600);
+  const long fd = sys::call(__NR_openat, AT_FDCWD, reinterpret_cast<long>(path), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
   if (sys::failed(fd)) return problem.set("cannot create", fd);
   const bool ok = fill_new(fd, wish, problem);
   sys::call(__NR_close, fd);
-  if (!ok) sys::call(__NR_unlinkat, kAtCwd, reinterpret_cast<long>(path), 0);
+  if (!ok) sys::call(__NR_unlinkat, AT_FDCWD, reinterpret_cast<long>(path), 0);
   return ok;
 }
 
@@ -206,7 +206,7 @@ bool read_ready_header(long fd, FileHeader& h) {
 }
 
 bool join(const char* path, Problem& problem, bool* foreign) {
-  const long fd = sys::call(__NR_openat, kAtCwd, reinterpret_cast<long>(path), kReadWrite | kNoFollow | kCloexec | kNonBlock);
+  const long fd = sys::call(__NR_openat, AT_FDCWD, reinterpret_cast<long>(path), O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
   if (sys::failed(fd)) return problem.set("cannot open", fd);
   FileStat st{};
   FileHeader h;
@@ -227,26 +227,33 @@ bool move_aside(const char* path) {
   if (len >= kPathRoom) return false;
   sys::copy(old, path, len);
   sys::copy(old + len, ".old", 5);
-  return !sys::failed(sys::call(__NR_renameat2, kAtCwd, reinterpret_cast<long>(path), kAtCwd, reinterpret_cast<long>(old), 0));
+  return !sys::failed(sys::call(__NR_renameat2, AT_FDCWD, reinterpret_cast<long>(path), AT_FDCWD, reinterpret_cast<long>(old), 0));
 }
 
 bool looks_like_a_log(const char* path) {
   char magic[16]{};
-  const long fd = sys::call(__NR_openat, kAtCwd, reinterpret_cast<long>(path), kNoFollow | kCloexec | kNonBlock);
+  const long fd = sys::call(__NR_openat, AT_FDCWD, reinterpret_cast<long>(path), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
   if (sys::failed(fd)) return false;
   const long n = sys::call(__NR_read, fd, reinterpret_cast<long>(magic), sizeof magic);
   sys::call(__NR_close, fd);
   return n == sizeof magic && sys::equal(magic, kMagic, sizeof kMagic);
 }
 
+bool create_indexed(const char* path, const LogWish& wish, Problem& problem) {
+  if (!create(path, wish, problem)) return false;
+  // A name without placeholders leads descendants here by itself.
+  if (!wish.path_template || has_placeholder(wish.path_template)) index_tree(path);
+  return true;
+}
+
 bool create_or_join(const char* path, const LogWish& wish, Problem& problem) {
-  if (create(path, wish, problem)) return index_tree(path), true;
-  if (problem.err != kEexist) return false;
+  if (create_indexed(path, wish, problem)) return true;
+  if (problem.err != EEXIST) return false;
   bool foreign = false;
   if (join(path, problem, &foreign)) return true;
   // Only our own kind is moved: somebody's data under that name stays where it is.
   if (!foreign || !looks_like_a_log(path) || !move_aside(path)) return false;
-  return create(path, wish, problem) && (index_tree(path), true);
+  return create_indexed(path, wish, problem);
 }
 
 bool open_by_template(const LogWish& wish, Problem& problem, char* path, uint64_t room) {

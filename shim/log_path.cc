@@ -4,6 +4,8 @@
 // child asks the logs of its user which of them knows its ancestors.
 #include "shim/log_path.h"
 
+#include <fcntl.h>
+
 #include "shim/log_format.h"
 #include "shim/proc_files.h"
 #include "shim/process.h"
@@ -12,8 +14,6 @@
 namespace ovcshim {
 namespace {
 
-constexpr long kAtCwd = -100;
-constexpr long kNoFollow = 0400000, kCloexec = 02000000, kDirectory = 0200000, kNonBlock = 04000;
 constexpr unsigned kAncestors = 8;
 constexpr char kIndexPrefix[] = ".ovcshim.";
 
@@ -103,19 +103,19 @@ bool target_of(const char* name, char* path, uint64_t room) {
   if (!text.fits) return false;
   if (name[0] != '.') return true;
   FileStat st{};
-  if (!file_stat(kAtCwd, path, st) || st.uid != static_cast<uint32_t>(sys::call(__NR_geteuid))) return false;
+  if (!file_stat(AT_FDCWD, path, st) || st.uid != static_cast<uint32_t>(sys::call(__NR_geteuid))) return false;
   char link[kPathRoom];
-  const long n = sys::call(__NR_readlinkat, kAtCwd, reinterpret_cast<long>(path), reinterpret_cast<long>(link), sizeof link - 1);
+  const long n = sys::call(__NR_readlinkat, AT_FDCWD, reinterpret_cast<long>(path), reinterpret_cast<long>(link), sizeof link - 1);
   if (sys::failed(n) || link[0] != '/' || static_cast<uint64_t>(n) >= room) return false;
   sys::copy(path, link, static_cast<uint64_t>(n));
   path[n] = '\0';
   FileStat target{};
-  if (file_stat(kAtCwd, path, target)) return true;
+  if (file_stat(AT_FDCWD, path, target)) return true;
   text.at = link;  // the log is gone: so goes the link
   text.end = link + sizeof link;
   text.add(kFallbackDirectory);
   text.add(name);
-  sys::call(__NR_unlinkat, kAtCwd, reinterpret_cast<long>(link), 0);
+  sys::call(__NR_unlinkat, AT_FDCWD, reinterpret_cast<long>(link), 0);
   return false;
 }
 
@@ -159,7 +159,7 @@ bool expand_template(const char* pattern, char* to, uint64_t room) {
 }
 
 bool log_knows(const char* path, const uint32_t* pids, const uint64_t* start_ticks, unsigned count) {
-  const long fd = sys::call(__NR_openat, kAtCwd, reinterpret_cast<long>(path), kNoFollow | kCloexec | kNonBlock);
+  const long fd = sys::call(__NR_openat, AT_FDCWD, reinterpret_cast<long>(path), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
   if (sys::failed(fd)) return false;
   bool known = false;
   uint32_t index[kProcessSlots];
@@ -170,7 +170,7 @@ bool log_knows(const char* path, const uint32_t* pids, const uint64_t* start_tic
 }
 
 bool find_tree(char* path, uint64_t room) {
-  const long directory = sys::call(__NR_openat, kAtCwd, reinterpret_cast<long>(kFallbackDirectory), kDirectory | kCloexec);
+  const long directory = sys::call(__NR_openat, AT_FDCWD, reinterpret_cast<long>(kFallbackDirectory), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (sys::failed(directory)) return false;
   Family family;
   read_family(family);
@@ -195,9 +195,9 @@ void index_tree(const char* path) {
   link.add(kFallbackDirectory);
   link.add(kIndexPrefix);
   link.add_number(static_cast<uint64_t>(sys::call(__NR_getpid)));
-  if (sys::call(__NR_symlinkat, reinterpret_cast<long>(whole), kAtCwd, reinterpret_cast<long>(name)) != -17 /* EEXIST */) return;
-  sys::call(__NR_unlinkat, kAtCwd, reinterpret_cast<long>(name), 0);  // an earlier process with our pid
-  sys::call(__NR_symlinkat, reinterpret_cast<long>(whole), kAtCwd, reinterpret_cast<long>(name));
+  if (sys::call(__NR_symlinkat, reinterpret_cast<long>(whole), AT_FDCWD, reinterpret_cast<long>(name)) != -17 /* EEXIST */) return;
+  sys::call(__NR_unlinkat, AT_FDCWD, reinterpret_cast<long>(name), 0);  // an earlier process with our pid
+  sys::call(__NR_symlinkat, reinterpret_cast<long>(whole), AT_FDCWD, reinterpret_cast<long>(name));
 }
 
 }  // namespace ovcshim

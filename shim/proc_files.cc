@@ -3,14 +3,12 @@
 // See proc_files.h. Each group of figures is a table of {line, key}; the order is that of the kernel's files.
 #include "shim/proc_files.h"
 
+#include <fcntl.h>
+
 #include "shim/sys.h"
 
 namespace ovcshim {
 namespace {
-
-constexpr long kAtCwd = -100;
-constexpr long kReadOnly = 0;
-constexpr long kCloexec = 02000000;
 
 struct Line {
   const char* name;
@@ -42,7 +40,7 @@ char* append(char* at, const char* end, const char* s, uint64_t len = UINT64_MAX
 }  // namespace
 
 long read_file(const char* path, char* to, uint64_t room) {
-  const long fd = sys::call(__NR_openat, kAtCwd, reinterpret_cast<long>(path), kReadOnly | kCloexec);
+  const long fd = sys::call(__NR_openat, AT_FDCWD, reinterpret_cast<long>(path), O_RDONLY | O_CLOEXEC);
   if (sys::failed(fd)) return -1;
   uint64_t have = 0;
   while (have < room - 1) {
@@ -73,9 +71,9 @@ uint64_t find_value(const char* text, const char* name) {
 }
 
 bool file_stat(long descriptor, const char* path, FileStat& out) {
-  constexpr long kEmptyPath = 0x1000, kNoFollow = 0x100, kBasicStats = 0x7ff;
+  constexpr long kBasicStats = 0x7ff;
   uint32_t raw[64]{};  // struct statx, include/uapi/linux/stat.h: uid, mode and size are its words 5, 7 and 10
-  if (sys::failed(sys::call(__NR_statx, descriptor, reinterpret_cast<long>(path), kEmptyPath | kNoFollow, kBasicStats, reinterpret_cast<long>(raw))))
+  if (sys::failed(sys::call(__NR_statx, descriptor, reinterpret_cast<long>(path), AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, kBasicStats, reinterpret_cast<long>(raw))))
     return false;
   out = {static_cast<uint64_t>(raw[11]) << 32 | raw[10], raw[5], raw[7] & 0xffff};
   return true;
@@ -146,7 +144,7 @@ namespace {
 // The number in a link like "pid:[4026531836]": kUnknown if the link cannot be read, 0 if it has no target yet.
 uint64_t namespace_inode(const char* path) {
   char link[64];
-  const long n = sys::call(__NR_readlinkat, kAtCwd, reinterpret_cast<long>(path), reinterpret_cast<long>(link), sizeof link - 1);
+  const long n = sys::call(__NR_readlinkat, AT_FDCWD, reinterpret_cast<long>(path), reinterpret_cast<long>(link), sizeof link - 1);
   if (n == -2 /* ENOENT */) return 0;
   if (sys::failed(n)) return kUnknown;
   link[n] = '\0';
@@ -270,7 +268,7 @@ void add_cgroups(Facts& facts, char* io, uint64_t room) {
 
 void add_oom_kills(Facts& facts, char* io, uint64_t room) {
   // oom_kill stands near the end of a file larger than our buffer: read on until it is found.
-  const long fd = sys::call(__NR_openat, kAtCwd, reinterpret_cast<long>("/proc/vmstat"), kReadOnly | kCloexec);
+  const long fd = sys::call(__NR_openat, AT_FDCWD, reinterpret_cast<long>("/proc/vmstat"), O_RDONLY | O_CLOEXEC);
   if (sys::failed(fd)) return;
   uint64_t value = kUnknown, kept = 0;
   while (value == kUnknown && kept < room - 1) {

@@ -4,35 +4,13 @@
 #include "shim/process.h"
 
 #include "shim/event.h"
+#include "shim/module_list.h"
 #include "shim/proc_files.h"
 #include "shim/process_table.h"
 #include "shim/providers.h"
 
 namespace ovcshim {
 namespace {
-
-void write_module(const Module& module, uint64_t* first) {
-  Record record{plain_base(Op::kModule)};
-  char text[20 + sizeof module.path];
-  sys::copy(text, module.build_id, module.build_id_len);
-  sys::copy(text + module.build_id_len, module.path, module.path_len);
-  record.base.args[0] = module.start;
-  record.base.args[1] = module.end;
-  record.base.args[2] = module.bias;
-  record.base.args[3] = module.build_id_len;
-  record.base.text_len = static_cast<uint16_t>(module.build_id_len + module.path_len);
-  record.text = text;
-  const uint64_t position = write_event(record);
-  if (*first == kUnknown) *first = position;
-}
-
-void write_modules() {
-  uint64_t first = kUnknown;
-  for (unsigned i = 0; i < g_modules.count; ++i) write_module(g_modules.modules[i], &first);
-  if (first == kUnknown) first = __atomic_load_n(&g.header->event_cursor, __ATOMIC_RELAXED);
-  g_private->module_position = first;
-  if (g_private->slot != kNoIndex) g.processes[g_private->slot].module_position = first;
-}
 
 void add_clocks(Facts& facts) {
   struct { long sec, nsec; } t{};
@@ -95,21 +73,15 @@ bool register_process(uint64_t fork_position, bool new_image) {
   p.pid = static_cast<uint32_t>(sys::call(__NR_getpid));
   p.slot = kNoIndex;
   if (t_hot != &g_no_hot) t_hot->tid = static_cast<uint32_t>(sys::call(__NR_gettid));
-  if (new_image) g_lineage.image = static_cast<uint32_t>(__atomic_add_fetch(&g.header->next_image, 1, __ATOMIC_RELAXED));
+  if (new_image) begin_image_modules();
   const StatFields stat = read_stat(0);
   claim_process_slot(stat, fork_position, new_image);
   p.module_position = new_image || g_lineage.slot == kNoIndex ? 0 : g.processes[g_lineage.slot].module_position;
   g_lineage.pid = p.pid, g_lineage.slot = p.slot, g_lineage.serial = p.serial;
-  if (new_image) read_modules(g_modules);
   write_start(stat, new_image);
   if (new_image) write_modules();
   __atomic_store_n(&p.registered, 2, __ATOMIC_RELEASE);
   return true;
-}
-
-void keep_modules_known() {
-  const uint64_t cursor = __atomic_load_n(&g.header->event_cursor, __ATOMIC_RELAXED);
-  if (OVC_UNLIKELY(cursor - g_private->module_position > g.slot_count / 2)) write_modules();
 }
 
 void note_exit_status(int status) {
@@ -165,7 +137,7 @@ StatFields read_stat(uint32_t pid) {
   const char* at = text + len;
   while (at > text && *at != ')') --at;
   if (*at != ')') return out;
-  const char* rest = at + 3;  // state
+  const char* rest = at + 1;  // field 3, the state, comes next
   for (int field = 3; field <= 22 && *rest; ++field) {
     while (*rest == ' ') ++rest;
     if (field == 4) out.parent_pid = parse_number(rest);

@@ -13,9 +13,6 @@ inline bool ensure_process() {
   return OVC_LIKELY(__atomic_load_n(&g_private->registered, __ATOMIC_ACQUIRE) == 2) || register_process(kUnknown, false);
 }
 
-// Writes the kModule records again if the ring is about to pass them.
-void keep_modules_known();
-
 // At the end of the program: a status if exit() or _exit() was called with one, then kEnd when the destructors run.
 void note_exit_status(int status);
 void end_process();

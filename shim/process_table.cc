@@ -4,17 +4,19 @@
 // and taken over from an owner that is known dead.
 #include "shim/process_table.h"
 
+#include <errno.h>
+#include <fcntl.h>
+
 #include "shim/proc_files.h"
 
 namespace ovcshim {
 namespace {
 
-constexpr long kNoSuchProcess = -3;  // ESRCH
 constexpr unsigned kRetireAtOnce = 64;
 
 Stripe* stripe_at(uint64_t index) { return reinterpret_cast<Stripe*>(g.stripes + index * kStripeBytes); }
 
-bool is_dead(long nr, uint64_t id) { return id != 0 && sys::call(nr, static_cast<long>(id), 0) == kNoSuchProcess; }
+bool is_dead(long nr, uint64_t id) { return id != 0 && sys::call(nr, static_cast<long>(id), 0) == -ESRCH; }
 
 // Processes of other pid namespaces cannot be asked; their slots stay.
 bool may_retire(const ProcessSlot& slot) {
@@ -109,7 +111,7 @@ uint32_t slot_of_earlier_image(uint64_t start_ticks) {
 }
 
 void read_names(ProcessSlot& slot) {
-  long n = sys::call(__NR_readlinkat, -100, reinterpret_cast<long>("/proc/self/exe"), reinterpret_cast<long>(slot.exe), sizeof slot.exe - 1);
+  long n = sys::call(__NR_readlinkat, AT_FDCWD, reinterpret_cast<long>("/proc/self/exe"), reinterpret_cast<long>(slot.exe), sizeof slot.exe - 1);
   slot.exe[sys::failed(n) ? 0 : n] = '\0';
   char comm[20];
   n = read_file("/proc/self/comm", comm, sizeof comm);

@@ -4,6 +4,7 @@
 // Rules: the program has not started yet, so nothing here may leave a trace in it: no descriptor, no signal, no errno, no output except one
 // line when recording cannot start.
 #include <errno.h>
+#include <fcntl.h>
 
 #include "shim/libc_patch.h"
 #include "shim/log_file.h"
@@ -98,9 +99,9 @@ void complain(const char* why, int err, const char* path) {
   add(path[0] ? " " : "");
   add(path);
   static constexpr struct { int err; const char* text; } kReasons[] = {
-      {2, "no such directory"}, {13, "permission denied"}, {17, "exists and is not our log"}, {27, "file too large"},  {28, "no space left"},
-      {30, "read-only filesystem"}, {122, "disk quota exceeded"}, {12, "out of memory"}, {1, "not permitted"}, {19, "no shared mappings there"},
-      {20, "not a directory"}, {40, "symbolic link"}, {22, "invalid for this filesystem"},
+      {ENOENT, "no such directory"}, {EACCES, "permission denied"}, {EEXIST, "exists and is not our log"}, {EFBIG, "file too large"},  {ENOSPC, "no space left"},
+      {EROFS, "read-only filesystem"}, {EDQUOT, "disk quota exceeded"}, {ENOMEM, "out of memory"}, {EPERM, "not permitted"}, {ENODEV, "no shared mappings there"},
+      {ENOTDIR, "not a directory"}, {ELOOP, "symbolic link"}, {EINVAL, "invalid for this filesystem"},
   };
   for (const auto& reason : kReasons)
     if (reason.err == err) add(": "), add(reason.text);
@@ -111,7 +112,7 @@ void complain(const char* why, int err, const char* path) {
 
 uint64_t pid_namespace() {
   char link[64];
-  const long n = sys::call(__NR_readlinkat, -100, reinterpret_cast<long>("/proc/self/ns/pid"), reinterpret_cast<long>(link), sizeof link - 1);
+  const long n = sys::call(__NR_readlinkat, AT_FDCWD, reinterpret_cast<long>("/proc/self/ns/pid"), reinterpret_cast<long>(link), sizeof link - 1);
   if (sys::failed(n)) return 0;
   link[n] = '\0';
   const char* c = link;

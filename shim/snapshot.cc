@@ -4,6 +4,9 @@
 // Rules: as event_lane.cc; the working memory is g_private->big, taken by exchange, never waited for.
 #include "shim/snapshot.h"
 
+#include <errno.h>
+#include <fcntl.h>
+
 #include "shim/event.h"
 #include "shim/proc_files.h"
 #include "shim/state.h"
@@ -13,13 +16,12 @@ namespace {
 
 constexpr uint32_t kEntriesPerRecord = 60;
 constexpr uint32_t kMaxListed = 20000;   // entries; 0.65 MB of the lane
-constexpr int kEinval = 22, kEbadf = 9, kEexist = 17;
 
 // Reads a file line by line.
 class Lines {
  public:
   Lines(const char* path, char* io, uint64_t room)
-      : fd_(sys::call(__NR_openat, -100, reinterpret_cast<long>(path), 02000000)), io_(io), room_(room) {}
+      : fd_(sys::call(__NR_openat, AT_FDCWD, reinterpret_cast<long>(path), O_RDONLY | O_CLOEXEC)), io_(io), room_(room) {}
   ~Lines() {
     if (ok()) sys::call(__NR_close, fd_);
   }
@@ -224,7 +226,7 @@ bool mapping_list_due(Op op) {
 
 bool wants_snapshot(Op op, int err) {
   const bool subject = op < Op::kMunmap || (op >= Op::kMunmap && op <= Op::kPthreadCreate);
-  return subject && err != kEinval && err != kEbadf && err != kEexist && !g.quiet;
+  return subject && err != EINVAL && err != EBADF && err != EEXIST && !g.quiet;
 }
 
 void write_snapshot(uint64_t position, const EventBase& about) {

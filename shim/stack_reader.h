@@ -34,7 +34,7 @@ class StackReader {
   static constexpr uint64_t kPageBytes = 4096;       // a divisor of every page size is right
   static constexpr uint64_t kOwnFramesBytes = 8192;  // frames of the shim above ours
   static constexpr uint64_t kNearBytes = 65536;      // a frame larger than this is walked by copies
-  static constexpr uint64_t kWindowBytes = 256;      // divides the page, so that a window is readable in full or not at all
+  static constexpr uint64_t kWindowBytes = 128;      // divides the page, so that a window is readable in full or not at all
 
   // A sanitizer would complain of bytes between a frame's variables.
   [[gnu::no_sanitize_address]] static uint64_t load(uint64_t at) { return *reinterpret_cast<const volatile uint64_t*>(at); }

@@ -116,7 +116,9 @@ struct Lineage {
 };
 extern Lineage g_lineage;
 
-extern ModuleTable g_modules;
+// The objects of this process as last read; constant once it is here. See module_list.cc.
+extern const ModuleTable* g_modules;
+inline const ModuleTable* modules_now() { return __atomic_load_n(&g_modules, __ATOMIC_ACQUIRE); }
 
 inline uint64_t tick_now() {
 #if defined(__x86_64__)

@@ -11,7 +11,7 @@ namespace ovcshim {
 namespace {
 
 constexpr uint32_t kMaxEntryBytes = 1u << 20;
-constexpr unsigned kMaxRemembered = 4;  // compilers nest one deep
+constexpr unsigned kMaxRemembered = 3;  // compilers nest one deep
 constexpr unsigned kScanEntries = 32;   // the end of the binary search, read in one go
 
 // Pointer encodings: low half the format, high half what it is relative to (LSB, DWARF extensions).
@@ -66,11 +66,11 @@ struct Cie {
 
 // Bounds of the entry at `at`, without its length field.
 bool entry_bounds(uint64_t at, uint64_t& body, uint64_t& end) {
-  ByteCursor cursor(at, at + 4);
-  uint32_t length = cursor.fixed<uint32_t>();
-  body = cursor.at();
+  uint32_t length;
+  if (!sys::safe_copy(&length, reinterpret_cast<const void*>(at), sizeof length)) return false;
+  body = at + sizeof length;
   end = body + length;
-  return cursor.ok() && length >= 4 && length <= kMaxEntryBytes;  // 0 ends the section, ~0 announces 64-bit entries
+  return length >= 4 && length <= kMaxEntryBytes;  // 0 ends the section, ~0 announces 64-bit entries
 }
 
 bool augmentation(ByteCursor& cursor, const char* letters, Cie& cie) {

@@ -14,7 +14,7 @@
 #include <string_view>
 #include <vector>
 
-#include "log_format.h"
+#include "shim/log_format.h"
 
 namespace ovc {
 
@@ -47,9 +47,44 @@ struct Call {
   uint64_t address = 0, size = 0, caller = 0;
   uint64_t old_address = 0;                // realloc family: from the kReallocFrom record before it
   uint64_t alignment = 0;                  // bytes, 0 if none
+  bool failed = false;
   uint32_t pid = 0, tid = 0, process = ovcshim::kNoIndex, process_serial = 0, image = 0;
   uint64_t seq = 0;                        // per thread, exact order; same count as EventBase::call_seq
   uint64_t earliest_tick = 0, latest_tick = 0;  // the call happened between these (latest 0: not bounded by a later mark)
+};
+
+class LogReader;
+
+// The call records of one thread in exact order, read a group (one time mark) at a time. Valid while its LogReader lives.
+class CallThread {
+ public:
+  uint32_t pid() const { return pid_; }
+  uint32_t tid() const { return tid_; }
+  // Time mark of the next record's group: earliest moment next() can return. False at the end.
+  bool peek_tick(uint64_t& earliest_tick);
+  bool next(Call& call);                   // false at the end
+
+ private:
+  friend class LogReader;
+  static constexpr uint32_t kGroupRecords = ovcshim::kTimeMarkBytes / ovcshim::kCallRecordBytes;
+  static constexpr uint32_t kGroups = ovcshim::kChunkBytes / ovcshim::kTimeMarkBytes;
+  struct Chunk {
+    uint64_t owner, claim, opened_tick;    // owner: as indexed; another word now means another thread took it
+    uint32_t index;
+  };
+  bool fill();                             // makes records_[at_] a valid record
+  bool load_group();
+  uint64_t next_mark() const;
+
+  const LogReader* log_ = nullptr;
+  std::vector<Chunk> chunks_;              // oldest first
+  uint32_t pid_ = 0, tid_ = 0;
+  size_t chunk_ = 0;                       // being read
+  uint32_t group_ = 0;                     // to be loaded next
+  std::array<ovcshim::CallRecord, kGroupRecords> records_{};
+  uint32_t at_ = kGroupRecords, loaded_group_ = 0;
+  ovcshim::ChunkHeader header_{};          // of the chunk being read
+  uint64_t earliest_ = 0, latest_ = 0, old_address_ = 0;
 };
 
 struct Losses {
@@ -93,7 +128,11 @@ class LogReader {
   uint64_t for_each_event(const std::function<bool(const Event&)>& each, uint64_t from = 0) const;
   std::optional<Event> event_at(uint64_t position) const;
 
-  // Calls `each` for every valid call record, thread by thread in exact order, threads merged by time.
+  // The threads that have records in the call lane; their chunks oldest first.
+  std::vector<CallThread> call_threads() const;
+
+  // Calls `each` for every valid call record, each thread's in exact order, threads merged by time marks (records between
+  // two marks of a thread come together).
   void for_each_call(const std::function<bool(const Call&)>& each) const;
 
   std::vector<Process> processes() const;  // slots in use, by index
@@ -103,6 +142,8 @@ class LogReader {
   uint64_t retired_processes() const;
   Totals shared_totals() const;            // kSharedStripe
   Losses losses() const;                   // walks the event lane
+  uint64_t event_slots() const;            // size of the event lane
+  uint64_t call_chunks() const;            // size of the call lane; 0: off
 
   // Clocks. Seconds between ticks from the calibration pairs in the log (header, kStart and kSnapshot facts).
   double ns_per_tick() const { return ns_per_tick_; }
@@ -110,13 +151,37 @@ class LogReader {
   int64_t posix_ns(uint64_t tick) const;   // wall clock, ns since 1970
 
  private:
+  friend class CallThread;
+  struct ClockBase {                       // the wall clock ran without a step from this tick on
+    uint64_t tick;
+    int64_t posix_ns;
+  };
+  void map_file(const std::string& path);
+  void check_header(size_t on_disk);
+  void check_areas();
+  void calibrate();
+  std::vector<ovcshim::ClockPair> clock_pairs() const;
+  void set_wall_clock(const std::vector<ovcshim::ClockPair>& pairs);
+  uint64_t window_start(uint64_t cursor) const;
+  unsigned copy_event(uint64_t position, unsigned char* payload, bool& updating) const;
+  unsigned read_event(uint64_t position, Event& event) const;
+  bool is_tail(uint64_t position, uint64_t start) const;
+  const ovcshim::Slot& slot_at(uint64_t position) const;
+  const unsigned char* chunk_at(uint64_t index) const;
+  uint64_t damaged_chunks() const;
+  Totals sum_stripes(const std::function<bool(const ovcshim::Stripe&, uint64_t index)>& wanted) const;
+  ovcshim::RetiredTotals retired() const;
+
   std::string path_;
   std::span<const unsigned char> bytes_;
   ovcshim::FileHeader header_{};
   double ns_per_tick_ = 1.0;
+  std::vector<ClockBase> wall_;            // by tick, never empty
 };
 
 // The newest log in the working directory, else in /var/tmp: ovcshim.*.ovc by modification time. Throws Error if none.
 std::string newest_log();
+// `log`, or newest_log() if it is empty.
+std::string log_or_newest(const std::string& log);
 
 }  // namespace ovc

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# Shows: SAVE writes the data set in the server itself; BGSAVE forks a child for it. And who serves the calls: libc the
+#   fork, jemalloc the malloc.
+# Run:   ./examples/save_vs_bgsave.sh      (after ./examples/demo.sh or a build)
+# Expect:
+#   after SAVE: 0 forks
+#   after BGSAVE: 1 fork, a child that exited with status 0
+#   fork is served by libc.so.6, malloc by libjemalloc.so.2
+set -euo pipefail
+cd "$(dirname "$0")/.."
+build=${OVC_BUILD:-build}
+ovc=$build/ovc
+work=$(mktemp -d /var/tmp/ovc-save.XXXXXX)
+log=$work/redis.ovc
+. tests/fixtures/redis.sh
+trap 'redis_stop; rm -rf "$work"' EXIT
+
+show() { printf '\n$ ovc %s\n' "$*"; "$ovc" "$@" "$log" || (($? == 1)); }
+
+redis_start "$work" LD_PRELOAD="$(realpath "$build/libovcshim.so")" OVCSHIM_LOG="$log"
+redis_fill 64
+echo "redis-cli SAVE: $(redis save)"
+show forks
+echo
+echo "redis-cli BGSAVE: $(redis bgsave)"
+redis_bgsave_ends
+show forks
+show show --op fork,waitpid,wait3,wait4
+redis_stop
+show stats

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT
+//
+// See module_list.h. Two tables: the one in force is never written, the other is filled and then put in its place. Same rules as event_lane.cc.
+#include "shim/module_list.h"
+
+#include "shim/backtrace.h"
+#include "shim/event.h"
+#include "shim/event_lane.h"
+
+namespace ovcshim {
+namespace {
+
+constexpr uint64_t kFirstPauseMs = 100, kLongestPauseMs = 10000;
+
+constinit ModuleTable tables[2]{};
+constinit uint32_t refreshing = 0;
+constinit uint64_t next_refresh_tick = 0, pause_ms = kFirstPauseMs;
+
+void write_module(const Module& module, uint64_t* first) {
+  Record record{plain_base(Op::kModule)};
+  char text[sizeof module.build_id + sizeof module.path];
+  sys::copy(text, module.build_id, module.build_id_len);
+  sys::copy(text + module.build_id_len, module.path, module.path_len);
+  record.base.args[0] = module.start;
+  record.base.args[1] = module.end;
+  record.base.args[2] = module.bias;
+  record.base.args[3] = module.build_id_len;
+  record.base.text_len = static_cast<uint16_t>(module.build_id_len + module.path_len);
+  record.text = text;
+  const uint64_t position = write_event(record);
+  if (*first == kUnknown) *first = position;
+}
+
+bool same_modules(const ModuleTable& a, const ModuleTable& b) {
+  if (a.count != b.count) return false;
+  for (unsigned i = 0; i < a.count; ++i)
+    if (a.modules[i].start != b.modules[i].start || a.modules[i].end != b.modules[i].end || a.modules[i].bias != b.modules[i].bias) return false;
+  return true;
+}
+
+void put_in_force(const ModuleTable* table) {
+  g_lineage.image = static_cast<uint32_t>(__atomic_add_fetch(&g.header->next_image, 1, __ATOMIC_RELAXED));
+  backtrace_forget();
+  // release: pairs with the acquire load in modules_now()
+  __atomic_store_n(&g_modules, table, __ATOMIC_RELEASE);
+  if (g_private->slot != kNoIndex) g.processes[g_private->slot].image = g_lineage.image;
+}
+
+}  // namespace
+
+void write_modules() {
+  uint64_t first = kUnknown;
+  const ModuleTable& table = *modules_now();
+  for (unsigned i = 0; i < table.count; ++i) write_module(table.modules[i], &first);
+  if (first == kUnknown) first = __atomic_load_n(&g.header->event_cursor, __ATOMIC_RELAXED);
+  g_private->module_position = first;
+  if (g_private->slot != kNoIndex) g.processes[g_private->slot].module_position = first;
+}
+
+void begin_image_modules() {
+  read_modules(tables[0]);
+  put_in_force(&tables[0]);
+}
+
+void keep_modules_known() {
+  const uint64_t cursor = __atomic_load_n(&g.header->event_cursor, __ATOMIC_RELAXED);
+  if (OVC_UNLIKELY(cursor - g_private->module_position > g.slot_count / 2)) write_modules();
+}
+
+bool refresh_modules() {
+  const uint64_t now = tick_now();
+  if (g.quiet || now < __atomic_load_n(&next_refresh_tick, __ATOMIC_RELAXED)) return false;
+  if (__atomic_exchange_n(&refreshing, 1, __ATOMIC_ACQUIRE)) return false;
+  ModuleTable& spare = modules_now() == &tables[0] ? tables[1] : tables[0];
+  const bool changed = read_modules(spare) && !same_modules(spare, *modules_now());
+  pause_ms = changed ? kFirstPauseMs : pause_ms * 2 < kLongestPauseMs ? pause_ms * 2 : kLongestPauseMs;
+  __atomic_store_n(&next_refresh_tick, tick_now() + pause_ms * g_ticks_per_ms, __ATOMIC_RELAXED);
+  if (changed) {
+    put_in_force(&spare);
+    write_modules();
+  }
+  __atomic_store_n(&refreshing, 0, __ATOMIC_RELEASE);
+  return changed;
+}
+
+}  // namespace ovcshim

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: MIT
+//
+// The process's list of loaded objects and its copies in the log (kModule records). One list is one `image` number: a dlopen makes a new one.
+#pragma once
+#include "shim/state.h"
+
+namespace ovcshim {
+
+// Reads the list of a new image, gives it a number and writes it. From the constructor.
+void begin_image_modules();
+void write_modules();
+
+// Before a record with a stack: writes the list again if the ring is about to pass it.
+void keep_modules_known();
+
+// A stack led to code that no known object holds: perhaps one was loaded since. Reads the list again, less and less often if that was not so
+// (code made at run time). True if the list has changed.
+bool refresh_modules();
+
+}  // namespace ovcshim

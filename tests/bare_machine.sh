@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# Do the two commands work on a machine with nothing but git? In a fresh Debian 12 (debootstrap minbase) under a chroot, from
+# the clone to the result:   tests/bare_machine.sh [--worktree] [FOLDER]
+# --worktree takes the files as they are instead of the last commit. Takes about a quarter of an hour; needs root,
+# debootstrap and Debian's mirror as this machine is set up for it. FOLDER (/var/tmp/ovc-chroot) is made anew.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+what=clone
+if [[ ${1-} == --worktree ]]; then what=worktree; shift; fi
+root=${1:-/var/tmp/ovc-chroot}
+lock=/tmp/ovcshim-overcommit.lock
+suite=bookworm
+if ((EUID != 0)) || ! command -v debootstrap >/dev/null; then
+  echo "skipped: needs root and debootstrap"
+  exit 77
+fi
+
+unmount() { for there in "$root$lock" "$root/proc"; do ! mountpoint -q "$there" || umount "$there"; done; }
+trap unmount EXIT
+unmount
+rm -rf --one-file-system "$root"
+
+# Same mirror, proxy and other settings of apt as on this machine.
+mirror=$(apt-get indextargets --format "\$(SITE) \$(RELEASE)" | awk -v suite=$suite '$2 == suite { print $1; exit }')
+debootstrap --variant=minbase --include=git,ca-certificates $suite "$root" "${mirror:?no mirror for $suite in /etc/apt}" >"$root.log" 2>&1 ||
+  { tail "$root.log"; exit 1; }
+grep -lsE '^ *Acquire' /etc/apt/apt.conf.d/* /etc/apt/apt.conf | xargs -r cp -t "$root/etc/apt/apt.conf.d/"
+cp /etc/resolv.conf /etc/hosts "$root/etc/"
+mount -t proc proc "$root/proc"
+# The lock that keeps users of the machine-wide settings apart.
+touch "$lock" "$root$lock"
+mount --bind "$lock" "$root$lock"
+
+if [[ $what == clone ]]; then
+  git clone -q --no-hardlinks . "$root/root/ovcshim"
+else
+  mkdir "$root/root/ovcshim"
+  git ls-files -z -co --exclude-standard | tar -c --null --ignore-failed-read -T - | tar -x -C "$root/root/ovcshim"
+fi
+run() {
+  echo "==== $*"
+  chroot "$root" env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin bash -c "cd /root/ovcshim && $*"
+}
+run ./examples/demo.sh
+run ./tests/run.sh

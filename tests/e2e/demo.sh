@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# examples/demo.sh, the first of the two commands: what it prints, that every setting is back, and that it can be run again.
+. "$(dirname "$0")/../fixtures/e2e.sh"
+
+vm=(/proc/sys/vm/overcommit_{memory,ratio,kbytes})
+for round in 1 2; do
+  before=$(cat "${vm[@]}")
+  # The build directory is the one under test; left as it is configured.
+  status=0
+  OVC_BUILD=$build OVC_TESTS=ON "$source_dir/examples/demo.sh" >demo.out 2>&1 || status=$?
+  ((status != 77)) || { cat demo.out; exit 77; }
+  ((status == 0)) || { cat demo.out; fail "exit status $status, round $round"; }
+  [[ $(cat "${vm[@]}") == "$before" ]] || fail "settings are not back"
+  finds '^Next: .*ovc ' demo.out
+done
+if [[ ! -w ${vm[0]} ]]; then
+  finds '^== Not shown: the refusal' demo.out
+  exit 0
+fi
+finds "Can't save in background: fork: Cannot allocate memory" demo.out
+finds '^fork refused with ENOMEM at .* in redis-server \(pid [0-9]+\)' demo.out
+finds 'asked by +rdbSaveBackground|BGSAVE' demo.out
+finds 'cause .*commit limit.*\(vm.overcommit_memory = 2\)' demo.out
+# The last line is a command that works.
+command=$(sed -n 's/^Next: //p' demo.out)
+exits 0 bash -c "cd '$source_dir' && $command" >next.out
+finds 'ENOMEM' next.out
+cat demo.out

@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# Installs the Debian packages that are missing; asks nothing, starts no service, does nothing when all is there.
+#   tests/setup.sh demo    to build, and redis-server for the demo
+#   tests/setup.sh tests   and what ctest needs (the default)
+#   tests/setup.sh ci      and what .ci/run needs
+set -euo pipefail
+
+demo=(g++ cmake make pkg-config libfmt-dev libdw-dev libelf-dev libcli11-dev nlohmann-json3-dev redis-server redis-tools)
+tests=("${demo[@]}" catch2 jq)
+ci=("${tests[@]}" clang-format clang-tidy shellcheck)
+case ${1:-tests} in
+  demo) wanted=("${demo[@]}") ;;
+  tests) wanted=("${tests[@]}") ;;
+  ci) wanted=("${ci[@]}") ;;
+  *) echo "usage: $0 [demo|tests|ci]" >&2; exit 2 ;;
+esac
+command -v dpkg-query >/dev/null || { echo "Not a Debian system; taken as installed: ${wanted[*]}"; exit 0; }
+
+is_installed() { [[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) == installed ]]; }
+missing=()
+for package in "${wanted[@]}"; do is_installed "$package" || missing+=("$package"); done
+((${#missing[@]})) || exit 0
+
+as_root=()
+if ((EUID != 0)); then
+  command -v sudo >/dev/null || { echo "Missing, and only root can install them: ${missing[*]}" >&2; exit 1; }
+  as_root=(sudo)
+fi
+echo "Installing ${missing[*]}"
+# A package's service must not start now, nor at the next boot if it is we who brought it.
+policy=/usr/sbin/policy-rc.d
+if [[ ! -e $policy ]]; then
+  trap '"${as_root[@]}" rm -f "$policy"' EXIT
+  printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
+  "${as_root[@]}" chmod 755 "$policy"
+fi
+log=$(mktemp)
+quietly() { "$@" >"$log" 2>&1 </dev/null || { cat "$log" >&2; echo "failed: $*" >&2; exit 1; }; }
+apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -y -q -o DPkg::Lock::Timeout=600)
+quietly "${apt[@]}" update
+quietly "${apt[@]}" install --no-install-recommends "${missing[@]}"
+rm -f "$log"
+if [[ " ${missing[*]} " == *" redis-server "* && -d /run/systemd/system ]]; then
+  "${as_root[@]}" systemctl disable --quiet redis-server || true
+fi

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: MIT
+//
+// `ovc run`: starts a command under the shim and waits for it; afterwards says where the log is and, if a call was
+// refused, why. The command's standard output stays its own: everything here goes to standard error.
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+
+#include "tools/cmd_why.h"
+#include "tools/commands.h"
+#include "tools/log_reader.h"
+#include "tools/names.h"
+#include "tools/output.h"
+
+namespace ovc {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kShimName = "libovcshim.so";
+constexpr int kSignalBase = 128;
+
+volatile pid_t child_pid = 0;
+
+// A signal from the terminal reached the command as well; one that was sent to us alone did not.
+void forward(int signal, siginfo_t* info, void*) {
+  const int saved = errno;
+  if (info->si_code != SI_KERNEL && child_pid > 0) kill(child_pid, signal);
+  errno = saved;
+}
+
+constexpr std::array kForwarded = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2};
+
+// The dispositions we were started with, for the command; what was ignored stays so (nohup).
+class Signals {
+ public:
+  Signals() {
+    struct sigaction action {};
+    action.sa_sigaction = forward;
+    action.sa_flags = SA_SIGINFO | SA_RESTART;
+    for (size_t i = 0; i < kForwarded.size(); ++i) {
+      sigaction(kForwarded[i], nullptr, &before_[i]);
+      if (before_[i].sa_handler != SIG_IGN) sigaction(kForwarded[i], &action, nullptr);
+    }
+  }
+  ~Signals() { restore(); }
+  void restore() const {
+    for (size_t i = 0; i < kForwarded.size(); ++i) sigaction(kForwarded[i], &before_[i], nullptr);
+  }
+
+ private:
+  std::array<struct sigaction, kForwarded.size()> before_{};
+};
+
+// Beside this very program: installed, or in the build directory. Else by name, for the loader to find.
+std::string find_shim() {
+  std::error_code error;
+  const fs::path here = fs::read_symlink("/proc/self/exe", error).parent_path();
+  for (const char* place : {".", "../lib", "../lib/x86_64-linux-gnu", "../lib/aarch64-linux-gnu", "../lib64", "../shim"}) {
+    const fs::path shim = (here / place / kShimName).lexically_normal();
+    if (!error && fs::is_regular_file(shim, error)) return shim;
+  }
+  return kShimName;
+}
+
+// The loader splits LD_PRELOAD at both.
+void check_preloadable(const std::string& shim) {
+  if (shim.find_first_of(" :\t\n") != std::string::npos)
+    throw Error(fmt::format("cannot preload {}: the loader takes no path with spaces or colons; move it", escaped(shim)));
+}
+
+void put_variable(const char* name, const std::string& value) {
+  if (!value.empty()) setenv(name, value.c_str(), 1);
+}
+
+void set_environment(const RunOptions& options, const std::string& shim, const std::string& log) {
+  const char* theirs = std::getenv("LD_PRELOAD");
+  put_variable("LD_PRELOAD", theirs && *theirs ? fmt::format("{}:{}", shim, theirs) : shim);
+  put_variable("OVCSHIM_LOG", log);
+  put_variable("OVCSHIM_EVENTS_SIZE", options.events_size);
+  put_variable("OVCSHIM_CALLS_SIZE", options.calls_size);
+  put_variable("OVCSHIM_MIN_SIZE", options.min_size);
+  put_variable("OVCSHIM_STACK_DEPTH", options.stack_depth);
+  put_variable("OVCSHIM_FOLLOW", options.follow);
+}
+
+std::string replaced(std::string text, std::string_view what, const std::string& by) {
+  for (size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + by.size())) text.replace(at, what.size(), by);
+  return text;
+}
+
+// Absolute, since the command may change directory. %c and %p as the shim understands them.
+std::string log_path(const RunOptions& options, pid_t pid) {
+  const std::string command = fs::path(options.command.front()).filename();
+  std::string name = options.log.empty() ? "ovcshim.%c.%p.ovc" : options.log;
+  name = replaced(replaced(name, "%p", fmt::format("{}", pid)), "%c", command);
+  if (!options.log.empty()) return fs::absolute(name);
+  std::error_code error;
+  const fs::path here = fs::current_path(error);
+  return (!error && access(here.c_str(), W_OK) == 0 ? here : fs::path("/var/tmp")) / name;
+}
+
+// Runs in the child. Only returns, with errno, if the command could not be started.
+void become_command(const RunOptions& options, const std::string& shim) {
+  set_environment(options, shim, log_path(options, getpid()));
+  std::vector<char*> argv;
+  for (const std::string& word : options.command) argv.push_back(const_cast<char*>(word.c_str()));
+  argv.push_back(nullptr);
+  execvp(argv[0], argv.data());
+}
+
+struct Pipe {
+  int read_end = -1, write_end = -1;
+  Pipe() {
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0) throw Error(fmt::format("cannot create a pipe: {}", strerror(errno)));
+    read_end = ends[0], write_end = ends[1];
+  }
+  ~Pipe() { close(read_end), close_write_end(); }
+  void close_write_end() {
+    if (write_end >= 0) close(write_end);
+    write_end = -1;
+  }
+};
+
+pid_t start(const RunOptions& options, const std::string& shim, const Signals& signals) {
+  Pipe failure;
+  const pid_t pid = fork();
+  if (pid < 0) throw Error(fmt::format("cannot fork: {}", strerror(errno)));
+  if (pid == 0) {
+    signals.restore();
+    signal(SIGPIPE, SIG_DFL);
+    become_command(options, shim);
+    const int error = errno;
+    const ssize_t told = write(failure.write_end, &error, sizeof error);
+    _exit(told == sizeof error ? 127 : 126);
+  }
+  child_pid = pid;
+  failure.close_write_end();
+  int error = 0;
+  if (read(failure.read_end, &error, sizeof error) != sizeof error) return pid;
+  waitpid(pid, nullptr, 0);
+  throw Error(fmt::format("cannot start {}: {}", escaped(options.command.front()), strerror(error)));
+}
+
+int wait_for(pid_t pid) {
+  int status = 0;
+  while (waitpid(pid, &status, 0) < 0)
+    if (errno != EINTR) throw Error(fmt::format("cannot wait for the command: {}", strerror(errno)));
+  child_pid = 0;
+  return status;
+}
+
+bool is_refusal(const Event& event) {
+  const OpInfo* info = op_info(event.base.op);
+  return event.failed() && info && (info->family == Family::kMalloc || info->family == Family::kMemory || info->family == Family::kFork);
+}
+
+bool has_refusals(const std::string& path) {
+  const LogReader log(path);
+  bool found = false;
+  log.for_each_event([&](const Event& event) { return !(found = is_refusal(event)); });
+  return found;
+}
+
+// why() writes to standard output, which belongs to the command.
+void print_verdict(const std::string& path) {
+  const int ours = dup(STDOUT_FILENO);
+  dup2(STDERR_FILENO, STDOUT_FILENO);
+  WhyOptions options;
+  options.log = path;
+  why(options);
+  fflush(stdout);
+  if (ours < 0) return;
+  dup2(ours, STDOUT_FILENO);
+  close(ours);
+}
+
+void report(const std::string& path, int status) {
+  struct stat info {};
+  if (stat(path.c_str(), &info) != 0) {
+    fmt::print(stderr, "ovc: no log was written to {}: the command is static or set-uid, or the shim said above why not\n", escaped(path));
+    return;
+  }
+  fmt::print(stderr, "ovc: log: {}\n", escaped(path));
+  try {
+    if (WIFSIGNALED(status) || has_refusals(path)) print_verdict(path);
+  } catch (const Error& error) {  // the command's exit status counts, not ours
+    fmt::print(stderr, "ovc: {}\n", error.what());
+  }
+}
+
+}  // namespace
+
+int run(const RunOptions& options) {
+  if (options.command.empty()) throw Error("no command given: ovc run [options] -- COMMAND [ARGUMENT...]");
+  const std::string shim = find_shim();
+  check_preloadable(shim);
+  const Signals signals;
+  const pid_t pid = start(options, shim, signals);
+  const int status = wait_for(pid);
+  report(log_path(options, pid), status);
+  return WIFSIGNALED(status) ? kSignalBase + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+}  // namespace ovc

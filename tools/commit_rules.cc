@@ -1,0 +1,388 @@
+// SPDX-License-Identifier: MIT
+//
+// The rows. Read from the kernel's sources 5.10 to 7.2; versions without a commit in the text are good to one release.
+#include "tools/commit_rules.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+#include <sched.h>
+
+#include "tools/log_reader.h"
+
+namespace ovc {
+namespace {
+
+using ovcshim::FactKey;
+using enum Tri;
+
+constexpr uint8_t kAll = 0b111, k01 = 0b011, k2 = 0b100;
+constexpr uint64_t kMapDroppable = 0x08;  // newer than the C library's headers
+constexpr uint64_t kMapTypeMask = 0x0f;
+constexpr unsigned kCapSysAdmin = 21;
+
+constexpr KernelVersion kDroppableSince{6, 11};
+constexpr KernelVersion kSimpleGuessSince{5, 2};   // 8c7829b04c52
+constexpr KernelVersion kExactSumSince{5, 9};      // 56f3547bfa4d, 4e2ee51e8251
+
+// What a mapping is charged when it is made.
+// shared file writable noreserve hugetlb droppable modes cost
+constexpr MappingRow kMappingRows[] = {
+    {kAny, kAny, kAny, kAny, kYes, kAny, kAll, Cost::kNone, "huge pages come from a pool of their own",
+     "mm/vma.c accountable_mapping()"},
+    {kAny, kAny, kAny, kAny, kNo, kYes, kAll, Cost::kNone, "droppable memory promises nothing", "mm/mmap.c do_mmap()", kDroppableSince},
+    {kYes, kYes, kAny, kAny, kNo, kAny, kAll, Cost::kNone, "the file is its own backing store", "mm/vma.c accountable_mapping()"},
+    {kYes, kNo, kAny, kYes, kNo, kAny, k01, Cost::kTouched, "shared anonymous, MAP_NORESERVE honoured",
+     "mm/shmem.c shmem_acct_blocks()"},
+    {kYes, kNo, kAny, kYes, kNo, kAny, k2, Cost::kLength, "shared anonymous, MAP_NORESERVE ignored in mode 2",
+     "mm/shmem.c shmem_acct_size()"},
+    {kYes, kNo, kAny, kNo, kNo, kAny, kAll, Cost::kLength, "shared anonymous, whatever its protection", "mm/shmem.c shmem_acct_size()"},
+    {kNo, kAny, kNo, kAny, kNo, kAny, kAll, Cost::kNone, "private and not writable", "mm/vma.c accountable_mapping()"},
+    {kNo, kAny, kYes, kYes, kNo, kAny, k01, Cost::kNone, "private writable, MAP_NORESERVE honoured", "mm/mmap.c do_mmap()"},
+    {kNo, kAny, kYes, kYes, kNo, kAny, k2, Cost::kLength, "private writable, MAP_NORESERVE ignored in mode 2", "mm/mmap.c do_mmap()"},
+    {kNo, kAny, kYes, kNo, kNo, kAny, kAll, Cost::kLength, "private writable", "mm/vma.c accountable_mapping()"},
+};
+
+// What a change costs or gives back.
+// change, ac nr writable shared hugetlb dontcopy file touched, effect
+constexpr ChangeRow kChangeRows[] = {
+    {Change::kGainWrite, kNo, kNo, kNo, kNo, kNo, kAny, kAny, kAny, Effect::kCharge, "a private mapping becomes writable for the first time",
+     "mm/mprotect.c mprotect_fixup()"},
+    {Change::kGainWrite, kAny, kAny, kAny, kAny, kAny, kAny, kAny, kAny, Effect::kNothing,
+     "already charged, already writable, shared, huge or MAP_NORESERVE", "mm/mprotect.c mprotect_fixup()"},
+    {Change::kLoseWrite, kYes, kAny, kAny, kNo, kAny, kAny, kNo, kNo, Effect::kRelease, "anonymous memory that was never written to",
+     "mm/mprotect.c mprotect_fixup()", {6, 7}, {}},
+    {Change::kLoseWrite, kAny, kAny, kAny, kAny, kAny, kAny, kAny, kAny, Effect::kNothing, "the charge stays until it is unmapped",
+     "mm/mprotect.c mprotect_fixup()"},
+    {Change::kUnmap, kYes, kAny, kAny, kAny, kAny, kAny, kAny, kAny, Effect::kRelease, "accounted pages are given back",
+     "mm/vma.c vms_complete_munmap_vmas()"},
+    {Change::kUnmap, kNo, kAny, kAny, kAny, kAny, kAny, kAny, kAny, Effect::kNothing,
+     "not accounted here; a shared object gives back when its last user goes", "mm/vma.c vms_complete_munmap_vmas()"},
+    {Change::kReplaceFixed, kAny, kAny, kAny, kAny, kAny, kAny, kAny, kAny, Effect::kChargeLessOld,
+     "MAP_FIXED is charged what it adds", "mm/vma.c __mmap_prepare()", {6, 12}, {}},
+    {Change::kReplaceFixed, kAny, kAny, kAny, kAny, kAny, kAny, kAny, kAny, Effect::kCharge,
+     "MAP_FIXED unmaps first, then asks for the whole length", "mm/mmap.c mmap_region()", {}, {6, 12}},
+    {Change::kGrow, kYes, kAny, kAny, kAny, kAny, kAny, kAny, kAny, Effect::kCharge, "mremap is charged the growth",
+     "mm/mremap.c vrm_calc_charge()"},
+    {Change::kGrow, kNo, kAny, kAny, kAny, kAny, kAny, kAny, kAny, Effect::kNothing, "growth of what is not accounted",
+     "mm/mremap.c vrm_calc_charge()"},
+    {Change::kShrink, kYes, kAny, kAny, kAny, kAny, kAny, kAny, kAny, Effect::kRelease, "mremap unmaps the tail", "mm/mremap.c shrink_vma()"},
+    {Change::kShrink, kNo, kAny, kAny, kAny, kAny, kAny, kAny, kAny, Effect::kNothing, "the tail was not accounted", "mm/mremap.c shrink_vma()"},
+    {Change::kMove, kYes, kAny, kAny, kAny, kAny, kAny, kAny, kAny, Effect::kCheckOnly, "a move of the same size asks for 0 pages",
+     "mm/mremap.c vrm_charge()", {6, 1}, {}},
+    {Change::kMove, kAny, kAny, kAny, kAny, kAny, kAny, kAny, kAny, Effect::kNothing, "a move of the same size", "mm/mremap.c move_vma()"},
+    {Change::kMoveKeepOld, kYes, kAny, kAny, kAny, kAny, kAny, kAny, kAny, Effect::kCharge, "MREMAP_DONTUNMAP: both mappings stay accounted",
+     "mm/mremap.c vrm_calc_charge()"},
+    {Change::kMoveKeepOld, kNo, kAny, kAny, kAny, kAny, kAny, kAny, kAny, Effect::kNothing, "not accounted", "mm/mremap.c vrm_calc_charge()"},
+    {Change::kBrkGrow, kAny, kAny, kAny, kAny, kAny, kAny, kAny, kAny, Effect::kCharge, "the heap is always accounted",
+     "mm/vma.c do_brk_flags()"},
+    {Change::kBrkShrink, kAny, kAny, kAny, kAny, kAny, kAny, kAny, kAny, Effect::kRelease, "accounted pages are given back", "mm/mmap.c brk()"},
+    {Change::kStackGrow, kYes, kAny, kAny, kAny, kAny, kAny, kAny, kAny, Effect::kCharge, "each growth; a refusal is SIGSEGV, not an errno",
+     "mm/vma.c acct_stack_growth()"},
+    {Change::kStackGrow, kNo, kAny, kAny, kAny, kAny, kAny, kAny, kAny, Effect::kNothing, "not accounted", "mm/vma.c acct_stack_growth()"},
+    {Change::kMadvise, kAny, kAny, kAny, kAny, kAny, kAny, kAny, kAny, Effect::kNothing, "commit is virtual: giving pages up changes nothing",
+     "mm/madvise.c"},
+    {Change::kFork, kYes, kAny, kAny, kAny, kAny, kNo, kAny, kAny, Effect::kCharge, "every accounted mapping again, one by one",
+     "mm/mmap.c dup_mmap()"},
+    {Change::kFork, kAny, kAny, kAny, kAny, kAny, kAny, kAny, kAny, Effect::kNothing, "not accounted, or MADV_DONTFORK", "mm/mmap.c dup_mmap()"},
+    {Change::kForkSharedMemory, kAny, kAny, kAny, kAny, kAny, kAny, kAny, kAny, Effect::kNothing,
+     "vfork and CLONE_VM share the parent's memory", "kernel/fork.c copy_mm()"},
+};
+
+// Mode 0 before 5.2, in the order of the removed code; the request passes iff it is smaller than the sum.
+constexpr GuessStep kGuessSteps[] = {
+    {'+', FactKey::kMemFreeKb, "free pages", false},
+    {'+', FactKey::kCachedKb, "page cache", false},
+    {'+', FactKey::kBuffersKb, "page cache: buffers", false},
+    {'+', FactKey::kSwapCachedKb, "page cache: swap cache", false},
+    {'-', FactKey::kShmemKb, "shared memory, which cannot be dropped", false},
+    {'+', FactKey::kSwapFreeKb, "free swap", false},
+    {'+', FactKey::kSReclaimableKb, "reclaimable slab", false, {}, {4, 20}},
+    {'+', FactKey::kKReclaimableKb, "reclaimable slab and other reclaimable kernel memory", false, {4, 20}, {}},
+    {'-', FactKey::kNone, "totalreserve_pages; refused outright if not even these are left", false},
+    {'-', FactKey::kAdminReserveKb, "admin_reserve_kbytes", true, {3, 10}, {}},
+    {'-', FactKey::kNone, "3 % of the estimate", true, {}, {3, 10}},
+};
+
+unsigned take_number(std::string_view& text) {
+  unsigned value = 0;
+  const auto end = std::from_chars(text.data(), text.data() + text.size(), value).ptr;
+  text.remove_prefix(static_cast<size_t>(end - text.data()));
+  return value;
+}
+
+// Amounts beyond any machine come from a damaged log; below this bound no sum or product here can overflow.
+constexpr uint64_t kAbsurd = uint64_t{1} << 48;
+
+std::optional<uint64_t> sane(std::optional<uint64_t> value) { return value && *value < kAbsurd ? value : std::nullopt; }
+
+std::optional<uint64_t> find_fact(std::span<const ovcshim::Fact> facts, FactKey key) {
+  for (const auto& fact : facts)
+    if (fact.key == static_cast<uint32_t>(key) && fact.value != ovcshim::kUnknown) return fact.value;
+  return std::nullopt;
+}
+
+// The effective set and the identity of the uid map are what user space can see of cap_capable(&init_user_ns).
+std::optional<bool> admin_of(std::span<const ovcshim::Fact> facts) {
+  const auto caps = find_fact(facts, FactKey::kCapEff), identity = find_fact(facts, FactKey::kUserNsIdentity);
+  if (caps && !(*caps >> kCapSysAdmin & 1)) return false;
+  if (identity && *identity == 0) return false;
+  if (caps && identity) return true;
+  return std::nullopt;
+}
+
+void take(std::optional<uint64_t>& to, std::span<const ovcshim::Fact> facts, FactKey key) {
+  if (const auto value = sane(find_fact(facts, key))) to = value;
+}
+
+std::optional<uint64_t> mmap_charge_kb(const Event& event, const HostRules& rules) {
+  const auto& args = event.base.args;
+  const MappingRow* row = mapping_row(mapping_kind(args[2], args[3]), rules);
+  if (!row) return std::nullopt;
+  if (row->cost != Cost::kLength) return 0;
+  if (args[3] & MAP_FIXED) {
+    const ChangeRow* fixed = change_row(Change::kReplaceFixed, {}, rules);
+    if (!fixed || fixed->effect == Effect::kChargeLessOld) return std::nullopt;
+  }
+  return round_to_pages_kb(args[1], rules);
+}
+
+std::optional<uint64_t> sbrk_charge_kb(const Event& event, const HostRules& rules) {
+  const auto increment = static_cast<int64_t>(event.base.args[0]);
+  const uint64_t page = rules.page_kb * 1024;
+  if (increment <= 0) return 0;
+  if (!event.failed() && event.returned()) {
+    const auto old_break = static_cast<uint64_t>(event.base.result);
+    return round_to_pages_kb(old_break + static_cast<uint64_t>(increment), rules) - round_to_pages_kb(old_break, rules);
+  }
+  if (static_cast<uint64_t>(increment) % page != 0) return std::nullopt;
+  return static_cast<uint64_t>(increment) / 1024;
+}
+
+std::optional<uint64_t> mremap_charge_kb(const Event& event, const HostRules& rules) {
+  const auto& args = event.base.args;
+  const bool grows = round_to_pages_kb(args[2], rules) > round_to_pages_kb(args[1], rules);
+  if (grows || args[1] == 0 || (args[3] & MREMAP_DONTUNMAP)) return std::nullopt;
+  return 0;
+}
+
+// A table of {modes} x {kinds} must answer every question: each combination has a row in each mode.
+consteval bool mapping_rows_are_total() {
+  for (unsigned bits = 0; bits < 64; ++bits)
+    for (unsigned mode = 0; mode < 3; ++mode) {
+      const bool found = std::any_of(std::begin(kMappingRows), std::end(kMappingRows), [=](const MappingRow& row) {
+        return (row.modes >> mode & 1) && !row.since.known() && !row.until.known() && matches(row.shared, bits & 1) &&
+               matches(row.file, bits & 2) && matches(row.writable, bits & 4) && matches(row.noreserve, bits & 8) &&
+               matches(row.hugetlb, bits & 16) && matches(row.droppable, bits & 32);
+      });
+      if (!found) return false;
+    }
+  return true;
+}
+static_assert(mapping_rows_are_total());
+
+}  // namespace
+
+KernelVersion parse_kernel_release(std::string_view release) {
+  KernelVersion version;
+  version.major = take_number(release);
+  if (release.empty() || release.front() != '.') return {};
+  release.remove_prefix(1);
+  version.minor = take_number(release);
+  return version;
+}
+
+HostRules with_facts(HostRules rules, std::span<const ovcshim::Fact> facts) {
+  take(rules.mode, facts, FactKey::kOvercommitMemory);
+  take(rules.ram_kb, facts, FactKey::kMemTotalKb);
+  take(rules.swap_kb, facts, FactKey::kSwapTotalKb);
+  take(rules.hugetlb_kb, facts, FactKey::kHugetlbKb);
+  take(rules.ratio, facts, FactKey::kOvercommitRatio);
+  take(rules.overcommit_kbytes, facts, FactKey::kOvercommitKbytes);
+  take(rules.user_reserve_kb, facts, FactKey::kUserReserveKb);
+  take(rules.admin_reserve_kb, facts, FactKey::kAdminReserveKb);
+  take(rules.limit_kb, facts, FactKey::kCommitLimitKb);
+  take(rules.committed_kb, facts, FactKey::kCommittedAsKb);
+  if (const auto admin = admin_of(facts)) rules.admin = admin;
+  return rules;
+}
+
+HostRules host_rules(const ovcshim::FileHeader& header) {
+  const std::string_view release(header.kernel_release, strnlen(header.kernel_release, sizeof header.kernel_release));
+  HostRules rules;
+  rules.kernel = parse_kernel_release(release);
+  rules.vendor_kernel = release.find(".el") != release.npos;
+  if (header.page_size >= 1024 && header.page_size <= (1 << 20)) rules.page_kb = header.page_size / 1024;
+  rules.cpus = std::min<uint64_t>(header.cpus_online, 1 << 16);
+  size_t count = 0;
+  while (count < std::size(header.host) && header.host[count].key != 0) ++count;
+  return with_facts(rules, {header.host, count});
+}
+
+HostRules host_rules(const LogReader& log) { return host_rules(log.header()); }
+
+std::optional<bool> holds(KernelVersion since, KernelVersion until, const HostRules& rules) {
+  if (!since.known() && !until.known()) return true;
+  if (!rules.kernel.known()) return std::nullopt;
+  return rules.kernel >= since && (!until.known() || rules.kernel < until);
+}
+
+MappingKind mapping_kind(uint64_t prot, uint64_t flags) {
+  const uint64_t type = flags & kMapTypeMask;
+  return {.shared = type == MAP_SHARED || type == MAP_SHARED_VALIDATE,
+          .writable = (prot & PROT_WRITE) != 0,
+          .file = !(flags & MAP_ANONYMOUS),
+          .noreserve = (flags & MAP_NORESERVE) != 0,
+          .hugetlb = (flags & MAP_HUGETLB) != 0,
+          .droppable = type == kMapDroppable};
+}
+
+std::span<const MappingRow> mapping_rows() { return kMappingRows; }
+
+const MappingRow* mapping_row(const MappingKind& kind, const HostRules& rules) {
+  for (const auto& row : kMappingRows) {
+    const bool same_kind = matches(row.shared, kind.shared) && matches(row.file, kind.file) && matches(row.writable, kind.writable) &&
+                           matches(row.noreserve, kind.noreserve) && matches(row.hugetlb, kind.hugetlb) &&
+                           matches(row.droppable, kind.droppable);
+    if (!same_kind) continue;
+    const auto version = holds(row.since, row.until, rules);
+    if (!version || (row.modes != kAll && !rules.mode)) return nullptr;
+    if (*version && (row.modes == kAll || (*rules.mode < 3 && row.modes >> *rules.mode & 1))) return &row;
+  }
+  return nullptr;
+}
+
+MappingState mapping_state(const ovcshim::MappingEntry& mapping) {
+  const auto has = [&](uint32_t flag) { return (mapping.flags & flag) != 0; };
+  return {.accounted = has(ovcshim::kMapAc), .noreserve = has(ovcshim::kMapNr), .writable = has(ovcshim::kMapWrite),
+          .shared = has(ovcshim::kMapShared), .hugetlb = has(ovcshim::kMapHt), .dont_copy = has(ovcshim::kMapDc),
+          .file = has(ovcshim::kMapFile), .touched = true};
+}
+
+std::span<const ChangeRow> change_rows() { return kChangeRows; }
+
+const ChangeRow* change_row(Change change, const MappingState& state, const HostRules& rules) {
+  for (const auto& row : kChangeRows) {
+    const bool same = row.change == change && matches(row.accounted, state.accounted) && matches(row.noreserve, state.noreserve) &&
+                      matches(row.writable, state.writable) && matches(row.shared, state.shared) && matches(row.hugetlb, state.hugetlb) &&
+                      matches(row.dont_copy, state.dont_copy) && matches(row.file, state.file) && matches(row.touched, state.touched);
+    if (!same) continue;
+    const auto version = holds(row.since, row.until, rules);
+    if (!version) return nullptr;
+    if (*version) return &row;
+  }
+  return nullptr;
+}
+
+uint64_t fork_charge_kb(const ovcshim::MappingEntry& mapping, const HostRules& rules) {
+  const ChangeRow* row = change_row(Change::kFork, mapping_state(mapping), rules);
+  return row && row->effect == Effect::kCharge && mapping.end > mapping.start ? (mapping.end - mapping.start) / 1024 : 0;
+}
+
+uint64_t gain_write_kb(const ovcshim::MappingEntry& mapping, uint64_t start, uint64_t end, const HostRules& rules) {
+  const uint64_t from = std::max(start, mapping.start), to = std::min(end, mapping.end);
+  const ChangeRow* row = change_row(Change::kGainWrite, mapping_state(mapping), rules);
+  return from < to && row && row->effect == Effect::kCharge ? (to - from) / 1024 : 0;
+}
+
+uint64_t round_to_pages_kb(uint64_t bytes, const HostRules& rules) {
+  const uint64_t page = rules.page_kb * 1024;
+  return (bytes / page + (bytes % page != 0)) * rules.page_kb;
+}
+
+std::optional<uint64_t> charge_kb(const Event& event, const HostRules& rules) {
+  switch (event.base.op) {
+    case Op::kMmap: return mmap_charge_kb(event, rules);
+    case Op::kSbrk: return sbrk_charge_kb(event, rules);
+    case Op::kMremap: return mremap_charge_kb(event, rules);
+    case Op::kMprotect: return event.base.args[2] & PROT_WRITE ? std::nullopt : std::optional<uint64_t>(0);
+    case Op::kMunmap:
+    case Op::kMadvise:
+    case Op::kVfork: return 0;
+    case Op::kClone:
+      if (event.base.args[0] & CLONE_VM) return 0;
+      return event.fact(FactKey::kMapsAcKb);
+    case Op::kFork:
+    case Op::kUnderscoreFork: return event.fact(FactKey::kMapsAcKb);
+    default: return std::nullopt;
+  }
+}
+
+// ---- When a charge is refused ------------------------------------------------------------------------------------------
+
+std::optional<uint64_t> commit_limit_kb(const HostRules& rules, uint64_t ratio, uint64_t overcommit_kbytes) {
+  if (!rules.swap_kb) return std::nullopt;
+  if (overcommit_kbytes != 0) return overcommit_kbytes / rules.page_kb * rules.page_kb + *rules.swap_kb;
+  if (!rules.ram_kb || !rules.hugetlb_kb || *rules.hugetlb_kb > *rules.ram_kb) return std::nullopt;
+  const uint64_t pages = (*rules.ram_kb - *rules.hugetlb_kb) / rules.page_kb;
+  return pages * ratio / 100 * rules.page_kb + *rules.swap_kb;
+}
+
+std::optional<uint64_t> counter_band_kb(const HostRules& rules, uint64_t mode) {
+  if (!rules.ram_kb || rules.cpus == 0) return std::nullopt;
+  // mm/mm_init.c mm_compute_batch(): coarser while nobody compares the counter with a limit.
+  const bool coarse = mode != kModeNever && rules.kernel >= kExactSumSince;
+  const uint64_t by_size = *rules.ram_kb / rules.page_kb / rules.cpus / (coarse ? 4 : 256);
+  const uint64_t batch = std::max(by_size, std::max<uint64_t>(2 * rules.cpus, 32));
+  return rules.cpus * batch * rules.page_kb;
+}
+
+std::optional<Mode2Verdict> mode2(const HostRules& rules, std::optional<uint64_t> committed_kb, std::optional<uint64_t> total_vm_pages,
+                                  uint64_t request_kb) {
+  if (!rules.limit_kb || !rules.user_reserve_kb || !rules.admin_reserve_kb) return std::nullopt;
+  if (!sane(committed_kb) || !sane(total_vm_pages) || !sane(request_kb)) return std::nullopt;
+  const auto whole_pages = [&](uint64_t kb) { return static_cast<int64_t>(kb / rules.page_kb * rules.page_kb); };
+  Mode2Verdict v;
+  v.limit_kb = static_cast<int64_t>(*rules.limit_kb);
+  v.committed_kb = static_cast<int64_t>(*committed_kb);
+  v.request_kb = static_cast<int64_t>(request_kb);
+  v.user_reserve_kb = std::min(static_cast<int64_t>(*total_vm_pages / 32 * rules.page_kb), whole_pages(*rules.user_reserve_kb));
+  v.admin_reserve_kb = rules.admin.value_or(false) ? 0 : whole_pages(*rules.admin_reserve_kb);
+  v.band_kb = static_cast<int64_t>(counter_band_kb(rules, kModeNever).value_or(0));
+  if (!rules.admin) v.band_kb += v.admin_reserve_kb;  // whether this reserve applied is not known
+  v.allowed_kb = v.limit_kb - v.user_reserve_kb - v.admin_reserve_kb;
+  v.headroom_kb = v.allowed_kb - v.committed_kb;
+  v.short_kb = v.request_kb - v.headroom_kb + static_cast<int64_t>(rules.page_kb);
+  return v;
+}
+
+LimitSettings settings_for_limit(const HostRules& rules, uint64_t wanted_limit_kb) {
+  LimitSettings settings;
+  if (rules.limit_kb && wanted_limit_kb > *rules.limit_kb) settings.more_swap_mib = (wanted_limit_kb - *rules.limit_kb + 1023) / 1024;
+  if (!rules.swap_kb || wanted_limit_kb < *rules.swap_kb) return settings;
+  settings.overcommit_kbytes = wanted_limit_kb - *rules.swap_kb;
+  if (!rules.ram_kb || !rules.hugetlb_kb || *rules.ram_kb <= *rules.hugetlb_kb) return settings;
+  const uint64_t base_pages = (*rules.ram_kb - *rules.hugetlb_kb) / rules.page_kb;
+  const uint64_t wanted_pages = (*settings.overcommit_kbytes + rules.page_kb - 1) / rules.page_kb;
+  if (base_pages != 0) settings.ratio = (wanted_pages * 100 + base_pages - 1) / base_pages;
+  return settings;
+}
+
+std::optional<bool> guess_is_simple(const HostRules& rules) {
+  if (!rules.kernel.known()) return std::nullopt;
+  if (rules.kernel >= kSimpleGuessSince) return true;
+  return rules.vendor_kernel ? std::nullopt : std::optional(false);
+}
+
+std::optional<uint64_t> guess_limit_kb(const HostRules& rules) {
+  if (!guess_is_simple(rules).value_or(false) || !rules.ram_kb || !rules.swap_kb) return std::nullopt;
+  return *rules.ram_kb + *rules.swap_kb;
+}
+
+std::span<const GuessStep> guess_steps() { return kGuessSteps; }
+
+std::optional<int64_t> guess_estimate_at_most_kb(const HostRules& rules, std::span<const ovcshim::Fact> facts) {
+  if (guess_is_simple(rules).value_or(true)) return std::nullopt;
+  int64_t sum = 0;
+  for (const auto& step : kGuessSteps) {
+    if (!holds(step.since, step.until, rules).value_or(false) || (step.unless_admin && rules.admin.value_or(true))) continue;
+    const auto value = step.fact == FactKey::kNone ? std::nullopt : sane(find_fact(facts, step.fact));
+    if (!value && step.sign == '+') return std::nullopt;
+    if (value) sum += step.sign == '+' ? static_cast<int64_t>(*value) : -static_cast<int64_t>(*value);
+  }
+  return sum;
+}
+
+}  // namespace ovc

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+//
+// One ELF file of this machine: names for its addresses, from .symtab, .dynsym and debug information, its own or from
+// /usr/lib/debug/.build-id. Uses libelf and libdw only (not libdwfl, which can fetch from a network).
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace ovc {
+
+// One level of source position: the code's own function, or one inlined into the next.
+struct SourceFrame {
+  std::string function;        // as in the debug information: linkage name, else plain name
+  std::string file;
+  unsigned line = 0;
+  bool inlined = false;
+};
+
+class ElfObject {
+ public:
+  // The file at `path` if it is a regular file with this build id (raw bytes), else the one in /usr/lib/debug/.build-id,
+  // else nullptr. Damaged files give fewer names, never an error.
+  static std::unique_ptr<ElfObject> open(const std::string& path, std::string_view build_id);
+  ~ElfObject();
+
+  struct Symbol {
+    uint64_t start, size;
+    uint32_t rank;             // the better name of two at one address has the higher rank
+    const char* name;
+  };
+  // Symbol that covers an address of the file (as linked), or nullptr.
+  const Symbol* symbol_at(uint64_t address) const;
+  // Innermost first; empty without debug information for this address.
+  std::vector<SourceFrame> source_at(uint64_t address) const;
+  // True if these bytes stand at the address.
+  bool has_bytes(uint64_t address, std::string_view bytes) const;
+
+ private:
+  struct Parts;                // libelf's and libdw's handles
+  ElfObject();
+  void read_symbols(Parts& parts);
+
+  std::unique_ptr<Parts> own_, debug_;  // the mapped file; the separate file with its debug information
+  std::vector<Symbol> symbols_;         // ascending by start, one per address
+};
+
+}  // namespace ovc

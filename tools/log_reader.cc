@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: MIT
+//
+// Opening a log: what must hold before anything in it is used. Then the tables beside the lanes: processes and counters.
+#include "tools/log_reader.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+
+#include "tools/output.h"
+
+namespace ovc {
+namespace {
+
+using namespace ovcshim;
+
+constexpr uint64_t kMaxFileBytes = uint64_t{64} << 30;  // a sparse file can claim any size: bounds the time to walk it
+constexpr uint64_t kMaxProcesses = 1 << 16;
+constexpr uint64_t kMaxStripes = 1 << 17;
+
+constexpr Machine kThisMachine =
+#if defined(__aarch64__)
+    Machine::kAarch64;
+#else
+    Machine::kX86_64;
+#endif
+
+// A log that is truncated while it is mapped would kill us with SIGBUS: give zeros (never written) instead.
+constexpr size_t kMaxMaps = 16;
+struct MappedRange {
+  std::atomic<uintptr_t> start{0}, end{0};
+};
+constinit MappedRange mapped_ranges[kMaxMaps];
+
+void supply_zero_page(int, siginfo_t* info, void*) {
+  const auto page = reinterpret_cast<uintptr_t>(info->si_addr) & ~uintptr_t{4095};
+  for (const MappedRange& range : mapped_ranges)
+    if (page >= range.start && page < range.end &&
+        mmap(reinterpret_cast<void*>(page), 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED)
+      return;
+  signal(SIGBUS, SIG_DFL);  // not ours: fault again, and die as usual
+}
+
+void survive_truncation(const void* start, size_t bytes) {
+  struct sigaction action {};
+  action.sa_sigaction = supply_zero_page;
+  action.sa_flags = SA_SIGINFO;
+  sigaction(SIGBUS, &action, nullptr);
+  for (MappedRange& range : mapped_ranges) {
+    uintptr_t free = 0;
+    if (!range.start.compare_exchange_strong(free, reinterpret_cast<uintptr_t>(start))) continue;
+    range.end = range.start + bytes;
+    return;
+  }
+}
+
+void forget_range(const void* start) {
+  for (MappedRange& range : mapped_ranges) {
+    if (range.start != reinterpret_cast<uintptr_t>(start)) continue;
+    range.end = 0;
+    range.start = 0;
+  }
+}
+
+// Closes on every way out.
+struct File {
+  int fd = -1;
+  ~File() {
+    if (fd >= 0) close(fd);
+  }
+};
+
+[[noreturn]] void refuse(const std::string& path, std::string_view why) { throw Error(fmt::format("{}: {}", escaped(path), why)); }
+
+// Looks before opening: opening a FIFO waits for a writer, opening a device can do anything.
+void open_regular(const std::string& path, File& file, struct stat& info) {
+  if (stat(path.c_str(), &info) != 0) refuse(path, fmt::format("cannot open the log: {}", strerror(errno)));
+  if (S_ISDIR(info.st_mode)) refuse(path, "is a directory, not a log; give the path of a log file");
+  if (!S_ISREG(info.st_mode)) refuse(path, "is not a regular file, so not a log");
+  file.fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  if (file.fd < 0) refuse(path, fmt::format("cannot open the log: {}", strerror(errno)));
+  if (fstat(file.fd, &info) != 0 || !S_ISREG(info.st_mode)) refuse(path, "is not a regular file, so not a log");
+}
+
+template <size_t n>
+void terminate(char (&text)[n]) { text[n - 1] = '\0'; }
+
+bool all_zero(const char (&magic)[16]) {
+  return std::all_of(std::begin(magic), std::end(magic), [](char c) { return c == 0; });
+}
+
+template <typename Struct>
+Struct copy_from(const unsigned char* bytes) {
+  Struct copy;
+  std::memcpy(&copy, bytes, sizeof copy);
+  return copy;
+}
+
+template <typename Source>
+void add_counters(Totals& sum, const Source& source) {
+  for (size_t i = 0; i < sum.calls.size(); ++i) sum.calls[i] += source.calls[i];
+  for (size_t i = 0; i < sum.failed.size(); ++i) sum.failed[i] += source.failed[i];
+  for (size_t i = 0; i < sum.sizes.size(); ++i) sum.sizes[i] += source.sizes[i];
+  sum.requested_bytes += source.requested_bytes;
+  sum.call_records += source.call_records;
+  sum.calls_not_kept += source.calls_not_kept;
+}
+
+std::string newest_in(const std::filesystem::path& directory) {
+  namespace fs = std::filesystem;
+  std::pair<fs::file_time_type, std::string> newest{fs::file_time_type::min(), ""};
+  std::error_code error;
+  for (fs::directory_iterator it(directory, error), end; !error && it != end; it.increment(error)) {
+    const std::string name = it->path().filename();
+    if (!name.starts_with("ovcshim.") || !name.ends_with(".ovc") || !it->is_regular_file(error)) continue;
+    const auto time = it->last_write_time(error);
+    if (!error) newest = std::max(newest, {time, it->path().string()});
+  }
+  return newest.second;
+}
+
+}  // namespace
+
+std::optional<uint64_t> Event::fact(FactKey key) const {
+  for (const Fact& fact : facts)
+    if (fact.key == static_cast<uint32_t>(key) && fact.value != kUnknown) return fact.value;
+  return std::nullopt;
+}
+
+std::string Process::comm() const { return slot.comm; }
+std::string Process::exe() const { return slot.exe; }
+
+LogReader::LogReader(const std::string& path) : path_(path) {
+  map_file(path);
+  calibrate();
+}
+
+LogReader::~LogReader() {
+  forget_range(bytes_.data());
+  munmap(const_cast<unsigned char*>(bytes_.data()), bytes_.size());
+}
+
+void LogReader::map_file(const std::string& path) {
+  File file;
+  struct stat info {};
+  open_regular(path, file, info);
+  const auto on_disk = static_cast<uint64_t>(info.st_size);
+  if (on_disk == 0) refuse(path, "is empty; a log is allocated in full when it is created, so this is none");
+  if (pread(file.fd, &header_, std::min<uint64_t>(sizeof header_, on_disk), 0) < 0)
+    refuse(path, fmt::format("cannot read the log: {}", strerror(errno)));
+  check_header(on_disk);
+  check_areas();
+  void* start = mmap(nullptr, on_disk, PROT_READ, MAP_SHARED, file.fd, 0);
+  if (start == MAP_FAILED) refuse(path, fmt::format("cannot map the log: {}", strerror(errno)));
+  bytes_ = {static_cast<const unsigned char*>(start), on_disk};
+  survive_truncation(start, on_disk);
+}
+
+void LogReader::check_header(size_t on_disk) {
+  const FileHeader& h = header_;
+  if (on_disk >= sizeof h.magic && all_zero(h.magic))
+    refuse(path_, "holds nothing yet: the program that created it ended, or still is, before its first record");
+  if (on_disk < sizeof h.magic || std::memcmp(h.magic, kMagic, sizeof kMagic) != 0)
+    refuse(path_, "is not an ovcshim log");
+  if (on_disk < sizeof h) refuse(path_, fmt::format("is cut off after {} bytes, inside its header; copy the whole log", on_disk));
+  if (h.endian == __builtin_bswap32(kEndianMark)) refuse(path_, "was written on a machine of the other byte order; read it there");
+  if (h.endian != kEndianMark) refuse(path_, "is damaged: its byte order mark is wrong");
+  if (h.machine != static_cast<uint32_t>(kThisMachine))
+    refuse(path_, fmt::format("was written on another architecture (ELF machine {}); read it there", h.machine));
+  if (const uint64_t unknown = h.incompatible_flags & ~kKnownIncompatibleFlags)
+    refuse(path_, fmt::format("needs a newer ovc: format version {}, this ovc knows {} (features {:#x})", h.version, kFormatVersion, unknown));
+  if (h.version == 0) refuse(path_, "is damaged: it has no format version");
+  if (h.ready != 1) refuse(path_, "is half-written: the program that created it ended, or still is, before its first record");
+  if (h.file_bytes > on_disk)
+    refuse(path_, fmt::format("is cut off: {} of {} bytes are there; copy the whole log", on_disk, h.file_bytes));
+  if (h.file_bytes > kMaxFileBytes || on_disk > kMaxFileBytes) refuse(path_, "claims to be larger than any log can be");
+}
+
+void LogReader::check_areas() {
+  FileHeader& h = header_;
+  const auto check = [&](auto& area, uint64_t unit, uint64_t max_bytes, std::string_view name) {
+    if (area.offset > h.file_bytes || area.bytes > h.file_bytes - area.offset || area.bytes % unit != 0 || area.bytes > max_bytes ||
+        area.offset < kHeaderBytes || area.offset % 8 != 0)
+      refuse(path_, fmt::format("is damaged: its header places the {} outside the file", name));
+  };
+  if (h.calls.bytes == 0) h.calls.offset = kHeaderBytes;
+  check(h.processes, sizeof(ProcessSlot), kMaxProcesses * sizeof(ProcessSlot), "process table");
+  check(h.stripes, kStripeBytes, kMaxStripes * kStripeBytes, "counters");
+  check(h.events, kSlotBytes, kMaxFileBytes, "event lane");
+  check(h.calls, kChunkBytes, kMaxFileBytes, "call lane");
+  if (h.events.bytes == 0) refuse(path_, "is damaged: its event lane has no room");
+  terminate(h.kernel_release);
+  terminate(h.kernel_version);
+  terminate(h.boot_id);
+  terminate(h.shim_version);
+  h.caller_shift = std::min(h.caller_shift, 16u);
+}
+
+std::optional<uint64_t> LogReader::host(FactKey key) const {
+  for (const Fact& fact : header_.host) {
+    if (fact.key == 0) break;
+    if (fact.key == static_cast<uint32_t>(key) && fact.value != kUnknown) return fact.value;
+  }
+  return std::nullopt;
+}
+
+std::vector<Process> LogReader::processes() const {
+  std::vector<Process> found;
+  for (uint64_t i = 0; i < header_.processes.bytes / sizeof(ProcessSlot); ++i) {
+    const auto slot = copy_from<ProcessSlot>(bytes_.data() + header_.processes.offset + i * sizeof(ProcessSlot));
+    if (slot.use == static_cast<uint32_t>(SlotUse::kFree) || slot.pid == 0) continue;
+    found.push_back({static_cast<uint32_t>(i), slot});
+    terminate(found.back().slot.comm);
+    terminate(found.back().slot.exe);
+  }
+  return found;
+}
+
+std::optional<Process> LogReader::process(uint32_t index, uint32_t serial) const {
+  if (index >= header_.processes.bytes / sizeof(ProcessSlot)) return std::nullopt;
+  Process p{index, copy_from<ProcessSlot>(bytes_.data() + header_.processes.offset + index * sizeof(ProcessSlot))};
+  if (p.slot.use == static_cast<uint32_t>(SlotUse::kFree) || p.slot.serial != serial) return std::nullopt;
+  terminate(p.slot.comm);
+  terminate(p.slot.exe);
+  return p;
+}
+
+Totals LogReader::sum_stripes(const std::function<bool(const Stripe&, uint64_t index)>& wanted) const {
+  Totals sum;
+  const uint64_t folded = retired().last_folded;
+  for (uint64_t i = 0; i < header_.stripes.bytes / kStripeBytes; ++i) {
+    const auto stripe = copy_from<Stripe>(bytes_.data() + header_.stripes.offset + i * kStripeBytes);
+    const bool counted_already = stripe.fold_id != 0 && stripe.fold_id == folded;
+    if (!wanted(stripe, i) || counted_already) continue;
+    add_counters(sum, stripe);
+    ++sum.threads;
+  }
+  return sum;
+}
+
+Totals LogReader::totals(uint32_t process_index, uint32_t serial) const {
+  return sum_stripes([=](const Stripe& stripe, uint64_t i) {
+    return i != kSharedStripe && stripe.fold_id != 0 && stripe.process == process_index && stripe.process_serial == serial;
+  });
+}
+
+Totals LogReader::shared_totals() const {
+  return sum_stripes([](const Stripe&, uint64_t i) { return i == kSharedStripe; });
+}
+
+RetiredTotals LogReader::retired() const {
+  const auto version = copy_from<uint64_t>(bytes_.data() + offsetof(FileHeader, retired_version));
+  return copy_from<RetiredTotals>(bytes_.data() + kRetiredOffset + (version & 1) * sizeof(RetiredTotals));
+}
+
+Totals LogReader::retired_totals() const {
+  Totals sum;
+  add_counters(sum, retired());
+  return sum;
+}
+
+uint64_t LogReader::retired_processes() const { return retired().processes; }
+uint64_t LogReader::event_slots() const { return header_.events.bytes / kSlotBytes; }
+uint64_t LogReader::call_chunks() const { return header_.calls.bytes / kChunkBytes; }
+
+std::string newest_log() {
+  for (const char* directory : {".", "/var/tmp"})
+    if (std::string found = newest_in(directory); !found.empty()) return found.starts_with("./") ? found.substr(2) : found;
+  throw Error("no log named, and there is no ovcshim.*.ovc here or in /var/tmp; give a path, or record one: ovc run -- COMMAND");
+}
+
+std::string log_or_newest(const std::string& log) { return log.empty() ? newest_log() : log; }
+
+}  // namespace ovc

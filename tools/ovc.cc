@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MIT
+//
+// ovc: reads what libovcshim.so recorded. The command table, the one place where errors are caught, the exit status:
+// 0 nothing found wrong, 1 something found (a refused call), 2 could not do the work.
+#include <fmt/format.h>
+#include <signal.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <functional>
+#include <string_view>
+#include <system_error>
+
+#include "tools/commands.h"
+#include "tools/log_reader.h"
+#include "tools/output.h"
+
+#ifndef OVC_VERSION
+#define OVC_VERSION "0.1.0"
+#endif
+
+namespace {
+
+using namespace ovc;
+
+constexpr const char* kTimeHelp = "HH:MM:SS[.fraction], 'YYYY-MM-DD HH:MM:SS[.fraction]', or +SECONDS after the log's beginning";
+
+struct Options {
+  ShowOptions show;
+  ForksOptions forks;
+  StatsOptions stats;
+  RunOptions run;
+  WhyOptions why;
+};
+
+// What every command that reads a log has.
+template <typename CommandOptions>
+CLI::App* add_reader(CLI::App& app, const char* name, const char* help, CommandOptions& options) {
+  CLI::App* command = app.add_subcommand(name, help);
+  command->add_option("LOG", options.log, "the log; default: the newest ovcshim.*.ovc here, else in /var/tmp");
+  command->add_flag("--json", options.json, "JSON instead of text");
+  return command;
+}
+
+void add_show(CLI::App& app, ShowOptions& o) {
+  CLI::App* c = add_reader(app, "show", "the records, one line each, like strace; --json: one object per line", o);
+  c->add_option("--op", o.ops, "only these calls: mmap,fork,... or a family: %malloc %memory %fork %wait %exec %end %record")->delimiter(',');
+  c->add_flag("--failed", o.failed, "only calls that failed");
+  c->add_option("--pid", o.pids, "only these processes")->delimiter(',');
+  c->add_option("--tid", o.tids, "only these threads")->delimiter(',');
+  c->add_option("--since", o.since, std::string("only from this time on: ") + kTimeHelp);
+  c->add_option("--until", o.until, std::string("only up to this time: ") + kTimeHelp);
+  c->add_option("--min-size", o.min_size, "only calls that ask for at least this many bytes (64K, 1G, ...)")->transform(CLI::AsSizeValue(false));
+  c->add_flag("--stacks", o.stacks, "the whole stack beneath each call");
+  c->add_flag("--calls,!--no-calls", o.calls, "with the call lane: malloc-family calls below 128 KiB (default)");
+  c->footer("A time marked ~ is exact to the thread's next time mark only, the order within a thread is exact.\n"
+            "'libc:' marks system calls that libc made inside itself. Lists of mappings and modules: --op mappings,module");
+}
+
+void add_run(CLI::App& app, RunOptions& o) {
+  CLI::App* c = app.add_subcommand("run", "starts COMMAND under the shim; exits as it does");
+  c->add_option("-o,--log", o.log, "the log; %c command, %p pid; default: ovcshim.%c.%p.ovc here, else in /var/tmp");
+  c->add_option("--events-size", o.events_size, "size of the event lane (OVCSHIM_EVENTS_SIZE), such as 16M");
+  c->add_option("--calls-size", o.calls_size, "size of the call lane (OVCSHIM_CALLS_SIZE), such as 64M; 0: off");
+  c->add_option("--min-size", o.min_size, "smallest malloc-family request to keep (OVCSHIM_MIN_SIZE)");
+  c->add_option("--stack-depth", o.stack_depth, "frames to keep per event (OVCSHIM_STACK_DEPTH)");
+  c->add_option("--follow", o.follow, "descendants to record (OVCSHIM_FOLLOW)")->check(CLI::IsMember({"all", "fork", "none"}));
+  c->prefix_command();
+  c->footer("ovc run [OPTIONS] -- COMMAND [ARGUMENT...]");
+  c->parse_complete_callback([c, &o] {
+    if (o.command.empty()) o.command = c->remaining();
+  });
+}
+
+// What stands behind the first "--" of `ovc run` is the command's own; CLI11 must not look at it.
+int cut_command(int argc, char** argv, std::vector<std::string>& command) {
+  if (argc < 2 || std::string_view(argv[1]) != "run") return argc;
+  char** const end = argv + argc;
+  char** const dashes = std::find_if(argv, end, [](const char* word) { return std::string_view(word) == "--"; });
+  if (dashes != end) command.assign(dashes + 1, end);
+  return static_cast<int>(dashes - argv);
+}
+
+int parse_and_run(int argc, char** argv) {
+  Options options;
+  argc = cut_command(argc, argv, options.run.command);
+  CLI::App app{"ovc - reads the logs of libovcshim.so: which call was refused, and why", "ovc"};
+  app.set_version_flag("--version", "ovc " OVC_VERSION);
+  app.require_subcommand(0, 1);
+  std::function<int()> work;
+  const auto does = [&work](CLI::App* command, std::function<int()> what) { command->final_callback([&work, what] { work = what; }); };
+  does(add_reader(app, "why", "the verdict for each failed call and each suspicious end", options.why), [&] {
+    options.why.log = log_or_newest(options.why.log);
+    return why(options.why);
+  });
+  add_show(app, options.show);
+  does(app.get_subcommand("show"), [&] { return show(options.show); });
+  does(add_reader(app, "forks", "each fork: who asked, how long it took, its charge, the child and how it ended", options.forks), [&] { return forks(options.forks); });
+  does(add_reader(app, "stats", "exact totals, what was lost or overwritten, what the log cannot see", options.stats), [&] { return stats(options.stats); });
+  app.get_subcommand("stats")->add_option("-n,--limit", options.stats.limit, "processes to show, busiest first; 0: all (default 20)");
+  add_run(app, options.run);
+  does(app.get_subcommand("run"), [&] { return run(options.run); });
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);
+    throw Error(fmt::format("{}; see ovc --help", escaped(error.what())));
+  }
+  if (work) return work();
+  fmt::print("{}", app.help());
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  signal(SIGPIPE, SIG_IGN);
+  try {
+    const int status = parse_and_run(argc, argv);
+    if (fflush(stdout) != 0 && errno != EPIPE) throw Error("cannot write to standard output");
+    return status;
+  } catch (const ClosedPipe&) {
+    return 0;
+  } catch (const std::system_error& error) {
+    if (error.code() == std::errc::broken_pipe) return 0;
+    fmt::print(stderr, "ovc: {}\n", escaped(error.what()));
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "ovc: {}\n", error.what());
+  }
+  return 2;
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT
+//
+// Addresses -> function, module, source line, from the log's module lists and the ELF files of this machine. A file is
+// used only if its build id is the recorded one; everything else is reported as module+offset. Nothing is fetched from a
+// network and nothing but regular files is opened.
+#pragma once
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "tools/log_reader.h"
+
+namespace ovc {
+
+class ElfObject;
+
+struct Frame {
+  uint64_t address = 0;        // as recorded
+  std::string function;        // demangled; empty if unknown
+  uint64_t offset = 0;         // from the function's start; from the module's start if the function is unknown
+  std::string module;          // file name without directories; empty if the address lies in no known module
+  std::string file;            // source file, empty if unknown
+  unsigned line = 0;
+  bool inlined = false;        // this function was inlined into the next frame's
+
+  // "function+0x1f (module)", "module+0x1234", "0x7f0012345678"; raw bytes of the log: escape before printing.
+  std::string text() const;
+  std::string source() const;  // "file.c:12" or empty
+};
+
+// What one kModule record says.
+struct ModuleInfo {
+  uint64_t start = 0, end = 0, bias = 0, position = 0;
+  std::string build_id;        // raw bytes
+  std::string path;            // raw bytes
+  std::string_view file_name() const;
+};
+
+enum class Pc { kReturnAddress, kExact };
+
+class Symbols {
+ public:
+  explicit Symbols(const LogReader& log);
+  ~Symbols();
+  Symbols(const Symbols&) = delete;
+  Symbols& operator=(const Symbols&) = delete;
+
+  // Innermost first: inlined functions, then the one that holds the code. Never empty.
+  const std::vector<Frame>& resolve(uint32_t image, uint64_t address, Pc pc = Pc::kReturnAddress);
+  // A whole stack of return addresses; knows that what lies below a signal trampoline is no return address.
+  std::vector<Frame> stack(uint32_t image, std::span<const uint64_t> addresses);
+
+  const ModuleInfo* module_at(uint32_t image, uint64_t address) const;
+  std::string module_of(uint32_t image, uint64_t address) const;  // file name, empty if none
+  std::span<const ModuleInfo> modules(uint32_t image) const;      // by start address; where lists overlap the newest wins
+  // Why the names of a module are missing ("no file with this build id on this machine"); empty if they are not.
+  std::string missing(const ModuleInfo& module);
+
+ private:
+  struct Key {
+    uint64_t address;
+    uint32_t image;
+    Pc pc;
+    bool operator==(const Key&) const = default;
+  };
+  struct KeyHash {
+    size_t operator()(const Key& key) const;
+  };
+  const ElfObject* object_of(const ModuleInfo& module);
+  std::vector<Frame> look_up(uint32_t image, uint64_t address, Pc pc);
+  bool is_signal_trampoline(uint32_t image, uint64_t address);
+
+  std::map<uint32_t, std::vector<ModuleInfo>> images_;
+  std::map<std::pair<std::string, std::string>, std::unique_ptr<ElfObject>> objects_;  // by build id and path
+  std::unordered_map<Key, std::vector<Frame>, KeyHash> cache_;
+};
+
+}  // namespace ovc

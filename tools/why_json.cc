@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: MIT
+//
+// The verdicts for programs: every figure exact, stable names, null where something is not known.
+#include "tools/call_text.h"
+#include "tools/names.h"
+#include "tools/output.h"
+#include "tools/why_report.h"
+
+namespace ovc {
+namespace {
+
+template <typename Value>
+Json or_null(const std::optional<Value>& value) {
+  return value ? Json(*value) : Json(nullptr);
+}
+
+Json mapping_json(const RefusedAt& at) {
+  return {{"index", at.index},
+          {"start", hex_text(at.mapping.start)},
+          {"end", hex_text(at.mapping.end)},
+          {"kb", (at.mapping.end - at.mapping.start) / 1024},
+          {"kind", mapping_kind_text(at.mapping)}};
+}
+
+Json charge_json(const Charge& charge) {
+  return {{"kb", charge.kb},
+          {"mappings", charge.mappings ? Json(charge.mappings) : Json(nullptr)},
+          {"biggest_kb", or_null(charge.biggest_kb)},
+          {"refused_at", charge.refused_at ? mapping_json(*charge.refused_at) : Json(nullptr)}};
+}
+
+Json mode2_json(const Mode2Verdict& v) {
+  return {{"commit_limit_kb", v.limit_kb}, {"committed_as_kb", v.committed_kb}, {"user_reserve_kb", v.user_reserve_kb},
+          {"admin_reserve_kb", v.admin_reserve_kb}, {"allowed_kb", v.allowed_kb}, {"headroom_kb", v.headroom_kb},
+          {"request_kb", v.request_kb}, {"short_kb", v.short_kb}, {"counter_error_kb", v.band_kb}};
+}
+
+Json would_pass_json(const WouldPass& pass) {
+  return {{"mode0", or_null(pass.mode0)},
+          {"mode1", or_null(pass.mode1)},
+          {"mode2", or_null(pass.mode2)},
+          {"mode2_with",
+           {{"overcommit_ratio", or_null(pass.mode2_with.ratio)},
+            {"overcommit_kbytes", or_null(pass.mode2_with.overcommit_kbytes)},
+            {"more_swap_mib", or_null(pass.mode2_with.more_swap_mib)}}},
+          {"mode0_with", {{"more_swap_mib", or_null(pass.mode0_more_swap_mib)}}}};
+}
+
+Json figures_json(const std::vector<Figure>& figures) {
+  Json list = Json::array();
+  for (const auto& figure : figures)
+    list.push_back({{"label", figure.label}, {"value", json_figure(figure.value)}, {"unit", figure.unit}, {"source", figure.source}});
+  return list;
+}
+
+Json steps_json(const std::vector<InnerStep>& steps) {
+  Json list = Json::array();
+  for (const auto& step : steps) {
+    Json entry = {{"op", op_name(step.event.base.op)}, {"position", step.event.position}, {"args", arguments_json(step.event)}};
+    entry["charge_kb"] = or_null(step.charge_kb);
+    entry["errno"] = step.event.failed() ? Json(errno_name(step.event.base.err)) : Json(nullptr);
+    entry["cause"] = step.cause.empty() ? Json(nullptr) : Json(step.cause);
+    list.push_back(std::move(entry));
+  }
+  return list;
+}
+
+Json finding_json(const Finding& f) {
+  Json json = {{"cause", f.cause}, {"summary", f.summary}, {"meaning", f.meaning}, {"rule", f.rule}};
+  json["charge"] = f.charge ? charge_json(*f.charge) : Json(nullptr);
+  json["mode2"] = f.mode2 ? mode2_json(*f.mode2) : Json(nullptr);
+  json["short_by"] = or_null(f.short_by);
+  json["short_unit"] = f.short_by ? Json(f.short_unit) : Json(nullptr);
+  json["error_band"] = or_null(f.band);
+  json["borderline"] = f.borderline;
+  json["would_pass"] = f.would_pass ? would_pass_json(*f.would_pass) : Json(nullptr);
+  json["figures"] = figures_json(f.figures);
+  json["inside"] = steps_json(f.steps);
+  json["notes"] = f.notes;
+  json["advice"] = f.advice;
+  return json;
+}
+
+Json verdict_json(const LogReader& log, const Verdict& v) {
+  const auto& base = v.event.base;
+  Json json = {{"op", op_name(base.op)}, {"errno", errno_name(base.err)}, {"comm", v.comm}, {"pid", base.pid}, {"tid", base.tid}};
+  json["count"] = v.count;
+  json["first"] = iso_text(log.posix_ns(base.begin_tick));
+  json["last"] = iso_text(log.posix_ns(v.last_tick));
+  json["positions"] = v.positions;
+  json["caller"] = hex_text(base.caller);
+  json["asked_by"] = v.callers;
+  json["purpose"] = v.purpose.empty() ? Json(nullptr) : Json(v.purpose);
+  json["requested_bytes"] = has_size(base.op) ? Json(requested_bytes(v.event)) : Json(nullptr);
+  json["args"] = arguments_json(v.event);
+  json["caller_coped"] = v.coped;
+  json.update(finding_json(v.finding));
+  return json;
+}
+
+Json ending_json(const LogReader& log, const Ending& e) {
+  return {{"end", e.id},
+          {"comm", e.comm},
+          {"pid", e.pid},
+          {"signal", e.signal ? Json(signal_name(static_cast<unsigned>(e.signal))) : Json(nullptr)},
+          {e.exact ? "time" : "last_sign_of_life", iso_text(log.posix_ns(e.tick))},
+          {"notes", e.notes}};
+}
+
+Json fork_json(const LogReader& log, const ForkGroup& group) {
+  return {{"comm", group.comm}, {"pid", group.pid}, {"count", group.count}, {"last", iso_text(log.posix_ns(group.last_tick))},
+          {"asked_by", group.callers}, {"purpose", group.purpose.empty() ? Json(nullptr) : Json(group.purpose)}};
+}
+
+Json noreserve_json(const NoReserveUse& use) {
+  return {{"comm", use.comm}, {"pid", use.pid}, {"noreserve_kb", use.noreserve_kb}, {"calls", use.calls},
+          {"accounted_kb", use.accounted_kb}, {"overcommit_memory_then", or_null(use.mode_then)}};
+}
+
+}  // namespace
+
+std::string why_json(const LogReader& log, const WhyReport& report) {
+  Json json = {{"log", log.path()}, {"found", report.found()}, {"verdicts", Json::array()}, {"ends", Json::array()}};
+  json["forks_passed"] = Json::array();
+  json["noreserve"] = Json::array();
+  for (const auto& verdict : report.verdicts) json["verdicts"].push_back(verdict_json(log, verdict));
+  for (const auto& ending : report.endings) json["ends"].push_back(ending_json(log, ending));
+  for (const auto& group : report.forks) json["forks_passed"].push_back(fork_json(log, group));
+  for (const auto& use : report.noreserve) json["noreserve"].push_back(noreserve_json(use));
+  json["notes"] = report.notes;
+  json["overcommit_memory_now"] = or_null(report.mode_now);
+  json["processes"] = report.processes;
+  json["events"] = report.events;
+  return json_text(json, 2) + "\n";
+}
+
+}  // namespace ovc

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: MIT
+//
+// Verdicts: each refused call diagnosed once, those inside a refused malloc as its steps, equal ones counted together.
+// Then what helps when nothing was refused.
+#include "tools/why_report.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <tuple>
+#include <unordered_set>
+
+#include "tools/purposes.h"
+
+namespace ovc {
+namespace {
+
+constexpr size_t kCallersShown = 6;
+
+using GroupKey = std::tuple<ProcessKey, Op, uint16_t, uint64_t, std::string_view, bool>;
+
+std::string comm_of(const LogReader& log, const Event& event) {
+  const auto process = log.process(event.base.process, event.base.process_serial);
+  return process ? process->comm() : std::string();
+}
+
+std::vector<std::string> function_names(Symbols& symbols, const Event& event) {
+  std::vector<std::string> names;
+  for (const auto& frame : symbols.stack(event.base.image, event.frames)) names.push_back(frame.function);
+  return names;
+}
+
+// Names if there are any; a stack without one is still told apart by module and offset.
+std::vector<std::string> callers_of(Symbols& symbols, const Event& event) {
+  std::vector<std::string> named, unnamed;
+  for (const auto& frame : symbols.stack(event.base.image, event.frames)) {
+    auto& list = frame.function.empty() ? unnamed : named;
+    if (list.size() < kCallersShown) list.push_back(frame.function.empty() ? frame.text() : frame.function);
+  }
+  return named.empty() ? unnamed : named;
+}
+
+bool is_allocator(std::string_view function) {
+  constexpr std::string_view kNames[] = {"malloc",        "calloc",   "realloc", "reallocarray", "posix_memalign",
+                                         "aligned_alloc", "memalign", "valloc",  "pvalloc"};
+  return std::find(std::begin(kNames), std::end(kNames), function) != std::end(kNames);
+}
+
+// A call inside an allocation that was granted in the end. Small allocations leave no event, but their name is on the stack.
+bool found_another_way(const WhyScan& scan, Symbols& symbols, const Event& event) {
+  if (const CallSpan* outer = scan.around(event)) return !outer->failed;
+  if (!(event.base.flags & ovcshim::kInsideLibc)) return false;
+  const auto names = function_names(symbols, event);
+  return std::any_of(names.begin(), names.end(), is_allocator);
+}
+
+// Does the C library itself serve this malloc? Known from the address that the shim forwards to.
+std::optional<bool> served_by_libc(const Evidence& evidence, const LogReader& log, Symbols& symbols, const WhyScan& scan) {
+  const auto process = scan.processes().find(key_of(evidence.event));
+  if (process == scan.processes().end()) return std::nullopt;
+  const auto key = static_cast<uint32_t>(ovcshim::FactKey::kProviderBase) + static_cast<uint32_t>(evidence.event.base.op);
+  for (const uint64_t position : process->second.baselines) {
+    const auto record = log.event_at(position);
+    const auto address = record ? record->fact(static_cast<ovcshim::FactKey>(key)) : std::nullopt;
+    if (!address || record->base.image != evidence.event.base.image) continue;
+    const std::string module = symbols.module_of(record->base.image, *address);
+    if (!module.empty()) return module.starts_with("libc.") || module.starts_with("libc-");
+  }
+  return std::nullopt;
+}
+
+class Verdicts {
+ public:
+  Verdicts(const LogReader& log, const WhyScan& scan, Symbols& symbols) : log_(log), scan_(scan), symbols_(symbols) {}
+
+  // Calls that contain others go first: what they contain is told as their steps.
+  std::vector<Verdict> all() {
+    for (int level = 0; level < 3; ++level) judge_all(level);
+    std::stable_sort(verdicts_.begin(), verdicts_.end(),
+              [](const Verdict& a, const Verdict& b) { return a.event.base.begin_tick < b.event.base.begin_tick; });
+    return std::move(verdicts_);
+  }
+
+ private:
+  // Allocations contain other exported calls, and those contain libc's own.
+  static int level(const Event& event) {
+    if (event.base.flags & ovcshim::kInsideLibc) return 2;
+    return is_malloc_op(event.base.op) ? 0 : 1;
+  }
+
+  void judge_all(int wanted) {
+    for (const uint64_t position : scan_.refused()) {
+      if (steps_.contains(position)) continue;
+      const auto event = log_.event_at(position);
+      if (event && is_refusal(*event) && level(*event) == wanted) judge(*event);
+    }
+  }
+
+  void judge(const Event& event) {
+    Evidence evidence = scan_.evidence(event);
+    for (const auto& inner : evidence.inner) steps_.insert(inner.event.position);
+    evidence.libc_malloc = is_malloc_op(event.base.op) ? served_by_libc(evidence, log_, symbols_, scan_) : std::nullopt;
+    Finding finding = diagnose(evidence);
+    const bool coped = found_another_way(scan_, symbols_, event);
+    const GroupKey key{key_of(event), event.base.op, event.base.err, event.base.caller, finding.cause, coped};
+    const auto [place, fresh] = groups_.try_emplace(key, verdicts_.size());
+    if (fresh) verdicts_.push_back(verdict(event, std::move(finding), coped));
+    else ++verdicts_[place->second].count;
+    Verdict& group = verdicts_[place->second];
+    group.last_tick = std::max(group.last_tick, event.base.begin_tick);
+    if (group.positions.size() < kMostPositions) group.positions.push_back(event.position);
+  }
+
+  Verdict verdict(const Event& event, Finding finding, bool coped) {
+    Verdict v{event, std::move(finding), comm_of(log_, event), callers_of(symbols_, event), {}, 1, 0, {}, coped};
+    if (is_fork_op(event.base.op)) v.purpose = purpose(function_names(symbols_, event), v.comm).value_or("");
+    return v;
+  }
+
+  const LogReader& log_;
+  const WhyScan& scan_;
+  Symbols& symbols_;
+  std::vector<Verdict> verdicts_;
+  std::map<GroupKey, size_t> groups_;
+  std::unordered_set<uint64_t> steps_;
+};
+
+std::vector<ForkGroup> fork_groups(const LogReader& log, const WhyScan& scan, Symbols& symbols) {
+  std::vector<ForkGroup> groups;
+  for (const auto& [key, signs] : scan.processes()) {
+    const auto last = signs.last_fork ? log.event_at(*signs.last_fork) : std::nullopt;
+    if (!last) continue;
+    ForkGroup group{comm_of(log, *last), last->base.pid, signs.forks, last->base.begin_tick, callers_of(symbols, *last), {}};
+    group.purpose = purpose(function_names(symbols, *last), group.comm).value_or("");
+    groups.push_back(std::move(group));
+  }
+  return groups;
+}
+
+// Worth telling only where it is most of what the process mapped.
+std::vector<NoReserveUse> noreserve_uses(const LogReader& log, const WhyScan& scan) {
+  std::vector<NoReserveUse> uses;
+  for (const auto& [key, signs] : scan.processes()) {
+    if (signs.noreserve_kb == 0 || signs.noreserve_kb < signs.accounted_kb) continue;
+    const auto process = log.process(key.index, key.serial);
+    if (!process) continue;
+    uses.push_back({process->comm(), process->slot.pid, signs.noreserve_kb, signs.noreserve_calls, signs.accounted_kb, signs.noreserve_mode});
+  }
+  return uses;
+}
+
+uint64_t counted_failures(const LogReader& log) {
+  uint64_t failed = 0;
+  const auto add = [&](const Totals& totals) {
+    for (size_t op = 0; op < totals.failed.size(); ++op)
+      if (is_malloc_op(static_cast<Op>(op)) || is_memory_op(static_cast<Op>(op)) || is_fork_op(static_cast<Op>(op))) failed += totals.failed[op];
+  };
+  for (const auto& process : log.processes()) add(log.totals(process.index, process.slot.serial));
+  add(log.retired_totals());
+  add(log.shared_totals());
+  return failed;
+}
+
+// The exact counters outlive the lane: they tell when a refusal has been overwritten.
+void note_losses(const LogReader& log, const WhyScan& scan, WhyReport& report) {
+  const uint64_t counted = counted_failures(log);
+  uint64_t listed = 0;
+  for (const auto& [key, signs] : scan.processes()) listed += signs.failures;
+  if (counted > listed)
+    report.notes.push_back(fmt::format("{} failed calls were counted, but only {} of them are still in the log: older ones were overwritten",
+                                       counted, listed));
+}
+
+}  // namespace
+
+bool same_boot(const LogReader& log, const HostNow& now) { return !now.boot_id.empty() && now.boot_id == log.header().boot_id; }
+
+std::vector<Verdict> find_verdicts(const LogReader& log, const WhyScan& scan, Symbols& symbols) {
+  return Verdicts(log, scan, symbols).all();
+}
+
+bool WhyReport::found() const {
+  return !endings.empty() || std::any_of(verdicts.begin(), verdicts.end(), [](const Verdict& v) { return !v.coped; });
+}
+
+WhyReport why_report(const LogReader& log, const HostNow& now) {
+  const WhyScan scan(log);
+  Symbols symbols(log);
+  WhyReport report;
+  report.verdicts = find_verdicts(log, scan, symbols);
+  report.endings = find_endings(log, scan, now);
+  report.forks = fork_groups(log, scan, symbols);
+  report.noreserve = noreserve_uses(log, scan);
+  if (same_boot(log, now)) report.mode_now = now.mode;
+  for (const auto& [key, signs] : scan.processes()) report.events += signs.events;
+  report.processes = log.processes().size();
+  note_losses(log, scan, report);
+  return report;
+}
+
+}  // namespace ovc

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: MIT
+//
+// See why_scan.h.
+#include "tools/why_scan.h"
+
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+
+#include "tools/call_text.h"
+
+namespace ovc {
+
+using ovcshim::FactKey;
+
+namespace {
+
+constexpr size_t kMostInner = 256;  // calls inside one call that are looked at
+constexpr uint64_t kStreakGapNs = 50'000'000;  // longer than any snapshot taken between two refusals of one malloc
+
+bool is_call(Op op) { return is_malloc_op(op) || is_memory_op(op) || is_fork_op(op); }
+bool is_wait(Op op) { return op >= Op::kWait && op <= Op::kWaitid; }
+bool is_exec(Op op) { return op >= Op::kExecve && op <= Op::kExecle; }
+
+bool has_counters(const Event& event) {
+  return event.fact(FactKey::kPidsEventsMax) || event.fact(FactKey::kMemcgFailcnt) || event.fact(FactKey::kVmstatOomKill);
+}
+
+// The end of the child this wait is about, as a wait status.
+std::optional<int> wait_status(const Event& event) {
+  const auto& args = event.base.args;
+  if (event.base.op != Op::kWaitid) return args[2] == ovcshim::kUnknown ? std::nullopt : std::optional(static_cast<int>(args[2]));
+  const auto value = static_cast<int>(args[4]);
+  if (args[3] == CLD_EXITED) return (value & 0xff) << 8;
+  if (args[3] == CLD_KILLED || args[3] == CLD_DUMPED) return value & 0x7f;
+  return 0x7f;  // stopped or continued
+}
+
+uint32_t waited_pid(const Event& event) {
+  return static_cast<uint32_t>(event.base.op == Op::kWaitid ? event.base.args[5] : static_cast<uint64_t>(event.base.result));
+}
+
+CallSpan span_of(const Event& event) {
+  const auto& base = event.base;
+  return {base.begin_tick, base.end_tick, event.position, base.op, event.failed(), (base.flags & ovcshim::kInsideLibc) != 0};
+}
+
+bool flags_known(const std::vector<ovcshim::MappingEntry>& mappings) {
+  return std::all_of(mappings.begin(), mappings.end(), [](const auto& m) { return (m.flags & ovcshim::kMapFlagsKnown) != 0; });
+}
+
+}  // namespace
+
+ProcessKey key_of(const Event& event) {
+  if (event.base.process == ovcshim::kNoIndex) return {ovcshim::kNoIndex, 0, event.base.pid};
+  return {event.base.process, event.base.process_serial, 0};
+}
+
+bool is_refusal(const Event& event) {
+  if (!event.failed() || !event.returned()) return false;
+  const Op op = event.base.op;
+  const bool resource = event.base.err == ENOMEM || event.base.err == EAGAIN;
+  if (op == Op::kMadvise || is_exec(op)) return resource;  // hints and searches fail as a matter of course
+  return is_call(op);
+}
+
+WhyScan::WhyScan(const LogReader& log) : log_(log), rules_(host_rules(log)) {
+  for (const auto& process : log.processes())
+    parents_[{process.index, process.slot.serial, 0}] = {process.slot.parent, process.slot.parent_serial, 0};
+  log.for_each_event([this](const Event& event) {
+    take(event);
+    return true;
+  });
+  sort_spans();
+}
+
+void WhyScan::take(const Event& event) {
+  const Op op = event.base.op;
+  ProcessSigns& signs = processes_[key_of(event)];
+  signs.last_tick = std::max({signs.last_tick, event.base.begin_tick, event.base.end_tick});
+  ++signs.events;
+  if (is_refusal(event)) refused_.push_back(event.position);
+  if (is_call(op)) take_call(event, signs);
+  if (op == Op::kSnapshot) snapshots_[event.base.args[0]] = event.position;
+  if (op == Op::kMappings) mappings_[event.base.args[0]].push_back(event.position);
+  if (op == Op::kStart || op == Op::kSnapshot) take_facts(event, signs);
+  if (op == Op::kAbort) signs.abort_tick = event.base.begin_tick;
+  if (is_exec(op)) signs.exec_intent = event.returned() ? std::nullopt : std::optional(event.position);
+  if (is_wait(op)) take_wait(event);
+}
+
+void WhyScan::take_wait(const Event& event) {
+  if (!event.returned() || event.failed() || waited_pid(event) == 0) return;
+  const auto status = wait_status(event);
+  if (status && !WIFEXITED(*status) && !WIFSIGNALED(*status)) return;  // stopped or continued
+  reaped_.push_back({event.position, event.base.end_tick, waited_pid(event), status});
+}
+
+void WhyScan::take_call(const Event& event, ProcessSigns& signs) {
+  const auto& base = event.base;
+  if (!event.returned()) return;
+  const CallSpan span = span_of(event);
+  take_fork(event, signs);
+  signs.spans[base.tid].push_back(span);
+  signs.failures += event.failed();
+  if (event.failed()) return;
+  if (base.op != Op::kMmap) return;
+  const MappingKind kind = mapping_kind(base.args[2], base.args[3]);
+  const auto charge = charge_kb(event, rules_);
+  if (kind.noreserve && kind.writable && !kind.shared && charge == 0) {
+    signs.noreserve_kb += round_to_pages_kb(base.args[1], rules_);
+    ++signs.noreserve_calls;
+    signs.noreserve_mode = rules_.mode;
+  } else if (charge.value_or(0) != 0) {
+    signs.accounted_kb += *charge;
+    ++signs.accounted_calls;
+  }
+}
+
+// fork() and the clone it makes inside libc are one fork; the record of fork() comes first, since it is written beforehand.
+void WhyScan::take_fork(const Event& event, ProcessSigns& signs) {
+  if (!copies_memory(event) || event.failed() || event.base.result <= 0) return;
+  const auto& spans = signs.spans[event.base.tid];
+  const CallSpan span = span_of(event);
+  const bool part_of_fork = std::any_of(spans.rbegin(), spans.rbegin() + std::min<std::ptrdiff_t>(8, std::ssize(spans)),
+                                        [&](const CallSpan& outer) { return is_fork_op(outer.op) && outer.may_contain(span); });
+  if (part_of_fork) return;
+  ++signs.forks;
+  signs.last_fork = event.position;
+}
+
+void WhyScan::take_facts(const Event& event, ProcessSigns& signs) {
+  if (event.base.op == Op::kStart) signs.exec_intent.reset();
+  if (const auto mode = event.fact(FactKey::kOvercommitMemory)) rules_.mode = mode;
+  if (!has_counters(event)) return;
+  signs.baselines.push_back(event.position);
+  const auto host = event.fact(FactKey::kVmstatOomKill), group = event.fact(FactKey::kMemcgOomKill);
+  if (host || group) oom_.push_back({event.base.begin_tick, host, group, key_of(event)});
+}
+
+// Events are claimed when a call returns or, for forks, when it begins; spans are looked up by their begin.
+void WhyScan::sort_spans() {
+  for (auto& [key, signs] : processes_)
+    for (auto& [tid, spans] : signs.spans)
+      std::stable_sort(spans.begin(), spans.end(), [](const CallSpan& a, const CallSpan& b) { return a.begin < b.begin; });
+}
+
+bool CallSpan::may_contain(const CallSpan& other) const {
+  if (position == other.position || inside_libc || other.begin < begin || other.end > end) return false;
+  return other.inside_libc || (is_malloc_op(op) && is_memory_op(other.op));
+}
+
+const std::vector<CallSpan>* WhyScan::spans_of(const Event& event) const {
+  const auto process = processes_.find(key_of(event));
+  if (process == processes_.end()) return nullptr;
+  const auto thread = process->second.spans.find(event.base.tid);
+  return thread == process->second.spans.end() ? nullptr : &thread->second;
+}
+
+std::vector<const CallSpan*> WhyScan::inside(const Event& event) const {
+  std::vector<const CallSpan*> found;
+  const auto* spans = spans_of(event);
+  if (!spans || event.base.end_tick == 0) return found;
+  CallSpan outer = span_of(event);
+  auto span = std::lower_bound(spans->begin(), spans->end(), outer.begin, [](const CallSpan& s, uint64_t t) { return s.begin < t; });
+  // Of a small request the record begins with the last refusal inside; those right before it belong to it as well.
+  if (requested_bytes(event) < ovcshim::kBigRequestBytes && is_malloc_op(outer.op))
+    while (span != spans->begin() && span != spans->end() && continues_streak(*std::prev(span), *span)) outer.begin = (--span)->begin;
+  for (; span != spans->end() && span->begin <= outer.end && found.size() < kMostInner; ++span)
+    if (outer.may_contain(*span)) found.push_back(&*span);
+  return found;
+}
+
+const CallSpan* WhyScan::around(const Event& event) const {
+  const auto* spans = spans_of(event);
+  if (!spans) return nullptr;
+  const CallSpan inner = span_of(event);
+  auto span = std::upper_bound(spans->begin(), spans->end(), inner.begin, [](uint64_t t, const CallSpan& s) { return t < s.begin; });
+  for (size_t tries = 0; span != spans->begin() && tries < kMostInner; ++tries)
+    if ((--span)->may_contain(inner)) return &*span;
+  return nullptr;
+}
+
+std::optional<Event> WhyScan::snapshot_about(uint64_t position) const {
+  const auto found = snapshots_.find(position);
+  return found == snapshots_.end() ? std::nullopt : log_.event_at(found->second);
+}
+
+bool WhyScan::continues_streak(const CallSpan& earlier, const CallSpan& later) const {
+  if (!earlier.failed || !is_memory_op(earlier.op) || later.begin < earlier.end) return false;
+  return log_.ticks_to_ns(static_cast<int64_t>(later.begin - earlier.end)) < static_cast<int64_t>(kStreakGapNs);
+}
+
+void WhyScan::add_mappings(Evidence& evidence, uint64_t position) const {
+  const auto found = mappings_.find(position);
+  if (found == mappings_.end()) return;
+  bool complete = false;
+  for (const uint64_t part : found->second) {
+    const auto record = log_.event_at(part);
+    if (!record || record->base.args[1] != evidence.mappings.size()) return evidence.mappings.clear();
+    evidence.mappings.insert(evidence.mappings.end(), record->mappings.begin(), record->mappings.end());
+    complete = record->base.args[3] == 1 && record->base.args[2] == evidence.mappings.size();
+  }
+  const auto by_start = [](const auto& a, const auto& b) { return a.start < b.start; };
+  evidence.mappings_complete = complete && flags_known(evidence.mappings) && std::is_sorted(evidence.mappings.begin(), evidence.mappings.end(), by_start);
+}
+
+// The newest counters before the event: of the process itself, else of the nearest ancestor that has some.
+std::optional<Event> WhyScan::baseline_of(const Event& event) const {
+  ProcessKey key = key_of(event);
+  for (int generation = 0; generation < 8; ++generation) {
+    const auto process = processes_.find(key);
+    if (process != processes_.end()) {
+      const auto& positions = process->second.baselines;
+      const auto after = std::lower_bound(positions.begin(), positions.end(), event.position);
+      if (after != positions.begin()) return log_.event_at(*std::prev(after));
+    }
+    const auto parent = parents_.find(key);
+    if (parent == parents_.end()) break;
+    key = parent->second;
+  }
+  return std::nullopt;
+}
+
+Evidence WhyScan::alone(const Event& event) const {
+  Evidence evidence;
+  evidence.event = event;
+  evidence.machine = static_cast<ovcshim::Machine>(log_.header().machine);
+  evidence.snapshot = snapshot_about(event.position);
+  add_mappings(evidence, event.position);
+  evidence.baseline = baseline_of(event);
+  evidence.rules = host_rules(log_);
+  if (evidence.baseline) evidence.rules = with_facts(evidence.rules, evidence.baseline->facts);
+  if (evidence.snapshot) evidence.rules = with_facts(evidence.rules, evidence.snapshot->facts);
+  if (event.base.end_tick > event.base.begin_tick)
+    evidence.duration_ns = log_.ticks_to_ns(static_cast<int64_t>(event.base.end_tick - event.base.begin_tick));
+  if (const auto process = log_.process(event.base.process, event.base.process_serial)) evidence.comm = process->comm();
+  return evidence;
+}
+
+namespace {
+
+// A call and those that are part of it fail within microseconds: a snapshot of one speaks for the others.
+void share_proof(const Evidence& from, Evidence& to) {
+  if (!to.snapshot && from.snapshot) {
+    to.snapshot = from.snapshot;
+    to.rules = with_facts(to.rules, from.snapshot->facts);
+  }
+  if (!to.mappings_complete && from.mappings_complete) {
+    to.mappings = from.mappings;
+    to.mappings_complete = true;
+  }
+}
+
+}  // namespace
+
+Evidence WhyScan::evidence(const Event& event) const {
+  Evidence evidence = alone(event);
+  for (const CallSpan* span : inside(event))
+    if (const auto inner = log_.event_at(span->position)) evidence.inner.push_back(alone(*inner));
+  for (const auto& inner : evidence.inner)
+    if (inner.event.failed()) share_proof(inner, evidence);
+  for (auto& inner : evidence.inner) share_proof(evidence, inner);
+  return evidence;
+}
+
+}  // namespace ovc

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: MIT
+//
+// The verdicts for people. A label column, one fact a line; all text of the log is escaped.
+#include <fmt/format.h>
+
+#include <cstdlib>
+
+#include "tools/call_text.h"
+#include "tools/names.h"
+#include "tools/output.h"
+#include "tools/why_report.h"
+
+namespace ovc {
+namespace {
+
+constexpr size_t kStepsShown = 12;
+constexpr size_t kCallersInLine = 5;
+
+std::string signed_grouped(int64_t value) { return value < 0 ? "-" + grouped(uint64_t{0} - static_cast<uint64_t>(value)) : grouped(static_cast<uint64_t>(value)); }
+
+// "  label       text"; a label that repeats is left blank.
+class Lines {
+ public:
+  explicit Lines(std::string& out) : out_(out) {}
+  void add(std::string_view label, std::string_view text) {
+    out_ += fmt::format("  {:<11} {}\n", label == last_ ? "" : label, text);
+    last_ = label;
+  }
+
+ private:
+  std::string& out_;
+  std::string_view last_;
+};
+
+std::string process_text(const std::string& comm, uint32_t pid) {
+  return fmt::format("{} (pid {})", comm.empty() ? "a process" : escaped(comm), pid);
+}
+
+std::string times_text(const LogReader& log, const Verdict& v) {
+  const std::string first = clock_text(log.posix_ns(v.event.base.begin_tick), 3);
+  if (v.count == 1) return "at " + first;
+  return fmt::format("{} times from {} to {}", v.count, first, clock_text(log.posix_ns(v.last_tick), 3));
+}
+
+std::string title(const LogReader& log, const Verdict& v) {
+  std::string what{op_name(v.event.base.op)};
+  if (has_size(v.event.base.op)) what += fmt::format(" of {} bytes", grouped(requested_bytes(v.event)));
+  return fmt::format("{} refused with {} {} in {}\n", what, errno_name(v.event.base.err), times_text(log, v), process_text(v.comm, v.event.base.pid));
+}
+
+std::string callers_text(const std::vector<std::string>& callers, std::string_view purpose) {
+  std::string text;
+  for (size_t i = 0; i < callers.size() && i < kCallersInLine; ++i) text += (i ? " <- " : "") + escaped(callers[i]);
+  if (text.empty()) text = "not recorded";
+  if (!purpose.empty()) text += fmt::format("        ({})", purpose);
+  return text;
+}
+
+std::string ordinal(uint64_t n) {
+  const uint64_t tens = n % 100;
+  const char* ending = tens >= 11 && tens <= 13 ? "th" : n % 10 == 1 ? "st" : n % 10 == 2 ? "nd" : n % 10 == 3 ? "rd" : "th";
+  return fmt::format("{}{}", n, ending);
+}
+
+std::string charge_text(const Charge& charge) {
+  std::string text = grouped(charge.kb) + " kB";
+  if (charge.mappings > 1) text += fmt::format(" over {} mappings", charge.mappings);
+  if (!charge.refused_at) return text;
+  const auto& at = *charge.refused_at;
+  const uint64_t kb = (at.mapping.end - at.mapping.start) / 1024;
+  return text + fmt::format("; refused at the {}, {:x} ({} kB, {})", ordinal(at.index), at.mapping.start, grouped(kb), mapping_kind_text(at.mapping));
+}
+
+std::string headroom_text(const Mode2Verdict& v) {
+  std::string text = fmt::format("{} kB = CommitLimit {} - Committed_AS {} - user reserve {}", signed_grouped(v.headroom_kb),
+                                 signed_grouped(v.limit_kb), signed_grouped(v.committed_kb), signed_grouped(v.user_reserve_kb));
+  if (v.admin_reserve_kb != 0) text += fmt::format(" - admin reserve {}", signed_grouped(v.admin_reserve_kb));
+  return text;
+}
+
+std::string short_text(const Finding& f) {
+  std::string text = *f.short_by > 0 ? signed_grouped(*f.short_by) : fmt::format("nothing: {} to spare", signed_grouped(-*f.short_by));
+  text += fmt::format(" {}", f.short_unit);
+  if (f.band) text += fmt::format("  (the kernel's own counter may be off by {})", signed_grouped(*f.band));
+  if (f.borderline) text += ": borderline";
+  return text;
+}
+
+std::string amount(const Figure& figure) {
+  if (figure.unit == "address") return fmt::format("{:x}", figure.value);
+  if (figure.value == ovcshim::kInfinite) return "unlimited";
+  return fmt::format("{}{}{}", grouped(figure.value), figure.unit.empty() || figure.unit == "%" ? "" : " ", figure.unit);
+}
+
+// The mode-2 arithmetic has lines of its own; of any other finding these are the proof.
+std::string figures_text(const Finding& f) {
+  std::string text;
+  for (const auto& figure : f.figures) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", figure.label, amount(figure));
+  return text;
+}
+
+std::string_view yes_no(const std::optional<bool>& answer) { return !answer ? "not known" : *answer ? "yes" : "no"; }
+
+std::string mode2_with_text(const Finding& f, const WouldPass& pass) {
+  if (pass.mode2 != false) return std::string(yes_no(pass.mode2));
+  const LimitSettings& with = pass.mode2_with;
+  const bool by_kbytes = f.mode2 && !with.ratio;
+  std::string text;
+  if (by_kbytes && with.overcommit_kbytes) text = fmt::format("with overcommit_kbytes >= {}", *with.overcommit_kbytes);
+  if (with.ratio) text = fmt::format("with overcommit_ratio >= {}", *with.ratio);
+  if (with.more_swap_mib) text += fmt::format("{}{} MiB more swap", text.empty() ? "with " : ", or ", grouped(*with.more_swap_mib));
+  return text.empty() ? "no" : text;
+}
+
+std::string would_pass_text(const Finding& f) {
+  const WouldPass& pass = *f.would_pass;
+  return fmt::format("mode 0: {}   mode 1: {}   mode 2: {}", yes_no(pass.mode0), yes_no(pass.mode1), mode2_with_text(f, pass));
+}
+
+std::string step_text(const InnerStep& step) {
+  std::string text;
+  append_call(text, step.event);
+  append_result(text, step.event, Fate::kReturned);
+  if (!step.cause.empty()) text += fmt::format("   ({})", step.cause);
+  return text;
+}
+
+void add_steps(Lines& lines, const std::vector<InnerStep>& steps) {
+  for (size_t i = 0; i < steps.size() && i < kStepsShown; ++i) lines.add("inside", step_text(steps[i]));
+  if (steps.size() > kStepsShown) lines.add("inside", fmt::format("... and {} more", steps.size() - kStepsShown));
+}
+
+void add_verdict(std::string& out, const LogReader& log, const Verdict& v) {
+  const Finding& f = v.finding;
+  out += title(log, v);
+  Lines lines(out);
+  lines.add("asked by", callers_text(v.callers, v.purpose));
+  lines.add("cause", f.cause == "unknown" ? "unknown: " + f.summary : f.summary);
+  if (f.steps.size() > 1 || is_malloc_op(v.event.base.op)) add_steps(lines, f.steps);  // one that repeats the call tells nothing
+  if (f.charge) lines.add("charge", charge_text(*f.charge));
+  if (f.mode2) lines.add("headroom", headroom_text(*f.mode2));
+  else if (!f.figures.empty()) lines.add("figures", figures_text(f));
+  if (f.short_by) lines.add("short by", short_text(f));
+  if (f.would_pass) lines.add("would pass", would_pass_text(f));
+  if (!f.meaning.empty()) lines.add("meaning", f.meaning);
+  if (!f.rule.empty()) lines.add("rule", f.rule);
+  if (v.coped) lines.add("note", "the caller found another way: the allocation it was part of was granted");
+  for (const auto& note : f.notes) lines.add("note", note);
+  for (const auto& advice : f.advice) lines.add("to do", advice);
+  out += '\n';
+}
+
+void add_ending(std::string& out, const LogReader& log, const Ending& e) {
+  const std::string when = clock_text(log.posix_ns(e.tick), 3);
+  const std::string who = process_text(e.comm, e.pid);
+  if (e.id == "killed-by-signal") out += fmt::format("{} was killed by {}; its parent learned of it at {}\n", who, signal_name(static_cast<unsigned>(e.signal)), when);
+  else if (e.id == "aborted") out += fmt::format("{} called abort() at {}\n", who, when);
+  else out += fmt::format("{} ended without saying goodbye: killed? Last sign of life at {}\n", who, when);
+  Lines lines(out);
+  for (const auto& note : e.notes) lines.add("note", note);
+  out += '\n';
+}
+
+void add_noreserve(std::string& out, const WhyReport& report) {
+  for (const auto& use : report.noreserve) {
+    out += fmt::format("{} mapped {} kB with MAP_NORESERVE in {} calls", process_text(use.comm, use.pid), grouped(use.noreserve_kb), grouped(use.calls));
+    if (use.mode_then) out += fmt::format(" under vm.overcommit_memory = {}", *use.mode_then);
+    out += fmt::format(" and {} kB without: a fork is not charged for the former", grouped(use.accounted_kb));
+    if (report.mode_now == kModeNever) out += ", not even now that mode 2 is on";
+    out += '\n';
+    if (is_redis(use.comm)) out += "  so the server's start-up warning about vm.overcommit_memory says little about its forks\n";
+  }
+}
+
+void add_forks(std::string& out, const LogReader& log, const WhyReport& report) {
+  for (const auto& group : report.forks)
+    out += fmt::format("{} fork{} passed in {}, the last at {}: {}\n", grouped(group.count), group.count == 1 ? "" : "s", process_text(group.comm, group.pid),
+                       clock_text(log.posix_ns(group.last_tick), 3), callers_text(group.callers, group.purpose));
+}
+
+}  // namespace
+
+std::string why_text(const LogReader& log, const WhyReport& report) {
+  std::string out;
+  for (const auto& verdict : report.verdicts)
+    if (!verdict.coped) add_verdict(out, log, verdict);
+  for (const auto& ending : report.endings) add_ending(out, log, ending);
+  for (const auto& verdict : report.verdicts)
+    if (verdict.coped) add_verdict(out, log, verdict);
+  if (!report.found()) {
+    out += fmt::format("nothing was refused and nobody was killed: {} events of {} processes looked at\n", grouped(report.events), grouped(report.processes));
+    add_forks(out, log, report);
+    add_noreserve(out, report);
+  }
+  for (const auto& note : report.notes) out += "note: " + note + '\n';
+  while (out.ends_with("\n\n")) out.pop_back();
+  return out;
+}
+
+}  // namespace ovc
