@@ -191,7 +191,7 @@ uint64_t call_lane_slow(uint64_t place, Op op, uint64_t size) {
   return got;
 }
 
-void count_unkept(Op op, uint64_t size) {
+void count_unkept_slow(Op op, uint64_t size) {
   if (g.recording && ensure_process()) count_in(my_stripe(), op, size, false, false);
 }
 

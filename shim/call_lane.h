@@ -31,8 +31,8 @@ inline uint64_t advance(uint64_t& cursor) {
 // The slow path: time mark due, chunk full, thread or process new. Returns the place of the record, 0 if there is none (then counted).
 uint64_t call_lane_slow(uint64_t place, Op op, uint64_t size);
 
-// A call that is only counted: below g.min_size, or the lane is off.
-void count_unkept(Op op, uint64_t size);
+// The cold half of count_unkept.
+void count_unkept_slow(Op op, uint64_t size);
 
 // A call that is (or will be) in the event lane. size: bytes requested, malloc family only.
 void count_event(Op op, uint64_t size, bool failed);
@@ -59,6 +59,14 @@ inline void count_request(Stripe& stripe, Op op, uint64_t size) {
   if (op == Op::kFree) return;
   bump(stripe.sizes[size_bucket(size)], 1);
   bump(stripe.requested_bytes, size);
+}
+
+// A call that is only counted: below g.min_size, or the lane is off. The shared stripe wants atomic adds: slow path.
+inline void count_unkept(Op op, uint64_t size) {
+  Stripe* stripe = t_hot->stripe;
+  if (OVC_UNLIKELY(!stripe || reinterpret_cast<unsigned char*>(stripe) == g.stripes)) return count_unkept_slow(op, size);
+  count_request(*stripe, op, size);
+  bump(stripe->calls_not_kept, 1);
 }
 
 template <bool counted = true>

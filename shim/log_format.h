@@ -297,7 +297,8 @@ struct ProcessSlot {
   uint64_t own_commit_kb;     // commit charge the shim added
   char comm[16];
   char exe[256];              // cut, terminated
-  unsigned char reserved[128];
+  uint32_t first_stripe;      // index of its first thread's Stripe, 0 if none: a later image of the process goes on with it
+  unsigned char reserved[124];
 };
 static_assert(sizeof(ProcessSlot) == 512);
 

@@ -169,33 +169,56 @@ void claim_process_slot(const StatFields& stat, uint64_t fork_position, bool new
   __atomic_store_n(&slot.use, static_cast<uint32_t>(SlotUse::kLive), __ATOMIC_RELEASE);
 }
 
-Stripe* claim_stripe(uint32_t tid) {
+namespace {
+
+bool take_over(Stripe* stripe, uint64_t owner, uint32_t tid) {
+  return __atomic_compare_exchange_n(&stripe->owner, &owner, tid, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+}
+
+// A stripe of this process that nobody uses any more is as good as a new one, since counters are per process: the one that the same thread
+// had before an exec, or a dead thread's.
+Stripe* left_over_stripe(uint32_t tid) {
   Private& p = *g_private;
-  // A dead thread's stripe of this process is as good as a new one: counters are per process.
-  for (unsigned tries = 0; tries < 4 && p.slot != kNoIndex; ++tries) {
+  const uint32_t first = g.processes[p.slot].first_stripe;
+  if (first && !p.own_stripes[0] && take_over(stripe_at(first), tid, tid)) {
+    p.own_stripes[p.own_stripe_next++ % kOwnStripes] = first;
+    return stripe_at(first);
+  }
+  for (unsigned tries = 0; tries < 4; ++tries) {
     const uint32_t mine = p.own_stripes[(p.own_stripe_next + tries) % kOwnStripes];
     if (!mine) continue;
-    Stripe* stripe = stripe_at(mine - 1);
-    uint64_t owner = __atomic_load_n(&stripe->owner, __ATOMIC_RELAXED);
-    if (!is_dead(__NR_tkill, owner)) continue;
-    if (__atomic_compare_exchange_n(&stripe->owner, &owner, tid, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) return stripe;
+    const uint64_t owner = __atomic_load_n(&stripe_at(mine)->owner, __ATOMIC_RELAXED);
+    if (is_dead(__NR_tkill, owner) && take_over(stripe_at(mine), owner, tid)) return stripe_at(mine);
   }
-  uint64_t index = p.slot == kNoIndex ? kStripes : __atomic_add_fetch(&g.header->next_stripe, 1, __ATOMIC_RELAXED);
-  if (index >= kStripes) {
-    index = kStripes;
-    for (uint64_t i = 1; i < kStripes && p.slot != kNoIndex && index == kStripes; ++i)
-      if (__atomic_load_n(&stripe_at(i)->owner, __ATOMIC_RELAXED) == 0 && stripe_at(i)->fold_id == 0) index = i;
-  }
-  uint64_t nobody = 0;
-  if (index == kStripes || !__atomic_compare_exchange_n(&stripe_at(index)->owner, &nobody, tid, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
+  return nullptr;
+}
+
+// Index of a stripe that is now ours, kSharedStripe if there is none.
+uint32_t fresh_stripe(uint32_t tid) {
+  const uint64_t next = __atomic_add_fetch(&g.header->next_stripe, 1, __ATOMIC_RELAXED);
+  if (next < kStripes && take_over(stripe_at(next), 0, tid)) return static_cast<uint32_t>(next);
+  for (uint32_t i = 1; i < kStripes; ++i)
+    if (stripe_at(i)->fold_id == 0 && __atomic_load_n(&stripe_at(i)->owner, __ATOMIC_RELAXED) == 0 && take_over(stripe_at(i), 0, tid)) return i;
+  return kSharedStripe;
+}
+
+}  // namespace
+
+Stripe* claim_stripe(uint32_t tid) {
+  Private& p = *g_private;
+  Stripe* stripe = p.slot != kNoIndex ? left_over_stripe(tid) : nullptr;
+  if (stripe) return stripe;
+  const uint32_t index = p.slot != kNoIndex ? fresh_stripe(tid) : kSharedStripe;
+  if (index == kSharedStripe) {
     count(g.header->threads_unslotted);
     return shared_stripe();
   }
-  Stripe* stripe = stripe_at(index);
+  stripe = stripe_at(index);
   stripe->process = p.slot;
   stripe->process_serial = p.serial;
   __atomic_store_n(&stripe->fold_id, __atomic_add_fetch(&g.header->next_fold_id, 1, __ATOMIC_RELAXED), __ATOMIC_RELEASE);
-  p.own_stripes[p.own_stripe_next++ % kOwnStripes] = static_cast<uint32_t>(index + 1);
+  p.own_stripes[p.own_stripe_next++ % kOwnStripes] = index;
+  if (!g.processes[p.slot].first_stripe) g.processes[p.slot].first_stripe = index;
   return stripe;
 }
 

@@ -5,6 +5,7 @@
 // line when recording cannot start.
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 
 #include "shim/libc_patch.h"
 #include "shim/log_file.h"
@@ -129,7 +130,22 @@ uint32_t namespace_index(uint64_t inode) {
   return kNoNamespace;
 }
 
-// The kernel empties it in every forked child (mm/memory: VM_WIPEONFORK, since 4.14).
+// The object's own writable segments (relro included: it was writable when it was mapped) are charged like any private mapping.
+extern "C" [[gnu::visibility("hidden")]] const ElfW(Ehdr) __ehdr_start;
+
+uint64_t own_segments_kb() {
+  auto* headers = reinterpret_cast<const ElfW(Phdr)*>(reinterpret_cast<const char*>(&__ehdr_start) + __ehdr_start.e_phoff);
+  uint64_t bytes = 0;
+  for (unsigned i = 0; i < __ehdr_start.e_phnum; ++i) {
+    const ElfW(Phdr)& h = headers[i];
+    if (h.p_type != PT_LOAD || !(h.p_flags & PF_W)) continue;
+    const uint64_t start = h.p_vaddr & ~(kPageBytes - 1);
+    bytes += (h.p_vaddr + h.p_memsz + kPageBytes - 1 - start) & ~(kPageBytes - 1);
+  }
+  return bytes / 1024;
+}
+
+// The kernel empties it in every forked child (kernel/fork.c dup_mmap(): VM_WIPEONFORK, since 4.14).
 bool map_private() {
   constexpr uint64_t kBytes = (sizeof(Private) + kPageBytes - 1) & ~(kPageBytes - 1);
   const long at = sys::call(__NR_mmap, 0, kBytes, 3, 0x22, -1, 0);
@@ -140,7 +156,7 @@ bool map_private() {
   }
   sys::call(__NR_prctl, 0x53564d41 /* PR_SET_VMA */, 0 /* ANON_NAME */, at, kBytes, reinterpret_cast<long>("ovcshim"));
   g_private = reinterpret_cast<Private*>(at);
-  g.own_commit_kb = kBytes / 1024;
+  g.own_commit_kb = kBytes / 1024 + own_segments_kb();
   return true;
 }
 

@@ -84,7 +84,7 @@ struct BigScratch {
   char io[4096];
 };
 
-inline constexpr unsigned kHots = 1024;
+inline constexpr unsigned kHots = 512;
 inline constexpr unsigned kScratches = 8;
 inline constexpr unsigned kOwnStripes = 32;
 
@@ -99,7 +99,7 @@ struct Private {
   Reading reading;
   uint64_t snapshot_tick;           // last mapping list, for the rate limit
   uint64_t hots_full_until;         // tick before which no free Hot is looked for
-  uint32_t own_stripes[kOwnStripes];  // stripes of this process, index + 1
+  uint32_t own_stripes[kOwnStripes];  // stripes of this process, 0: none
   uint32_t own_stripe_next;
   BigScratch big;
   Scratch scratch[kScratches];

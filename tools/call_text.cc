@@ -37,9 +37,10 @@ bool has_status(const Event& event) {
 }
 
 // False if the argument is not to be shown here.
-bool is_shown(const Event& event, Arg kind) {
+bool is_shown(const Event& event, const ArgInfo& arg) {
   const auto& args = event.base.args;
-  switch (kind) {
+  if (event.base.op == Op::kClone && arg.kind == Arg::kAddress) return args[arg.index] != 0;  // the system call has no fn
+  switch (arg.kind) {
     case Arg::kHidden: return false;
     case Arg::kNewAddress: return args[3] & (kMremapFixed | kMremapDontUnmap);
     case Arg::kMaxRss: return has_status(event) && args[3] != 0 && args[3] != kUnknown;
@@ -103,14 +104,14 @@ void append_record(std::string& out, const Event& event) {
       break;
     case Op::kEnd: out += "--- normal end ---"; break;
     case Op::kSnapshot:
-      fmt::format_to(to, "--- snapshot of event {}", args[0]);
+      out += "--- state at that failure";
       append_kb_fact(out, event, FactKey::kMapsAcKb, "accountable mappings");
       append_kb_fact(out, event, FactKey::kCommittedAsKb, "Committed_AS");
       append_kb_fact(out, event, FactKey::kCommitLimitKb, "CommitLimit");
       append_kb_fact(out, event, FactKey::kMemAvailableKb, "MemAvailable");
       out += " ---";
       break;
-    case Op::kMappings: fmt::format_to(to, "--- mappings {}..{} of {} for event {} ---", args[1], args[1] + event.mappings.size(), args[2], args[0]); break;
+    case Op::kMappings: fmt::format_to(to, "--- mappings {} to {}{} ---", args[1], args[1] + event.mappings.size(), args[3] ? ", complete" : ""); break;
     case Op::kModule:
       fmt::format_to(to, "--- module {:#x}-{:#x} ", args[0], args[1]);
       append_escaped(out, path_of_module(event));
@@ -156,7 +157,7 @@ void append_call(std::string& out, const Event& event) {
   out += '(';
   bool first = true;
   for (const ArgInfo& arg : info->arguments()) {
-    if (!is_shown(event, arg.kind)) continue;
+    if (!is_shown(event, arg)) continue;
     if (!std::exchange(first, false)) out += ", ";
     append_argument(out, event, arg);
   }
@@ -240,7 +241,7 @@ Json arguments_json(const Event& event) {
       case Arg::kOffset: field = json_figure(value); break;
       default: {
         std::string text;
-        if (is_shown(event, arg.kind)) append_argument(text, event, arg);
+        if (is_shown(event, arg)) append_argument(text, event, arg);
         field = text;
       }
     }

@@ -80,7 +80,9 @@ void say_mode(const Evidence& evidence, Finding& finding) {
 
 void explain_unknown(const Evidence& evidence, Finding& finding) {
   finding.summary = "not proven by what was recorded";
-  const bool needs_list = copies_memory(evidence.event) && evidence.err() == ENOMEM;
+  const Op op = evidence.event.base.op;
+  const bool changes_mappings = op == Op::kMprotect || op == Op::kMremap || op == Op::kBrk;
+  const bool needs_list = (copies_memory(evidence.event) || changes_mappings) && evidence.err() == ENOMEM;
   say_missing(finding, !evidence.snapshot, "the snapshot taken at the failure (limits, counters, settings)");
   say_missing(finding, needs_list && !evidence.mappings_complete && !evidence.fact(FactKey::kMapsAcKb),
               "the mappings and which of them are accounted");

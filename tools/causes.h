@@ -23,6 +23,8 @@ struct Evidence {
   std::optional<Event> baseline;           // newest kStart or kSnapshot of the same process before it
   std::vector<ovcshim::MappingEntry> mappings;  // ascending; only meaningful if mappings_complete
   bool mappings_complete = false;
+  // mprotect: the mapping as the same thread made it shortly before, if nothing it did since changed it.
+  std::optional<ovcshim::MappingEntry> made_before;
   HostRules rules;                         // as snapshot and event describe the host
   ovcshim::Machine machine = ovcshim::Machine::kX86_64;
   std::optional<int64_t> duration_ns;      // from forwarding to return
@@ -62,6 +64,7 @@ struct Charge {
 struct WouldPass {
   std::optional<bool> mode0, mode1, mode2;
   LimitSettings mode2_with;                // smallest single change that lets it pass in mode 2
+  bool by_kbytes = false;                  // the limit is set by vm.overcommit_kbytes now, not by the ratio
   std::optional<uint64_t> mode0_more_swap_mib;
 };
 

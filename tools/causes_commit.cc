@@ -109,6 +109,7 @@ bool is_noreserve_mmap(const Evidence& evidence) {
 WouldPass would_pass(const Evidence& evidence, const Charge& charge, const std::optional<Mode2Verdict>& verdict) {
   WouldPass pass;
   pass.mode1 = true;
+  pass.by_kbytes = evidence.rules.overcommit_kbytes.value_or(0) != 0;
   const auto limit = guess_limit_kb(evidence.rules);
   if (is_noreserve_mmap(evidence)) pass.mode0 = true;
   else if (limit && charge.biggest_kb) pass.mode0 = *charge.biggest_kb <= *limit;
@@ -169,7 +170,7 @@ bool over_old_estimate(const Evidence& evidence, Finding& finding, const Charge&
   add_figure(finding, "largest request", charge.biggest_kb, "kB", "/proc/self/smaps or the call");
   add_figure(finding, "estimate of free memory, at most", estimate, "kB", kMeminfo);
   miss_by(finding, *charge.biggest_kb, estimate, "kB");
-  finding.would_pass = WouldPass{.mode0 = false, .mode1 = true, .mode2 = {}, .mode2_with = {}, .mode0_more_swap_mib = {}};
+  finding.would_pass = WouldPass{.mode0 = false, .mode1 = true, .mode2 = {}, .mode2_with = {}, .by_kbytes = false, .mode0_more_swap_mib = {}};
   finding.notes.emplace_back("the figures were read after the refusal; memory may have been freed since");
   return true;
 }

@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <span>
 
 #include "tools/causes_detail.h"
 
@@ -63,10 +64,13 @@ Request mmap_request(const Evidence& evidence) {
 Request mprotect_request(const Evidence& evidence) {
   const auto& args = evidence.event.base.args;
   if (!(args[2] & PROT_WRITE)) return {.space_kb = 0, .data_kb = 0, .charge_kb = 0};
-  if (!evidence.mappings_complete || args[0] > UINT64_MAX - args[1]) return {.space_kb = 0, .data_kb = {}, .charge_kb = {}};
+  std::span<const MappingEntry> mappings;
+  if (evidence.made_before) mappings = {&*evidence.made_before, 1};
+  if (evidence.mappings_complete) mappings = evidence.mappings;
+  if (mappings.empty() || args[0] > UINT64_MAX - args[1]) return {.space_kb = 0, .data_kb = {}, .charge_kb = {}};
   Request request{.space_kb = 0, .data_kb = 0, .charge_kb = 0};
   const uint64_t start = args[0], end = args[0] + args[1];
-  for (const auto& mapping : evidence.mappings) {
+  for (const auto& mapping : mappings) {
     const bool becomes_data = !(mapping.flags & (ovcshim::kMapWrite | ovcshim::kMapShared | ovcshim::kMapGd));
     const uint64_t from = std::max(start, mapping.start), to = std::min(end, mapping.end);
     if (from >= to) continue;

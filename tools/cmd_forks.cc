@@ -101,6 +101,17 @@ class Forks {
     for (const Fact& fact : event.facts) note_provider(event, fact);
   }
 
+  // Children of recorded processes that no recorded call made: posix_spawn, popen, system, raw clone.
+  std::vector<Process> unseen_births() const {
+    std::vector<Process> list;
+    std::set<uint32_t> known;
+    const std::vector<Process> all = log_.processes();
+    for (const Process& p : all) known.insert(p.slot.pid);
+    for (const Process& p : all)
+      if (known.contains(p.slot.parent_pid) && !births_.contains(p.slot.pid) && p.slot.fork_position == kUnknown) list.push_back(p);
+    return list;
+  }
+
   void note_end(uint32_t pid, End end) { ends_[pid].push_back(std::move(end)); }
 
   void note_wait(const Event& event) {
@@ -222,10 +233,14 @@ class Forks {
   }
 
   void write_table() {
-    if (forks_.empty()) {
-      out_.text() += "no fork recorded\n";
-      return;
-    }
+    if (forks_.empty()) out_.text() += "no fork recorded\n";
+    else write_forks();
+    for (const Process& p : unseen_births())
+      out_.text() += fmt::format("not seen: how {} made {} {} ({}): posix_spawn, popen, system or a raw clone\n", p.slot.parent_pid, p.slot.pid,
+                                 escaped(p.comm()), escaped(p.exe()));
+  }
+
+  void write_forks() {
     Table table({"TIME", "PARENT", "CALL", "TOOK", "CHARGE", "CHILD", "LIVED", "END", "ASKED BY"}, "lrlrrrrll");
     for (const Fork& f : forks_)
       table.row({clock_text(log_.posix_ns(f.event.base.begin_tick), 3), fmt::format("{}", f.event.base.pid), std::string(call_name(f.event)),
@@ -270,7 +285,9 @@ class Forks {
   void write_json() {
     Json list = Json::array();
     for (const Fork& fork : forks_) list.push_back(fork_json(fork));
-    out_.text() += json_text({{"log", log_.path()}, {"forks", list}, {"served_by", providers_}}, 2) + '\n';
+    Json unseen = Json::array();
+    for (const Process& p : unseen_births()) unseen.push_back({{"pid", p.slot.pid}, {"parent_pid", p.slot.parent_pid}, {"comm", p.comm()}, {"exe", p.exe()}});
+    out_.text() += json_text({{"log", log_.path()}, {"forks", list}, {"children_of_unseen_calls", unseen}, {"served_by", providers_}}, 2) + '\n';
   }
 
   const LogReader& log_;

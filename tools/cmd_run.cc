@@ -185,12 +185,13 @@ void print_verdict(const std::string& path) {
   close(ours);
 }
 
-void report(const std::string& path, int status) {
+void report(const std::string& command, const std::string& path, int status) {
   struct stat info {};
   if (stat(path.c_str(), &info) != 0) {
     fmt::print(stderr, "ovc: no log was written to {}: the command is static or set-uid, or the shim said above why not\n", escaped(path));
     return;
   }
+  if (WIFSIGNALED(status)) fmt::print(stderr, "ovc: {} was killed by {}\n", escaped(command), signal_name(static_cast<unsigned>(WTERMSIG(status))));
   fmt::print(stderr, "ovc: log: {}\n", escaped(path));
   try {
     if (WIFSIGNALED(status) || has_refusals(path)) print_verdict(path);
@@ -208,7 +209,7 @@ int run(const RunOptions& options) {
   const Signals signals;
   const pid_t pid = start(options, shim, signals);
   const int status = wait_for(pid);
-  report(log_path(options, pid), status);
+  report(options.command.front(), log_path(options, pid), status);
   return WIFSIGNALED(status) ? kSignalBase + WTERMSIG(status) : WEXITSTATUS(status);
 }
 

@@ -127,12 +127,18 @@ class Show {
     if (!(base.flags & kInsideLibc)) return append_caller(base.image, base.caller);
     if (place.depth != 0) return;
     const ModuleInfo* libc = symbols_.module_at(base.image, base.caller);
-    for (size_t i = 1; i < event.frames.size(); ++i) {
-      if (symbols_.module_at(base.image, event.frames[i]) == libc) continue;
-      append_caller(base.image, event.frames[i - 1]);
-      return append_caller(base.image, event.frames[i]);
+    uint64_t entered = base.caller;
+    for (const uint64_t address : event.frames) {
+      const ModuleInfo* module = symbols_.module_at(base.image, address);
+      if (module && module->file_name().starts_with("libovcshim")) continue;
+      if (module == libc) {
+        entered = address;
+        continue;
+      }
+      append_caller(base.image, entered);
+      return append_caller(base.image, address);
     }
-    append_caller(base.image, base.caller);
+    append_caller(base.image, entered);
   }
 
   void append_caller(uint32_t image, uint64_t caller) {

@@ -133,7 +133,7 @@ std::vector<Frame> Symbols::look_up(uint32_t image, uint64_t address, Pc pc) {
   if (!module) return {frame};
   frame.module = module->file_name();
   if (frame.module.empty()) frame.module = "[anonymous]";
-  frame.offset = address - module->start;
+  frame.offset = address - module->bias;
   const ElfObject* object = object_of(*module);
   if (!object) return {frame};
   const uint64_t in_file = code - module->bias;

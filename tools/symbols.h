@@ -22,7 +22,7 @@ class ElfObject;
 struct Frame {
   uint64_t address = 0;        // as recorded
   std::string function;        // demangled; empty if unknown
-  uint64_t offset = 0;         // from the function's start; from the module's start if the function is unknown
+  uint64_t offset = 0;         // from the function's start; if that is unknown the address in the file, as addr2line takes it
   std::string module;          // file name without directories; empty if the address lies in no known module
   std::string file;            // source file, empty if unknown
   unsigned line = 0;

@@ -3,6 +3,7 @@
 // See why_scan.h.
 #include "tools/why_scan.h"
 
+#include <sys/mman.h>
 #include <sys/wait.h>
 
 #include <algorithm>
@@ -17,6 +18,7 @@ using ovcshim::FactKey;
 
 namespace {
 
+constexpr size_t kMostBack = 64;    // calls back to the one that made a mapping
 constexpr size_t kMostInner = 256;  // calls inside one call that are looked at
 constexpr uint64_t kStreakGapNs = 50'000'000;  // longer than any snapshot taken between two refusals of one malloc
 
@@ -45,6 +47,17 @@ uint32_t waited_pid(const Event& event) {
 CallSpan span_of(const Event& event) {
   const auto& base = event.base;
   return {base.begin_tick, base.end_tick, event.position, base.op, event.failed(), (base.flags & ovcshim::kInsideLibc) != 0};
+}
+
+// A granted, not writable mapping as smaps would show it.
+ovcshim::MappingEntry entry_of(const Event& mmap, const HostRules& rules) {
+  const MappingKind kind = mapping_kind(mmap.base.args[2], mmap.base.args[3]);
+  const auto start = static_cast<uint64_t>(mmap.base.result);
+  uint32_t flags = kind.shared ? ovcshim::kMapShared : 0u;
+  if (kind.file) flags |= ovcshim::kMapFile;
+  if (kind.noreserve && rules.mode != kModeNever) flags |= ovcshim::kMapNr;
+  if (kind.hugetlb) flags |= ovcshim::kMapHt;
+  return {start, start + mmap.base.args[1], flags, 0, 0, 0};
 }
 
 bool flags_known(const std::vector<ovcshim::MappingEntry>& mappings) {
@@ -207,6 +220,28 @@ void WhyScan::add_mappings(Evidence& evidence, uint64_t position) const {
   evidence.mappings_complete = complete && flags_known(evidence.mappings) && std::is_sorted(evidence.mappings.begin(), evidence.mappings.end(), by_start);
 }
 
+// A thread that makes a mapping and then makes it writable (stacks, arenas) shows by its own calls what is there. Whatever else it
+// did to that range in between ends the search.
+std::optional<ovcshim::MappingEntry> WhyScan::made_before(const Event& event) const {
+  const auto* spans = spans_of(event);
+  const auto& args = event.base.args;
+  if (!spans || event.base.op != Op::kMprotect || args[0] > UINT64_MAX - args[1]) return std::nullopt;
+  auto span = std::lower_bound(spans->begin(), spans->end(), event.base.begin_tick, [](const CallSpan& s, uint64_t t) { return s.begin < t; });
+  for (size_t tries = 0; span != spans->begin() && tries < kMostBack; ++tries) {
+    --span;
+    if (!is_memory_op(span->op) || span->failed) continue;
+    const auto call = log_.event_at(span->position);
+    if (!call) return std::nullopt;
+    const bool makes = call->base.op == Op::kMmap;
+    const uint64_t start = makes ? static_cast<uint64_t>(call->base.result) : call->base.args[0], len = call->base.args[1];
+    if (start > UINT64_MAX - len || start >= args[0] + args[1] || start + len <= args[0]) continue;
+    const bool whole = start <= args[0] && start + len >= args[0] + args[1];
+    if (!makes || !whole || (call->base.args[2] & PROT_WRITE)) return std::nullopt;
+    return entry_of(*call, rules_);
+  }
+  return std::nullopt;
+}
+
 // The newest counters before the event: of the process itself, else of the nearest ancestor that has some.
 std::optional<Event> WhyScan::baseline_of(const Event& event) const {
   ProcessKey key = key_of(event);
@@ -230,6 +265,7 @@ Evidence WhyScan::alone(const Event& event) const {
   evidence.machine = static_cast<ovcshim::Machine>(log_.header().machine);
   evidence.snapshot = snapshot_about(event.position);
   add_mappings(evidence, event.position);
+  evidence.made_before = made_before(event);
   evidence.baseline = baseline_of(event);
   evidence.rules = host_rules(log_);
   if (evidence.baseline) evidence.rules = with_facts(evidence.rules, evidence.baseline->facts);

@@ -101,20 +101,19 @@ std::string figures_text(const Finding& f) {
 
 std::string_view yes_no(const std::optional<bool>& answer) { return !answer ? "not known" : *answer ? "yes" : "no"; }
 
-std::string mode2_with_text(const Finding& f, const WouldPass& pass) {
+std::string mode2_with_text(const WouldPass& pass) {
   if (pass.mode2 != false) return std::string(yes_no(pass.mode2));
   const LimitSettings& with = pass.mode2_with;
-  const bool by_kbytes = f.mode2 && !with.ratio;
   std::string text;
-  if (by_kbytes && with.overcommit_kbytes) text = fmt::format("with overcommit_kbytes >= {}", *with.overcommit_kbytes);
-  if (with.ratio) text = fmt::format("with overcommit_ratio >= {}", *with.ratio);
+  if (pass.by_kbytes && with.overcommit_kbytes) text = fmt::format("with overcommit_kbytes >= {}", grouped(*with.overcommit_kbytes));
+  else if (with.ratio) text = fmt::format("with overcommit_ratio >= {}", *with.ratio);
   if (with.more_swap_mib) text += fmt::format("{}{} MiB more swap", text.empty() ? "with " : ", or ", grouped(*with.more_swap_mib));
   return text.empty() ? "no" : text;
 }
 
 std::string would_pass_text(const Finding& f) {
   const WouldPass& pass = *f.would_pass;
-  return fmt::format("mode 0: {}   mode 1: {}   mode 2: {}", yes_no(pass.mode0), yes_no(pass.mode1), mode2_with_text(f, pass));
+  return fmt::format("mode 0: {}   mode 1: {}   mode 2: {}", yes_no(pass.mode0), yes_no(pass.mode1), mode2_with_text(pass));
 }
 
 std::string step_text(const InnerStep& step) {
