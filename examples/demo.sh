@@ -4,9 +4,14 @@
 #   Installs what is missing, builds, and puts every setting back. Needs root; says what it cannot show without.
 # Run:   ./examples/demo.sh
 # Expect, from redis-server and then from `ovc why`:
-#   Can't save in background: fork: Cannot allocate memory
-#   fork refused with ENOMEM ... in redis-server ...
-#     cause ... commit limit ... (vm.overcommit_memory = 2)
+#   ...Can't save in background: fork: Cannot allocate memory
+#   fork refused with ENOMEM at ... in redis-server (pid ...)
+#   asked by ... rdbSaveBackground ... (BGSAVE)
+#   cause commit limit reached (vm.overcommit_memory = 2)
+#   charge ... kB over ... mappings; refused at ...
+#   headroom ... kB = CommitLimit ... - Committed_AS ... - user reserve ...
+#   short by ... kB (the kernel's own counter may be off by ...)
+#   would pass mode 0: yes mode 1: yes ...
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/.."

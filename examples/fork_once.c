@@ -2,7 +2,17 @@
 // Shows: one fork, as the program calls it in libc and as libc calls it in the kernel (clone); the child's end.
 // Run and expect (tests/fixtures/promise.sh checks it; `...` stands for anything):
 //   $ ovc run -- fork_once
-//   $ ovc show --op fork,clone,waitpid
+//   child ended with status 7
+//   $ ovc show --op fork,clone,waitpid,_exit
+//   ... fork() = ...  <- main+... (fork_once)
+//   ...   libc: clone(CLONE_CHILD_CLEARTID|CLONE_CHILD_SETTID|SIGCHLD) = ...
+//   ... waitpid(..., [exited, 7], 0) = ...
+//   ... _exit(7) ...
+//   $ ovc forks
+//   ... fork ... exited, 7 main <- ...
+//   served by libc.so.6: clone, fork, vfork
+//   $ ovc why
+//   nothing was refused and nobody was killed: ...
 #include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>

@@ -4,8 +4,11 @@
 #   nothing else is hurt; and what the log of a killed process says: everything up to the last call, and no end.
 # Run:   ./examples/oom.sh      (root, after a build)
 # Expect:
-#   killed by signal 9
-#   ... no end was recorded ...
+#   malloc_until_oom was killed by signal 9
+#   malloc_until_oo (pid ...) ended without saying goodbye: killed? ...
+#   ... OOM kill...
+#   ... malloc(1099511627776) = 0x... <- main+... (malloc_until_oom)
+#   ... libc: mmap(NULL, 1099511631872, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_ANONYMOUS, -1, 0) = 0x... charge 1,073,741,828 kB ...
 set -euo pipefail
 cd "$(dirname "$0")/.."
 build=${OVC_BUILD:-build}

@@ -5,8 +5,12 @@
 #   MAP_NORESERVE, and that flag stays with a mapping: the heap is charged neither to the server nor to its child.
 # Run:   ./examples/started_in_mode0.sh      (root, after a build)
 # Expect:
-#   Background saving started
-#   not charged ... its mappings are MAP_NORESERVE
+#   Now vm.overcommit_memory = 2:
+#   redis-cli BGSAVE: Background saving started
+#   Background saving terminated with success
+#   charged at fork: ... kB; not charged: ... kB, since its mappings are MAP_NORESERVE
+#   ... fork ... exited, 0 BGSAVE: ...
+#   ... mmap(..., PROT_READ|PROT_WRITE, ...MAP_NORESERVE...) = ... charge 0 kB ...
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here/.."

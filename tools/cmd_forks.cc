@@ -104,6 +104,7 @@ class Forks {
   // Children of recorded processes that no recorded call made: posix_spawn, popen, system, raw clone.
   std::vector<Process> unseen_births() const {
     std::vector<Process> list;
+    if (log_.event_cursor() > log_.event_slots()) return list;  // the call may have been overwritten
     std::set<uint32_t> known;
     const std::vector<Process> all = log_.processes();
     for (const Process& p : all) known.insert(p.slot.pid);

@@ -9,11 +9,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <string_view>
 
 #include "tools/cmd_why.h"
 #include "tools/commands.h"
@@ -201,6 +203,21 @@ void report(const std::string& command, const std::string& path, int status) {
 }
 
 }  // namespace
+
+int cut_run_command(int argc, char** argv, std::vector<std::string>& command) {
+  if (argc < 2 || std::string_view(argv[1]) != "run") return argc;
+  int at = 2;
+  while (at < argc && argv[at][0] == '-') {
+    const std::string_view word = argv[at];
+    if (word == "--") break;
+    const bool has_value_apart = word == "-o" || (word.starts_with("--") && word != "--help" && word.find('=') == word.npos);
+    at += has_value_apart ? 2 : 1;
+  }
+  at = std::min(at, argc);
+  const bool dashes = at < argc && std::string_view(argv[at]) == "--";
+  command.assign(argv + at + dashes, argv + argc);
+  return at;
+}
 
 int run(const RunOptions& options) {
   if (options.command.empty()) throw Error("no command given: ovc run [options] -- COMMAND [ARGUMENT...]");

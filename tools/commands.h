@@ -40,6 +40,9 @@ struct RunOptions {
   std::string events_size, calls_size, min_size, stack_depth, follow;  // empty: leave the variable alone
   std::vector<std::string> command;
 };
+// The command begins behind "--", or at the first word that is neither an option nor an option's value; the parser of our
+// own options must not look at it. Returns how many words are left for that.
+int cut_run_command(int argc, char** argv, std::vector<std::string>& command);
 // Returns the exit status of the command.
 int run(const RunOptions& options);
 

@@ -120,7 +120,7 @@ int64_t LogReader::posix_ns(uint64_t tick) const {
   auto base = std::upper_bound(wall_.begin(), wall_.end(), tick, [](uint64_t t, const ClockBase& b) { return t < b.tick; });
   if (base != wall_.begin()) --base;
   const double ticks = tick >= base->tick ? static_cast<double>(tick - base->tick) : -static_cast<double>(base->tick - tick);
-  return clamped(static_cast<double>(base->posix_ns) + std::clamp(ticks * ns_per_tick_, -9e18, 9e18));
+  return base->posix_ns + static_cast<int64_t>(std::clamp(ticks * ns_per_tick_, -4e18, 4e18));  // both halves fit, so their sum does
 }
 
 }  // namespace ovc

@@ -6,11 +6,9 @@
 #include <signal.h>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <functional>
-#include <string_view>
 #include <system_error>
 
 #include "tools/commands.h"
@@ -67,25 +65,12 @@ void add_run(CLI::App& app, RunOptions& o) {
   c->add_option("--min-size", o.min_size, "smallest malloc-family request to keep (OVCSHIM_MIN_SIZE)");
   c->add_option("--stack-depth", o.stack_depth, "frames to keep per event (OVCSHIM_STACK_DEPTH)");
   c->add_option("--follow", o.follow, "descendants to record (OVCSHIM_FOLLOW)")->check(CLI::IsMember({"all", "fork", "none"}));
-  c->prefix_command();
   c->footer("ovc run [OPTIONS] -- COMMAND [ARGUMENT...]");
-  c->parse_complete_callback([c, &o] {
-    if (o.command.empty()) o.command = c->remaining();
-  });
-}
-
-// What stands behind the first "--" of `ovc run` is the command's own; CLI11 must not look at it.
-int cut_command(int argc, char** argv, std::vector<std::string>& command) {
-  if (argc < 2 || std::string_view(argv[1]) != "run") return argc;
-  char** const end = argv + argc;
-  char** const dashes = std::find_if(argv, end, [](const char* word) { return std::string_view(word) == "--"; });
-  if (dashes != end) command.assign(dashes + 1, end);
-  return static_cast<int>(dashes - argv);
 }
 
 int parse_and_run(int argc, char** argv) {
   Options options;
-  argc = cut_command(argc, argv, options.run.command);
+  argc = cut_run_command(argc, argv, options.run.command);
   CLI::App app{"ovc - reads the logs of libovcshim.so: which call was refused, and why", "ovc"};
   app.set_version_flag("--version", "ovc " OVC_VERSION);
   app.require_subcommand(0, 1);

@@ -222,7 +222,7 @@ void WhyScan::add_mappings(Evidence& evidence, uint64_t position) const {
 
 // A thread that makes a mapping and then makes it writable (stacks, arenas) shows by its own calls what is there. Whatever else it
 // did to that range in between ends the search.
-std::optional<ovcshim::MappingEntry> WhyScan::made_before(const Event& event) const {
+std::optional<ovcshim::MappingEntry> WhyScan::made_before(const Event& event, const HostRules& rules) const {
   const auto* spans = spans_of(event);
   const auto& args = event.base.args;
   if (!spans || event.base.op != Op::kMprotect || args[0] > UINT64_MAX - args[1]) return std::nullopt;
@@ -237,7 +237,7 @@ std::optional<ovcshim::MappingEntry> WhyScan::made_before(const Event& event) co
     if (start > UINT64_MAX - len || start >= args[0] + args[1] || start + len <= args[0]) continue;
     const bool whole = start <= args[0] && start + len >= args[0] + args[1];
     if (!makes || !whole || (call->base.args[2] & PROT_WRITE)) return std::nullopt;
-    return entry_of(*call, rules_);
+    return entry_of(*call, rules);
   }
   return std::nullopt;
 }
@@ -265,11 +265,11 @@ Evidence WhyScan::alone(const Event& event) const {
   evidence.machine = static_cast<ovcshim::Machine>(log_.header().machine);
   evidence.snapshot = snapshot_about(event.position);
   add_mappings(evidence, event.position);
-  evidence.made_before = made_before(event);
   evidence.baseline = baseline_of(event);
   evidence.rules = host_rules(log_);
   if (evidence.baseline) evidence.rules = with_facts(evidence.rules, evidence.baseline->facts);
   if (evidence.snapshot) evidence.rules = with_facts(evidence.rules, evidence.snapshot->facts);
+  evidence.made_before = made_before(event, evidence.rules);
   if (event.base.end_tick > event.base.begin_tick)
     evidence.duration_ns = log_.ticks_to_ns(static_cast<int64_t>(event.base.end_tick - event.base.begin_tick));
   if (const auto process = log_.process(event.base.process, event.base.process_serial)) evidence.comm = process->comm();

@@ -85,7 +85,7 @@ class WhyScan {
   void sort_spans();
   Evidence alone(const Event& event) const;
   void add_mappings(Evidence& evidence, uint64_t position) const;
-  std::optional<ovcshim::MappingEntry> made_before(const Event& event) const;
+  std::optional<ovcshim::MappingEntry> made_before(const Event& event, const HostRules& rules) const;
   std::optional<Event> baseline_of(const Event& event) const;
   const std::vector<CallSpan>* spans_of(const Event& event) const;
   std::vector<const CallSpan*> inside(const Event& event) const;

@@ -47,7 +47,6 @@ fi
 
 # Usage: messages may be longer than a line here.
 usage() { exits 2 ovc "$@" >out 2>err </dev/null; [[ -s err && ! -s out ]] || fail "where is the message? ovc $*"; }
-usage
 usage nonsense
 usage show --no-such-option good.ovc
 usage show --op nosuchcall good.ovc

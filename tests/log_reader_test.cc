@@ -1,0 +1,573 @@
+// SPDX-License-Identifier: MIT
+//
+// What survives which damage, and what is reported lost. The builder is an independent writer of the same specification.
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <random>
+
+#include "tests/catch.h"
+#include "tests/log_builder.h"
+#include "tools/call_text.h"
+#include "tools/stats.h"
+#include "tools/symbols.h"
+#include "tools/timeline.h"
+
+using namespace ovc;
+using namespace ovc::test;
+using namespace ovcshim;
+
+namespace {
+
+std::vector<Event> events_of(const LogReader& log) {
+  std::vector<Event> list;
+  log.for_each_event([&](const Event& event) {
+    list.push_back(event);
+    return true;
+  });
+  return list;
+}
+
+std::vector<Call> calls_of(const LogReader& log) {
+  std::vector<Call> list;
+  log.for_each_call([&](const Call& call) {
+    list.push_back(call);
+    return true;
+  });
+  return list;
+}
+
+std::string error_of(const std::string& path) {
+  try {
+    const LogReader log(path);
+    return "no error";
+  } catch (const Error& error) {
+    return error.what();
+  }
+}
+
+std::string error_of(LogBuilder& builder) { return error_of(builder.write()); }
+
+Event big_event() {
+  Event event = make_event(Op::kSnapshot);
+  event.frames = {1, 2, 3};
+  event.text = "0::/cgroup\n";
+  for (uint32_t i = 1; i <= 30; ++i) event.facts.push_back({i, 0, i * 10});
+  event.mappings = {{0x1000, 0x2000, kMapAc, 4, 4, 0}};
+  return event;
+}
+
+using Catch::Matchers::Contains;
+
+}  // namespace
+
+// ---- events ----
+
+TEST_CASE("an empty log has no events") {
+  LogBuilder b;
+  const LogReader log(b.write());
+  CHECK(events_of(log).empty());
+  CHECK(calls_of(log).empty());
+  CHECK(log.losses().event_slots_torn == 0);
+}
+
+TEST_CASE("an event comes out as it was put in") {
+  LogBuilder b;
+  b.put(big_event());
+  const LogReader log(b.write());
+  const auto list = events_of(log);
+  REQUIRE(list.size() == 1);
+  CHECK(list[0].frames == std::vector<uint64_t>{1, 2, 3});
+  CHECK(list[0].text == "0::/cgroup\n");
+  CHECK(list[0].facts.size() == 30);
+  CHECK(list[0].fact(static_cast<FactKey>(7)) == 70u);
+  CHECK(list[0].mappings.at(0).end == 0x2000);
+  CHECK(log.event_at(list[0].position).has_value());
+}
+
+TEST_CASE("an unknown figure is no figure") {
+  Event event = make_event(Op::kSnapshot);
+  event.facts = {{static_cast<uint32_t>(FactKey::kMemTotalKb), 0, kUnknown}};
+  CHECK_FALSE(event.fact(FactKey::kMemTotalKb).has_value());
+}
+
+TEST_CASE("a torn record is skipped and counted, the next one is read") {
+  LogBuilder b;
+  b.put(big_event());
+  b.tear_last();
+  b.put(make_event(Op::kFork));
+  const LogReader log(b.write());
+  REQUIRE(events_of(log).size() == 1);
+  CHECK(events_of(log)[0].base.op == Op::kFork);
+  CHECK(log.losses().event_slots_torn == 3);
+}
+
+TEST_CASE("a record whose completion was interrupted is an intent") {
+  LogBuilder b;
+  Event event = make_event(Op::kFork);
+  event.base.flags = kFailed;
+  event.base.err = 12;
+  b.put(event);
+  b.update_last();
+  const LogReader log(b.write());
+  const auto list = events_of(log);
+  REQUIRE(list.size() == 1);
+  CHECK_FALSE(list[0].returned());
+  CHECK_FALSE(list[0].failed());
+  CHECK(list[0].base.end_tick == 0);
+}
+
+TEST_CASE("a void slot is lost, nothing else") {
+  LogBuilder b;
+  b.put(make_event(Op::kFork));
+  b.void_last();
+  b.put(make_event(Op::kMmap));
+  const LogReader log(b.write());
+  CHECK(events_of(log).size() == 1);
+  CHECK(log.losses().event_slots_torn == 1);
+}
+
+TEST_CASE("a claimed slot that was never written is torn") {
+  LogBuilder b;
+  b.header().event_cursor = 1;
+  b.put(make_event(Op::kMmap));
+  const LogReader log(b.write());
+  CHECK(events_of(log).size() == 1);
+  CHECK(log.losses().event_slots_torn == 1);
+}
+
+TEST_CASE("the wrap leaves the newest records and counts the others") {
+  LogBuilder b(16);
+  b.put(big_event());
+  b.put(make_event(Op::kFork));
+  b.wrap();
+  const LogReader log(b.write());
+  CHECK(events_of(log).size() == 16);
+  CHECK(log.losses().event_slots_overwritten == 4);
+  CHECK(log.losses().event_slots_torn == 0);
+}
+
+TEST_CASE("the tail of a record whose head was overwritten is overwritten, not torn") {
+  LogBuilder b(16);
+  b.put(big_event());  // 3 slots
+  while (b.header().event_cursor < 17) b.put(make_event(Op::kMadvise));
+  const LogReader log(b.write());
+  CHECK(events_of(log).size() == 14);
+  CHECK(log.losses().event_slots_overwritten == 3);
+  CHECK(log.losses().event_slots_torn == 0);
+}
+
+TEST_CASE("a flipped byte in a slot word loses that record only") {
+  LogBuilder b;
+  b.put(make_event(Op::kMmap));
+  b.put(make_event(Op::kFork));
+  b.put(make_event(Op::kMunmap));
+  b.flip_byte(b.header().events.offset + kSlotBytes + 3);
+  const LogReader log(b.write());
+  CHECK(events_of(log).size() == 2);
+  CHECK(log.losses().event_slots_torn == 1);
+}
+
+TEST_CASE("lengths that do not fit the record make it damaged") {
+  Event event = make_event(Op::kMmap);
+  LogBuilder b;
+  b.put(event);
+  const size_t field = GENERATE(offsetof(EventBase, frames), offsetof(EventBase, text_len) + 1, offsetof(EventBase, facts), offsetof(EventBase, mappings));
+  b.slot(0).payload[field] = 0xff;
+  const LogReader log(b.write());
+  CHECK(events_of(log).empty());
+  CHECK(log.losses().event_slots_torn == 1);
+}
+
+TEST_CASE("reading can stop early and go on from there") {
+  LogBuilder b;
+  for (int i = 0; i < 3; ++i) b.put(make_event(Op::kMmap, static_cast<uint64_t>(1000 + i)));
+  const LogReader log(b.write());
+  const uint64_t next = log.for_each_event([](const Event&) { return false; });
+  CHECK(next == 1);
+  std::vector<uint64_t> ticks;
+  log.for_each_event([&](const Event& e) { return ticks.push_back(e.base.begin_tick), true; }, next);
+  CHECK(ticks == std::vector<uint64_t>{1001, 1002});
+}
+
+TEST_CASE("a cursor beyond all reason does not hang the reader") {
+  LogBuilder b;
+  b.put(make_event(Op::kMmap));
+  b.header().event_cursor = UINT64_MAX;
+  const LogReader log(b.write());
+  CHECK(events_of(log).empty());
+}
+
+// ---- calls ----
+
+TEST_CASE("calls keep the order of their thread over groups and chunks") {
+  LogBuilder b;
+  LaneChunk first, second;
+  for (uint64_t i = 0; i < 30; ++i) first.records.push_back({Op::kMalloc, 0x1000 + i * 16, i, 0x400});
+  second.claim = 7, second.first_seq = 237, second.opened_tick = 9000, second.records = {{Op::kFree, 0x1000}};
+  b.put_chunk(3, second);
+  b.put_chunk(1, first);
+  const LogReader log(b.write());
+  const auto list = calls_of(log);
+  REQUIRE(list.size() == 31);
+  for (uint64_t i = 0; i < 30; ++i) {
+    CHECK(list[i].seq == i);
+    CHECK(list[i].size == i);
+  }
+  CHECK(list[11].earliest_tick == 1000);
+  CHECK(list[11].latest_tick == 1100);
+  CHECK(list[12].earliest_tick == 1100);
+  CHECK(list[29].latest_tick == 9000);
+  CHECK(list[30].seq == 237);
+  CHECK(list[30].latest_tick == 0);
+}
+
+TEST_CASE("threads are merged by their time marks") {
+  LogBuilder b;
+  LaneChunk one, two;
+  one.records.assign(20, {Op::kMalloc, 0x1000, 1, 0});
+  two.tid = 101, two.claim = 1, two.opened_tick = 1050, two.records = {{Op::kMalloc, 0x2000, 2, 0}};
+  b.put_chunk(0, one);
+  b.put_chunk(1, two);
+  const LogReader log(b.write());
+  const auto list = calls_of(log);
+  REQUIRE(list.size() == 21);
+  CHECK(list[12].tid == 101);
+  CHECK(list[13].tid == 100);
+}
+
+TEST_CASE("a hole is skipped but keeps its number") {
+  LogBuilder b;
+  LaneChunk chunk;
+  LaneRecord hole;
+  hole.hole = true;
+  chunk.records = {{Op::kMalloc, 16, 1, 0}, hole, {Op::kMalloc, 32, 2, 0}};
+  b.put_chunk(0, chunk);
+  const LogReader log(b.write());
+  const auto list = calls_of(log);
+  REQUIRE(list.size() == 2);
+  CHECK(list[1].seq == 2);
+}
+
+TEST_CASE("realloc gets the old block from the record before it") {
+  LogBuilder b;
+  LaneChunk chunk;
+  chunk.records = {{Op::kReallocFrom, 0x1000, 0, 0}, {Op::kRealloc, 0x2000, 48, 0x400}, {Op::kMemalign, 0x3000, 8, 0x400, 6}};
+  b.put_chunk(0, chunk);
+  const LogReader log(b.write());
+  const auto list = calls_of(log);
+  REQUIRE(list.size() == 2);
+  CHECK(list[0].old_address == 0x1000);
+  CHECK(list[0].address == 0x2000);
+  CHECK(list[1].old_address == 0);
+  CHECK(list[1].alignment == 64);
+}
+
+TEST_CASE("a chunk with a record that is none is damaged; its other records are read") {
+  LogBuilder b;
+  LaneChunk chunk;
+  chunk.records = {{Op::kMalloc, 16, 1, 0}, {Op::kTime, 0, 0, 0}, {Op::kMalloc, 32, 2, 0}};
+  b.put_chunk(0, chunk);
+  const LogReader log(b.write());
+  CHECK(calls_of(log).size() == 2);
+  CHECK(log.losses().call_chunks_damaged == 1);
+}
+
+TEST_CASE("a chunk that is just being claimed is not read") {
+  LogBuilder b;
+  LaneChunk chunk;
+  chunk.records = {{Op::kMalloc, 16, 1, 0}};
+  b.put_chunk(0, chunk);
+  reinterpret_cast<ChunkHeader*>(b.bytes().data() + b.header().calls.offset)->ready = 0;
+  const LogReader log(b.write());
+  CHECK(calls_of(log).empty());
+  CHECK(log.losses().call_chunks_damaged == 0);
+}
+
+TEST_CASE("a log without call lane") {
+  LogBuilder b(64, 0);
+  b.header().calls = {0, 0};
+  const LogReader log(b.write());
+  CHECK(calls_of(log).empty());
+}
+
+// ---- tables ----
+
+TEST_CASE("totals are the sum of a process's stripes") {
+  LogBuilder b;
+  b.process(2).use = static_cast<uint32_t>(SlotUse::kLive);
+  b.process(2).pid = 77;
+  b.process(2).serial = 5;
+  std::memset(b.process(2).comm, 'x', sizeof b.process(2).comm);
+  for (const size_t i : {1, 3}) {
+    b.stripe(i).process = 2, b.stripe(i).process_serial = 5, b.stripe(i).fold_id = i;
+    b.stripe(i).calls[static_cast<size_t>(Op::kMalloc)] = 10 * i;
+  }
+  b.stripe(4).process = 2, b.stripe(4).process_serial = 4, b.stripe(4).fold_id = 9;
+  b.stripe(4).calls[static_cast<size_t>(Op::kMalloc)] = 1000;  // of an earlier process in that slot
+  const LogReader log(b.write());
+  const Totals totals = log.totals(2, 5);
+  CHECK(totals.calls[static_cast<size_t>(Op::kMalloc)] == 40);
+  CHECK(totals.threads == 2);
+  REQUIRE(log.processes().size() == 1);
+  CHECK(log.processes()[0].comm() == std::string(15, 'x'));
+  CHECK(log.process(2, 5).has_value());
+  CHECK_FALSE(log.process(2, 4).has_value());
+}
+
+TEST_CASE("a stripe that was just folded is not counted twice") {
+  LogBuilder b;
+  b.stripe(1).process = 0, b.stripe(1).process_serial = 1, b.stripe(1).fold_id = 42;
+  b.stripe(1).calls[static_cast<size_t>(Op::kFree)] = 3;
+  b.header().retired_version = 1;
+  b.retired(1).last_folded = 42;
+  b.retired(1).calls[static_cast<size_t>(Op::kFree)] = 3;
+  b.retired(1).processes = 1;
+  const LogReader log(b.write());
+  CHECK(log.totals(0, 1).calls[static_cast<size_t>(Op::kFree)] == 0);
+  CHECK(log.retired_totals().calls[static_cast<size_t>(Op::kFree)] == 3);
+  CHECK(log.retired_processes() == 1);
+}
+
+// ---- clocks ----
+
+TEST_CASE("ticks of a monotonic clock are nanoseconds") {
+  LogBuilder b;
+  const LogReader log(b.write());
+  CHECK(log.ns_per_tick() == 1.0);
+  CHECK(log.posix_ns(1500) == 1'700'000'000'000'000'500);
+  CHECK(log.posix_ns(500) == 1'699'999'999'999'999'500);
+}
+
+TEST_CASE("the rate comes from the farthest plausible pair") {
+  LogBuilder b;
+  b.header().clock = static_cast<uint32_t>(Clock::kTsc);
+  b.header().created = {1'000'000, 5'000'000'000, 1'700'000'000'000'000'000};
+  b.header().newest = {3'000'000, 900'000'000'000'000, 1};  // torn
+  Event start = make_event(Op::kStart, 1'000'000 + 2'000'000'000, 0);
+  start.facts = {{static_cast<uint32_t>(FactKey::kPosixNs), 0, 1'700'000'001'000'000'000}, {static_cast<uint32_t>(FactKey::kMonotonicNs), 0, 6'000'000'000}};
+  b.put(start);
+  Event later = start;
+  later.base.op = Op::kSnapshot;
+  later.base.begin_tick = 1'000'000 + 4'000'000'000;
+  later.facts[0].value += 1'000'000'000;
+  later.facts[1].value += 1'000'000'000;
+  b.put(later);
+  const LogReader log(b.write());
+  CHECK(log.ns_per_tick() == Approx(0.5));
+  CHECK(log.ticks_to_ns(2000) == 1000);
+}
+
+TEST_CASE("a step of the wall clock is followed") {
+  LogBuilder b;
+  Event later = make_event(Op::kSnapshot, 2'000'001'000, 0);
+  later.facts = {{static_cast<uint32_t>(FactKey::kPosixNs), 0, 1'700'003'602'000'000'000}, {static_cast<uint32_t>(FactKey::kMonotonicNs), 0, 2'000'001'000}};
+  b.put(later);
+  const LogReader log(b.write());
+  CHECK(log.posix_ns(1'000'001'000) == 1'700'000'001'000'000'000);
+  CHECK(log.posix_ns(2'000'001'000) == 1'700'003'602'000'000'000);
+}
+
+// ---- what is refused ----
+
+TEST_CASE("files that are no logs are refused with a reason") {
+  LogBuilder b;
+  SECTION("foreign") {
+    b.bytes()[0] = '#';
+    CHECK_THAT(error_of(b), Contains("is not an ovcshim log"));
+  }
+  SECTION("empty") {
+    b.truncate(0);
+    CHECK_THAT(error_of(b), Contains("is empty"));
+  }
+  SECTION("shorter than the magic") {
+    b.truncate(5);
+    CHECK_THAT(error_of(b), Contains("is not an ovcshim log"));
+  }
+  SECTION("header cut") {
+    b.truncate(100);
+    CHECK_THAT(error_of(b), Contains("is cut off after 100 bytes"));
+  }
+  SECTION("lanes cut") {
+    b.truncate(b.bytes().size() - 1);
+    CHECK_THAT(error_of(b), Contains("is cut off"));
+  }
+  SECTION("allocated, nothing written") {
+    std::fill(b.bytes().begin(), b.bytes().end(), static_cast<unsigned char>(0));
+    CHECK_THAT(error_of(b), Contains("holds nothing yet"));
+  }
+  SECTION("half-written") {
+    b.header().ready = 0;
+    CHECK_THAT(error_of(b), Contains("is half-written"));
+  }
+  SECTION("other byte order") {
+    b.header().endian = __builtin_bswap32(kEndianMark);
+    CHECK_THAT(error_of(b), Contains("other byte order"));
+  }
+  SECTION("other architecture") {
+    b.header().machine = 243;
+    CHECK_THAT(error_of(b), Contains("another architecture"));
+  }
+  SECTION("newer, incompatible") {
+    b.header().version = 9;
+    b.header().incompatible_flags = 4;
+    CHECK_THAT(error_of(b), Contains("needs a newer ovc"));
+  }
+  SECTION("newer, compatible") {
+    b.header().version = 9;
+    b.header().compatible_flags = 4;
+    CHECK(error_of(b) == "no error");
+  }
+  SECTION("areas outside") {
+    b.header().events.offset = UINT64_MAX - 255;
+    CHECK_THAT(error_of(b), Contains("event lane outside"));
+  }
+  SECTION("no event lane") {
+    b.header().events.bytes = 0;
+    CHECK_THAT(error_of(b), Contains("no room"));
+  }
+}
+
+TEST_CASE("what is not a regular file is not opened") {
+  CHECK_THAT(error_of("/tmp"), Contains("is a directory"));
+  CHECK_THAT(error_of("/dev/zero"), Contains("not a regular file"));
+  CHECK_THAT(error_of("/nonexistent/x.ovc"), Contains("No such file"));
+}
+
+TEST_CASE("a log that is truncated while it is read yields no more") {
+  LogBuilder b;
+  b.put(make_event(Op::kMmap));
+  const std::string path = b.write();
+  const LogReader log(path);
+  REQUIRE(::truncate(path.c_str(), 0) == 0);
+  CHECK(events_of(log).empty());
+  CHECK(log.processes().empty());
+}
+
+// ---- order of records ----
+
+namespace {
+
+std::vector<std::string> timeline_of(const LogReader& log) {
+  const Symbols symbols(log);
+  std::vector<std::string> lines;
+  Timeline timeline(log, symbols);
+  timeline.walk(
+      [&](const Event& event, const EventPlace& place) {
+        std::string line(2 * place.depth, ' ');
+        append_call(line, event);
+        append_result(line, event, place.fate);
+        lines.push_back(line);
+        return true;
+      },
+      [&](const Call& call, uint64_t) {
+        std::string line;
+        append_lane_call(line, call);
+        lines.push_back(line);
+        return true;
+      });
+  return lines;
+}
+
+using Lines = std::vector<std::string>;
+
+}  // namespace
+
+TEST_CASE("an event stands between the calls its thread made before and after it") {
+  LogBuilder b;
+  LaneChunk chunk;
+  for (uint64_t i = 0; i < 4; ++i) chunk.records.push_back({Op::kMalloc, 0x1000, i, 0});
+  b.put_chunk(0, chunk);
+  Event event = make_event(Op::kMunmap, 1050, 1060);
+  event.base.call_seq = 2;
+  b.put(event);
+  const LogReader log(b.write());
+  CHECK(timeline_of(log) == Lines{"malloc(0) = 0x1000", "malloc(1) = 0x1000", "munmap(NULL, 0) = 0", "malloc(2) = 0x1000", "malloc(3) = 0x1000"});
+}
+
+TEST_CASE("a call inside libc stands beneath the call that encloses it") {
+  LogBuilder b;
+  Event inner = make_event(Op::kMunmap, 1002, 1004);
+  inner.base.flags = kInsideLibc;
+  b.put(inner);
+  b.put(make_event(Op::kFork, 1000, 1010));
+  const LogReader log(b.write());
+  CHECK(timeline_of(log) == Lines{"fork() = 0", "  munmap(NULL, 0) = 0"});
+}
+
+TEST_CASE("an exec that its image's start follows has succeeded") {
+  LogBuilder b;
+  Event exec = make_event(Op::kExecve, 1000, 0);
+  exec.base.flags = kIntent;
+  exec.text = "/bin/true";
+  set_args(exec, {1, 1});
+  b.put(exec);
+  SECTION("start") {
+    b.put(make_event(Op::kStart, 1100, 1100));
+    const LogReader log(b.write());
+    CHECK(timeline_of(log)[0] == "execve(\"/bin/true\", LD_PRELOAD kept) = 0 (new image)");
+  }
+  SECTION("end of the log") {
+    const LogReader log(b.write());
+    CHECK(timeline_of(log)[0] == "execve(\"/bin/true\", LD_PRELOAD kept) = ? (did not return before the log ends)");
+  }
+}
+
+TEST_CASE("an intent and its late completion are shown once") {
+  LogBuilder b;
+  Event intent = make_event(Op::kWait4, 1000, 0);
+  intent.base.flags = kIntent;
+  b.put(intent);
+  Event late = make_event(Op::kWait4, 1000, 1500);
+  late.base.flags = kLateCompletion;
+  late.base.result = 5;
+  late.base.args[2] = 9;
+  b.put(late);
+  const LogReader log(b.write());
+  CHECK(timeline_of(log) == Lines{"wait4(0, [killed by SIGKILL], 0) = 5"});
+}
+
+// ---- random damage ----
+
+TEST_CASE("10,000 damaged logs are read to their end or refused") {
+  LogBuilder b(32, 4);
+  b.put(make_module(1, 0x400000, 0x500000, 0x400000, "0123456789abcdefghij", "/bin/none"));
+  b.put(big_event());
+  for (const Op op : {Op::kStart, Op::kMmap, Op::kFork, Op::kWait4, Op::kExecve, Op::kMremap, Op::kWaitid}) {
+    Event event = make_event(op);
+    event.text = "/bin/\x1b[31mx";
+    event.frames = {0x400100, 0x400200};
+    b.put(event);
+  }
+  LaneChunk chunk;
+  for (uint64_t i = 0; i < 200; ++i) chunk.records.push_back({Op::kMalloc, 0x1000, i, 0x400100});
+  b.put_chunk(0, chunk);
+  b.process(0).use = static_cast<uint32_t>(SlotUse::kLive);
+  b.process(0).pid = 100;
+  const std::vector<unsigned char> sound = b.bytes();
+  std::mt19937 random(7);
+  const auto below = [&](uint64_t n) { return std::uniform_int_distribution<uint64_t>(0, n - 1)(random); };
+  size_t refused = 0;
+  for (int round = 0; round < 10000; ++round) {
+    b.bytes() = sound;
+    const FileHeader header = b.header();
+    for (uint64_t flips = 1 + below(8); flips > 0; --flips) {
+      const uint64_t area = below(4);
+      const uint64_t offset = area == 0 ? below(sizeof(FileHeader)) : area == 1 ? header.events.offset + below(16 * kSlotBytes) : area == 2 ? header.calls.offset + below(kChunkBytes) : below(sound.size());
+      b.bytes()[offset] = static_cast<unsigned char>(below(3) == 0 ? 0xff : below(256));
+    }
+    try {
+      const LogReader log(b.write());
+      const Symbols symbols(log);
+      const auto lines = timeline_of(log);
+      for (const std::string& line : lines) REQUIRE(line.find('\x1b') == std::string::npos);
+      gather_stats(log, symbols);
+      static_cast<void>(calls_of(log));
+    } catch (const Error&) {
+      ++refused;
+    }
+  }
+  CHECK(refused > 100);
+  CHECK(refused < 9000);
+}
