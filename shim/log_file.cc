@@ -127,17 +127,6 @@ void read_host(FileHeader& h) {
   read_kernel(h);
 }
 
-ClockPair clocks() {
-  ClockPair pair{};
-  struct { long sec, nsec; } t{};
-  sys::call(__NR_clock_gettime, 1, reinterpret_cast<long>(&t));
-  pair.tick = tick_now();
-  pair.monotonic_ns = static_cast<uint64_t>(t.sec) * 1000000000u + static_cast<uint64_t>(t.nsec);
-  sys::call(__NR_clock_gettime, 0, reinterpret_cast<long>(&t));
-  pair.posix_ns = static_cast<uint64_t>(t.sec) * 1000000000u + static_cast<uint64_t>(t.nsec);
-  return pair;
-}
-
 void fill_header(FileHeader& h, const FileHeader& layout, const LogWish& wish) {
   sys::copy(h.magic, kMagic, sizeof kMagic);
   h.endian = kEndianMark;
@@ -153,7 +142,7 @@ void fill_header(FileHeader& h, const FileHeader& layout, const LogWish& wish) {
   h.file_bytes = layout.file_bytes;
   h.processes = layout.processes, h.stripes = layout.stripes, h.events = layout.events, h.calls = layout.calls;
   read_host(h);
-  h.created = clocks();
+  h.created = h.newest = clock_pair();
   h.min_size = wish.min_size;
   h.stack_depth = wish.stack_depth;
   h.follow = wish.follow;

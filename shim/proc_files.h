@@ -27,6 +27,9 @@ bool file_stat(long descriptor, const char* path, FileStat& out);
 // A file that holds one number.
 uint64_t read_number(const char* path);
 
+// One moment on three clocks. The tick lies within a microsecond or so of the others unless every try was interrupted.
+ClockPair clock_pair();
+
 // Appends facts to a list, dropping what does not fit.
 struct Facts {
   Fact* list;
@@ -37,6 +40,7 @@ struct Facts {
   }
 };
 
+void add_clocks(Facts& facts, const ClockPair& pair);
 // io: working memory of at least 2048 bytes.
 void add_meminfo(Facts& facts, char* io, uint64_t room);
 void add_overcommit(Facts& facts);

@@ -12,14 +12,6 @@
 namespace ovcshim {
 namespace {
 
-void add_clocks(Facts& facts) {
-  struct { long sec, nsec; } t{};
-  sys::call(__NR_clock_gettime, 1, reinterpret_cast<long>(&t));
-  facts.add(FactKey::kMonotonicNs, static_cast<uint64_t>(t.sec) * 1000000000u + static_cast<uint64_t>(t.nsec));
-  sys::call(__NR_clock_gettime, 0, reinterpret_cast<long>(&t));
-  facts.add(FactKey::kPosixNs, static_cast<uint64_t>(t.sec) * 1000000000u + static_cast<uint64_t>(t.nsec));
-}
-
 // What a later finding may need as a baseline. A forked child gets the cheap part only: fork must stay cheap.
 void add_baseline(Facts& facts, const StatFields& stat, bool new_image, char* io, uint64_t room) {
   facts.add(FactKey::kParentPid, stat.parent_pid);
@@ -38,8 +30,9 @@ void write_start(const StatFields& stat, bool new_image) {
   BigScratch& big = g_private->big;  // nobody else uses it before we are registered
   Record record{plain_base(Op::kStart)};
   Facts facts{big.facts, sizeof big.facts / sizeof big.facts[0]};
-  add_clocks(facts);
-  record.base.begin_tick = record.base.end_tick = tick_now();
+  const ClockPair pair = clock_pair();
+  add_clocks(facts, pair);
+  record.base.begin_tick = record.base.end_tick = pair.tick;
   add_baseline(facts, stat, new_image, big.io, sizeof big.io);
   record.base.facts = static_cast<uint8_t>(facts.count);
   record.fact_list = facts.list;
@@ -97,7 +90,7 @@ void end_process() {
   if (!g.recording || !ensure_process() || !g.recording) return;
   const Private& p = *g_private;
   Record record{plain_base(Op::kEnd)};
-  commit_state(record.base.before, Freshness::kCheap);
+  commit_state(record.base.before, Freshness::kFresh);
   write_event(record);
   if (p.slot == kNoIndex || record.base.pid != p.pid) return;
   __atomic_store_n(&g.processes[p.slot].end_tick, tick_now(), __ATOMIC_RELEASE);

@@ -238,6 +238,9 @@ void write_snapshot(uint64_t position, const EventBase& about) {
   Facts facts{big.facts, sizeof big.facts / sizeof big.facts[0]};
   Record record{plain_base(Op::kSnapshot)};
   commit_state(record.base.before, Freshness::kFresh);
+  const ClockPair pair = clock_pair();
+  record.base.begin_tick = pair.tick;
+  add_clocks(facts, pair);
   add_meminfo(facts, big.io, sizeof big.io);
   add_overcommit(facts);
   add_status(facts, big.io, sizeof big.io);

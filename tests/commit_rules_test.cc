@@ -98,7 +98,8 @@ std::string vm_flags_at(const void* address) {
 bool accounted(const void* address) { return vm_flags_at(address).find(" ac") != std::string::npos; }
 
 struct Mapped {
-  Mapped(size_t bytes, int prot, int flags, int fd = -1) : size(bytes), at(static_cast<char*>(mmap(nullptr, bytes, prot, flags, fd, 0))) {
+  Mapped(size_t bytes, int prot, int flags, int fd = -1)
+      : size(bytes), at(static_cast<char*>(mmap(nullptr, bytes, prot, flags, fd, 0))) {
     REQUIRE(at != MAP_FAILED);
   }
   ~Mapped() { munmap(at, size); }
@@ -400,9 +401,10 @@ TEST_CASE("mode 0 since 5.2 knows one limit") {
 
 TEST_CASE("mode 0 before 5.2 estimates free memory") {
   const auto fact = [](FactKey key, uint64_t value) { return ovcshim::Fact{static_cast<uint32_t>(key), 0, value}; };
-  std::vector<ovcshim::Fact> facts = {fact(FactKey::kMemFreeKb, 1000),   fact(FactKey::kCachedKb, 200),       fact(FactKey::kBuffersKb, 30),
-                                      fact(FactKey::kSwapCachedKb, 4),   fact(FactKey::kShmemKb, 50),         fact(FactKey::kSwapFreeKb, 600),
-                                      fact(FactKey::kSReclaimableKb, 7), fact(FactKey::kKReclaimableKb, 70),  fact(FactKey::kAdminReserveKb, 8)};
+  std::vector<ovcshim::Fact> facts = {
+      fact(FactKey::kMemFreeKb, 1000),   fact(FactKey::kCachedKb, 200),      fact(FactKey::kBuffersKb, 30),
+      fact(FactKey::kSwapCachedKb, 4),   fact(FactKey::kShmemKb, 50),        fact(FactKey::kSwapFreeKb, 600),
+      fact(FactKey::kSReclaimableKb, 7), fact(FactKey::kKReclaimableKb, 70), fact(FactKey::kAdminReserveKb, 8)};
   HostRules rules = host({5, 1}, 0);
   rules.admin = true;
   CHECK(guess_estimate_at_most_kb(rules, facts) == 1000 + 200 + 30 + 4 - 50 + 600 + 70);
@@ -441,7 +443,8 @@ TEST_CASE("this kernel: which new mappings are accounted", "[kernel]") {
     const int prot = GENERATE(PROT_NONE, PROT_READ, PROT_WRITE, kRw);
     CAPTURE(prot, flags, *rules.mode);
     const Mapped mapped(8 * kMib, prot, kPrivateAnon | flags);
-    const MappingRow* row = mapping_row(mapping_kind(static_cast<uint64_t>(prot), static_cast<uint64_t>(kPrivateAnon | flags)), rules);
+    const MappingRow* row =
+        mapping_row(mapping_kind(static_cast<uint64_t>(prot), static_cast<uint64_t>(kPrivateAnon | flags)), rules);
     REQUIRE(row);
     CHECK(accounted(mapped.at) == (row->cost == Cost::kLength));
   }
@@ -487,7 +490,8 @@ TEST_CASE("this kernel: shared anonymous memory is charged at once and as a whol
   const HostRules rules = this_host();
   const int prot = GENERATE(PROT_NONE, kRw);
   const int flags = GENERATE(0, MAP_NORESERVE);
-  const MappingRow* row = mapping_row(mapping_kind(static_cast<uint64_t>(prot), static_cast<uint64_t>(kSharedAnon | flags)), rules);
+  const MappingRow* row =
+      mapping_row(mapping_kind(static_cast<uint64_t>(prot), static_cast<uint64_t>(kSharedAnon | flags)), rules);
   CAPTURE(prot, flags, *rules.mode);
   CHECK(committed_grows_by(row->cost == Cost::kLength ? 256 * 1024 : 0, [&] {
     const int64_t before = committed_now_kb();

@@ -300,7 +300,7 @@ TEST_CASE("totals are the sum of a process's stripes") {
   b.process(2).pid = 77;
   b.process(2).serial = 5;
   std::memset(b.process(2).comm, 'x', sizeof b.process(2).comm);
-  for (const size_t i : {1, 3}) {
+  for (const size_t i : {size_t{1}, size_t{3}}) {
     b.stripe(i).process = 2, b.stripe(i).process_serial = 5, b.stripe(i).fold_id = i;
     b.stripe(i).calls[static_cast<size_t>(Op::kMalloc)] = 10 * i;
   }

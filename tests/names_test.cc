@@ -2,6 +2,7 @@
 #include "tools/names.h"
 
 #include <set>
+#include <type_traits>
 
 #include "tests/catch.h"
 #include "tools/output.h"
@@ -10,8 +11,8 @@ using namespace ovc;
 
 namespace {
 
-template <typename Append, typename Value>
-std::string text_of(Append append, Value value) {
+template <typename Value>
+std::string text_of(void (*append)(std::string&, Value), std::type_identity_t<Value> value) {
   std::string out;
   append(out, value);
   return out;

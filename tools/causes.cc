@@ -68,12 +68,14 @@ void say_hugetlb(const Evidence& evidence, Finding& finding) {
   if (evidence.event.base.op != Op::kMmap || !(evidence.event.base.args[3] & kMapHugetlb)) return;
   const auto free = evidence.fact(FactKey::kHugePagesFree), reserved = evidence.fact(FactKey::kHugePagesRsvd);
   if (!free || !reserved) return;
-  finding.notes.push_back(fmt::format("MAP_HUGETLB takes from the huge page pool: {} pages free, {} of them reserved", *free, *reserved));
+  finding.notes.push_back(
+      fmt::format("MAP_HUGETLB takes from the huge page pool: {} pages free, {} of them reserved", *free, *reserved));
 }
 
 void say_mode(const Evidence& evidence, Finding& finding) {
   if (evidence.err() != ENOMEM || !evidence.rules.mode) return;
-  if (*evidence.rules.mode == kModeAlways) finding.notes.emplace_back("not commit accounting: vm.overcommit_memory = 1 never refuses");
+  if (*evidence.rules.mode == kModeAlways)
+    finding.notes.emplace_back("not commit accounting: vm.overcommit_memory = 1 never refuses");
 }
 
 }  // namespace
@@ -137,7 +139,8 @@ std::span<const CauseRow> rows_for(const Evidence& evidence) {
 
 Finding diagnose_alone(const Evidence& evidence) {
   Finding finding;
-  if (!decide(common_causes(), evidence, finding) && !decide(rows_for(evidence), evidence, finding)) explain_unknown(evidence, finding);
+  if (!decide(common_causes(), evidence, finding) && !decide(rows_for(evidence), evidence, finding))
+    explain_unknown(evidence, finding);
   return finding;
 }
 
@@ -222,8 +225,8 @@ std::string_view mapping_kind_text(const ovcshim::MappingEntry& mapping) {
     std::string_view text;
   };
   constexpr Kind kKinds[] = {
-      {ovcshim::kMapOwn, "the shim's own"},  {ovcshim::kMapHeap, "heap"},           {ovcshim::kMapStack, "stack"},
-      {ovcshim::kMapHt, "huge pages"},       {ovcshim::kMapSpecial, "special"},     {ovcshim::kMapFile, "file"},
+      {ovcshim::kMapOwn, "the shim's own"},   {ovcshim::kMapHeap, "heap"},           {ovcshim::kMapStack, "stack"},
+      {ovcshim::kMapHt, "huge pages"},        {ovcshim::kMapSpecial, "special"},     {ovcshim::kMapFile, "file"},
       {ovcshim::kMapShared, "shared memory"}, {ovcshim::kMapNamedAnon, "anonymous"},
   };
   for (const auto& kind : kKinds)

@@ -19,16 +19,16 @@ namespace ovc {
 // Everything recorded about one refused call.
 struct Evidence {
   Event event;
-  std::optional<Event> snapshot;           // kSnapshot taken for it, or for the malloc it happened in
-  std::optional<Event> baseline;           // newest kStart or kSnapshot of the same process before it
+  std::optional<Event> snapshot;                // kSnapshot taken for it, or for the malloc it happened in
+  std::optional<Event> baseline;                // newest kStart or kSnapshot of the same process before it
   std::vector<ovcshim::MappingEntry> mappings;  // ascending; only meaningful if mappings_complete
   bool mappings_complete = false;
   // mprotect: the mapping as the same thread made it shortly before, if nothing it did since changed it.
   std::optional<ovcshim::MappingEntry> made_before;
-  HostRules rules;                         // as snapshot and event describe the host
+  HostRules rules;  // as snapshot and event describe the host
   ovcshim::Machine machine = ovcshim::Machine::kX86_64;
-  std::optional<int64_t> duration_ns;      // from forwarding to return
-  std::optional<bool> libc_malloc;         // malloc family: is the C library's allocator behind the shim
+  std::optional<int64_t> duration_ns;  // from forwarding to return
+  std::optional<bool> libc_malloc;     // malloc family: is the C library's allocator behind the shim
   std::string comm;
   // Calls the same thread made as part of this one (libc's own, an allocator's memory calls), granted and refused, in order.
   std::vector<Evidence> inner;
@@ -43,28 +43,28 @@ struct Evidence {
 struct Figure {
   std::string label;
   uint64_t value = 0;
-  std::string_view unit;                   // "kB", "tasks", "mappings", ...; empty for plain numbers
-  std::string_view source;                 // where the value was read
+  std::string_view unit;    // "kB", "tasks", "mappings", ...; empty for plain numbers
+  std::string_view source;  // where the value was read
 };
 
 struct RefusedAt {
-  uint64_t index = 0;                      // 1-based, among the mappings that are charged, ascending addresses
+  uint64_t index = 0;  // 1-based, among the mappings that are charged, ascending addresses
   ovcshim::MappingEntry mapping{};
 };
 
 // What the call asked the kernel to promise.
 struct Charge {
   uint64_t kb = 0;
-  uint64_t mappings = 0;                   // 0: not known
-  std::optional<uint64_t> biggest_kb;      // largest single request in it
+  uint64_t mappings = 0;               // 0: not known
+  std::optional<uint64_t> biggest_kb;  // largest single request in it
   std::optional<RefusedAt> refused_at;
 };
 
 // Would the same call pass under each vm.overcommit_memory? nullopt: not proven.
 struct WouldPass {
   std::optional<bool> mode0, mode1, mode2;
-  LimitSettings mode2_with;                // smallest single change that lets it pass in mode 2
-  bool by_kbytes = false;                  // the limit is set by vm.overcommit_kbytes now, not by the ratio
+  LimitSettings mode2_with;  // smallest single change that lets it pass in mode 2
+  bool by_kbytes = false;    // the limit is set by vm.overcommit_kbytes now, not by the ratio
   std::optional<uint64_t> mode0_more_swap_mib;
 };
 
@@ -73,24 +73,24 @@ struct CauseRow;
 struct InnerStep {
   Event event;
   std::optional<uint64_t> charge_kb;
-  std::string_view cause;                  // empty if it was granted
+  std::string_view cause;  // empty if it was granted
 };
 
 struct Finding {
-  std::string_view cause = "unknown";      // stable names, see design of the command line
-  std::string summary;                     // one line, for people
-  std::string_view meaning, rule;          // from the row that proved it
+  std::string_view cause = "unknown";  // stable names, see design of the command line
+  std::string summary;                 // one line, for people
+  std::string_view meaning, rule;      // from the row that proved it
   std::vector<Figure> figures;
   std::optional<Charge> charge;
   std::optional<Mode2Verdict> mode2;
-  std::optional<int64_t> short_by;         // what was missing, in short_unit; <= 0 only if borderline
+  std::optional<int64_t> short_by;  // what was missing, in short_unit; <= 0 only if borderline
   std::string_view short_unit = "kB";
-  std::optional<int64_t> band;             // uncertainty of short_by
+  std::optional<int64_t> band;  // uncertainty of short_by
   bool borderline = false;
-  std::optional<WouldPass> would_pass;     // only where the overcommit setting decides
-  std::vector<std::string> notes;          // what limits this verdict, or what is known though nothing is proven
-  std::vector<std::string> advice;         // least invasive first
-  std::vector<InnerStep> steps;            // what a malloc tried inside
+  std::optional<WouldPass> would_pass;  // only where the overcommit setting decides
+  std::vector<std::string> notes;       // what limits this verdict, or what is known though nothing is proven
+  std::vector<std::string> advice;      // least invasive first
+  std::vector<InnerStep> steps;         // what a malloc tried inside
 };
 
 // A way to fail and the proof it needs. First row that applies and proves wins.
@@ -122,8 +122,8 @@ std::optional<RefusedAt> mode0_crossing(std::span<const ovcshim::MappingEntry> m
 bool is_malloc_op(Op op);
 bool is_memory_op(Op op);
 bool is_fork_op(Op op);
-bool copies_memory(const Event& event);    // fork, _Fork, clone without CLONE_VM
-bool is_redis(std::string_view comm);      // redis, valkey and their relatives
+bool copies_memory(const Event& event);  // fork, _Fork, clone without CLONE_VM
+bool is_redis(std::string_view comm);    // redis, valkey and their relatives
 
 // "anonymous", "heap", "stack", "file", ...: what a mapping is, for people.
 std::string_view mapping_kind_text(const ovcshim::MappingEntry& mapping);

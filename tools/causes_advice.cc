@@ -18,7 +18,9 @@ struct AdviceRow {
 
 bool always(const Evidence&, const Finding&) { return true; }
 bool is_fork(const Evidence& evidence, const Finding&) { return copies_memory(evidence.event); }
-bool is_redis_fork(const Evidence& evidence, const Finding&) { return copies_memory(evidence.event) && is_redis(evidence.comm); }
+bool is_redis_fork(const Evidence& evidence, const Finding&) {
+  return copies_memory(evidence.event) && is_redis(evidence.comm);
+}
 bool is_mmap(const Evidence& evidence, const Finding&) { return evidence.event.base.op == Op::kMmap; }
 bool is_server(const Evidence& evidence, const Finding&) { return is_redis(evidence.comm); }
 bool by_ratio(const Evidence& evidence, const Finding&) { return evidence.rules.overcommit_kbytes == 0; }
@@ -27,6 +29,7 @@ bool mode0_passes(const Evidence&, const Finding& finding) { return finding.woul
 bool killer_off(const Evidence& evidence, const Finding&) { return evidence.fact(ovcshim::FactKey::kMemcgOomKillDisable) == 1; }
 bool in_mode2(const Evidence& evidence, const Finding&) { return is_redis(evidence.comm) && evidence.rules.mode == kModeNever; }
 
+// clang-format off
 constexpr AdviceRow kAdvice[] = {
     {"commit-limit", is_redis_fork,
      "this service only: a maxmemory lower by {short_mib} MiB; under mode 2 all of its data is charged again at each fork"},
@@ -62,6 +65,7 @@ constexpr AdviceRow kAdvice[] = {
     {"injected", always, "unset OVCSHIM_INJECT for a real run"},
     {"rehearsed", always, "unset OVCSHIM_REHEARSE for a real run"},
 };
+// clang-format on
 
 using Figures = std::map<std::string_view, uint64_t>;
 
@@ -113,7 +117,8 @@ void advise(const Evidence& evidence, Finding& finding) {
     if (auto text = fill_in(row.text, figures)) finding.advice.push_back(std::move(*text));
   }
   if (is_redis(evidence.comm) && !depends_on_overcommit(finding.cause))
-    finding.advice.emplace_back("the server's start-up warning about vm.overcommit_memory does not apply here: no value of it changes this");
+    finding.advice.emplace_back(
+        "the server's start-up warning about vm.overcommit_memory does not apply here: no value of it changes this");
 }
 
 }  // namespace ovc

@@ -79,10 +79,12 @@ std::optional<uint64_t> total_vm_pages(const Evidence& evidence) {
 // The fork's mappings, or the request of any other call; nullopt if it is not known or is not checked at all.
 std::optional<Charge> charge_of(const Evidence& evidence) {
   if (copies_memory(evidence.event)) {
-    if (evidence.mappings_complete && evidence.fact(FactKey::kMapsSource) != 2) return fork_charge(evidence.mappings, evidence.rules);
+    if (evidence.mappings_complete && evidence.fact(FactKey::kMapsSource) != 2)
+      return fork_charge(evidence.mappings, evidence.rules);
     const auto kb = evidence.fact(FactKey::kMapsAcKb);
     if (!kb) return std::nullopt;
-    return Charge{*kb, evidence.fact(FactKey::kMapsAcCount).value_or(0), evidence.fact(FactKey::kMapsBiggestAcKb), std::nullopt};
+    return Charge{*kb, evidence.fact(FactKey::kMapsAcCount).value_or(0), evidence.fact(FactKey::kMapsBiggestAcKb),
+                  std::nullopt};
   }
   const Request request = request_of(evidence);
   if (!request.charge_kb || (*request.charge_kb == 0 && !request.check_only)) return std::nullopt;
@@ -123,7 +125,8 @@ WouldPass would_pass(const Evidence& evidence, const Charge& charge, const std::
 
 void add_mode2_figures(const Evidence& evidence, Finding& finding, const Mode2Verdict& v) {
   const auto amount = [](int64_t kb) { return std::optional(static_cast<uint64_t>(std::max<int64_t>(kb, 0))); };
-  add_figure(finding, "charge", amount(v.request_kb), "kB", copies_memory(evidence.event) ? "/proc/self/smaps, VmFlags ac" : "the call");
+  add_figure(finding, "charge", amount(v.request_kb), "kB",
+             copies_memory(evidence.event) ? "/proc/self/smaps, VmFlags ac" : "the call");
   add_figure(finding, "CommitLimit", amount(v.limit_kb), "kB", kMeminfo);
   add_figure(finding, "Committed_AS", amount(v.committed_kb), "kB", kMeminfo);
   add_figure(finding, "user reserve", amount(v.user_reserve_kb), "kB", "min(VmSize / 32, vm.user_reserve_kbytes)");
@@ -146,7 +149,8 @@ void fill_mode2(const Evidence& evidence, Finding& finding, Charge charge, const
   finding.charge = std::move(charge);
   add_mode2_figures(evidence, finding, verdict);
   if (!evidence.rules.admin)
-    finding.notes.emplace_back("whether the caller held CAP_SYS_ADMIN is not recorded; the admin reserve is counted as if it did not");
+    finding.notes.emplace_back(
+        "whether the caller held CAP_SYS_ADMIN is not recorded; the admin reserve is counted as if it did not");
 }
 
 bool commit_limit(const Evidence& evidence, Finding& finding, bool exceeded) {
@@ -161,16 +165,19 @@ bool commit_limit(const Evidence& evidence, Finding& finding, bool exceeded) {
 
 // Before 5.2 the same check compared the request with an estimate of free memory, of which user space can compute an upper bound.
 bool over_old_estimate(const Evidence& evidence, Finding& finding, const Charge& charge) {
-  const auto facts = evidence.snapshot ? std::span<const ovcshim::Fact>(evidence.snapshot->facts) : std::span<const ovcshim::Fact>();
+  const auto facts =
+      evidence.snapshot ? std::span<const ovcshim::Fact>(evidence.snapshot->facts) : std::span<const ovcshim::Fact>();
   const auto at_most = guess_estimate_at_most_kb(evidence.rules, facts);
   if (!at_most || !charge.biggest_kb || static_cast<int64_t>(*charge.biggest_kb) <= *at_most) return false;
   const auto estimate = static_cast<uint64_t>(std::max<int64_t>(*at_most, 0));
-  finding.summary = "one request larger than free memory, page cache and free swap together (vm.overcommit_memory = 0, Linux before 5.2)";
+  finding.summary =
+      "one request larger than free memory, page cache and free swap together (vm.overcommit_memory = 0, Linux before 5.2)";
   finding.charge = charge;
   add_figure(finding, "largest request", charge.biggest_kb, "kB", "/proc/self/smaps or the call");
   add_figure(finding, "estimate of free memory, at most", estimate, "kB", kMeminfo);
   miss_by(finding, *charge.biggest_kb, estimate, "kB");
-  finding.would_pass = WouldPass{.mode0 = false, .mode1 = true, .mode2 = {}, .mode2_with = {}, .by_kbytes = false, .mode0_more_swap_mib = {}};
+  finding.would_pass =
+      WouldPass{.mode0 = false, .mode1 = true, .mode2 = {}, .mode2_with = {}, .by_kbytes = false, .mode0_more_swap_mib = {}};
   finding.notes.emplace_back("the figures were read after the refusal; memory may have been freed since");
   return true;
 }
@@ -191,9 +198,11 @@ bool over_ram_and_swap(const Evidence& evidence, Finding& finding) {
   const auto limit = guess_limit_kb(evidence.rules);
   if (!limit) return over_old_estimate(evidence, finding, *charge);
   if (*charge->biggest_kb <= *limit) return false;
-  if (evidence.mappings_complete && copies_memory(evidence.event)) charge->refused_at = mode0_crossing(evidence.mappings, evidence.rules);
+  if (evidence.mappings_complete && copies_memory(evidence.event))
+    charge->refused_at = mode0_crossing(evidence.mappings, evidence.rules);
   finding.summary = "one request larger than RAM and swap together (vm.overcommit_memory = 0)";
-  add_figure(finding, "largest request", charge->biggest_kb, "kB", copies_memory(evidence.event) ? "/proc/self/smaps, VmFlags ac" : "the call");
+  add_figure(finding, "largest request", charge->biggest_kb, "kB",
+             copies_memory(evidence.event) ? "/proc/self/smaps, VmFlags ac" : "the call");
   add_figure(finding, "MemTotal", evidence.rules.ram_kb, "kB", kMeminfo);
   add_figure(finding, "SwapTotal", evidence.rules.swap_kb, "kB", kMeminfo);
   miss_by(finding, *charge->biggest_kb, *limit, "kB");

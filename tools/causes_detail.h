@@ -14,10 +14,10 @@ inline constexpr unsigned kCapIpcLock = 14, kCapSysAdmin = 21, kCapSysResource =
 
 // What a memory or malloc call asked for. nullopt: the record does not say.
 struct Request {
-  std::optional<uint64_t> space_kb;    // address space it adds
-  std::optional<uint64_t> data_kb;     // private writable memory it adds
-  std::optional<uint64_t> charge_kb;   // commit charge it adds
-  bool check_only = false;             // adds nothing but is checked against the limit all the same
+  std::optional<uint64_t> space_kb;   // address space it adds
+  std::optional<uint64_t> data_kb;    // private writable memory it adds
+  std::optional<uint64_t> charge_kb;  // commit charge it adds
+  bool check_only = false;            // adds nothing but is checked against the limit all the same
 };
 Request request_of(const Evidence& evidence);
 std::optional<uint64_t> malloc_bytes(const Event& event);  // nullopt also if nmemb * size overflows

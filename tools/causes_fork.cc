@@ -15,11 +15,11 @@ using ovcshim::FactKey;
 namespace causes {
 namespace {
 
-constexpr uint64_t kReservedPids = 300;             // kernel/pid.c RESERVED_PIDS
-constexpr uint64_t kInitialPidNs = 0xEFFFFFFC;      // include/linux/proc_ns.h PROC_PID_INIT_INO
+constexpr uint64_t kReservedPids = 300;         // kernel/pid.c RESERVED_PIDS
+constexpr uint64_t kInitialPidNs = 0xEFFFFFFC;  // include/linux/proc_ns.h PROC_PID_INIT_INO
 constexpr uint64_t kSchedDeadline = 6;
-constexpr int64_t kBeforeMemoryCopyNs = 60'000;     // a fork that took less never came to the cgroup and pid checks
-constexpr KernelVersion kEventsAtOwner{6, 11};      // pids.events of v2 counts where the limit is, not where the fork is
+constexpr int64_t kBeforeMemoryCopyNs = 60'000;  // a fork that took less never came to the cgroup and pid checks
+constexpr KernelVersion kEventsAtOwner{6, 11};   // pids.events of v2 counts where the limit is, not where the fork is
 
 bool no_memory(const Evidence& evidence) { return evidence.err() == ENOMEM; }
 bool copying_no_memory(const Evidence& evidence) { return no_memory(evidence) && copies_memory(evidence.event); }
@@ -34,7 +34,9 @@ bool with_stack_note(Finding& finding, bool proven) {
   if (proven) finding.notes.emplace_back("the stack is taken to have the default size, RLIMIT_STACK");
   return proven;
 }
-bool stack_over_rlimit_as(const Evidence& evidence, Finding& finding) { return with_stack_note(finding, over_rlimit_as(evidence, finding)); }
+bool stack_over_rlimit_as(const Evidence& evidence, Finding& finding) {
+  return with_stack_note(finding, over_rlimit_as(evidence, finding));
+}
 bool stack_over_commit_limit(const Evidence& evidence, Finding& finding) {
   return with_stack_note(finding, over_commit_limit(evidence, finding));
 }
@@ -53,15 +55,18 @@ bool pidns_init_dead(const Evidence& evidence, Finding& finding) {
 void add_memcg_figures(const Evidence& evidence, Finding& finding) {
   add_figure(finding, "limit", evidence.fact(FactKey::kMemcgLimit), "bytes", "memory.max or memory.limit_in_bytes");
   add_figure(finding, "usage", evidence.fact(FactKey::kMemcgUsage), "bytes", "memory.current or memory.usage_in_bytes");
-  add_figure(finding, "limit hit since baseline", evidence.rise(FactKey::kMemcgFailcnt), "times", "memory.events max or memory.failcnt");
-  add_figure(finding, "OOM kills since baseline", evidence.rise(FactKey::kMemcgOomKill), "", "memory.events or memory.oom_control");
+  add_figure(finding, "limit hit since baseline", evidence.rise(FactKey::kMemcgFailcnt), "times",
+             "memory.events max or memory.failcnt");
+  add_figure(finding, "OOM kills since baseline", evidence.rise(FactKey::kMemcgOomKill), "",
+             "memory.events or memory.oom_control");
 }
 
 // Version 2 fails a call only when the OOM killer finds nobody; version 1 only when it is switched off.
 bool memcg(const Evidence& evidence, Finding& finding) {
   const bool hit = evidence.rise(FactKey::kMemcgFailcnt).value_or(0) > 0;
   const bool nobody_killed = evidence.rise(FactKey::kMemcgOomKill).value_or(1) == 0;
-  const bool v2 = evidence.fact(FactKey::kMemcgVersion) == 2 && evidence.rise(FactKey::kMemcgOom).value_or(0) > 0 && nobody_killed;
+  const bool v2 =
+      evidence.fact(FactKey::kMemcgVersion) == 2 && evidence.rise(FactKey::kMemcgOom).value_or(0) > 0 && nobody_killed;
   const bool v1 = evidence.fact(FactKey::kMemcgVersion) == 1 && evidence.fact(FactKey::kMemcgOomKillDisable) == 1;
   if (!hit || !(v1 || v2)) return false;
   finding.summary = "memory limit of the control group reached, and its OOM killer could not help";
@@ -142,7 +147,8 @@ bool nproc_by_exclusion(const Evidence& evidence, Finding& finding) {
   const auto threads_limit = evidence.fact(FactKey::kThreadsMax), pid_limit = evidence.fact(FactKey::kPidMax);
   if (!limit || *limit >= ovcshim::kInfinite || !tasks || *tasks < *limit || !nproc_applies(evidence)) return false;
   if (!threads_limit || *tasks >= *threads_limit || !pid_limit || *tasks * 2 >= *pid_limit) return false;
-  if (evidence.fact(FactKey::kSeccomp) != 0 || evidence.fact(FactKey::kSchedPolicy).value_or(kSchedDeadline) == kSchedDeadline) return false;
+  if (evidence.fact(FactKey::kSeccomp) != 0 || evidence.fact(FactKey::kSchedPolicy).value_or(kSchedDeadline) == kSchedDeadline)
+    return false;
   if (is_thread(evidence) || !pids_controller_excluded(evidence)) return false;
   fill_nproc(evidence, finding, *limit);
   finding.notes.emplace_back("proven by exclusion: threads-max, pid_max, pids.max, seccomp and SCHED_DEADLINE are ruled out");
@@ -159,12 +165,14 @@ bool invalid(const Evidence& evidence) {
 bool bad_argument(const Evidence& evidence, Finding& finding) {
   const auto own = evidence.fact(FactKey::kPidNs), children = evidence.fact(FactKey::kPidForChildrenNs);
   if ((is_thread(evidence) && own != children) || evidence.fact(FactKey::kSeccomp).value_or(0) == 2) return false;
-  finding.summary = is_thread(evidence) ? "pthread_create was given invalid attributes" : "clone was given an invalid combination of arguments";
+  finding.summary = is_thread(evidence) ? "pthread_create was given invalid attributes"
+                                        : "clone was given an invalid combination of arguments";
   add_figure(finding, "flags", evidence.event.base.args[0], "", "the call");
   return true;
 }
 
 constexpr std::string_view kCopyProcess = "kernel/fork.c copy_process()";
+// clang-format off
 constexpr CauseRow kRows[] = {
     {"bad-argument", invalid, bad_argument, "the kernel or libc rejects the arguments themselves", kCopyProcess},
     {"commit-limit", copying_no_memory, over_commit_limit,
@@ -190,6 +198,7 @@ constexpr CauseRow kRows[] = {
      "nptl/allocatestack.c allocate_stack(); mm/util.c __vm_enough_memory()"},
     {"rlimit-nproc", try_again, nproc_by_exclusion, "the user may have no more tasks (processes and threads)", kCopyProcess},
 };
+// clang-format on
 
 }  // namespace
 }  // namespace causes

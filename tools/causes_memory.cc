@@ -29,7 +29,9 @@ bool is_brk(const Evidence& evidence) { return op_of(evidence) == Op::kBrk || op
 bool adds_space(const Evidence& evidence) {
   return no_memory(evidence) && (op_of(evidence) == Op::kMmap || op_of(evidence) == Op::kMremap || is_brk(evidence));
 }
-bool adds_data(const Evidence& evidence) { return adds_space(evidence) || (no_memory(evidence) && op_of(evidence) == Op::kMprotect); }
+bool adds_data(const Evidence& evidence) {
+  return adds_space(evidence) || (no_memory(evidence) && op_of(evidence) == Op::kMprotect);
+}
 
 // ---- arguments ----
 
@@ -115,7 +117,9 @@ bool is_sealed(const Evidence& evidence, Finding& finding) {
 
 // ---- limits ----
 
-bool locking(const Evidence& evidence) { return evidence.err() == EAGAIN && (op_of(evidence) == Op::kMmap || op_of(evidence) == Op::kMremap); }
+bool locking(const Evidence& evidence) {
+  return evidence.err() == EAGAIN && (op_of(evidence) == Op::kMmap || op_of(evidence) == Op::kMremap);
+}
 
 bool over_rlimit_memlock(const Evidence& evidence, Finding& finding) {
   const auto limit = rlimit_kb(evidence, FactKey::kRlimitMemlock), locked = evidence.fact(FactKey::kVmLckKb);
@@ -161,7 +165,8 @@ bool splits(const Evidence& evidence) {
 
 bool over_map_count(const Evidence& evidence, Finding& finding) {
   const auto count = map_count(evidence), max = evidence.fact(FactKey::kMaxMapCount);
-  if (!count || !max || *max > UINT32_MAX || *count < count_refused_from(op_of(evidence), *max) || !splits(evidence)) return false;
+  if (!count || !max || *max > UINT32_MAX || *count < count_refused_from(op_of(evidence), *max) || !splits(evidence))
+    return false;
   finding.summary = "too many mappings (vm.max_map_count)";
   add_figure(finding, "mappings", count, "mappings", "/proc/self/smaps");
   add_figure(finding, "vm.max_map_count", max, "mappings", "/proc/sys/vm/max_map_count");
@@ -227,7 +232,8 @@ bool brk_meets_mapping(const Evidence& evidence, Finding& finding) {
 }
 
 bool mremap_stays(const Evidence& evidence) {
-  return no_memory(evidence) && op_of(evidence) == Op::kMremap && !(args_of(evidence)[3] & MREMAP_MAYMOVE) && evidence.mappings_complete;
+  return no_memory(evidence) && op_of(evidence) == Op::kMremap && !(args_of(evidence)[3] & MREMAP_MAYMOVE) &&
+         evidence.mappings_complete;
 }
 
 bool mremap_meets_mapping(const Evidence& evidence, Finding& finding) {
@@ -258,11 +264,13 @@ bool size_impossible(const Evidence& evidence, Finding& finding) {
 }
 
 constexpr std::string_view kMayExpand = "mm/vma.c may_expand_vm()";
-constexpr std::string_view kEnough = "mm/util.c __vm_enough_memory(): allowed iff Committed_AS + request < CommitLimit - reserves";
+constexpr std::string_view kEnough =
+    "mm/util.c __vm_enough_memory(): allowed iff Committed_AS + request < CommitLimit - reserves";
 constexpr std::string_view kOneRequest = "mm/util.c __vm_enough_memory(): refused iff one request > RAM + swap";
 constexpr std::string_view kWouldPass =
     "by the recorded figures it would just have passed, but within the error of the counter that the kernel compares";
 
+// clang-format off
 constexpr CauseRow kMemoryRows[] = {
     {"bad-argument", range_may_not_have_holes, range_has_hole, "the kernel rejects a range with holes", "mm/mprotect.c, mm/madvise.c"},
     {"bad-argument", is_argument_error, bad_argument, "the kernel rejects the arguments themselves", "mm/mmap.c do_mmap(), mm/mremap.c"},
@@ -281,7 +289,9 @@ constexpr CauseRow kMemoryRows[] = {
     {"commit-limit", charges, over_commit_limit, "the sum of what all processes were promised would pass CommitLimit", kEnough},
     {"commit-limit", charges, near_commit_limit, kWouldPass, kEnough},
 };
+// clang-format on
 
+// clang-format off
 constexpr CauseRow kMallocRows[] = {
     {"bad-argument", malloc_invalid, alignment_rejected, "the allocator rejects the arguments themselves", "posix_memalign(3)"},
     {"bad-argument", no_memory, size_impossible, "the allocator rejects the size itself", "malloc(3)"},
@@ -291,6 +301,7 @@ constexpr CauseRow kMallocRows[] = {
     {"single-request-over-ram-and-swap", no_memory, over_ram_and_swap, "one request alone is larger than the whole machine", kOneRequest},
     {"commit-limit", no_memory, over_commit_limit, "the sum of what all processes were promised would pass CommitLimit", kEnough},
 };
+// clang-format on
 
 }  // namespace
 
@@ -316,7 +327,8 @@ bool over_task_size(const Evidence& evidence, Finding& finding) {
 }
 
 bool over_rlimit_as(const Evidence& evidence, Finding& finding) {
-  const auto limit = rlimit_kb(evidence, FactKey::kRlimitAs), size = vm_size_kb(evidence), request = request_of(evidence).space_kb;
+  const auto limit = rlimit_kb(evidence, FactKey::kRlimitAs), size = vm_size_kb(evidence),
+             request = request_of(evidence).space_kb;
   if (!limit || !size || !request || *request == 0 || *size + *request <= *limit) return false;
   finding.summary = "address space limit reached (RLIMIT_AS)";
   add_figure(finding, "request", request, "kB", "the call");

@@ -42,7 +42,8 @@ Request fixed_request(const Evidence& evidence, Request request) {
   if (request.space_kb) request.space_kb = less(*request.space_kb, overlap.space_kb);
   if (request.data_kb) request.data_kb = less(*request.data_kb, overlap.space_kb);
   if (!row) request.charge_kb.reset();
-  else if (request.charge_kb && row->effect == Effect::kChargeLessOld) request.charge_kb = less(*request.charge_kb, overlap.accounted_kb);
+  else if (request.charge_kb && row->effect == Effect::kChargeLessOld)
+    request.charge_kb = less(*request.charge_kb, overlap.accounted_kb);
   return request;
 }
 
@@ -113,7 +114,10 @@ Request mremap_request(const Evidence& evidence) {
   Request request;
   request.space_kb = keeps_old ? new_kb : less(new_kb, old_kb);
   if (!mapping) return request;
-  const Change change = keeps_old ? Change::kMoveKeepOld : new_kb > old_kb ? Change::kGrow : new_kb == old_kb ? Change::kMove : Change::kShrink;
+  const Change change = keeps_old          ? Change::kMoveKeepOld
+                        : new_kb > old_kb  ? Change::kGrow
+                        : new_kb == old_kb ? Change::kMove
+                                           : Change::kShrink;
   const ChangeRow* row = change_row(change, mapping_state(*mapping), evidence.rules);
   const bool is_data = (mapping->flags & (ovcshim::kMapWrite | ovcshim::kMapShared)) == ovcshim::kMapWrite;
   request.data_kb = is_data ? *request.space_kb : 0;

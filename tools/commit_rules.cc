@@ -5,10 +5,10 @@
 
 #include <sys/mman.h>
 
+#include <sched.h>
 #include <algorithm>
 #include <charconv>
 #include <cstring>
-#include <sched.h>
 
 #include "tools/log_reader.h"
 
@@ -24,11 +24,12 @@ constexpr uint64_t kMapTypeMask = 0x0f;
 constexpr unsigned kCapSysAdmin = 21;
 
 constexpr KernelVersion kDroppableSince{6, 11};
-constexpr KernelVersion kSimpleGuessSince{5, 2};   // 8c7829b04c52
-constexpr KernelVersion kExactSumSince{5, 9};      // 56f3547bfa4d, 4e2ee51e8251
+constexpr KernelVersion kSimpleGuessSince{5, 2};  // 8c7829b04c52
+constexpr KernelVersion kExactSumSince{5, 9};     // 56f3547bfa4d, 4e2ee51e8251
 
 // What a mapping is charged when it is made.
 // shared file writable noreserve hugetlb droppable modes cost
+// clang-format off
 constexpr MappingRow kMappingRows[] = {
     {kAny, kAny, kAny, kAny, kYes, kAny, kAll, Cost::kNone, "huge pages come from a pool of their own",
      "mm/vma.c accountable_mapping()"},
@@ -44,9 +45,11 @@ constexpr MappingRow kMappingRows[] = {
     {kNo, kAny, kYes, kYes, kNo, kAny, k2, Cost::kLength, "private writable, MAP_NORESERVE ignored in mode 2", "mm/mmap.c do_mmap()"},
     {kNo, kAny, kYes, kNo, kNo, kAny, kAll, Cost::kLength, "private writable", "mm/vma.c accountable_mapping()"},
 };
+// clang-format on
 
 // What a change costs or gives back.
 // change, ac nr writable shared hugetlb dontcopy file touched, effect
+// clang-format off
 constexpr ChangeRow kChangeRows[] = {
     {Change::kGainWrite, kNo, kNo, kNo, kNo, kNo, kAny, kAny, kAny, Effect::kCharge, "a private mapping becomes writable for the first time",
      "mm/mprotect.c mprotect_fixup()"},
@@ -90,8 +93,10 @@ constexpr ChangeRow kChangeRows[] = {
     {Change::kForkSharedMemory, kAny, kAny, kAny, kAny, kAny, kAny, kAny, kAny, Effect::kNothing,
      "vfork and CLONE_VM share the parent's memory", "kernel/fork.c copy_mm()"},
 };
+// clang-format on
 
 // Mode 0 before 5.2, in the order of the removed code; the request passes iff it is smaller than the sum.
+// clang-format off
 constexpr GuessStep kGuessSteps[] = {
     {'+', FactKey::kMemFreeKb, "free pages", false},
     {'+', FactKey::kCachedKb, "page cache", false},
@@ -105,6 +110,7 @@ constexpr GuessStep kGuessSteps[] = {
     {'-', FactKey::kAdminReserveKb, "admin_reserve_kbytes", true, {3, 10}, {}},
     {'-', FactKey::kNone, "3 % of the estimate", true, {}, {3, 10}},
 };
+// clang-format on
 
 unsigned take_number(std::string_view& text) {
   unsigned value = 0;
@@ -243,9 +249,9 @@ std::span<const MappingRow> mapping_rows() { return kMappingRows; }
 
 const MappingRow* mapping_row(const MappingKind& kind, const HostRules& rules) {
   for (const auto& row : kMappingRows) {
-    const bool same_kind = matches(row.shared, kind.shared) && matches(row.file, kind.file) && matches(row.writable, kind.writable) &&
-                           matches(row.noreserve, kind.noreserve) && matches(row.hugetlb, kind.hugetlb) &&
-                           matches(row.droppable, kind.droppable);
+    const bool same_kind = matches(row.shared, kind.shared) && matches(row.file, kind.file) &&
+                           matches(row.writable, kind.writable) && matches(row.noreserve, kind.noreserve) &&
+                           matches(row.hugetlb, kind.hugetlb) && matches(row.droppable, kind.droppable);
     if (!same_kind) continue;
     const auto version = holds(row.since, row.until, rules);
     if (!version || (row.modes != kAll && !rules.mode)) return nullptr;
@@ -256,18 +262,24 @@ const MappingRow* mapping_row(const MappingKind& kind, const HostRules& rules) {
 
 MappingState mapping_state(const ovcshim::MappingEntry& mapping) {
   const auto has = [&](uint32_t flag) { return (mapping.flags & flag) != 0; };
-  return {.accounted = has(ovcshim::kMapAc), .noreserve = has(ovcshim::kMapNr), .writable = has(ovcshim::kMapWrite),
-          .shared = has(ovcshim::kMapShared), .hugetlb = has(ovcshim::kMapHt), .dont_copy = has(ovcshim::kMapDc),
-          .file = has(ovcshim::kMapFile), .touched = true};
+  return {.accounted = has(ovcshim::kMapAc),
+          .noreserve = has(ovcshim::kMapNr),
+          .writable = has(ovcshim::kMapWrite),
+          .shared = has(ovcshim::kMapShared),
+          .hugetlb = has(ovcshim::kMapHt),
+          .dont_copy = has(ovcshim::kMapDc),
+          .file = has(ovcshim::kMapFile),
+          .touched = true};
 }
 
 std::span<const ChangeRow> change_rows() { return kChangeRows; }
 
 const ChangeRow* change_row(Change change, const MappingState& state, const HostRules& rules) {
   for (const auto& row : kChangeRows) {
-    const bool same = row.change == change && matches(row.accounted, state.accounted) && matches(row.noreserve, state.noreserve) &&
-                      matches(row.writable, state.writable) && matches(row.shared, state.shared) && matches(row.hugetlb, state.hugetlb) &&
-                      matches(row.dont_copy, state.dont_copy) && matches(row.file, state.file) && matches(row.touched, state.touched);
+    const bool same =
+        row.change == change && matches(row.accounted, state.accounted) && matches(row.noreserve, state.noreserve) &&
+        matches(row.writable, state.writable) && matches(row.shared, state.shared) && matches(row.hugetlb, state.hugetlb) &&
+        matches(row.dont_copy, state.dont_copy) && matches(row.file, state.file) && matches(row.touched, state.touched);
     if (!same) continue;
     const auto version = holds(row.since, row.until, rules);
     if (!version) return nullptr;
@@ -329,8 +341,8 @@ std::optional<uint64_t> counter_band_kb(const HostRules& rules, uint64_t mode) {
   return rules.cpus * batch * rules.page_kb;
 }
 
-std::optional<Mode2Verdict> mode2(const HostRules& rules, std::optional<uint64_t> committed_kb, std::optional<uint64_t> total_vm_pages,
-                                  uint64_t request_kb) {
+std::optional<Mode2Verdict> mode2(const HostRules& rules, std::optional<uint64_t> committed_kb,
+                                  std::optional<uint64_t> total_vm_pages, uint64_t request_kb) {
   if (!rules.limit_kb || !rules.user_reserve_kb || !rules.admin_reserve_kb) return std::nullopt;
   if (!sane(committed_kb) || !sane(total_vm_pages) || !sane(request_kb)) return std::nullopt;
   const auto whole_pages = [&](uint64_t kb) { return static_cast<int64_t>(kb / rules.page_kb * rules.page_kb); };
@@ -350,7 +362,8 @@ std::optional<Mode2Verdict> mode2(const HostRules& rules, std::optional<uint64_t
 
 LimitSettings settings_for_limit(const HostRules& rules, uint64_t wanted_limit_kb) {
   LimitSettings settings;
-  if (rules.limit_kb && wanted_limit_kb > *rules.limit_kb) settings.more_swap_mib = (wanted_limit_kb - *rules.limit_kb + 1023) / 1024;
+  if (rules.limit_kb && wanted_limit_kb > *rules.limit_kb)
+    settings.more_swap_mib = (wanted_limit_kb - *rules.limit_kb + 1023) / 1024;
   if (!rules.swap_kb || wanted_limit_kb < *rules.swap_kb) return settings;
   settings.overcommit_kbytes = wanted_limit_kb - *rules.swap_kb;
   if (!rules.ram_kb || !rules.hugetlb_kb || *rules.ram_kb <= *rules.hugetlb_kb) return settings;

@@ -33,14 +33,14 @@ inline constexpr uint64_t kModeGuess = 0, kModeAlways = 1, kModeNever = 2;
 // What decides whether the kernel grants a charge: settings and sizes of the host, and the caller's privilege.
 struct HostRules {
   KernelVersion kernel;
-  bool vendor_kernel = false;             // long-lived vendor tree: rules may have been backported, see guess_is_simple()
+  bool vendor_kernel = false;  // long-lived vendor tree: rules may have been backported, see guess_is_simple()
   uint64_t page_kb = 4;
-  uint64_t cpus = 0;                      // present; 0 = unknown
-  std::optional<uint64_t> mode;           // vm.overcommit_memory
+  uint64_t cpus = 0;             // present; 0 = unknown
+  std::optional<uint64_t> mode;  // vm.overcommit_memory
   std::optional<uint64_t> ram_kb, swap_kb, hugetlb_kb;
   std::optional<uint64_t> ratio, overcommit_kbytes, user_reserve_kb, admin_reserve_kb;
   std::optional<uint64_t> limit_kb, committed_kb;  // /proc/meminfo CommitLimit, Committed_AS
-  std::optional<bool> admin;              // CAP_SYS_ADMIN in the initial user namespace
+  std::optional<bool> admin;                       // CAP_SYS_ADMIN in the initial user namespace
 };
 HostRules host_rules(const LogReader& log);
 HostRules host_rules(const ovcshim::FileHeader& header);
@@ -66,10 +66,10 @@ MappingKind mapping_kind(uint64_t prot, uint64_t flags);  // of mmap(2)
 // First matching row wins.
 struct MappingRow {
   Tri shared, file, writable, noreserve, hugetlb, droppable;
-  uint8_t modes;                          // bit n: holds under vm.overcommit_memory = n
+  uint8_t modes;  // bit n: holds under vm.overcommit_memory = n
   Cost cost;
   std::string_view what, source;
-  KernelVersion since{}, until{};         // until: first version where it no longer holds; 0.0 = no bound
+  KernelVersion since{}, until{};  // until: first version where it no longer holds; 0.0 = no bound
 };
 std::span<const MappingRow> mapping_rows();
 // nullptr if the answer depends on a mode or version that is not known.
@@ -78,25 +78,37 @@ const MappingRow* mapping_row(const MappingKind& kind, const HostRules& rules);
 // ---- What a change of an existing mapping is charged or gives back -----------------------------------------------------
 
 enum class Change : uint8_t {
-  kGainWrite, kLoseWrite, kUnmap, kReplaceFixed, kGrow, kShrink, kMove, kMoveKeepOld, kBrkGrow, kBrkShrink, kStackGrow,
-  kMadvise, kFork, kForkSharedMemory,
+  kGainWrite,
+  kLoseWrite,
+  kUnmap,
+  kReplaceFixed,
+  kGrow,
+  kShrink,
+  kMove,
+  kMoveKeepOld,
+  kBrkGrow,
+  kBrkShrink,
+  kStackGrow,
+  kMadvise,
+  kFork,
+  kForkSharedMemory,
 };
 enum class Effect : uint8_t {
   kNothing,
-  kCharge,           // + the pages in question, refusable
-  kChargeLessOld,    // + length - what it replaces; no check if that is nothing
-  kRelease,          // - the pages in question
-  kCheckOnly,        // + 0 pages, but refusable: fails in mode 2 while the limit is exceeded
+  kCharge,         // + the pages in question, refusable
+  kChargeLessOld,  // + length - what it replaces; no check if that is nothing
+  kRelease,        // - the pages in question
+  kCheckOnly,      // + 0 pages, but refusable: fails in mode 2 while the limit is exceeded
 };
 
 // A mapping as smaps' VmFlags shows it, before the change.
 struct MappingState {
-  bool accounted = false;                 // ac
-  bool noreserve = false;                 // nr
+  bool accounted = false;  // ac
+  bool noreserve = false;  // nr
   bool writable = false, shared = false, hugetlb = false;
-  bool dont_copy = false;                 // dc
+  bool dont_copy = false;  // dc
   bool file = false;
-  bool touched = true;                    // was ever write-faulted; assume so unless known
+  bool touched = true;  // was ever write-faulted; assume so unless known
 };
 MappingState mapping_state(const ovcshim::MappingEntry& mapping);
 
@@ -129,21 +141,21 @@ std::optional<uint64_t> commit_limit_kb(const HostRules& rules, uint64_t ratio, 
 // Mode 2: allowed iff committed + request < allowed, all in pages.
 struct Mode2Verdict {
   int64_t limit_kb = 0, committed_kb = 0, user_reserve_kb = 0, admin_reserve_kb = 0, request_kb = 0;
-  int64_t allowed_kb = 0;                 // limit - reserves
-  int64_t headroom_kb = 0;                // allowed - committed
-  int64_t short_kb = 0;                   // least amount that would have to be added to pass; <= 0: passes
-  int64_t band_kb = 0;                    // the counter the kernel compares may differ from Committed_AS by this much
+  int64_t allowed_kb = 0;   // limit - reserves
+  int64_t headroom_kb = 0;  // allowed - committed
+  int64_t short_kb = 0;     // least amount that would have to be added to pass; <= 0: passes
+  int64_t band_kb = 0;      // the counter the kernel compares may differ from Committed_AS by this much
   bool passes() const { return short_kb <= 0; }
   bool borderline() const { return (short_kb < 0 ? -short_kb : short_kb) <= band_kb; }
 };
 // total_vm_pages: of the caller (of the parent for fork). nullopt if a term of the inequality is not known.
-std::optional<Mode2Verdict> mode2(const HostRules& rules, std::optional<uint64_t> committed_kb, std::optional<uint64_t> total_vm_pages,
-                                  uint64_t request_kb);
+std::optional<Mode2Verdict> mode2(const HostRules& rules, std::optional<uint64_t> committed_kb,
+                                  std::optional<uint64_t> total_vm_pages, uint64_t request_kb);
 
 // How far the kernel's per-CPU counter may be from its exact sum.
 std::optional<uint64_t> counter_band_kb(const HostRules& rules, uint64_t mode);
 
-struct LimitSettings {                    // smallest settings that lift CommitLimit to at least a wanted value
+struct LimitSettings {  // smallest settings that lift CommitLimit to at least a wanted value
   std::optional<uint64_t> ratio, overcommit_kbytes, more_swap_mib;
 };
 LimitSettings settings_for_limit(const HostRules& rules, uint64_t wanted_limit_kb);
@@ -154,8 +166,8 @@ std::optional<uint64_t> guess_limit_kb(const HostRules& rules);  // largest requ
 
 // Mode 0 before 5.2: the estimate of free memory, step by step.
 struct GuessStep {
-  char sign;                              // '+' or '-'
-  ovcshim::FactKey fact;                  // kNone: user space cannot read it
+  char sign;              // '+' or '-'
+  ovcshim::FactKey fact;  // kNone: user space cannot read it
   std::string_view what;
   bool unless_admin;
   KernelVersion since{}, until{};

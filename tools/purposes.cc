@@ -12,7 +12,7 @@ namespace {
 constexpr size_t kMostFunctions = 4;
 
 struct PurposeRow {
-  std::string_view comm;                                  // prefix of the command name; empty: any
+  std::string_view comm;                                   // prefix of the command name; empty: any
   std::array<std::string_view, kMostFunctions> functions;  // innermost first
   std::string_view text;
 };
@@ -104,7 +104,8 @@ std::string_view plain_name(std::string_view function) { return function.substr(
 bool on_stack(const PurposeRow& row, std::span<const std::string> functions) {
   size_t wanted = 0;
   for (const auto& function : functions)
-    if (wanted < row.functions.size() && !row.functions[wanted].empty() && plain_name(function) == row.functions[wanted]) ++wanted;
+    if (wanted < row.functions.size() && !row.functions[wanted].empty() && plain_name(function) == row.functions[wanted])
+      ++wanted;
   return wanted == row.functions.size() || row.functions[wanted].empty();
 }
 

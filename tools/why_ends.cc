@@ -26,7 +26,9 @@ using ovcshim::ProcessSlot;
 constexpr uint64_t kInitialPidNs = 0xEFFFFFFC;
 constexpr int kPlainSignals[] = {SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGPIPE, SIGALRM, SIGQUIT};
 
-bool is_plain(int signal) { return std::find(std::begin(kPlainSignals), std::end(kPlainSignals), signal) != std::end(kPlainSignals); }
+bool is_plain(int signal) {
+  return std::find(std::begin(kPlainSignals), std::end(kPlainSignals), signal) != std::end(kPlainSignals);
+}
 
 // ---- the machine now ----
 
@@ -132,7 +134,8 @@ std::string oom_note(const LogReader& log, const Window& w) {
   const std::string to = w.to_tick ? clock_text(log.posix_ns(w.to_tick), 3) : "now";
   const std::string span = fmt::format("between {} and {}", clock_text(log.posix_ns(w.from_tick), 3), to);
   if (*w.after == *w.before)
-    return fmt::format("not the kernel's OOM killer: the host counted no OOM kill {} (/proc/vmstat oom_kill = {})", span, *w.before);
+    return fmt::format("not the kernel's OOM killer: the host counted no OOM kill {} (/proc/vmstat oom_kill = {})", span,
+                       *w.before);
   return fmt::format("the host counted {} OOM kill{} {} (/proc/vmstat oom_kill {} -> {})", *w.after - *w.before,
                      *w.after - *w.before == 1 ? "" : "s", span, *w.before, *w.after);
 }
@@ -211,7 +214,8 @@ class Endings {
   void add(Ending ending, const ProcessKey& key) {
     const bool could_be_oom = ending.signal == SIGKILL || ending.signal == 0;
     const auto window = host_kills_around(scan_, ending.tick, same_boot(log_, now_) ? now_.oom_kills : std::nullopt);
-    if (could_be_oom && window.before && window.after && *window.after >= *window.before) ending.notes.push_back(oom_note(log_, window));
+    if (could_be_oom && window.before && window.after && *window.after >= *window.before)
+      ending.notes.push_back(oom_note(log_, window));
     if (could_be_oom) add_group_note(scan_, key, ending);
     endings_.push_back(std::move(ending));
   }
@@ -237,6 +241,8 @@ HostNow host_now() {
   return now;
 }
 
-std::vector<Ending> find_endings(const LogReader& log, const WhyScan& scan, const HostNow& now) { return Endings(log, scan, now).all(); }
+std::vector<Ending> find_endings(const LogReader& log, const WhyScan& scan, const HostNow& now) {
+  return Endings(log, scan, now).all();
+}
 
 }  // namespace ovc

@@ -30,9 +30,11 @@ Json charge_json(const Charge& charge) {
 }
 
 Json mode2_json(const Mode2Verdict& v) {
-  return {{"commit_limit_kb", v.limit_kb}, {"committed_as_kb", v.committed_kb}, {"user_reserve_kb", v.user_reserve_kb},
-          {"admin_reserve_kb", v.admin_reserve_kb}, {"allowed_kb", v.allowed_kb}, {"headroom_kb", v.headroom_kb},
-          {"request_kb", v.request_kb}, {"short_kb", v.short_kb}, {"counter_error_kb", v.band_kb}};
+  return {{"commit_limit_kb", v.limit_kb},        {"committed_as_kb", v.committed_kb},
+          {"user_reserve_kb", v.user_reserve_kb}, {"admin_reserve_kb", v.admin_reserve_kb},
+          {"allowed_kb", v.allowed_kb},           {"headroom_kb", v.headroom_kb},
+          {"request_kb", v.request_kb},           {"short_kb", v.short_kb},
+          {"counter_error_kb", v.band_kb}};
 }
 
 Json would_pass_json(const WouldPass& pass) {
@@ -49,7 +51,8 @@ Json would_pass_json(const WouldPass& pass) {
 Json figures_json(const std::vector<Figure>& figures) {
   Json list = Json::array();
   for (const auto& figure : figures)
-    list.push_back({{"label", figure.label}, {"value", json_figure(figure.value)}, {"unit", figure.unit}, {"source", figure.source}});
+    list.push_back(
+        {{"label", figure.label}, {"value", json_figure(figure.value)}, {"unit", figure.unit}, {"source", figure.source}});
   return list;
 }
 
@@ -83,7 +86,8 @@ Json finding_json(const Finding& f) {
 
 Json verdict_json(const LogReader& log, const Verdict& v) {
   const auto& base = v.event.base;
-  Json json = {{"op", op_name(base.op)}, {"errno", errno_name(base.err)}, {"comm", v.comm}, {"pid", base.pid}, {"tid", base.tid}};
+  Json json = {
+      {"op", op_name(base.op)}, {"errno", errno_name(base.err)}, {"comm", v.comm}, {"pid", base.pid}, {"tid", base.tid}};
   json["count"] = v.count;
   json["first"] = iso_text(log.posix_ns(base.begin_tick));
   json["last"] = iso_text(log.posix_ns(v.last_tick));
@@ -108,13 +112,18 @@ Json ending_json(const LogReader& log, const Ending& e) {
 }
 
 Json fork_json(const LogReader& log, const ForkGroup& group) {
-  return {{"comm", group.comm}, {"pid", group.pid}, {"count", group.count}, {"last", iso_text(log.posix_ns(group.last_tick))},
+  return {{"comm", group.comm},        {"pid", group.pid},
+          {"count", group.count},      {"last", iso_text(log.posix_ns(group.last_tick))},
           {"asked_by", group.callers}, {"purpose", group.purpose.empty() ? Json(nullptr) : Json(group.purpose)}};
 }
 
 Json noreserve_json(const NoReserveUse& use) {
-  return {{"comm", use.comm}, {"pid", use.pid}, {"noreserve_kb", use.noreserve_kb}, {"calls", use.calls},
-          {"accounted_kb", use.accounted_kb}, {"overcommit_memory_then", or_null(use.mode_then)}};
+  return {{"comm", use.comm},
+          {"pid", use.pid},
+          {"noreserve_kb", use.noreserve_kb},
+          {"calls", use.calls},
+          {"accounted_kb", use.accounted_kb},
+          {"overcommit_memory_then", or_null(use.mode_then)}};
 }
 
 }  // namespace

@@ -78,7 +78,7 @@ class Verdicts {
   std::vector<Verdict> all() {
     for (int level = 0; level < 3; ++level) judge_all(level);
     std::stable_sort(verdicts_.begin(), verdicts_.end(),
-              [](const Verdict& a, const Verdict& b) { return a.event.base.begin_tick < b.event.base.begin_tick; });
+                     [](const Verdict& a, const Verdict& b) { return a.event.base.begin_tick < b.event.base.begin_tick; });
     return std::move(verdicts_);
   }
 
@@ -145,7 +145,8 @@ std::vector<NoReserveUse> noreserve_uses(const LogReader& log, const WhyScan& sc
     if (signs.noreserve_kb == 0 || signs.noreserve_kb < signs.accounted_kb) continue;
     const auto process = log.process(key.index, key.serial);
     if (!process) continue;
-    uses.push_back({process->comm(), process->slot.pid, signs.noreserve_kb, signs.noreserve_calls, signs.accounted_kb, signs.noreserve_mode});
+    uses.push_back({process->comm(), process->slot.pid, signs.noreserve_kb, signs.noreserve_calls, signs.accounted_kb,
+                    signs.noreserve_mode});
   }
   return uses;
 }
@@ -154,7 +155,8 @@ uint64_t counted_failures(const LogReader& log) {
   uint64_t failed = 0;
   const auto add = [&](const Totals& totals) {
     for (size_t op = 0; op < totals.failed.size(); ++op)
-      if (is_malloc_op(static_cast<Op>(op)) || is_memory_op(static_cast<Op>(op)) || is_fork_op(static_cast<Op>(op))) failed += totals.failed[op];
+      if (is_malloc_op(static_cast<Op>(op)) || is_memory_op(static_cast<Op>(op)) || is_fork_op(static_cast<Op>(op)))
+        failed += totals.failed[op];
   };
   for (const auto& process : log.processes()) add(log.totals(process.index, process.slot.serial));
   add(log.retired_totals());
@@ -168,8 +170,9 @@ void note_losses(const LogReader& log, const WhyScan& scan, WhyReport& report) {
   uint64_t listed = 0;
   for (const auto& [key, signs] : scan.processes()) listed += signs.failures;
   if (counted > listed)
-    report.notes.push_back(fmt::format("{} failed calls were counted, but only {} of them are still in the log: older ones were overwritten",
-                                       counted, listed));
+    report.notes.push_back(
+        fmt::format("{} failed calls were counted, but only {} of them are still in the log: older ones were overwritten",
+                    counted, listed));
 }
 
 }  // namespace

@@ -27,23 +27,23 @@ HostNow host_now();
 
 // A refused call, or several of the same kind: same process, call, caller, errno and cause.
 struct Verdict {
-  Event event;                            // the first of them
+  Event event;  // the first of them
   Finding finding;
-  std::string comm;                       // raw, like all text here
-  std::vector<std::string> callers;       // functions, innermost first; module+offset where there is no name
-  std::string_view purpose;               // empty if unknown
+  std::string comm;                  // raw, like all text here
+  std::vector<std::string> callers;  // functions, innermost first; module+offset where there is no name
+  std::string_view purpose;          // empty if unknown
   uint64_t count = 1, last_tick = 0;
-  std::vector<uint64_t> positions;        // of the first kMostPositions
-  bool coped = false;                     // a call inside another one that then found a different way: no harm came of it
+  std::vector<uint64_t> positions;  // of the first kMostPositions
+  bool coped = false;               // a call inside another one that then found a different way: no harm came of it
 };
 inline constexpr size_t kMostPositions = 1000;
 
 struct Ending {
-  std::string_view id;                    // "killed-by-signal", "aborted", "ended-without-goodbye"
+  std::string_view id;  // "killed-by-signal", "aborted", "ended-without-goodbye"
   std::string comm;
   uint32_t pid = 0;
   uint64_t tick = 0;
-  bool exact = false;                     // tick is when it was learned of; else it is the last sign of life
+  bool exact = false;  // tick is when it was learned of; else it is the last sign of life
   int signal = 0;
   std::vector<std::string> notes;
 };
@@ -52,7 +52,7 @@ struct ForkGroup {
   std::string comm;
   uint32_t pid = 0;
   uint64_t count = 0, last_tick = 0;
-  std::vector<std::string> callers;       // of the last one
+  std::vector<std::string> callers;  // of the last one
   std::string_view purpose;
 };
 
@@ -65,14 +65,14 @@ struct NoReserveUse {
 };
 
 struct WhyReport {
-  std::vector<Verdict> verdicts;          // by time of the first of each group
+  std::vector<Verdict> verdicts;  // by time of the first of each group
   std::vector<Ending> endings;
   std::vector<ForkGroup> forks;
   std::vector<NoReserveUse> noreserve;
-  std::vector<std::string> notes;         // losses, OOM kills without a victim in the log
-  std::optional<uint64_t> mode_now;       // if the boot is the same
+  std::vector<std::string> notes;    // losses, OOM kills without a victim in the log
+  std::optional<uint64_t> mode_now;  // if the boot is the same
   uint64_t processes = 0, events = 0;
-  bool found() const;                     // something is wrong: exit status 1
+  bool found() const;  // something is wrong: exit status 1
 };
 
 WhyReport why_report(const LogReader& log, const HostNow& now);

@@ -18,8 +18,8 @@ using ovcshim::FactKey;
 
 namespace {
 
-constexpr size_t kMostBack = 64;    // calls back to the one that made a mapping
-constexpr size_t kMostInner = 256;  // calls inside one call that are looked at
+constexpr size_t kMostBack = 64;               // calls back to the one that made a mapping
+constexpr size_t kMostInner = 256;             // calls inside one call that are looked at
 constexpr uint64_t kStreakGapNs = 50'000'000;  // longer than any snapshot taken between two refusals of one malloc
 
 bool is_call(Op op) { return is_malloc_op(op) || is_memory_op(op) || is_fork_op(op); }
@@ -33,7 +33,8 @@ bool has_counters(const Event& event) {
 // The end of the child this wait is about, as a wait status.
 std::optional<int> wait_status(const Event& event) {
   const auto& args = event.base.args;
-  if (event.base.op != Op::kWaitid) return args[2] == ovcshim::kUnknown ? std::nullopt : std::optional(static_cast<int>(args[2]));
+  if (event.base.op != Op::kWaitid)
+    return args[2] == ovcshim::kUnknown ? std::nullopt : std::optional(static_cast<int>(args[2]));
   const auto value = static_cast<int>(args[4]);
   if (args[3] == CLD_EXITED) return (value & 0xff) << 8;
   if (args[3] == CLD_KILLED || args[3] == CLD_DUMPED) return value & 0x7f;
@@ -177,10 +178,12 @@ std::vector<const CallSpan*> WhyScan::inside(const Event& event) const {
   const auto* spans = spans_of(event);
   if (!spans || event.base.end_tick == 0) return found;
   CallSpan outer = span_of(event);
-  auto span = std::lower_bound(spans->begin(), spans->end(), outer.begin, [](const CallSpan& s, uint64_t t) { return s.begin < t; });
+  auto span =
+      std::lower_bound(spans->begin(), spans->end(), outer.begin, [](const CallSpan& s, uint64_t t) { return s.begin < t; });
   // Of a small request the record begins with the last refusal inside; those right before it belong to it as well.
   if (requested_bytes(event) < ovcshim::kBigRequestBytes && is_malloc_op(outer.op))
-    while (span != spans->begin() && span != spans->end() && continues_streak(*std::prev(span), *span)) outer.begin = (--span)->begin;
+    while (span != spans->begin() && span != spans->end() && continues_streak(*std::prev(span), *span))
+      outer.begin = (--span)->begin;
   for (; span != spans->end() && span->begin <= outer.end && found.size() < kMostInner; ++span)
     if (outer.may_contain(*span)) found.push_back(&*span);
   return found;
@@ -190,7 +193,8 @@ const CallSpan* WhyScan::around(const Event& event) const {
   const auto* spans = spans_of(event);
   if (!spans) return nullptr;
   const CallSpan inner = span_of(event);
-  auto span = std::upper_bound(spans->begin(), spans->end(), inner.begin, [](uint64_t t, const CallSpan& s) { return t < s.begin; });
+  auto span =
+      std::upper_bound(spans->begin(), spans->end(), inner.begin, [](uint64_t t, const CallSpan& s) { return t < s.begin; });
   for (size_t tries = 0; span != spans->begin() && tries < kMostInner; ++tries)
     if ((--span)->may_contain(inner)) return &*span;
   return nullptr;
@@ -217,7 +221,8 @@ void WhyScan::add_mappings(Evidence& evidence, uint64_t position) const {
     complete = record->base.args[3] == 1 && record->base.args[2] == evidence.mappings.size();
   }
   const auto by_start = [](const auto& a, const auto& b) { return a.start < b.start; };
-  evidence.mappings_complete = complete && flags_known(evidence.mappings) && std::is_sorted(evidence.mappings.begin(), evidence.mappings.end(), by_start);
+  evidence.mappings_complete = complete && flags_known(evidence.mappings) &&
+                               std::is_sorted(evidence.mappings.begin(), evidence.mappings.end(), by_start);
 }
 
 // A thread that makes a mapping and then makes it writable (stacks, arenas) shows by its own calls what is there. Whatever else it
@@ -226,7 +231,8 @@ std::optional<ovcshim::MappingEntry> WhyScan::made_before(const Event& event, co
   const auto* spans = spans_of(event);
   const auto& args = event.base.args;
   if (!spans || event.base.op != Op::kMprotect || args[0] > UINT64_MAX - args[1]) return std::nullopt;
-  auto span = std::lower_bound(spans->begin(), spans->end(), event.base.begin_tick, [](const CallSpan& s, uint64_t t) { return s.begin < t; });
+  auto span = std::lower_bound(spans->begin(), spans->end(), event.base.begin_tick,
+                               [](const CallSpan& s, uint64_t t) { return s.begin < t; });
   for (size_t tries = 0; span != spans->begin() && tries < kMostBack; ++tries) {
     --span;
     if (!is_memory_op(span->op) || span->failed) continue;

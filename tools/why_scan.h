@@ -36,7 +36,7 @@ struct CallSpan {
 struct ReapedChild {
   uint64_t position = 0, tick = 0;
   uint32_t pid = 0;
-  std::optional<int> status;            // as wait(2) gives it; nullopt: not asked for
+  std::optional<int> status;  // as wait(2) gives it; nullopt: not asked for
 };
 
 // A reading of the OOM killer's counters.
@@ -52,13 +52,13 @@ struct ProcessSigns {
   uint64_t events = 0;
   std::optional<uint64_t> exec_intent;  // position of an exec that has not returned
   std::optional<uint64_t> abort_tick;
-  std::vector<uint64_t> baselines;      // positions of kStart and kSnapshot records with counters, ascending
+  std::vector<uint64_t> baselines;                  // positions of kStart and kSnapshot records with counters, ascending
   std::map<uint32_t, std::vector<CallSpan>> spans;  // by thread, ascending begin
   uint64_t noreserve_kb = 0, noreserve_calls = 0;   // granted private writable MAP_NORESERVE mappings that were not charged
   uint64_t accounted_kb = 0, accounted_calls = 0;   // granted mappings that were charged
   std::optional<uint64_t> noreserve_mode;           // the setting last seen when the newest of those was made
-  uint64_t forks = 0, failures = 0;     // failures: of the counted memory and fork calls, whatever the reason
-  std::optional<uint64_t> last_fork;    // position
+  uint64_t forks = 0, failures = 0;                 // failures: of the counted memory and fork calls, whatever the reason
+  std::optional<uint64_t> last_fork;                // position
 };
 
 class WhyScan {
@@ -97,7 +97,7 @@ class WhyScan {
   std::vector<uint64_t> refused_;
   std::map<ProcessKey, ProcessSigns> processes_;
   std::map<ProcessKey, ProcessKey> parents_;
-  std::unordered_map<uint64_t, uint64_t> snapshots_;                // by position of what they prove
+  std::unordered_map<uint64_t, uint64_t> snapshots_;  // by position of what they prove
   std::unordered_map<uint64_t, std::vector<uint64_t>> mappings_;
   std::vector<ReapedChild> reaped_;
   std::vector<OomReading> oom_;

@@ -16,7 +16,9 @@ namespace {
 constexpr size_t kStepsShown = 12;
 constexpr size_t kCallersInLine = 5;
 
-std::string signed_grouped(int64_t value) { return value < 0 ? "-" + grouped(uint64_t{0} - static_cast<uint64_t>(value)) : grouped(static_cast<uint64_t>(value)); }
+std::string signed_grouped(int64_t value) {
+  return value < 0 ? "-" + grouped(uint64_t{0} - static_cast<uint64_t>(value)) : grouped(static_cast<uint64_t>(value));
+}
 
 // "  label       text"; a label that repeats is left blank.
 class Lines {
@@ -45,7 +47,8 @@ std::string times_text(const LogReader& log, const Verdict& v) {
 std::string title(const LogReader& log, const Verdict& v) {
   std::string what{op_name(v.event.base.op)};
   if (has_size(v.event.base.op)) what += fmt::format(" of {} bytes", grouped(requested_bytes(v.event)));
-  return fmt::format("{} refused with {} {} in {}\n", what, errno_name(v.event.base.err), times_text(log, v), process_text(v.comm, v.event.base.pid));
+  return fmt::format("{} refused with {} {} in {}\n", what, errno_name(v.event.base.err), times_text(log, v),
+                     process_text(v.comm, v.event.base.pid));
 }
 
 std::string callers_text(const std::vector<std::string>& callers, std::string_view purpose) {
@@ -68,7 +71,8 @@ std::string charge_text(const Charge& charge) {
   if (!charge.refused_at) return text;
   const auto& at = *charge.refused_at;
   const uint64_t kb = (at.mapping.end - at.mapping.start) / 1024;
-  return text + fmt::format("; refused at the {}, {:x} ({} kB, {})", ordinal(at.index), at.mapping.start, grouped(kb), mapping_kind_text(at.mapping));
+  return text + fmt::format("; refused at the {}, {:x} ({} kB, {})", ordinal(at.index), at.mapping.start, grouped(kb),
+                            mapping_kind_text(at.mapping));
 }
 
 std::string headroom_text(const Mode2Verdict& v) {
@@ -79,7 +83,8 @@ std::string headroom_text(const Mode2Verdict& v) {
 }
 
 std::string short_text(const Finding& f) {
-  std::string text = *f.short_by > 0 ? signed_grouped(*f.short_by) : fmt::format("nothing: {} to spare", signed_grouped(-*f.short_by));
+  std::string text =
+      *f.short_by > 0 ? signed_grouped(*f.short_by) : fmt::format("nothing: {} to spare", signed_grouped(-*f.short_by));
   text += fmt::format(" {}", f.short_unit);
   if (f.band) text += fmt::format("  (the kernel's own counter may be off by {})", signed_grouped(*f.band));
   if (f.borderline) text += ": borderline";
@@ -105,9 +110,11 @@ std::string mode2_with_text(const WouldPass& pass) {
   if (pass.mode2 != false) return std::string(yes_no(pass.mode2));
   const LimitSettings& with = pass.mode2_with;
   std::string text;
-  if (pass.by_kbytes && with.overcommit_kbytes) text = fmt::format("with overcommit_kbytes >= {}", grouped(*with.overcommit_kbytes));
+  if (pass.by_kbytes && with.overcommit_kbytes)
+    text = fmt::format("with overcommit_kbytes >= {}", grouped(*with.overcommit_kbytes));
   else if (with.ratio) text = fmt::format("with overcommit_ratio >= {}", *with.ratio);
-  if (with.more_swap_mib) text += fmt::format("{}{} MiB more swap", text.empty() ? "with " : ", or ", grouped(*with.more_swap_mib));
+  if (with.more_swap_mib)
+    text += fmt::format("{}{} MiB more swap", text.empty() ? "with " : ", or ", grouped(*with.more_swap_mib));
   return text.empty() ? "no" : text;
 }
 
@@ -135,7 +142,8 @@ void add_verdict(std::string& out, const LogReader& log, const Verdict& v) {
   Lines lines(out);
   lines.add("asked by", callers_text(v.callers, v.purpose));
   lines.add("cause", f.cause == "unknown" ? "unknown: " + f.summary : f.summary);
-  if (f.steps.size() > 1 || is_malloc_op(v.event.base.op)) add_steps(lines, f.steps);  // one that repeats the call tells nothing
+  if (f.steps.size() > 1 || is_malloc_op(v.event.base.op))
+    add_steps(lines, f.steps);  // one that repeats the call tells nothing
   if (f.charge) lines.add("charge", charge_text(*f.charge));
   if (f.mode2) lines.add("headroom", headroom_text(*f.mode2));
   else if (!f.figures.empty()) lines.add("figures", figures_text(f));
@@ -152,7 +160,9 @@ void add_verdict(std::string& out, const LogReader& log, const Verdict& v) {
 void add_ending(std::string& out, const LogReader& log, const Ending& e) {
   const std::string when = clock_text(log.posix_ns(e.tick), 3);
   const std::string who = process_text(e.comm, e.pid);
-  if (e.id == "killed-by-signal") out += fmt::format("{} was killed by {}; its parent learned of it at {}\n", who, signal_name(static_cast<unsigned>(e.signal)), when);
+  if (e.id == "killed-by-signal")
+    out += fmt::format("{} was killed by {}; its parent learned of it at {}\n", who,
+                       signal_name(static_cast<unsigned>(e.signal)), when);
   else if (e.id == "aborted") out += fmt::format("{} called abort() at {}\n", who, when);
   else out += fmt::format("{} ended without saying goodbye: killed? Last sign of life at {}\n", who, when);
   Lines lines(out);
@@ -162,19 +172,22 @@ void add_ending(std::string& out, const LogReader& log, const Ending& e) {
 
 void add_noreserve(std::string& out, const WhyReport& report) {
   for (const auto& use : report.noreserve) {
-    out += fmt::format("{} mapped {} kB with MAP_NORESERVE in {} calls", process_text(use.comm, use.pid), grouped(use.noreserve_kb), grouped(use.calls));
+    out += fmt::format("{} mapped {} kB with MAP_NORESERVE in {} calls", process_text(use.comm, use.pid),
+                       grouped(use.noreserve_kb), grouped(use.calls));
     if (use.mode_then) out += fmt::format(" under vm.overcommit_memory = {}", *use.mode_then);
     out += fmt::format(" and {} kB without: a fork is not charged for the former", grouped(use.accounted_kb));
     if (report.mode_now == kModeNever) out += ", not even now that mode 2 is on";
     out += '\n';
-    if (is_redis(use.comm)) out += "  so the server's start-up warning about vm.overcommit_memory says little about its forks\n";
+    if (is_redis(use.comm))
+      out += "  so the server's start-up warning about vm.overcommit_memory says little about its forks\n";
   }
 }
 
 void add_forks(std::string& out, const LogReader& log, const WhyReport& report) {
   for (const auto& group : report.forks)
-    out += fmt::format("{} fork{} passed in {}, the last at {}: {}\n", grouped(group.count), group.count == 1 ? "" : "s", process_text(group.comm, group.pid),
-                       clock_text(log.posix_ns(group.last_tick), 3), callers_text(group.callers, group.purpose));
+    out += fmt::format("{} fork{} passed in {}, the last at {}: {}\n", grouped(group.count), group.count == 1 ? "" : "s",
+                       process_text(group.comm, group.pid), clock_text(log.posix_ns(group.last_tick), 3),
+                       callers_text(group.callers, group.purpose));
 }
 
 }  // namespace
@@ -187,7 +200,8 @@ std::string why_text(const LogReader& log, const WhyReport& report) {
   for (const auto& verdict : report.verdicts)
     if (verdict.coped) add_verdict(out, log, verdict);
   if (!report.found()) {
-    out += fmt::format("nothing was refused and nobody was killed: {} events of {} processes looked at\n", grouped(report.events), grouped(report.processes));
+    out += fmt::format("nothing was refused and nobody was killed: {} events of {} processes looked at\n",
+                       grouped(report.events), grouped(report.processes));
     add_forks(out, log, report);
     add_noreserve(out, report);
   }

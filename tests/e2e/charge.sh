@@ -38,9 +38,9 @@ is .charge.mappings "$mappings"
 is .mode2.request_kb "$charge_kb"
 is .mode2.commit_limit_kb "$(field CommitLimit)"
 near .mode2.committed_as_kb "$(field Committed_AS)" 200000  # other processes go on meanwhile
-reserve_kb=$((total_vm_pages / 32 * 4))
+reserve_kb=$((total_vm_pages * 4 / 32))
 if ((reserve_kb > user_reserve_kb)); then reserve_kb=$user_reserve_kb; fi
-near .mode2.user_reserve_kb $reserve_kb 64
+near .mode2.user_reserve_kb "$reserve_kb" 64
 # Recomputed from the verdict's own figures.
 allowed_kb=$(($(said .mode2.commit_limit_kb) - $(said .mode2.user_reserve_kb) - $(said .mode2.admin_reserve_kb)))
 headroom_kb=$((allowed_kb - $(said .mode2.committed_as_kb)))
