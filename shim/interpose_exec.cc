@@ -25,7 +25,7 @@ constexpr int kMaxStrings = 4096;
 bool next_readable(const void* at, const void*& proven) {
   const auto page = reinterpret_cast<const void*>(reinterpret_cast<uint64_t>(at) & ~(kPageBytes - 1));
   if (page == proven) return true;
-  if (g.quiet || !sys::readable(reinterpret_cast<const void*>(reinterpret_cast<uint64_t>(at) & ~uint64_t{7}))) return false;
+  if (ovcshim_quiet || !sys::readable(reinterpret_cast<const void*>(reinterpret_cast<uint64_t>(at) & ~uint64_t{7}))) return false;
   proven = page;
   return true;
 }

@@ -69,7 +69,7 @@ void keep_modules_known() {
 
 bool refresh_modules() {
   const uint64_t now = tick_now();
-  if (g.quiet || now < __atomic_load_n(&next_refresh_tick, __ATOMIC_RELAXED)) return false;
+  if (ovcshim_quiet || now < __atomic_load_n(&next_refresh_tick, __ATOMIC_RELAXED)) return false;
   if (__atomic_exchange_n(&refreshing, 1, __ATOMIC_ACQUIRE)) return false;
   ModuleTable& spare = modules_now() == &tables[0] ? tables[1] : tables[0];
   const bool changed = read_modules(spare) && !same_modules(spare, *modules_now());

@@ -55,7 +55,7 @@ void add_own_cost(Facts& facts) {
 
 bool register_process(uint64_t fork_position, bool new_image) {
   Private& p = *g_private;
-  if (!g.recording || g.quiet) return false;
+  if (!g.recording || ovcshim_quiet) return false;
   uint32_t fresh = 0;
   if (!__atomic_compare_exchange_n(&p.registered, &fresh, 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) return fresh == 2;
   if (!new_image && g.follow == 0) {
@@ -79,7 +79,7 @@ bool register_process(uint64_t fork_position, bool new_image) {
 
 void note_exit_status(int status) {
   const Private& p = *g_private;
-  if (p.slot == kNoIndex || static_cast<uint32_t>(sys::call(__NR_getpid)) != p.pid) return;  // a vfork child ends, not we
+  if (p.slot == kNoIndex || ovcshim_quiet || static_cast<uint32_t>(sys::call(__NR_getpid)) != p.pid) return;  // a vfork child ends, not we
   ProcessSlot& slot = g.processes[p.slot];
   slot.exit_status = status;
   __atomic_store_n(&slot.exit_known, 1, __ATOMIC_RELEASE);
@@ -104,7 +104,7 @@ uint64_t copy_text(char* to, uint64_t room, const char* from) {
     const uint64_t take = page_left < room - n ? page_left : room - n;
     // 8 bytes that do not cross into the next page tell whether this page can be read
     const uint64_t probe = (reinterpret_cast<uint64_t>(from + n) & ~uint64_t{7});
-    if (!g.quiet && !sys::readable(reinterpret_cast<const void*>(probe))) return n;
+    if (!ovcshim_quiet && !sys::readable(reinterpret_cast<const void*>(probe))) return n;
     for (uint64_t i = 0; i < take; ++i, ++n) {
       if (!from[n]) return n;
       to[n] = from[n];

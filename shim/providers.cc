@@ -8,6 +8,7 @@
 #include <type_traits>
 
 #include "shim/proc_files.h"
+#include "shim/seccomp.h"
 #include "shim/sys.h"
 
 #if defined(__x86_64__)
@@ -102,6 +103,7 @@ constinit Next next{
     .execve = nullptr, .execveat = nullptr, .fexecve = nullptr, .execv = nullptr, .execvp = nullptr, .execvpe = nullptr,
     .execl = nullptr, .execlp = nullptr, .execle = nullptr,
     .exit = nullptr, ._exit = nullptr, ._Exit = nullptr, .abort = nullptr,
+    .prctl = nullptr, .syscall = nullptr,
 };
 
 void* resolve_one(const char* symbol) { return ::dlsym(RTLD_NEXT, symbol); }
@@ -118,6 +120,7 @@ bool resolve_all() {
 #undef MEMORY
 #undef OTHER
 #undef ALIAS
+  ovcshim_next_syscall = reinterpret_cast<void*>(next.syscall);
   if (early::used()) guard_arena();
   return next.fork && next.execve && next._exit;
 }

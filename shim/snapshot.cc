@@ -226,7 +226,7 @@ bool mapping_list_due(Op op) {
 
 bool wants_snapshot(Op op, int err) {
   const bool subject = op < Op::kMunmap || (op >= Op::kMunmap && op <= Op::kPthreadCreate);
-  return subject && err != EINVAL && err != EBADF && err != EEXIST && !g.quiet;
+  return subject && err != EINVAL && err != EBADF && err != EEXIST && !ovcshim_quiet;
 }
 
 void write_snapshot(uint64_t position, const EventBase& about) {

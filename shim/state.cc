@@ -3,6 +3,9 @@
 // The shim's globals. All constant-initialised: they are valid before any code of the shim has run.
 #include "shim/state.h"
 
+constinit bool ovcshim_quiet = false;
+constinit void* ovcshim_next_syscall = nullptr;
+
 namespace ovcshim {
 
 constinit Session g;

@@ -25,7 +25,7 @@ rm -rf --one-file-system "$root"
 mirror=$(apt-get indextargets --format "\$(SITE) \$(RELEASE)" | awk -v suite=$suite '$2 == suite { print $1; exit }')
 debootstrap --variant=minbase --include=git,ca-certificates $suite "$root" "${mirror:?no mirror for $suite in /etc/apt}" >"$root.log" 2>&1 ||
   { tail "$root.log"; exit 1; }
-grep -lsE '^ *Acquire' /etc/apt/apt.conf.d/* /etc/apt/apt.conf | xargs -r cp -t "$root/etc/apt/apt.conf.d/"
+{ grep -rlE '^ *Acquire' /etc/apt/apt.conf.d || true; } | xargs -r cp -t "$root/etc/apt/apt.conf.d/"
 cp /etc/resolv.conf /etc/hosts "$root/etc/"
 mount -t proc proc "$root/proc"
 # The lock that keeps users of the machine-wide settings apart.

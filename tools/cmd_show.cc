@@ -4,7 +4,7 @@
 #include <fmt/format.h>
 
 #include <iterator>
-#include <unordered_map>
+#include <vector>
 
 #include "tools/call_text.h"
 #include "tools/commands.h"
@@ -55,16 +55,22 @@ class Show {
     return true;
   }
 
-  // "14:23:33.819402  7143/7143 "; the mark says that the moment is known to the next time mark only.
+  // "14:23:33.819402  7143/7143 "; the mark says that the moment is known to the next time mark only. Calls between two
+  // marks all begin with the same text.
   void append_when_and_who(uint64_t tick, char mark, uint32_t pid, uint32_t tid) {
-    std::string& line = out_.text();
-    append_clock(line, log_.posix_ns(tick));
-    line += mark;
-    line += ' ';
-    append_number(line, pid);
-    line += '/';
-    append_number(line, tid);
-    line += ' ';
+    const Head head{tick, pid, tid, mark};
+    if (head != head_) {
+      head_ = head;
+      head_text_.clear();
+      append_clock(head_text_, log_.posix_ns(tick));
+      head_text_ += mark;
+      head_text_ += ' ';
+      append_number(head_text_, pid);
+      head_text_ += '/';
+      append_number(head_text_, tid);
+      head_text_ += ' ';
+    }
+    out_.text() += head_text_;
   }
 
   void write_line(const Event& event, const EventPlace& place) {
@@ -149,13 +155,10 @@ class Show {
 
   // Escaped, and kept: a program calls malloc from few places.
   const std::string& caller_text(uint32_t image, uint64_t caller) {
-    if (caller == last_caller_ && image == last_image_) return *last_text_;
-    if (callers_kept_ > kMaxCallers) callers_.clear(), callers_kept_ = 0;
-    const auto [place, is_new] = callers_[image].try_emplace(caller);
-    callers_kept_ += is_new;
-    if (is_new) place->second = escaped(symbols_.resolve(image, caller).back().text());
-    last_caller_ = caller, last_image_ = image, last_text_ = &place->second;
-    return place->second;
+    Caller& kept = callers_[(caller ^ caller >> 8 ^ image) % kCallers];
+    if (kept.address == caller && kept.image == image) return kept.text;
+    kept = {caller, image, escaped(symbols_.resolve(image, caller).back().text())};
+    return kept.text;
   }
 
   void append_stack(const Event& event) {
@@ -247,7 +250,18 @@ class Show {
     out_.text() += json_text(object) + '\n';
   }
 
-  static constexpr size_t kMaxCallers = 1 << 16;
+  static constexpr size_t kCallers = 4096;
+  struct Caller {
+    uint64_t address = 0;
+    uint32_t image = 0;
+    std::string text;
+  };
+  struct Head {
+    uint64_t tick = 0;
+    uint32_t pid = 0, tid = 0;
+    char mark = 0;
+    bool operator==(const Head&) const = default;
+  };
 
   const ShowOptions& options_;
   const LogReader& log_;
@@ -256,11 +270,9 @@ class Show {
   HostRules rules_;
   Out out_;
   uint64_t failures_ = 0;
-  std::unordered_map<uint32_t, std::unordered_map<uint64_t, std::string>> callers_;  // image, address
-  size_t callers_kept_ = 0;
-  uint64_t last_caller_ = 0;
-  uint32_t last_image_ = 0;
-  const std::string* last_text_ = nullptr;
+  std::vector<Caller> callers_{kCallers};
+  Head head_;
+  std::string head_text_;
 };
 
 }  // namespace

@@ -131,7 +131,16 @@ void append_bits(std::string& out, const Name (&table)[n], uint64_t bits, std::s
 
 }  // namespace
 
-void append_hex(std::string& out, uint64_t value) { fmt::format_to(std::back_inserter(out), "{:#x}", value); }
+// By hand: addresses are half of what `ovc show` prints.
+void append_hex(std::string& out, uint64_t value) {
+  char text[18];
+  char* at = text + sizeof text;
+  do *--at = "0123456789abcdef"[value & 15];
+  while (value >>= 4);
+  *--at = 'x';
+  *--at = '0';
+  out.append(at, static_cast<size_t>(text + sizeof text - at));
+}
 
 void append_prot(std::string& out, uint64_t prot) { append_bits(out, kProt, prot, "PROT_NONE"); }
 

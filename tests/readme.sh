@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# Keeps README.md's outputs real. Each stands between `<!-- output: NAME -->` and `<!-- end -->` and comes from a command below.
+#   readme.sh           compares: same words in the same places; figures, times and addresses may differ
+#   readme.sh --write   puts today's outputs in (the benchmark's only with --bench too)
+set -euo pipefail
+cd "$(dirname "$0")/.."
+build=${OVC_BUILD:-build}
+ovc=$build/ovc
+work=$(mktemp -d /var/tmp/ovc-readme.XXXXXX)
+trap 'rm -rf "$work"' EXIT
+
+output() {
+  case $1 in
+    demo_why) # what examples/demo.sh left behind: the test of the demo runs before
+      [[ -e $build/demo.ovc ]] || { echo "skipped: no $build/demo.ovc; run examples/demo.sh as root first" >&2; exit 77; }
+      echo "\$ ovc why"
+      "$ovc" why "$build/demo.ovc" || (($? == 1)) ;;
+    show_fork)
+      "$ovc" run -o "$work/log" -- "$build/examples/fork_once" >/dev/null 2>&1
+      echo "\$ ovc run -- examples/fork_once; ovc show --op fork,clone,waitpid,_exit"
+      "$ovc" show --op fork,clone,waitpid,_exit --no-calls "$work/log" ;;
+    bench_pair)
+      OVC_BUILD=$build tests/bench/pair.sh
+      printf '%s, %s, Linux %s\n' "$(date +%F)" "$(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1)" "$(uname -r)" ;;
+    *) echo "readme.sh: no command for output $1" >&2; exit 2 ;;
+  esac
+}
+
+# Replaces what stands between the marks of $1 by the file $2.
+replace() {
+  awk -v mark="<!-- output: $1 -->" -v file="$2" '
+    $0 == mark { print; print "```"; while ((getline line < file) > 0) print line; print "```"; skip = 1; next }
+    $0 == "<!-- end -->" { skip = 0 }
+    !skip { print }' README.md >"$work/README.md"
+  cat "$work/README.md" >README.md
+}
+current() { awk -v mark="<!-- output: $1 -->" '$0 == mark { on = 1; next } $0 == "<!-- end -->" { on = 0 } on && !/^```/' README.md; }
+# Two runs differ in figures, hexadecimal addresses, units of time, and in columns that follow from them.
+shape() { sed -E 's/0x[0-9a-f]+|\b[0-9a-f]{8,}\b/A/g; s/[0-9][0-9,.:]*(st|nd|rd|th)?/N/g; s/\bN (ns|us|ms|s)\b/N T/g; s/ \(N T old\)//g; s/[[:space:]]+/ /g'; }
+
+mapfile -t names < <(sed -n 's/^<!-- output: \(.*\) -->$/\1/p' README.md)
+status=0
+for name in "${names[@]}"; do
+  if [[ $name == bench_* && " $* " != *" --bench "* ]]; then continue; fi
+  output "$name" >"$work/$name"
+  if [[ " $* " == *" --write "* ]]; then
+    replace "$name" "$work/$name"
+  elif ! diff -u --label "README.md: $name" --label "now: $name" <(current "$name" | shape) <(shape <"$work/$name"); then
+    status=1
+  fi
+done
+((status == 0)) || echo "README.md has drifted: run tests/readme.sh --write" >&2
+exit "$status"
