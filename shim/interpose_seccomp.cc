@@ -22,6 +22,7 @@ OVC_EXPORT int prctl(int option, ...) noexcept {
   unsigned long a[4];
   for (unsigned long& arg : a) arg = __builtin_va_arg(list, unsigned long);
   __builtin_va_end(list);
-  if (option == PR_SET_SECCOMP) ovcshim_quiet = true;
+  if (option == PR_SET_SECCOMP) ovcshim_quiet = a[0] == 1 ? kQuietStrict : kQuietFilter;
+  if (option == PR_SET_TSC && a[0] == PR_TSC_SIGSEGV) g.use_tsc = false;
   return found(next.prctl, "prctl")(option, a[0], a[1], a[2], a[3]);
 }

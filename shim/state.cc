@@ -3,7 +3,7 @@
 // The shim's globals. All constant-initialised: they are valid before any code of the shim has run.
 #include "shim/state.h"
 
-constinit bool ovcshim_quiet = false;
+constinit unsigned char ovcshim_quiet = 0;
 constinit void* ovcshim_next_syscall = nullptr;
 
 namespace ovcshim {

@@ -122,7 +122,7 @@ inline const ModuleTable* modules_now() { return __atomic_load_n(&g_modules, __A
 
 inline uint64_t tick_now() {
 #if defined(__x86_64__)
-  if (OVC_LIKELY(g.use_tsc)) {
+  if (OVC_LIKELY(g.use_tsc && ovcshim_quiet != kQuietStrict)) {
     uint32_t lo, hi;
     asm volatile("rdtsc" : "=a"(lo), "=d"(hi));
     return static_cast<uint64_t>(hi) << 32 | lo;
@@ -134,7 +134,8 @@ inline uint64_t tick_now() {
     return v;
   }
 #endif
-  if (ovcshim_quiet) return g.header->newest.tick;  // without a TSC: the last moment known
+  // Nothing may be asked any more, or the TSC was taken away: the last moment known.
+  if (g.header && (ovcshim_quiet || g.header->clock != static_cast<uint32_t>(Clock::kMonotonicNs))) return g.header->newest.tick;
   struct { long sec, nsec; } t{};
   sys::call(__NR_clock_gettime, 1 /* CLOCK_MONOTONIC */, reinterpret_cast<long>(&t));
   return static_cast<uint64_t>(t.sec) * 1000000000u + static_cast<uint64_t>(t.nsec);

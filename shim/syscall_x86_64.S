@@ -13,12 +13,17 @@ syscall:
         jne     1f
         cmpq    $1, %rsi                    // SECCOMP_SET_MODE_STRICT 0, SECCOMP_SET_MODE_FILTER 1; others only ask
         ja      3f
-        jmp     2f
+        je      2f
+        jmp     6f
 1:      cmpq    $157, %rdi                  // __NR_prctl
         jne     3f
         cmpq    $22, %rsi                   // PR_SET_SECCOMP
         jne     3f
-2:      movb    $1, ovcshim_quiet(%rip)
+        cmpq    $1, %rdx                    // SECCOMP_MODE_STRICT
+        je      6f
+2:      movb    $1, ovcshim_quiet(%rip)     // kQuietFilter
+        jmp     3f
+6:      movb    $2, ovcshim_quiet(%rip)     // kQuietStrict
 3:      movq    ovcshim_next_syscall(%rip), %rax
         testq   %rax, %rax
         je      4f

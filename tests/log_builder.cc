@@ -74,9 +74,13 @@ LogBuilder::~LogBuilder() {
 }
 
 FileHeader& LogBuilder::header() { return at<FileHeader>(0); }
-ProcessSlot& LogBuilder::process(size_t index) { return at<ProcessSlot>(header().processes.offset + index * sizeof(ProcessSlot)); }
+ProcessSlot& LogBuilder::process(size_t index) {
+  return at<ProcessSlot>(header().processes.offset + index * sizeof(ProcessSlot));
+}
 Stripe& LogBuilder::stripe(size_t index) { return at<Stripe>(header().stripes.offset + index * kStripeBytes); }
-RetiredTotals& LogBuilder::retired(size_t version) { return at<RetiredTotals>(kRetiredOffset + (version & 1) * sizeof(RetiredTotals)); }
+RetiredTotals& LogBuilder::retired(size_t version) {
+  return at<RetiredTotals>(kRetiredOffset + (version & 1) * sizeof(RetiredTotals));
+}
 Slot& LogBuilder::slot(uint64_t position) {
   return at<Slot>(header().events.offset + position % (header().events.bytes / kSlotBytes) * kSlotBytes);
 }
@@ -115,17 +119,29 @@ void LogBuilder::void_last() { slot(last_).word = slot_word(SlotStatus::kReady, 
 void LogBuilder::put_chunk(size_t index, const LaneChunk& chunk) {
   const uint64_t offset = header().calls.offset + index * kChunkBytes;
   std::fill_n(bytes_.begin() + static_cast<std::ptrdiff_t>(offset), kChunkBytes, static_cast<unsigned char>(0));
-  at<ChunkHeader>(offset) = {chunk_word(ChunkStatus::kOwned, 0, chunk.tid, 1), chunk.claim, chunk.pid, chunk.tid, 0, 1, chunk.first_seq,
-                             chunk.opened_tick, 1, 1, 0};
+  at<ChunkHeader>(offset) = {chunk_word(ChunkStatus::kOwned, 0, chunk.tid, 1),
+                             chunk.claim,
+                             chunk.pid,
+                             chunk.tid,
+                             0,
+                             1,
+                             chunk.first_seq,
+                             chunk.opened_tick,
+                             1,
+                             1,
+                             0};
   header().chunk_cursor = std::max(header().chunk_cursor, chunk.claim + 1);
   uint64_t place = kChunkHeaderBytes;
   for (const LaneRecord& record : chunk.records) {
     if (place % kTimeMarkBytes == 0) {
-      at<CallRecord>(offset + place) = {static_cast<uint64_t>(Op::kTime), chunk.opened_tick + place / kTimeMarkBytes * chunk.ticks_per_group};
+      at<CallRecord>(offset + place) = {static_cast<uint64_t>(Op::kTime),
+                                        chunk.opened_tick + place / kTimeMarkBytes * chunk.ticks_per_group};
       place += kCallRecordBytes;
     }
     if (place >= kChunkBytes) throw std::length_error("too many records for one chunk");
-    if (!record.hole) at<CallRecord>(offset + place) = {call_word(record.op, record.address, record.align_log2), call_aux(record.caller, record.size)};
+    if (!record.hole)
+      at<CallRecord>(offset + place) = {call_word(record.op, record.address, record.align_log2),
+                                        call_aux(record.caller, record.size)};
     place += kCallRecordBytes;
   }
 }
@@ -136,7 +152,8 @@ void LogBuilder::truncate(uint64_t bytes) { bytes_.resize(bytes); }
 const std::string& LogBuilder::write() {
   if (fd_ < 0) fd_ = memfd_create("log", MFD_CLOEXEC);
   path_ = fmt::format("/proc/{}/fd/{}", getpid(), fd_);
-  const bool done = ftruncate(fd_, 0) == 0 && pwrite(fd_, bytes_.data(), bytes_.size(), 0) == static_cast<ssize_t>(bytes_.size());
+  const bool done =
+      ftruncate(fd_, 0) == 0 && pwrite(fd_, bytes_.data(), bytes_.size(), 0) == static_cast<ssize_t>(bytes_.size());
   if (!done) throw std::runtime_error("cannot write a log into memory");
   return path_;
 }
@@ -154,11 +171,21 @@ Event make_event(Op op, uint64_t begin_tick, uint64_t end_tick) {
   return event;
 }
 
-Event make_module(uint32_t image, uint64_t start, uint64_t end, uint64_t bias, const std::string& build_id, const std::string& path) {
+Event make_module(uint32_t image, uint64_t start, uint64_t end, uint64_t bias, const std::string& build_id,
+                  const std::string& path) {
   Event event = make_event(Op::kModule);
   event.base.image = image;
   set_args(event, {start, end, bias, build_id.size()});
   event.text = build_id + path;
+  return event;
+}
+
+Event make_snapshot() {
+  Event event = make_event(Op::kSnapshot);
+  event.frames = {1, 2, 3};
+  event.text = "0::/cgroup\n";
+  for (uint32_t i = 1; i <= 30; ++i) event.facts.push_back({i, 0, i * 10});
+  event.mappings = {{0x1000, 0x2000, kMapAc, 4, 4, 0}};
   return event;
 }
 

@@ -18,7 +18,7 @@ struct LaneRecord {
   ovcshim::Op op = ovcshim::Op::kMalloc;
   uint64_t address = 0, size = 0, caller = 0;
   uint64_t align_log2 = 0;
-  bool hole = false;           // a call whose thread was interrupted: word stays 0
+  bool hole = false;  // a call whose thread was interrupted: word stays 0
 };
 
 struct LaneChunk {
@@ -41,22 +41,24 @@ class LogBuilder {
   ovcshim::RetiredTotals& retired(size_t version);
   ovcshim::Slot& slot(uint64_t position);
 
-  uint64_t put(const Event& event);              // position of the record; wraps like the shim does
-  void wrap();                                   // puts records until the first ones are overwritten
-  void tear_last();                              // its writer died while it copied
-  void update_last();                            // its owner is just completing it
-  void void_last();                              // its claimer gave it up
+  uint64_t put(const Event& event);  // position of the record; wraps like the shim does
+  void wrap();                       // puts records until the first ones are overwritten
+  void tear_last();                  // its writer died while it copied
+  void update_last();                // its owner is just completing it
+  void void_last();                  // its claimer gave it up
   void put_chunk(size_t index, const LaneChunk& chunk);
 
   void flip_byte(uint64_t offset, unsigned char mask = 0xff);
   void truncate(uint64_t bytes);
   std::vector<unsigned char>& bytes() { return bytes_; }
 
-  const std::string& write();                    // path of a file in memory that lives as long as this; for children, too
+  const std::string& write();  // path of a file in memory that lives as long as this; for children, too
 
  private:
   template <typename Struct>
-  Struct& at(uint64_t offset) { return *reinterpret_cast<Struct*>(bytes_.data() + offset); }
+  Struct& at(uint64_t offset) {
+    return *reinterpret_cast<Struct*>(bytes_.data() + offset);
+  }
   std::vector<unsigned char> bytes_;
   std::string path_;
   int fd_ = -1;
@@ -65,7 +67,10 @@ class LogBuilder {
 
 // An event of pid 100, returned without failure.
 Event make_event(ovcshim::Op op, uint64_t begin_tick = 1000, uint64_t end_tick = 1010);
-Event make_module(uint32_t image, uint64_t start, uint64_t end, uint64_t bias, const std::string& build_id, const std::string& path);
+// Every kind of list in it; takes three slots.
+Event make_snapshot();
+Event make_module(uint32_t image, uint64_t start, uint64_t end, uint64_t bias, const std::string& build_id,
+                  const std::string& path);
 void set_args(Event& event, std::initializer_list<uint64_t> args);
 
 }  // namespace ovc::test

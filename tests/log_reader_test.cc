@@ -5,14 +5,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <random>
-
 #include "tests/catch.h"
 #include "tests/log_builder.h"
-#include "tools/call_text.h"
-#include "tools/stats.h"
-#include "tools/symbols.h"
-#include "tools/timeline.h"
+#include "tools/log_reader.h"
 
 using namespace ovc;
 using namespace ovc::test;
@@ -42,21 +37,10 @@ std::string error_of(const std::string& path) {
   try {
     const LogReader log(path);
     return "no error";
-  } catch (const Error& error) {
-    return error.what();
-  }
+  } catch (const Error& error) { return error.what(); }
 }
 
 std::string error_of(LogBuilder& builder) { return error_of(builder.write()); }
-
-Event big_event() {
-  Event event = make_event(Op::kSnapshot);
-  event.frames = {1, 2, 3};
-  event.text = "0::/cgroup\n";
-  for (uint32_t i = 1; i <= 30; ++i) event.facts.push_back({i, 0, i * 10});
-  event.mappings = {{0x1000, 0x2000, kMapAc, 4, 4, 0}};
-  return event;
-}
 
 using Catch::Matchers::Contains;
 
@@ -74,7 +58,7 @@ TEST_CASE("an empty log has no events") {
 
 TEST_CASE("an event comes out as it was put in") {
   LogBuilder b;
-  b.put(big_event());
+  b.put(make_snapshot());
   const LogReader log(b.write());
   const auto list = events_of(log);
   REQUIRE(list.size() == 1);
@@ -94,7 +78,7 @@ TEST_CASE("an unknown figure is no figure") {
 
 TEST_CASE("a torn record is skipped and counted, the next one is read") {
   LogBuilder b;
-  b.put(big_event());
+  b.put(make_snapshot());
   b.tear_last();
   b.put(make_event(Op::kFork));
   const LogReader log(b.write());
@@ -139,7 +123,7 @@ TEST_CASE("a claimed slot that was never written is torn") {
 
 TEST_CASE("the wrap leaves the newest records and counts the others") {
   LogBuilder b(16);
-  b.put(big_event());
+  b.put(make_snapshot());
   b.put(make_event(Op::kFork));
   b.wrap();
   const LogReader log(b.write());
@@ -150,7 +134,7 @@ TEST_CASE("the wrap leaves the newest records and counts the others") {
 
 TEST_CASE("the tail of a record whose head was overwritten is overwritten, not torn") {
   LogBuilder b(16);
-  b.put(big_event());  // 3 slots
+  b.put(make_snapshot());  // 3 slots
   while (b.header().event_cursor < 17) b.put(make_event(Op::kMadvise));
   const LogReader log(b.write());
   CHECK(events_of(log).size() == 14);
@@ -173,7 +157,8 @@ TEST_CASE("lengths that do not fit the record make it damaged") {
   Event event = make_event(Op::kMmap);
   LogBuilder b;
   b.put(event);
-  const size_t field = GENERATE(offsetof(EventBase, frames), offsetof(EventBase, text_len) + 1, offsetof(EventBase, facts), offsetof(EventBase, mappings));
+  const size_t field = GENERATE(offsetof(EventBase, frames), offsetof(EventBase, text_len) + 1, offsetof(EventBase, facts),
+                                offsetof(EventBase, mappings));
   b.slot(0).payload[field] = 0xff;
   const LogReader log(b.write());
   CHECK(events_of(log).empty());
@@ -346,7 +331,8 @@ TEST_CASE("the rate comes from the farthest plausible pair") {
   b.header().created = {1'000'000, 5'000'000'000, 1'700'000'000'000'000'000};
   b.header().newest = {3'000'000, 900'000'000'000'000, 1};  // torn
   Event start = make_event(Op::kStart, 1'000'000 + 2'000'000'000, 0);
-  start.facts = {{static_cast<uint32_t>(FactKey::kPosixNs), 0, 1'700'000'001'000'000'000}, {static_cast<uint32_t>(FactKey::kMonotonicNs), 0, 6'000'000'000}};
+  start.facts = {{static_cast<uint32_t>(FactKey::kPosixNs), 0, 1'700'000'001'000'000'000},
+                 {static_cast<uint32_t>(FactKey::kMonotonicNs), 0, 6'000'000'000}};
   b.put(start);
   Event later = start;
   later.base.op = Op::kSnapshot;
@@ -362,7 +348,8 @@ TEST_CASE("the rate comes from the farthest plausible pair") {
 TEST_CASE("a step of the wall clock is followed") {
   LogBuilder b;
   Event later = make_event(Op::kSnapshot, 2'000'001'000, 0);
-  later.facts = {{static_cast<uint32_t>(FactKey::kPosixNs), 0, 1'700'003'602'000'000'000}, {static_cast<uint32_t>(FactKey::kMonotonicNs), 0, 2'000'001'000}};
+  later.facts = {{static_cast<uint32_t>(FactKey::kPosixNs), 0, 1'700'003'602'000'000'000},
+                 {static_cast<uint32_t>(FactKey::kMonotonicNs), 0, 2'000'001'000}};
   b.put(later);
   const LogReader log(b.write());
   CHECK(log.posix_ns(1'000'001'000) == 1'700'000'001'000'000'000);
@@ -443,131 +430,4 @@ TEST_CASE("a log that is truncated while it is read yields no more") {
   REQUIRE(::truncate(path.c_str(), 0) == 0);
   CHECK(events_of(log).empty());
   CHECK(log.processes().empty());
-}
-
-// ---- order of records ----
-
-namespace {
-
-std::vector<std::string> timeline_of(const LogReader& log) {
-  const Symbols symbols(log);
-  std::vector<std::string> lines;
-  Timeline timeline(log, symbols);
-  timeline.walk(
-      [&](const Event& event, const EventPlace& place) {
-        std::string line(2 * place.depth, ' ');
-        append_call(line, event);
-        append_result(line, event, place.fate);
-        lines.push_back(line);
-        return true;
-      },
-      [&](const Call& call, uint64_t) {
-        std::string line;
-        append_lane_call(line, call);
-        lines.push_back(line);
-        return true;
-      });
-  return lines;
-}
-
-using Lines = std::vector<std::string>;
-
-}  // namespace
-
-TEST_CASE("an event stands between the calls its thread made before and after it") {
-  LogBuilder b;
-  LaneChunk chunk;
-  for (uint64_t i = 0; i < 4; ++i) chunk.records.push_back({Op::kMalloc, 0x1000, i, 0});
-  b.put_chunk(0, chunk);
-  Event event = make_event(Op::kMunmap, 1050, 1060);
-  event.base.call_seq = 2;
-  b.put(event);
-  const LogReader log(b.write());
-  CHECK(timeline_of(log) == Lines{"malloc(0) = 0x1000", "malloc(1) = 0x1000", "munmap(NULL, 0) = 0", "malloc(2) = 0x1000", "malloc(3) = 0x1000"});
-}
-
-TEST_CASE("a call inside libc stands beneath the call that encloses it") {
-  LogBuilder b;
-  Event inner = make_event(Op::kMunmap, 1002, 1004);
-  inner.base.flags = kInsideLibc;
-  b.put(inner);
-  b.put(make_event(Op::kFork, 1000, 1010));
-  const LogReader log(b.write());
-  CHECK(timeline_of(log) == Lines{"fork() = 0", "  munmap(NULL, 0) = 0"});
-}
-
-TEST_CASE("an exec that its image's start follows has succeeded") {
-  LogBuilder b;
-  Event exec = make_event(Op::kExecve, 1000, 0);
-  exec.base.flags = kIntent;
-  exec.text = "/bin/true";
-  set_args(exec, {1, 1});
-  b.put(exec);
-  SECTION("start") {
-    b.put(make_event(Op::kStart, 1100, 1100));
-    const LogReader log(b.write());
-    CHECK(timeline_of(log)[0] == "execve(\"/bin/true\", LD_PRELOAD kept) = 0 (new image)");
-  }
-  SECTION("end of the log") {
-    const LogReader log(b.write());
-    CHECK(timeline_of(log)[0] == "execve(\"/bin/true\", LD_PRELOAD kept) = ? (did not return before the log ends)");
-  }
-}
-
-TEST_CASE("an intent and its late completion are shown once") {
-  LogBuilder b;
-  Event intent = make_event(Op::kWait4, 1000, 0);
-  intent.base.flags = kIntent;
-  b.put(intent);
-  Event late = make_event(Op::kWait4, 1000, 1500);
-  late.base.flags = kLateCompletion;
-  late.base.result = 5;
-  late.base.args[2] = 9;
-  b.put(late);
-  const LogReader log(b.write());
-  CHECK(timeline_of(log) == Lines{"wait4(0, [killed by SIGKILL], 0) = 5"});
-}
-
-// ---- random damage ----
-
-TEST_CASE("10,000 damaged logs are read to their end or refused") {
-  LogBuilder b(32, 4);
-  b.put(make_module(1, 0x400000, 0x500000, 0x400000, "0123456789abcdefghij", "/bin/none"));
-  b.put(big_event());
-  for (const Op op : {Op::kStart, Op::kMmap, Op::kFork, Op::kWait4, Op::kExecve, Op::kMremap, Op::kWaitid}) {
-    Event event = make_event(op);
-    event.text = "/bin/\x1b[31mx";
-    event.frames = {0x400100, 0x400200};
-    b.put(event);
-  }
-  LaneChunk chunk;
-  for (uint64_t i = 0; i < 200; ++i) chunk.records.push_back({Op::kMalloc, 0x1000, i, 0x400100});
-  b.put_chunk(0, chunk);
-  b.process(0).use = static_cast<uint32_t>(SlotUse::kLive);
-  b.process(0).pid = 100;
-  const std::vector<unsigned char> sound = b.bytes();
-  std::mt19937 random(7);
-  const auto below = [&](uint64_t n) { return std::uniform_int_distribution<uint64_t>(0, n - 1)(random); };
-  size_t refused = 0;
-  for (int round = 0; round < 10000; ++round) {
-    b.bytes() = sound;
-    const FileHeader header = b.header();
-    for (uint64_t flips = 1 + below(8); flips > 0; --flips) {
-      const uint64_t area = below(4);
-      const uint64_t offset = area == 0 ? below(sizeof(FileHeader)) : area == 1 ? header.events.offset + below(16 * kSlotBytes) : area == 2 ? header.calls.offset + below(kChunkBytes) : below(sound.size());
-      b.bytes()[offset] = static_cast<unsigned char>(below(3) == 0 ? 0xff : below(256));
-    }
-    try {
-      const LogReader log(b.write());
-      const Symbols symbols(log);
-      const auto lines = timeline_of(log);
-      for (const std::string& line : lines) REQUIRE(line.find('\x1b') == std::string::npos);
-      gather_stats(log, symbols);
-      static_cast<void>(calls_of(log));
-    } catch (const Error&) {
-      ++refused;
-    }
-  }
-  CHECK(refused > 100);
-  CHECK(refused < 9000);
 }

@@ -25,7 +25,8 @@ TEST_CASE("flags have the names of their headers") {
   CHECK(text_of(append_prot, 3) == "PROT_READ|PROT_WRITE");
   CHECK(text_of(append_mmap_flags, 0x22) == "MAP_PRIVATE|MAP_ANONYMOUS");
   CHECK(text_of(append_mmap_flags, 0x4022) == "MAP_PRIVATE|MAP_ANONYMOUS|MAP_NORESERVE");
-  CHECK(text_of(append_mmap_flags, 0x22 | 0x40000 | uint64_t{21} << 26) == "MAP_PRIVATE|MAP_ANONYMOUS|MAP_HUGETLB|21<<MAP_HUGE_SHIFT");
+  CHECK(text_of(append_mmap_flags, 0x22 | 0x40000 | uint64_t{21} << 26) ==
+        "MAP_PRIVATE|MAP_ANONYMOUS|MAP_HUGETLB|21<<MAP_HUGE_SHIFT");
   CHECK(text_of(append_madvise, 10) == "MADV_DONTFORK");
   CHECK(text_of(append_clone_flags, 0x01200011) == "CLONE_CHILD_CLEARTID|CLONE_CHILD_SETTID|SIGCHLD");
   CHECK(text_of(append_clone_flags, 0) == "0");
@@ -74,9 +75,9 @@ TEST_CASE("hostile text cannot drive a terminal") {
   CHECK(escaped("\x1b[31m") == "\\x1b[31m");
   CHECK(escaped("a\nb\tc\\") == "a\\nb\\tc\\\\");
   CHECK(escaped("gr\xc3\xbc\xc3\x9f") == "gr\xc3\xbc\xc3\x9f");
-  CHECK(escaped("\xc2\x9b") == "\\xc2\\x9b");                  // CSI in one character
-  CHECK(escaped("\xe2\x80\xae") == "\\xe2\\x80\\xae");          // right-to-left override
-  CHECK(escaped("\xff\xc3") == "\\xff\\xc3");                  // not UTF-8
+  CHECK(escaped("\xc2\x9b") == "\\xc2\\x9b");                             // CSI in one character
+  CHECK(escaped("\xe2\x80\xae") == "\\xe2\\x80\\xae");                    // right-to-left override
+  CHECK(escaped("\xff\xc3") == "\\xff\\xc3");                             // not UTF-8
   CHECK(escaped("\xc0\xaf\xed\xa0\x80") == "\\xc0\\xaf\\xed\\xa0\\x80");  // overlong, surrogate
   CHECK(escaped(std::string_view("\0", 1)) == "\\x00");
   CHECK(json_text(Json{{"x", "\x1b\xff"}}) == "{\"x\":\"\\u001b\\ufffd\"}");

@@ -42,7 +42,8 @@ int look_at(dl_phdr_info* info, size_t, void* data) {
     const uint64_t start = self.bias + segment.p_vaddr;
     if (segment.p_type == PT_LOAD && (self.start == 0 || start < self.start)) self.start = start;
     if (segment.p_type == PT_LOAD) self.end = std::max<uint64_t>(self.end, start + segment.p_memsz);
-    if (segment.p_type == PT_NOTE && self.build_id.empty()) self.build_id = build_id_in(reinterpret_cast<const char*>(start), segment.p_memsz);
+    if (segment.p_type == PT_NOTE && self.build_id.empty())
+      self.build_id = build_id_in(reinterpret_cast<const char*>(start), segment.p_memsz);
   }
   return 1;  // the first is the program itself
 }

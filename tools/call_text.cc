@@ -21,8 +21,12 @@ void append_address(std::string& out, uint64_t address) {
   else append_hex(out, address);
 }
 
-void append_signed(std::string& out, uint64_t value) { fmt::format_to(std::back_inserter(out), "{}", static_cast<int64_t>(value)); }
-void append_int(std::string& out, uint64_t value) { fmt::format_to(std::back_inserter(out), "{}", static_cast<int32_t>(value)); }
+void append_signed(std::string& out, uint64_t value) {
+  fmt::format_to(std::back_inserter(out), "{}", static_cast<int64_t>(value));
+}
+void append_int(std::string& out, uint64_t value) {
+  fmt::format_to(std::back_inserter(out), "{}", static_cast<int32_t>(value));
+}
 
 // Of waitid: the exit status or a signal, as si_code says.
 void append_si_status(std::string& out, const Event& event) {
@@ -111,7 +115,9 @@ void append_record(std::string& out, const Event& event) {
       append_kb_fact(out, event, FactKey::kMemAvailableKb, "MemAvailable");
       out += " ---";
       break;
-    case Op::kMappings: fmt::format_to(to, "--- mappings {} to {}{} ---", args[1], args[1] + event.mappings.size(), args[3] ? ", complete" : ""); break;
+    case Op::kMappings:
+      fmt::format_to(to, "--- mappings {} to {}{} ---", args[1], args[1] + event.mappings.size(), args[3] ? ", complete" : "");
+      break;
     case Op::kModule:
       fmt::format_to(to, "--- module {:#x}-{:#x} ", args[0], args[1]);
       append_escaped(out, path_of_module(event));
@@ -170,8 +176,9 @@ void append_result(std::string& out, const Event& event, Fate fate) {
   if (fate == Fate::kNewImage) {
     out += " = 0 (new image)";
   } else if (fate == Fate::kOpen) {
-    out += info->family == Family::kExec && event.base.args[1] == 0 ? " = ? (did not return: the shim did not go along, or the log ends here)"
-                                                                   : " = ? (did not return before the log ends)";
+    out += info->family == Family::kExec && event.base.args[1] == 0
+               ? " = ? (did not return: the shim did not go along, or the log ends here)"
+               : " = ? (did not return before the log ends)";
   } else if (event.failed()) {
     append_failure(out, info->result, event.base);
   } else {
@@ -254,7 +261,8 @@ Json facts_json(const std::vector<Fact>& facts) {
   for (const Fact& fact : facts) {
     const auto provider = fact.key - static_cast<uint32_t>(FactKey::kProviderBase);
     std::string name(fact_name(fact.key));
-    if (name.empty() && provider < static_cast<uint32_t>(Op::kCallOps)) name = fmt::format("provider_of_{}", op_name(static_cast<Op>(provider)));
+    if (name.empty() && provider < static_cast<uint32_t>(Op::kCallOps))
+      name = fmt::format("provider_of_{}", op_name(static_cast<Op>(provider)));
     if (name.empty()) name = fmt::format("fact_{}", fact.key);
     object[name] = provider < static_cast<uint32_t>(Op::kCallOps) ? Json(hex_text(fact.value)) : json_figure(fact.value);
   }
@@ -267,8 +275,9 @@ std::vector<std::string> flag_names(uint16_t flags) {
     std::string_view name;
   };
   constexpr FlagName kNames[] = {
-      {kFailed, "failed"},     {kIntent, "intent"},     {kLateCompletion, "late-completion"}, {kInsideLibc, "inside-libc"}, {kEarly, "early"},
-      {kInjected, "injected"}, {kRehearsed, "rehearsed"}, {kStackCut, "stack-cut"},           {kChildSide, "child-side"},
+      {kFailed, "failed"},          {kIntent, "intent"},      {kLateCompletion, "late-completion"},
+      {kInsideLibc, "inside-libc"}, {kEarly, "early"},        {kInjected, "injected"},
+      {kRehearsed, "rehearsed"},    {kStackCut, "stack-cut"}, {kChildSide, "child-side"},
   };
   std::vector<std::string> names;
   for (const FlagName& row : kNames)

@@ -78,6 +78,18 @@ void say_mode(const Evidence& evidence, Finding& finding) {
     finding.notes.emplace_back("not commit accounting: vm.overcommit_memory = 1 never refuses");
 }
 
+// The snapshot of this failure, or the last one before it: processes seldom change their namespaces.
+void say_namespace(const Evidence& evidence, Finding& finding) {
+  if (evidence.event.base.op != Op::kPthreadCreate || evidence.err() != EINVAL) return;
+  const auto look_up = [&](FactKey key) {
+    return evidence.fact(key) ? evidence.fact(key) : evidence.baseline ? evidence.baseline->fact(key) : std::nullopt;
+  };
+  const auto own = look_up(FactKey::kPidNs), children = look_up(FactKey::kPidForChildrenNs);
+  if (own && children && *own != *children)
+    finding.notes.emplace_back(
+        "after unshare(CLONE_NEWPID) or setns a process can have no new threads: clone refuses them with EINVAL");
+}
+
 }  // namespace
 
 void explain_unknown(const Evidence& evidence, Finding& finding) {
@@ -91,6 +103,7 @@ void explain_unknown(const Evidence& evidence, Finding& finding) {
   say_missing(finding, !evidence.rules.mode, "vm.overcommit_memory");
   say_mode(evidence, finding);
   say_hugetlb(evidence, finding);
+  say_namespace(evidence, finding);
   if (evidence.fact(FactKey::kSeccomp) == 2)
     finding.notes.emplace_back("a seccomp filter is active: it can refuse a call with any errno and leaves no trace");
 }

@@ -33,7 +33,7 @@ bool in_mode2(const Evidence& evidence, const Finding&) { return is_redis(eviden
 constexpr AdviceRow kAdvice[] = {
     {"commit-limit", is_redis_fork,
      "this service only: a maxmemory lower by {short_mib} MiB; under mode 2 all of its data is charged again at each fork"},
-    {"commit-limit", always, "find out who was promised the rest of Committed_AS: ovc check --all"},
+    {"commit-limit", always, "see who was promised the rest of Committed_AS: the ac mappings in /proc/PID/smaps of the biggest processes"},
     {"commit-limit", always, "{swap_mib} MiB more swap: CommitLimit grows by as much, and nothing else changes"},
     {"commit-limit", by_ratio, "for the whole host: vm.overcommit_ratio = {ratio} (now {ratio_now})"},
     {"commit-limit", by_kbytes, "for the whole host: vm.overcommit_kbytes = {kbytes} (now {kbytes_now})"},

@@ -161,13 +161,13 @@ bool invalid(const Evidence& evidence) {
   return evidence.err() == EINVAL && (evidence.event.base.op == Op::kClone || is_thread(evidence));
 }
 
-// With a pid namespace of its own for children, clone(CLONE_THREAD) is refused with EINVAL too: not an argument's fault.
+// Without attributes, or after the stack was made, it was clone that rejected the thread: no argument of the caller's.
 bool bad_argument(const Evidence& evidence, Finding& finding) {
-  const auto own = evidence.fact(FactKey::kPidNs), children = evidence.fact(FactKey::kPidForChildrenNs);
-  if ((is_thread(evidence) && own != children) || evidence.fact(FactKey::kSeccomp).value_or(0) == 2) return false;
+  if (is_thread(evidence) && (evidence.event.base.args[0] == 0 || !evidence.inner.empty())) return false;
+  if (evidence.fact(FactKey::kSeccomp).value_or(0) == 2) return false;
   finding.summary = is_thread(evidence) ? "pthread_create was given invalid attributes"
                                         : "clone was given an invalid combination of arguments";
-  add_figure(finding, "flags", evidence.event.base.args[0], "", "the call");
+  if (!is_thread(evidence)) add_figure(finding, "flags", evidence.event.base.args[0], "", "the call");
   return true;
 }
 

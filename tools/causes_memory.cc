@@ -168,7 +168,7 @@ bool over_map_count(const Evidence& evidence, Finding& finding) {
   if (!count || !max || *max > UINT32_MAX || *count < count_refused_from(op_of(evidence), *max) || !splits(evidence))
     return false;
   finding.summary = "too many mappings (vm.max_map_count)";
-  add_figure(finding, "mappings", count, "mappings", "/proc/self/smaps");
+  add_figure(finding, "in use", count, "mappings", "/proc/self/smaps");
   add_figure(finding, "vm.max_map_count", max, "mappings", "/proc/sys/vm/max_map_count");
   miss_by(finding, *count + 1, count_refused_from(op_of(evidence), *max), "mappings");
   return true;

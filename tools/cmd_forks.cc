@@ -30,18 +30,18 @@ constexpr size_t kFunctionsShown = 3;
 // How a child ended, as far as some record tells.
 struct End {
   uint64_t tick = 0;
-  std::string text;            // "exited, 0"
-  std::string_view seen_by;    // "wait", "exit", "log"
-  uint64_t max_rss_kb = 0;     // 0: not asked for
+  std::string text;          // "exited, 0"
+  std::string_view seen_by;  // "wait", "exit", "log"
+  uint64_t max_rss_kb = 0;   // 0: not asked for
 };
 
 struct Fork {
   Event event;
-  std::vector<std::string> functions;   // outside libc and the shim, innermost first
+  std::vector<std::string> functions;  // outside libc and the shim, innermost first
   std::string purpose, comm;
-  std::optional<uint64_t> charge_kb;    // proven: of a refused fork, from its list of mappings
+  std::optional<uint64_t> charge_kb;           // proven: of a refused fork, from its list of mappings
   std::optional<int64_t> committed_change_kb;  // observed
-  std::string program;                  // the child's exec, if it came to a new image
+  std::string program;                         // the child's exec, if it came to a new image
   std::optional<End> end;
 };
 
@@ -52,7 +52,8 @@ bool is_fork(const Event& event) {
 
 std::string_view call_name(const Event& event) {
   const EventBase& b = event.base;
-  if (b.op == Op::kClone && (b.flags & kInsideLibc)) return b.args[0] & kCloneVm ? "posix_spawn, popen or system" : "clone in libc";
+  if (b.op == Op::kClone && (b.flags & kInsideLibc))
+    return b.args[0] & kCloneVm ? "posix_spawn, popen or system" : "clone in libc";
   return op_name(b.op);
 }
 
@@ -86,7 +87,8 @@ class Forks {
     std::stable_sort(forks_.begin(), forks_.end(), by_time);
     drop_inner_clones();
     for (const Fork& fork : forks_)
-      if (fork.event.returned() && fork.event.base.result > 0) births_[fork.event.base.result].push_back(fork.event.base.begin_tick);
+      if (fork.event.returned() && fork.event.base.result > 0)
+        births_[fork.event.base.result].push_back(fork.event.base.begin_tick);
   }
 
   void note(const Event& event) {
@@ -109,7 +111,8 @@ class Forks {
     const std::vector<Process> all = log_.processes();
     for (const Process& p : all) known.insert(p.slot.pid);
     for (const Process& p : all)
-      if (known.contains(p.slot.parent_pid) && !births_.contains(p.slot.pid) && p.slot.fork_position == kUnknown) list.push_back(p);
+      if (known.contains(p.slot.parent_pid) && !births_.contains(p.slot.pid) && p.slot.fork_position == kUnknown)
+        list.push_back(p);
     return list;
   }
 
@@ -120,13 +123,15 @@ class Forks {
     if (b.op == Op::kWaitid) {
       const auto code = b.args[kWaitidCodeArg], status = b.args[kWaitidStatusArg];
       if (code < CLD_EXITED || code > CLD_DUMPED) return;
-      const std::string text = code == CLD_EXITED ? fmt::format("exited, {}", status) : "killed by " + signal_name(static_cast<unsigned>(status));
+      const std::string text =
+          code == CLD_EXITED ? fmt::format("exited, {}", status) : "killed by " + signal_name(static_cast<unsigned>(status));
       return note_end(static_cast<uint32_t>(b.args[kWaitidPidArg]), {b.end_tick, text, "wait", 0});
     }
     const int status = static_cast<int>(b.args[2]);
     const bool has_usage = b.op == Op::kWait3 || b.op == Op::kWait4;
     if (b.result > 0 && (WIFEXITED(status) || WIFSIGNALED(status)))
-      note_end(static_cast<uint32_t>(b.result), {b.end_tick, wait_text(status), "wait", has_usage && b.args[3] != kUnknown ? b.args[3] : 0});
+      note_end(static_cast<uint32_t>(b.result),
+               {b.end_tick, wait_text(status), "wait", has_usage && b.args[3] != kUnknown ? b.args[3] : 0});
   }
 
   void note_provider(const Event& event, const Fact& fact) {
@@ -144,7 +149,8 @@ class Forks {
     for (Fork& fork : forks_) {
       const EventBase& b = fork.event.base;
       const Fork*& last = outer[{b.pid, b.tid}];
-      const bool inner = last && (b.flags & kInsideLibc) && (!last->event.returned() || last->event.base.end_tick >= b.begin_tick);
+      const bool inner =
+          last && (b.flags & kInsideLibc) && (!last->event.returned() || last->event.base.end_tick >= b.begin_tick);
       if (inner) continue;
       kept.push_back(std::move(fork));
       last = &kept.back();
@@ -180,13 +186,14 @@ class Forks {
     for (const End& end : ends_[pid]) {
       if (end.tick <= from || end.tick >= to || (fork.end && end.seen_by != "wait")) continue;
       const uint64_t tick = fork.end ? std::min(fork.end->tick, end.tick) : end.tick;
-      fork.end = end;        // what the parent was told counts,
+      fork.end = end;         // what the parent was told counts,
       fork.end->tick = tick;  // but it may have asked late
     }
     if (fork.end) return;
     for (const Process& p : processes_[fork.event.position]) {
       if (p.slot.pid != pid || !p.slot.end_tick) continue;
-      fork.end = End{p.slot.end_tick, p.slot.exit_known ? fmt::format("exited, {}", p.slot.exit_status & 0xff) : "ended normally", "log", 0};
+      fork.end = End{p.slot.end_tick,
+                     p.slot.exit_known ? fmt::format("exited, {}", p.slot.exit_status & 0xff) : "ended normally", "log", 0};
     }
   }
 
@@ -197,13 +204,18 @@ class Forks {
     return next == ticks->second.end() ? UINT64_MAX : *next;
   }
 
-  int64_t duration_ns(const Fork& fork) const { return log_.ticks_to_ns(static_cast<int64_t>(fork.event.base.end_tick - fork.event.base.begin_tick)); }
-  int64_t life_ns(const Fork& fork) const { return log_.ticks_to_ns(static_cast<int64_t>(fork.end->tick - fork.event.base.begin_tick)); }
+  int64_t duration_ns(const Fork& fork) const {
+    return log_.ticks_to_ns(static_cast<int64_t>(fork.event.base.end_tick - fork.event.base.begin_tick));
+  }
+  int64_t life_ns(const Fork& fork) const {
+    return log_.ticks_to_ns(static_cast<int64_t>(fork.end->tick - fork.event.base.begin_tick));
+  }
 
   std::string asked_by(const Fork& fork) const {
     std::string text = fork.purpose;
     std::string chain;
-    for (size_t i = 0; i < std::min(fork.functions.size(), kFunctionsShown); ++i) chain += (i ? " <- " : "") + fork.functions[i];
+    for (size_t i = 0; i < std::min(fork.functions.size(), kFunctionsShown); ++i)
+      chain += (i ? " <- " : "") + fork.functions[i];
     if (chain.empty()) chain = symbols_text(fork);
     if (text.empty()) return escaped(chain);
     return escaped(fmt::format("{}: {}", text, chain));
@@ -237,16 +249,16 @@ class Forks {
     if (forks_.empty()) out_.text() += "no fork recorded\n";
     else write_forks();
     for (const Process& p : unseen_births())
-      out_.text() += fmt::format("not seen: how {} made {} {} ({}): posix_spawn, popen, system or a raw clone\n", p.slot.parent_pid, p.slot.pid,
-                                 escaped(p.comm()), escaped(p.exe()));
+      out_.text() += fmt::format("not seen: how {} made {} {} ({}): posix_spawn, popen, system or a raw clone\n",
+                                 p.slot.parent_pid, p.slot.pid, escaped(p.comm()), escaped(p.exe()));
   }
 
   void write_forks() {
     Table table({"TIME", "PARENT", "CALL", "TOOK", "CHARGE", "CHILD", "LIVED", "END", "ASKED BY"}, "lrlrrrrll");
     for (const Fork& f : forks_)
-      table.row({clock_text(log_.posix_ns(f.event.base.begin_tick), 3), fmt::format("{}", f.event.base.pid), std::string(call_name(f.event)),
-                 f.event.returned() ? duration_text(duration_ns(f)) : "", charge_text(f), result_text(f), f.end ? duration_text(life_ns(f)) : "",
-                 end_text(f), asked_by(f)});
+      table.row({clock_text(log_.posix_ns(f.event.base.begin_tick), 3), fmt::format("{}", f.event.base.pid),
+                 std::string(call_name(f.event)), f.event.returned() ? duration_text(duration_ns(f)) : "", charge_text(f),
+                 result_text(f), f.end ? duration_text(life_ns(f)) : "", end_text(f), asked_by(f)});
     table.write(out_.text());
     if (std::any_of(forks_.begin(), forks_.end(), [](const Fork& f) { return !f.charge_kb && f.committed_change_kb; }))
       out_.text() += "~: observed change of Committed_AS over the call, what other processes did meanwhile included\n";
@@ -260,7 +272,12 @@ class Forks {
 
   Json fork_json(const Fork& f) const {
     const EventBase& b = f.event.base;
-    Json object{{"time", iso_text(log_.posix_ns(b.begin_tick))}, {"position", f.event.position}, {"pid", b.pid}, {"tid", b.tid}, {"comm", f.comm}, {"call", call_name(f.event)}};
+    Json object{{"time", iso_text(log_.posix_ns(b.begin_tick))},
+                {"position", f.event.position},
+                {"pid", b.pid},
+                {"tid", b.tid},
+                {"comm", f.comm},
+                {"call", call_name(f.event)}};
     if (!f.purpose.empty()) object["purpose"] = f.purpose;
     object["asked_by"] = f.functions;
     object["failed"] = f.event.failed();
@@ -287,8 +304,11 @@ class Forks {
     Json list = Json::array();
     for (const Fork& fork : forks_) list.push_back(fork_json(fork));
     Json unseen = Json::array();
-    for (const Process& p : unseen_births()) unseen.push_back({{"pid", p.slot.pid}, {"parent_pid", p.slot.parent_pid}, {"comm", p.comm()}, {"exe", p.exe()}});
-    out_.text() += json_text({{"log", log_.path()}, {"forks", list}, {"children_of_unseen_calls", unseen}, {"served_by", providers_}}, 2) + '\n';
+    for (const Process& p : unseen_births())
+      unseen.push_back({{"pid", p.slot.pid}, {"parent_pid", p.slot.parent_pid}, {"comm", p.comm()}, {"exe", p.exe()}});
+    out_.text() +=
+        json_text({{"log", log_.path()}, {"forks", list}, {"children_of_unseen_calls", unseen}, {"served_by", providers_}}, 2) +
+        '\n';
   }
 
   const LogReader& log_;
@@ -296,12 +316,12 @@ class Forks {
   HostRules rules_;
   Out out_;
   std::vector<Fork> forks_;
-  std::map<int64_t, std::vector<uint64_t>> births_;                               // child pid -> its forks, by time
-  std::map<uint32_t, std::vector<End>> ends_;                                     // by pid
-  std::map<uint32_t, std::vector<std::pair<uint64_t, std::string>>> images_;      // pid -> start of an image, its exe
-  std::map<uint64_t, std::optional<uint64_t>> snapshots_;                         // position of the failed call -> charge
-  std::map<uint64_t, std::vector<Process>> processes_;                            // by fork position
-  std::map<std::string, std::set<std::string_view>> providers_;                   // module -> calls that it serves
+  std::map<int64_t, std::vector<uint64_t>> births_;                           // child pid -> its forks, by time
+  std::map<uint32_t, std::vector<End>> ends_;                                 // by pid
+  std::map<uint32_t, std::vector<std::pair<uint64_t, std::string>>> images_;  // pid -> start of an image, its exe
+  std::map<uint64_t, std::optional<uint64_t>> snapshots_;                     // position of the failed call -> charge
+  std::map<uint64_t, std::vector<Process>> processes_;                        // by fork position
+  std::map<std::string, std::set<std::string_view>> providers_;               // module -> calls that it serves
 };
 
 }  // namespace

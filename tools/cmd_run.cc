@@ -96,7 +96,8 @@ void set_environment(const RunOptions& options, const std::string& shim, const s
 }
 
 std::string replaced(std::string text, std::string_view what, const std::string& by) {
-  for (size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + by.size())) text.replace(at, what.size(), by);
+  for (size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + by.size()))
+    text.replace(at, what.size(), by);
   return text;
 }
 
@@ -164,7 +165,8 @@ int wait_for(pid_t pid) {
 
 bool is_refusal(const Event& event) {
   const OpInfo* info = op_info(event.base.op);
-  return event.failed() && info && (info->family == Family::kMalloc || info->family == Family::kMemory || info->family == Family::kFork);
+  return event.failed() && info &&
+         (info->family == Family::kMalloc || info->family == Family::kMemory || info->family == Family::kFork);
 }
 
 bool has_refusals(const std::string& path) {
@@ -190,10 +192,12 @@ void print_verdict(const std::string& path) {
 void report(const std::string& command, const std::string& path, int status) {
   struct stat info {};
   if (stat(path.c_str(), &info) != 0) {
-    fmt::print(stderr, "ovc: no log was written to {}: the command is static or set-uid, or the shim said above why not\n", escaped(path));
+    fmt::print(stderr, "ovc: no log was written to {}: the command is static or set-uid, or the shim said above why not\n",
+               escaped(path));
     return;
   }
-  if (WIFSIGNALED(status)) fmt::print(stderr, "ovc: {} was killed by {}\n", escaped(command), signal_name(static_cast<unsigned>(WTERMSIG(status))));
+  if (WIFSIGNALED(status))
+    fmt::print(stderr, "ovc: {} was killed by {}\n", escaped(command), signal_name(static_cast<unsigned>(WTERMSIG(status))));
   fmt::print(stderr, "ovc: log: {}\n", escaped(path));
   try {
     if (WIFSIGNALED(status) || has_refusals(path)) print_verdict(path);

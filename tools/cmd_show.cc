@@ -21,8 +21,8 @@ namespace {
 
 using namespace ovcshim;
 
-constexpr uint64_t kOldReadingNs = 1'000'000;   // a younger reading is as good as one taken at the call
-constexpr int64_t kLongCallNs = 1'000'000;      // durations from here on are shown of every call
+constexpr uint64_t kOldReadingNs = 1'000'000;  // a younger reading is as good as one taken at the call
+constexpr int64_t kLongCallNs = 1'000'000;     // durations from here on are shown of every call
 
 class Show {
  public:
@@ -100,7 +100,8 @@ class Show {
   void append_commit(const Event& event) {
     std::string& line = out_.text();
     const auto charge = charge_kb(event, rules_);
-    if (charge && (*charge != 0 || is_writable_mmap(event))) fmt::format_to(std::back_inserter(line), "  charge {}", kb_text(*charge));
+    if (charge && (*charge != 0 || is_writable_mmap(event)))
+      fmt::format_to(std::back_inserter(line), "  charge {}", kb_text(*charge));
     const CommitState& before = event.base.before;
     if (before.committed_kb == kUnknown || event.base.op >= Op::kCallOps) return;
     line += "  Committed_AS ";
@@ -219,7 +220,8 @@ class Show {
     object["outcome"] = kOutcomes[static_cast<size_t>(fate)];
     if (!event.returned()) return;
     const OpInfo* info = op_info(event.base.op);
-    const bool is_address = info && (info->result == Result::kAddress || info->result == Result::kMapAddress) && !event.failed();
+    const bool is_address =
+        info && (info->result == Result::kAddress || info->result == Result::kMapAddress) && !event.failed();
     object["result"] = is_address ? Json(hex_text(static_cast<uint64_t>(event.base.result))) : Json(event.base.result);
     if (event.failed()) object["errno"] = errno_name(event.base.err);
     object["duration_ns"] = log_.ticks_to_ns(static_cast<int64_t>(event.base.end_tick - event.base.begin_tick));

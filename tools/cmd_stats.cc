@@ -49,7 +49,8 @@ class StatsText {
     write_head();
     const size_t shown = limit_ == 0 ? stats_.processes.size() : std::min(limit_, stats_.processes.size());
     for (size_t i = 0; i < shown; ++i) write_process(stats_.processes[i]);
-    if (shown < stats_.processes.size()) fmt::format_to(to_, "\n{} more processes: ovc stats -n 0\n", stats_.processes.size() - shown);
+    if (shown < stats_.processes.size())
+      fmt::format_to(to_, "\n{} more processes: ovc stats -n 0\n", stats_.processes.size() - shown);
     if (stats_.retired_processes != 0 || any_calls(stats_.retired)) {
       fmt::format_to(to_, "\n{} earlier processes whose places were used again\n", grouped(stats_.retired_processes));
       write_totals(stats_.retired);
@@ -68,7 +69,8 @@ class StatsText {
 
   void write_head() {
     const FileHeader& h = log_.header();
-    line("log", fmt::format("{}, {}, format {}, written by shim {}", escaped(log_.path()), size_text(h.file_bytes), h.version, escaped(h.shim_version)));
+    line("log", fmt::format("{}, {}, format {}, written by shim {}", escaped(log_.path()), size_text(h.file_bytes), h.version,
+                            escaped(h.shim_version)));
     std::string host = fmt::format("Linux {}, {} CPUs", escaped(h.kernel_release), h.cpus_online);
     const auto add = [&](FactKey key, std::string_view name) {
       if (const auto kb = log_.host(key)) host += fmt::format(", {} {}", name, kb_text(*kb));
@@ -79,13 +81,15 @@ class StatsText {
     if (const auto mode = log_.host(FactKey::kOvercommitMemory)) host += fmt::format(", vm.overcommit_memory {}", *mode);
     line("host", host);
     const int64_t span = log_.ticks_to_ns(static_cast<int64_t>(stats_.last_tick - stats_.first_tick));
-    line("period", fmt::format("{}, {}, {} events", date_text(log_.posix_ns(stats_.first_tick)), duration_text(span), grouped(stats_.events)));
+    line("period", fmt::format("{}, {}, {} events", date_text(log_.posix_ns(stats_.first_tick)), duration_text(span),
+                               grouped(stats_.events)));
   }
 
   void write_process(const ProcessStats& p) {
     const ProcessSlot& slot = p.process.slot;
-    fmt::format_to(to_, "\nprocess {} {} ({}), parent {}, {} image{}, calls from {} thread{}\n", slot.pid, escaped(p.process.comm()), escaped(p.process.exe()),
-                   slot.parent_pid, slot.images, slot.images == 1 ? "" : "s", p.totals.threads, p.totals.threads == 1 ? "" : "s");
+    fmt::format_to(to_, "\nprocess {} {} ({}), parent {}, {} image{}, calls from {} thread{}\n", slot.pid,
+                   escaped(p.process.comm()), escaped(p.process.exe()), slot.parent_pid, slot.images,
+                   slot.images == 1 ? "" : "s", p.totals.threads, p.totals.threads == 1 ? "" : "s");
     write_totals(p.totals);
     if (!p.served_by.empty()) line("  served by", served_text(p.served_by));
     line("  in libc", fmt::format("calls that libc makes inside itself are {}", internals_text(slot.internals)));
@@ -99,9 +103,12 @@ class StatsText {
   }
 
   static std::string own_cost(const ProcessStats& p) {
-    std::string text = fmt::format("maps {} (the log included), adds {} of commit charge", p.own_mapped_kb ? kb_text(*p.own_mapped_kb) : "unknown",
+    std::string text = fmt::format("maps {} (the log included), adds {} of commit charge",
+                                   p.own_mapped_kb ? kb_text(*p.own_mapped_kb) : "unknown",
                                    p.own_commit_kb ? kb_text(*p.own_commit_kb) : "unknown");
-    if (p.own_start_ns) text += fmt::format(", took {} to start", duration_text(static_cast<int64_t>(std::min<uint64_t>(*p.own_start_ns, INT64_MAX))));
+    if (p.own_start_ns)
+      text += fmt::format(", took {} to start",
+                          duration_text(static_cast<int64_t>(std::min<uint64_t>(*p.own_start_ns, INT64_MAX))));
     return text;
   }
 
@@ -113,11 +120,13 @@ class StatsText {
     Table table({"CALL", "CALLS", "FAILED"}, "lrr");
     for (const OpInfo& info : all_ops()) {
       const auto i = static_cast<size_t>(info.op);
-      if (i < totals.calls.size() && totals.calls[i] != 0) table.row({std::string(info.name), grouped(totals.calls[i]), totals.failed[i] ? grouped(totals.failed[i]) : ""});
+      if (i < totals.calls.size() && totals.calls[i] != 0)
+        table.row({std::string(info.name), grouped(totals.calls[i]), totals.failed[i] ? grouped(totals.failed[i]) : ""});
     }
     table.write(text_, "  ");
     fmt::format_to(to_, "  requested  {} bytes ({})", grouped(totals.requested_bytes), size_text(totals.requested_bytes));
-    if (totals.calls_not_kept) fmt::format_to(to_, "; {} calls only counted, not kept one by one", grouped(totals.calls_not_kept));
+    if (totals.calls_not_kept)
+      fmt::format_to(to_, "; {} calls only counted, not kept one by one", grouped(totals.calls_not_kept));
     text_ += '\n';
     write_sizes(totals);
   }
@@ -128,7 +137,8 @@ class StatsText {
     Table table({"SIZE", "REQUESTS", ""}, "rrl");
     for (size_t b = 0; b < totals.sizes.size(); ++b) {
       if (totals.sizes[b] == 0) continue;
-      const auto width = static_cast<size_t>(static_cast<double>(totals.sizes[b]) / static_cast<double>(most) * static_cast<double>(kBarWidth) + 0.5);
+      const auto width = static_cast<size_t>(
+          static_cast<double>(totals.sizes[b]) / static_cast<double>(most) * static_cast<double>(kBarWidth) + 0.5);
       table.row({bucket_text(b), grouped(totals.sizes[b]), std::string(width, '#')});
     }
     table.write(text_, "  ");
@@ -147,7 +157,8 @@ class StatsText {
     text_ += "\nnot seen\n";
     const size_t shown = limit_ == 0 ? stats_.blind_spots.size() : std::min(kBlindShown, stats_.blind_spots.size());
     // The general ones stand last and are few: cut the list of programs.
-    for (size_t i = stats_.blind_spots.size() - shown; i < stats_.blind_spots.size(); ++i) fmt::format_to(to_, "  {}\n", stats_.blind_spots[i]);
+    for (size_t i = stats_.blind_spots.size() - shown; i < stats_.blind_spots.size(); ++i)
+      fmt::format_to(to_, "  {}\n", stats_.blind_spots[i]);
   }
 
   const LogReader& log_;
@@ -161,24 +172,39 @@ Json totals_json(const Totals& totals) {
   Json calls = Json::object(), sizes = Json::array();
   for (const OpInfo& info : all_ops()) {
     const auto i = static_cast<size_t>(info.op);
-    if (i < totals.calls.size() && totals.calls[i] != 0) calls[std::string(info.name)] = {{"calls", totals.calls[i]}, {"failed", totals.failed[i]}};
+    if (i < totals.calls.size() && totals.calls[i] != 0)
+      calls[std::string(info.name)] = {{"calls", totals.calls[i]}, {"failed", totals.failed[i]}};
   }
   for (size_t b = 0; b < totals.sizes.size(); ++b) {
     if (totals.sizes[b] == 0) continue;
     const auto [from, to] = bucket_bounds(b);
     sizes.push_back({{"from", from}, {"to", to == UINT64_MAX ? Json() : Json(to)}, {"requests", totals.sizes[b]}});
   }
-  return {{"calls", calls}, {"requested_bytes", totals.requested_bytes}, {"sizes", sizes}, {"call_records", totals.call_records},
-          {"calls_not_kept", totals.calls_not_kept}, {"threads", totals.threads}};
+  return {{"calls", calls},
+          {"requested_bytes", totals.requested_bytes},
+          {"sizes", sizes},
+          {"call_records", totals.call_records},
+          {"calls_not_kept", totals.calls_not_kept},
+          {"threads", totals.threads}};
 }
 
 Json process_json(const ProcessStats& p) {
   const ProcessSlot& slot = p.process.slot;
   const auto figure = [](const std::optional<uint64_t>& value) { return value ? Json(*value) : Json(); };
-  return {{"pid", slot.pid}, {"comm", p.process.comm()}, {"exe", p.process.exe()}, {"parent_pid", slot.parent_pid}, {"images", slot.images},
-          {"uid", slot.uid}, {"exit_status", slot.exit_known ? Json(slot.exit_status & 0xff) : Json()}, {"ended", slot.end_tick != 0},
-          {"totals", totals_json(p.totals)}, {"served_by", p.served_by}, {"inside_libc", internals_text(slot.internals)},
-          {"own_mapped_kb", figure(p.own_mapped_kb)}, {"own_commit_kb", figure(p.own_commit_kb)}, {"own_start_ns", figure(p.own_start_ns)}};
+  return {{"pid", slot.pid},
+          {"comm", p.process.comm()},
+          {"exe", p.process.exe()},
+          {"parent_pid", slot.parent_pid},
+          {"images", slot.images},
+          {"uid", slot.uid},
+          {"exit_status", slot.exit_known ? Json(slot.exit_status & 0xff) : Json()},
+          {"ended", slot.end_tick != 0},
+          {"totals", totals_json(p.totals)},
+          {"served_by", p.served_by},
+          {"inside_libc", internals_text(slot.internals)},
+          {"own_mapped_kb", figure(p.own_mapped_kb)},
+          {"own_commit_kb", figure(p.own_commit_kb)},
+          {"own_start_ns", figure(p.own_start_ns)}};
 }
 
 Json stats_json(const LogReader& log, const Stats& stats) {
@@ -190,10 +216,22 @@ Json stats_json(const LogReader& log, const Stats& stats) {
     host[std::string(fact_name(fact.key))] = json_figure(fact.value);
   }
   const FileHeader& h = log.header();
-  return {{"log", log.path()}, {"bytes", h.file_bytes}, {"format", h.version}, {"shim", h.shim_version}, {"kernel", h.kernel_release},
-          {"cpus", h.cpus_online}, {"host", host}, {"first", iso_text(log.posix_ns(stats.first_tick))}, {"last", iso_text(log.posix_ns(stats.last_tick))},
-          {"events", stats.events}, {"processes", processes}, {"retired_processes", stats.retired_processes}, {"retired", totals_json(stats.retired)},
-          {"shared", totals_json(stats.shared)}, {"lost", losses}, {"not_seen", stats.blind_spots}};
+  return {{"log", log.path()},
+          {"bytes", h.file_bytes},
+          {"format", h.version},
+          {"shim", h.shim_version},
+          {"kernel", h.kernel_release},
+          {"cpus", h.cpus_online},
+          {"host", host},
+          {"first", iso_text(log.posix_ns(stats.first_tick))},
+          {"last", iso_text(log.posix_ns(stats.last_tick))},
+          {"events", stats.events},
+          {"processes", processes},
+          {"retired_processes", stats.retired_processes},
+          {"retired", totals_json(stats.retired)},
+          {"shared", totals_json(stats.shared)},
+          {"lost", losses},
+          {"not_seen", stats.blind_spots}};
 }
 
 }  // namespace

@@ -26,7 +26,7 @@ struct ElfObject::Parts {
     uint64_t start, end;
     Dwarf_Off unit;
   };
-  std::vector<Range> ranges;   // which unit describes an address; ascending
+  std::vector<Range> ranges;  // which unit describes an address; ascending
 
   Parts() = default;
   Parts(const Parts&) = delete;
@@ -179,7 +179,9 @@ std::unique_ptr<ElfObject> ElfObject::open(const std::string& path, std::string_
   auto& symbols = object->symbols_;
   std::stable_sort(symbols.begin(), symbols.end(),
                    [](const Symbol& a, const Symbol& b) { return a.start != b.start ? a.start < b.start : a.rank > b.rank; });
-  symbols.erase(std::unique(symbols.begin(), symbols.end(), [](const Symbol& a, const Symbol& b) { return a.start == b.start; }), symbols.end());
+  symbols.erase(
+      std::unique(symbols.begin(), symbols.end(), [](const Symbol& a, const Symbol& b) { return a.start == b.start; }),
+      symbols.end());
   return object;
 }
 
@@ -200,7 +202,8 @@ void ElfObject::read_symbols(Parts& parts) {
 }
 
 const ElfObject::Symbol* ElfObject::symbol_at(uint64_t address) const {
-  auto next = std::upper_bound(symbols_.begin(), symbols_.end(), address, [](uint64_t a, const Symbol& s) { return a < s.start; });
+  auto next =
+      std::upper_bound(symbols_.begin(), symbols_.end(), address, [](uint64_t a, const Symbol& s) { return a < s.start; });
   // Hand-written code often has no size: it goes on up to the next symbol. A few steps back, for symbols inside others.
   for (int steps = 0; steps < 8 && next != symbols_.begin(); ++steps) {
     const Symbol& symbol = *--next;
@@ -213,7 +216,8 @@ std::vector<SourceFrame> ElfObject::source_at(uint64_t address) const {
   std::vector<SourceFrame> frames;
   const Parts* parts = own_ && own_->dwarf ? own_.get() : debug_.get();
   if (!parts || !parts->dwarf) return frames;
-  auto next = std::upper_bound(parts->ranges.begin(), parts->ranges.end(), address, [](uint64_t a, const Parts::Range& r) { return a < r.start; });
+  auto next = std::upper_bound(parts->ranges.begin(), parts->ranges.end(), address,
+                               [](uint64_t a, const Parts::Range& r) { return a < r.start; });
   if (next == parts->ranges.begin() || address >= (--next)->end) return frames;
   Dwarf_Die unit{};
   if (!dwarf_offdie(parts->dwarf, next->unit, &unit)) return frames;

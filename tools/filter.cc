@@ -19,10 +19,13 @@ using namespace ovcshim;
 constexpr int64_t kNsPerSecond = 1'000'000'000;
 constexpr int kSecondsPerDay = 86400;
 
-bool contains(const std::vector<uint32_t>& list, uint32_t value) { return std::find(list.begin(), list.end(), value) != list.end(); }
+bool contains(const std::vector<uint32_t>& list, uint32_t value) {
+  return std::find(list.begin(), list.end(), value) != list.end();
+}
 
 [[noreturn]] void refuse_moment(const std::string& text) {
-  throw Error(fmt::format("cannot read the time '{}'; give HH:MM:SS[.fraction], YYYY-MM-DD HH:MM:SS[.fraction] or +SECONDS", escaped(text)));
+  throw Error(fmt::format("cannot read the time '{}'; give HH:MM:SS[.fraction], YYYY-MM-DD HH:MM:SS[.fraction] or +SECONDS",
+                          escaped(text)));
 }
 
 // What is left behind the seconds: nothing, or a fraction.
@@ -45,9 +48,10 @@ bool parse_op_list(const std::vector<std::string>& names, std::array<bool, 256>&
   for (const std::string& name : names) {
     const std::vector<Op> found = ops_named(name);
     if (found.empty())
-      throw Error(fmt::format("no call or family is named '{}'; calls are named as in C (mmap, fork, ...), families are "
-                              "%malloc %memory %fork %wait %exec %end %record",
-                              escaped(name)));
+      throw Error(
+          fmt::format("no call or family is named '{}'; calls are named as in C (mmap, fork, ...), families are "
+                      "%malloc %memory %fork %wait %exec %end %record",
+                      escaped(name)));
     for (const Op op : found) ops[static_cast<size_t>(op)] = true;
   }
   return !names.empty();
@@ -80,7 +84,8 @@ Filter::Filter(const ShowOptions& options, const LogReader& log) : options_(opti
   const int64_t start_ns = log.posix_ns(log.header().created.tick);
   if (!options.since.empty()) since_ns_ = parse_moment(options.since, start_ns);
   if (!options.until.empty()) until_ns_ = parse_moment(options.until, start_ns);
-  calls_ = calls_ && options.min_size < kBigRequestBytes && std::any_of(ops_.begin() + 1, ops_.begin() + static_cast<int>(Op::kReallocFrom), [](bool on) { return on; });
+  calls_ = calls_ && options.min_size < kBigRequestBytes &&
+           std::any_of(ops_.begin() + 1, ops_.begin() + static_cast<int>(Op::kReallocFrom), [](bool on) { return on; });
 }
 
 bool Filter::accepts_who(uint32_t pid, uint32_t tid) const {

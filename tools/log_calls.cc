@@ -55,7 +55,9 @@ bool is_call(const CallRecord& record) {
 
 }  // namespace
 
-const unsigned char* LogReader::chunk_at(uint64_t index) const { return bytes_.data() + header_.calls.offset + index * kChunkBytes; }
+const unsigned char* LogReader::chunk_at(uint64_t index) const {
+  return bytes_.data() + header_.calls.offset + index * kChunkBytes;
+}
 
 std::vector<CallThread> LogReader::call_threads() const {
   std::map<std::pair<uint32_t, uint32_t>, CallThread> threads;  // a pid or tid used again continues the list
@@ -113,11 +115,14 @@ bool CallThread::load_group() {
   const unsigned char* bytes = log_->chunk_at(chunk.index);
   if (group_ == kGroups) return false;
   if (group_ == 0 && (!copy_header(bytes, header_) || header_.claim != chunk.claim)) return false;
-  for (uint32_t i = 0; i < kGroupRecords; ++i) records_[i] = load_record(bytes + group_ * kTimeMarkBytes + i * kCallRecordBytes);
+  for (uint32_t i = 0; i < kGroupRecords; ++i)
+    records_[i] = load_record(bytes + group_ * kTimeMarkBytes + i * kCallRecordBytes);
   __atomic_thread_fence(__ATOMIC_ACQUIRE);
   // The generation in the owner word changes with the owner; its status may go from owned to closed under us.
   const uint64_t owner = owner_word(bytes);
-  if (!is_claimed(owner) || chunk_generation(owner) != chunk_generation(chunk.owner) || chunk_tid(owner) != chunk_tid(chunk.owner)) return false;
+  if (!is_claimed(owner) || chunk_generation(owner) != chunk_generation(chunk.owner) ||
+      chunk_tid(owner) != chunk_tid(chunk.owner))
+    return false;
   loaded_group_ = group_++;
   if (loaded_group_ == 0) earliest_ = header_.opened_tick;
   else if (call_op(records_[0].word) == Op::kTime) earliest_ = records_[0].aux;

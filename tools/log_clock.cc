@@ -13,15 +13,16 @@ namespace {
 
 using namespace ovcshim;
 
-constexpr double kMinRate = 0.01, kMaxRate = 1000;    // ns per tick: 100 GHz to 1 MHz
-constexpr double kRateTolerance = 0.01;               // against the median: torn pairs are off by far more
-constexpr uint64_t kShortestBaseNs = 1'000'000;       // pairs closer than this tell little about the rate
-constexpr int64_t kWallStepNs = 1'000'000;            // smaller deviations are the slewing of NTP, and jitter
+constexpr double kMinRate = 0.01, kMaxRate = 1000;  // ns per tick: 100 GHz to 1 MHz
+constexpr double kRateTolerance = 0.01;             // against the median: torn pairs are off by far more
+constexpr uint64_t kShortestBaseNs = 1'000'000;     // pairs closer than this tell little about the rate
+constexpr int64_t kWallStepNs = 1'000'000;          // smaller deviations are the slewing of NTP, and jitter
 constexpr size_t kMaxWallBases = 4096;
 
 bool plausible(const ClockPair& pair) {
   constexpr uint64_t kFarFuture = uint64_t{1} << 62;
-  return pair.tick != 0 && pair.tick < kFarFuture && pair.monotonic_ns < kFarFuture && pair.posix_ns != 0 && pair.posix_ns < kFarFuture;
+  return pair.tick != 0 && pair.tick < kFarFuture && pair.monotonic_ns < kFarFuture && pair.posix_ns != 0 &&
+         pair.posix_ns < kFarFuture;
 }
 
 // Of two moments, if they are in the same order on both clocks and far enough apart.
@@ -120,7 +121,8 @@ int64_t LogReader::posix_ns(uint64_t tick) const {
   auto base = std::upper_bound(wall_.begin(), wall_.end(), tick, [](uint64_t t, const ClockBase& b) { return t < b.tick; });
   if (base != wall_.begin()) --base;
   const double ticks = tick >= base->tick ? static_cast<double>(tick - base->tick) : -static_cast<double>(base->tick - tick);
-  return base->posix_ns + static_cast<int64_t>(std::clamp(ticks * ns_per_tick_, -4e18, 4e18));  // both halves fit, so their sum does
+  return base->posix_ns +
+         static_cast<int64_t>(std::clamp(ticks * ns_per_tick_, -4e18, 4e18));  // both halves fit, so their sum does
 }
 
 }  // namespace ovc

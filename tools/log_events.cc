@@ -77,7 +77,9 @@ unsigned LogReader::copy_event(uint64_t position, unsigned char* payload, bool& 
   const uint64_t word = load_word(slot_at(position));
   const uint64_t parts = slot_parts(word);
   updating = slot_status(word) == SlotStatus::kUpdate;
-  if (word != slot_word(updating ? SlotStatus::kUpdate : SlotStatus::kReady, 0, parts, position) || parts < 1 || parts > kMaxParts) return 0;
+  if (word != slot_word(updating ? SlotStatus::kUpdate : SlotStatus::kReady, 0, parts, position) || parts < 1 ||
+      parts > kMaxParts)
+    return 0;
   for (uint64_t i = 0; i < parts; ++i) {
     const Slot& slot = slot_at(position + i);
     const uint64_t expected = i == 0 ? word : slot_word(SlotStatus::kReady, i, parts, position + i);

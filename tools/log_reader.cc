@@ -79,7 +79,9 @@ struct File {
   }
 };
 
-[[noreturn]] void refuse(const std::string& path, std::string_view why) { throw Error(fmt::format("{}: {}", escaped(path), why)); }
+[[noreturn]] void refuse(const std::string& path, std::string_view why) {
+  throw Error(fmt::format("{}: {}", escaped(path), why));
+}
 
 // Looks before opening: opening a FIFO waits for a writer, opening a device can do anything.
 void open_regular(const std::string& path, File& file, struct stat& info) {
@@ -92,7 +94,9 @@ void open_regular(const std::string& path, File& file, struct stat& info) {
 }
 
 template <size_t n>
-void terminate(char (&text)[n]) { text[n - 1] = '\0'; }
+void terminate(char (&text)[n]) {
+  text[n - 1] = '\0';
+}
 
 bool all_zero(const char (&magic)[16]) {
   return std::all_of(std::begin(magic), std::end(magic), [](char c) { return c == 0; });
@@ -169,15 +173,17 @@ void LogReader::check_header(size_t on_disk) {
   const FileHeader& h = header_;
   if (on_disk >= sizeof h.magic && all_zero(h.magic))
     refuse(path_, "holds nothing yet: the program that created it ended, or still is, before its first record");
-  if (on_disk < sizeof h.magic || std::memcmp(h.magic, kMagic, sizeof kMagic) != 0)
-    refuse(path_, "is not an ovcshim log");
-  if (on_disk < sizeof h) refuse(path_, fmt::format("is cut off after {} bytes, inside its header; copy the whole log", on_disk));
-  if (h.endian == __builtin_bswap32(kEndianMark)) refuse(path_, "was written on a machine of the other byte order; read it there");
+  if (on_disk < sizeof h.magic || std::memcmp(h.magic, kMagic, sizeof kMagic) != 0) refuse(path_, "is not an ovcshim log");
+  if (on_disk < sizeof h)
+    refuse(path_, fmt::format("is cut off after {} bytes, inside its header; copy the whole log", on_disk));
+  if (h.endian == __builtin_bswap32(kEndianMark))
+    refuse(path_, "was written on a machine of the other byte order; read it there");
   if (h.endian != kEndianMark) refuse(path_, "is damaged: its byte order mark is wrong");
   if (h.machine != static_cast<uint32_t>(kThisMachine))
     refuse(path_, fmt::format("was written on another architecture (ELF machine {}); read it there", h.machine));
   if (const uint64_t unknown = h.incompatible_flags & ~kKnownIncompatibleFlags)
-    refuse(path_, fmt::format("needs a newer ovc: format version {}, this ovc knows {} (features {:#x})", h.version, kFormatVersion, unknown));
+    refuse(path_, fmt::format("needs a newer ovc: format version {}, this ovc knows {} (features {:#x})", h.version,
+                              kFormatVersion, unknown));
   if (h.version == 0) refuse(path_, "is damaged: it has no format version");
   if (h.ready != 1) refuse(path_, "is half-written: the program that created it ended, or still is, before its first record");
   if (h.file_bytes > on_disk)
@@ -188,8 +194,8 @@ void LogReader::check_header(size_t on_disk) {
 void LogReader::check_areas() {
   FileHeader& h = header_;
   const auto check = [&](auto& area, uint64_t unit, uint64_t max_bytes, std::string_view name) {
-    if (area.offset > h.file_bytes || area.bytes > h.file_bytes - area.offset || area.bytes % unit != 0 || area.bytes > max_bytes ||
-        area.offset < kHeaderBytes || area.offset % 8 != 0)
+    if (area.offset > h.file_bytes || area.bytes > h.file_bytes - area.offset || area.bytes % unit != 0 ||
+        area.bytes > max_bytes || area.offset < kHeaderBytes || area.offset % 8 != 0)
       refuse(path_, fmt::format("is damaged: its header places the {} outside the file", name));
   };
   if (h.calls.bytes == 0) h.calls.offset = kHeaderBytes;
@@ -275,7 +281,8 @@ uint64_t LogReader::call_chunks() const { return header_.calls.bytes / kChunkByt
 std::string newest_log() {
   for (const char* directory : {".", "/var/tmp"})
     if (std::string found = newest_in(directory); !found.empty()) return found.starts_with("./") ? found.substr(2) : found;
-  throw Error("no log named, and there is no ovcshim.*.ovc here or in /var/tmp; give a path, or record one: ovc run -- COMMAND");
+  throw Error(
+      "no log named, and there is no ovcshim.*.ovc here or in /var/tmp; give a path, or record one: ovc run -- COMMAND");
 }
 
 std::string log_or_newest(const std::string& log) { return log.empty() ? newest_log() : log; }

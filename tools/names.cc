@@ -23,6 +23,7 @@ struct Name {
   std::string_view name;
 };
 
+// clang-format off
 // PROT_
 constexpr Name kProt[] = {
     {1, "PROT_READ"}, {2, "PROT_WRITE"}, {4, "PROT_EXEC"}, {8, "PROT_SEM"}, {0x01000000, "PROT_GROWSDOWN"}, {0x02000000, "PROT_GROWSUP"},
@@ -102,6 +103,8 @@ constexpr Name kInternals[] = {
     {static_cast<uint64_t>(InternalsState::kPartly), "partly visible: some places in libc could not be changed"},
 };
 
+// clang-format on
+
 template <size_t n>
 const Name* find(const Name (&table)[n], uint64_t value) {
   const auto* found = std::find_if(std::begin(table), std::end(table), [=](const Name& row) { return row.value == value; });
@@ -172,8 +175,10 @@ void append_si_code(std::string& out, uint64_t code) { append_value(out, kSiCode
 void append_wait_status(std::string& out, int status) {
   if (WIFEXITED(status)) fmt::format_to(std::back_inserter(out), "exited, {}", WEXITSTATUS(status));
   else if (WIFSIGNALED(status))
-    fmt::format_to(std::back_inserter(out), "killed by {}{}", signal_name(static_cast<unsigned>(WTERMSIG(status))), WCOREDUMP(status) ? ", core dumped" : "");
-  else if (WIFSTOPPED(status)) fmt::format_to(std::back_inserter(out), "stopped by {}", signal_name(static_cast<unsigned>(WSTOPSIG(status))));
+    fmt::format_to(std::back_inserter(out), "killed by {}{}", signal_name(static_cast<unsigned>(WTERMSIG(status))),
+                   WCOREDUMP(status) ? ", core dumped" : "");
+  else if (WIFSTOPPED(status))
+    fmt::format_to(std::back_inserter(out), "stopped by {}", signal_name(static_cast<unsigned>(WSTOPSIG(status))));
   else if (WIFCONTINUED(status)) out += "continued";
   else append_hex(out, static_cast<uint32_t>(status));
 }

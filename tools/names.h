@@ -18,15 +18,18 @@ namespace ovc {
 using ovcshim::Op;
 
 // What an argument is, which says how to print it.
+// clang-format off
 enum class Arg : uint8_t {
   kEnd, kAddress, kStored, kSize, kSigned, kProt, kMmapFlags, kFd, kOffset, kAdvice, kMremapFlags, kNewAddress, kCloneFlags,
   kWaitStatus, kWaitOptions, kMaxRss, kIdType, kSiCode, kSiStatus, kText, kCount, kPreload, kHidden,
 };
-enum class Result : uint8_t { kNone, kAddress, kMapAddress, kInt, kCode };  // kMapAddress: -1 is the failure; kCode: an errno or 0
+// clang-format on
+// kMapAddress: -1 is the failure; kCode: an errno or 0.
+enum class Result : uint8_t { kNone, kAddress, kMapAddress, kInt, kCode };
 enum class Family : uint8_t { kMalloc, kMemory, kFork, kWait, kExec, kEnd, kRecord };
 
 struct ArgInfo {
-  uint8_t index;               // into EventBase::args
+  uint8_t index;  // into EventBase::args
   Arg kind;
   std::string_view name;
 };
@@ -43,7 +46,7 @@ struct OpInfo {
 
 // nullptr for a number this version does not know.
 const OpInfo* op_info(Op op);
-std::string_view op_name(Op op);                          // "mmap"; "?" if unknown
+std::string_view op_name(Op op);  // "mmap"; "?" if unknown
 std::span<const OpInfo> all_ops();
 // "mmap" -> {kMmap}; "%fork" -> the whole family; empty if there is no such name.
 std::vector<Op> ops_named(std::string_view name);
@@ -56,12 +59,12 @@ void append_madvise(std::string& out, uint64_t advice);
 void append_clone_flags(std::string& out, uint64_t flags);
 void append_mremap_flags(std::string& out, uint64_t flags);
 void append_wait_options(std::string& out, uint64_t options);
-void append_wait_status(std::string& out, int status);     // "exited, 0", "killed by SIGKILL"
+void append_wait_status(std::string& out, int status);  // "exited, 0", "killed by SIGKILL"
 void append_idtype(std::string& out, uint64_t idtype);
-void append_si_code(std::string& out, uint64_t code);      // of SIGCHLD
+void append_si_code(std::string& out, uint64_t code);  // of SIGCHLD
 
-std::string errno_name(unsigned value);                    // "ENOMEM"
-std::string signal_name(unsigned value);                   // "SIGKILL"
+std::string errno_name(unsigned value);   // "ENOMEM"
+std::string signal_name(unsigned value);  // "SIGKILL"
 // Name of a FactKey as used in JSON ("CommitLimit_kB"); empty if unknown.
 std::string_view fact_name(uint32_t key);
 // In words: are calls inside libc visible, and if not, why.

@@ -9,7 +9,12 @@
 namespace ovc {
 namespace {
 
-#define OVC_OP(op, name, family, result, ...) {Op::op, name, Family::family, Result::result, {{__VA_ARGS__}}}
+#define OVC_OP(op, name, family, result, ...)       \
+  {                                                 \
+    Op::op, name, Family::family, Result::result, { \
+      { __VA_ARGS__ }                               \
+    }                                               \
+  }
 // clang-format off
 constexpr OpInfo kOps[] = {
 OVC_OP(kMalloc,         "malloc",         kMalloc, kAddress,    {0, Arg::kSize, "size"}),
@@ -98,7 +103,8 @@ std::span<const OpInfo> all_ops() { return kOps; }
 
 std::vector<Op> ops_named(std::string_view name) {
   std::vector<Op> found;
-  const auto* family = std::find_if(std::begin(kFamilies), std::end(kFamilies), [&](const FamilyName& f) { return f.name == name; });
+  const auto* family =
+      std::find_if(std::begin(kFamilies), std::end(kFamilies), [&](const FamilyName& f) { return f.name == name; });
   for (const OpInfo& info : kOps)
     if (info.name == name || (family != std::end(kFamilies) && info.family == family->family)) found.push_back(info.op);
   return found;

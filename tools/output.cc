@@ -22,7 +22,11 @@ constexpr int64_t kNsPerSecond = 1'000'000'000;
 size_t decode_utf8(std::string_view text, uint32_t& code) {
   const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
   const unsigned char lead = byte(0);
-  const size_t length = lead < 0x80 ? 1 : lead >= 0xc2 && lead < 0xe0 ? 2 : lead >= 0xe0 && lead < 0xf0 ? 3 : lead >= 0xf0 && lead < 0xf5 ? 4 : 0;
+  const size_t length = lead < 0x80                   ? 1
+                        : lead >= 0xc2 && lead < 0xe0 ? 2
+                        : lead >= 0xe0 && lead < 0xf0 ? 3
+                        : lead >= 0xf0 && lead < 0xf5 ? 4
+                                                      : 0;
   if (length == 0 || length > text.size()) return 0;
   code = length == 1 ? lead : lead & (0xffu >> (length + 1));
   for (size_t i = 1; i < length; ++i) {
@@ -36,9 +40,12 @@ size_t decode_utf8(std::string_view text, uint32_t& code) {
 
 // Shown as it is. Not: controls, and invisible characters that can reorder or hide what stands around them.
 bool is_harmless(uint32_t code) {
-  struct Range { uint32_t first, last; };
-  constexpr Range kHarmful[] = {{0, 0x1f}, {0x7f, 0x9f}, {0xad, 0xad}, {0x61c, 0x61c}, {0x180e, 0x180e}, {0x200b, 0x200f}, {0x2028, 0x202e},
-                                {0x2060, 0x206f}, {0xfe00, 0xfe0f}, {0xfeff, 0xfeff}, {0xfff0, 0xfffb}, {0xe0000, 0x10ffff}};
+  struct Range {
+    uint32_t first, last;
+  };
+  constexpr Range kHarmful[] = {{0, 0x1f},        {0x7f, 0x9f},     {0xad, 0xad},     {0x61c, 0x61c},
+                                {0x180e, 0x180e}, {0x200b, 0x200f}, {0x2028, 0x202e}, {0x2060, 0x206f},
+                                {0xfe00, 0xfe0f}, {0xfeff, 0xfeff}, {0xfff0, 0xfffb}, {0xe0000, 0x10ffff}};
   return std::none_of(std::begin(kHarmful), std::end(kHarmful), [=](Range r) { return code >= r.first && code <= r.last; });
 }
 
@@ -156,9 +163,11 @@ std::string kb_text(uint64_t kb) {
 }
 
 std::string size_text(uint64_t bytes) {
-  constexpr Scale kScales[] = {{1ull << 60, "EiB"}, {1ull << 50, "PiB"}, {1ull << 40, "TiB"}, {1ull << 30, "GiB"}, {1ull << 20, "MiB"}, {1ull << 10, "KiB"}};
+  constexpr Scale kScales[] = {{1ull << 60, "EiB"}, {1ull << 50, "PiB"}, {1ull << 40, "TiB"},
+                               {1ull << 30, "GiB"}, {1ull << 20, "MiB"}, {1ull << 10, "KiB"}};
   for (const Scale& scale : kScales)
-    if (static_cast<double>(bytes) >= scale.unit) return fmt::format("{:.1f} {}", static_cast<double>(bytes) / scale.unit, scale.name);
+    if (static_cast<double>(bytes) >= scale.unit)
+      return fmt::format("{:.1f} {}", static_cast<double>(bytes) / scale.unit, scale.name);
   return fmt::format("{} B", bytes);
 }
 

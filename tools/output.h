@@ -20,13 +20,15 @@ struct ClosedPipe {};
 class Out {
  public:
   Out();
-  ~Out();                              // writes what is left; errors are lost there, so call flush() first
+  ~Out();  // writes what is left; errors are lost there, so call flush() first
   Out(const Out&) = delete;
   Out& operator=(const Out&) = delete;
 
   std::string& text() { return text_; }
-  void done() { if (text_.size() >= kFull) flush(); }
-  void flush();                        // throws ClosedPipe, or Error naming what failed
+  void done() {
+    if (text_.size() >= kFull) flush();
+  }
+  void flush();  // throws ClosedPipe, or Error naming what failed
 
  private:
   static constexpr size_t kFull = 1 << 18;
@@ -40,24 +42,24 @@ std::string escaped(std::string_view raw);
 // The same between double quotes, with quotes escaped.
 void append_quoted(std::string& out, std::string_view raw);
 
-void append_number(std::string& out, uint64_t value);      // plain decimal
-void append_grouped(std::string& out, uint64_t value);     // 1,073,741,828
+void append_number(std::string& out, uint64_t value);   // plain decimal
+void append_grouped(std::string& out, uint64_t value);  // 1,073,741,828
 std::string grouped(uint64_t value);
-std::string kb_text(uint64_t kb);                          // "1,073,741,828 kB"; "unlimited" for kInfinite, "unknown" for kUnknown
-std::string size_text(uint64_t bytes);                     // "1.5 GiB", for headings; exact figures belong beside it
-void append_duration(std::string& out, int64_t ns);        // "812 ns", "3.2 ms", "12.4 s"
+std::string kb_text(uint64_t kb);                    // "1,073,741,828 kB"; "unlimited" for kInfinite, "unknown" for kUnknown
+std::string size_text(uint64_t bytes);               // "1.5 GiB", for headings; exact figures belong beside it
+void append_duration(std::string& out, int64_t ns);  // "812 ns", "3.2 ms", "12.4 s"
 std::string duration_text(int64_t ns);
 
 // Local wall-clock time of a moment given in ns since 1970.
 void append_clock(std::string& out, int64_t posix_ns, unsigned digits = 6);  // "14:23:33.819402"
 std::string clock_text(int64_t posix_ns, unsigned digits = 6);
-std::string date_text(int64_t posix_ns);                   // "2026-11-22 14:23:33"
-std::string iso_text(int64_t posix_ns);                    // "2026-11-22T14:23:33.819402123Z", UTC, for JSON
+std::string date_text(int64_t posix_ns);  // "2026-11-22 14:23:33"
+std::string iso_text(int64_t posix_ns);   // "2026-11-22T14:23:33.819402123Z", UTC, for JSON
 
 // ASCII only, invalid UTF-8 replaced; indent < 0 gives one line.
 std::string json_text(const Json& value, int indent = -1);
-std::string hex_text(uint64_t value);                      // "0x7f..": addresses in JSON, which has no 64-bit integers
-Json json_figure(uint64_t value);                          // number; null for kUnknown; "unlimited" for kInfinite
+std::string hex_text(uint64_t value);  // "0x7f..": addresses in JSON, which has no 64-bit integers
+Json json_figure(uint64_t value);      // number; null for kUnknown; "unlimited" for kInfinite
 
 // Columns separated by two spaces, numbers right-aligned where `right` says so. Cells must be escaped already.
 class Table {

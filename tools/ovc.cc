@@ -23,7 +23,8 @@ namespace {
 
 using namespace ovc;
 
-constexpr const char* kTimeHelp = "HH:MM:SS[.fraction], 'YYYY-MM-DD HH:MM:SS[.fraction]', or +SECONDS after the log's beginning";
+constexpr const char* kTimeHelp =
+    "HH:MM:SS[.fraction], 'YYYY-MM-DD HH:MM:SS[.fraction]', or +SECONDS after the log's beginning";
 
 struct Options {
   ShowOptions show;
@@ -42,22 +43,26 @@ CLI::App* add_reader(CLI::App& app, const char* name, const char* help, CommandO
   return command;
 }
 
-void add_show(CLI::App& app, ShowOptions& o) {
+CLI::App* add_show(CLI::App& app, ShowOptions& o) {
   CLI::App* c = add_reader(app, "show", "the records, one line each, like strace; --json: one object per line", o);
-  c->add_option("--op", o.ops, "only these calls: mmap,fork,... or a family: %malloc %memory %fork %wait %exec %end %record")->delimiter(',');
+  c->add_option("--op", o.ops, "only these calls: mmap,fork,... or a family: %malloc %memory %fork %wait %exec %end %record")
+      ->delimiter(',');
   c->add_flag("--failed", o.failed, "only calls that failed");
   c->add_option("--pid", o.pids, "only these processes")->delimiter(',');
   c->add_option("--tid", o.tids, "only these threads")->delimiter(',');
   c->add_option("--since", o.since, std::string("only from this time on: ") + kTimeHelp);
   c->add_option("--until", o.until, std::string("only up to this time: ") + kTimeHelp);
-  c->add_option("--min-size", o.min_size, "only calls that ask for at least this many bytes (64K, 1G, ...)")->transform(CLI::AsSizeValue(false));
+  c->add_option("--min-size", o.min_size, "only calls that ask for at least this many bytes (64K, 1G, ...)")
+      ->transform(CLI::AsSizeValue(false));
   c->add_flag("--stacks", o.stacks, "the whole stack beneath each call");
   c->add_flag("--calls,!--no-calls", o.calls, "with the call lane: malloc-family calls below 128 KiB (default)");
-  c->footer("A time marked ~ is exact to the thread's next time mark only, the order within a thread is exact.\n"
-            "'libc:' marks system calls that libc made inside itself. Lists of mappings and modules: --op mappings,module");
+  c->footer(
+      "A time marked ~ is exact to the thread's next time mark only, the order within a thread is exact.\n"
+      "'libc:' marks system calls that libc made inside itself. Lists of mappings and modules: --op mappings,module");
+  return c;
 }
 
-void add_run(CLI::App& app, RunOptions& o) {
+CLI::App* add_run(CLI::App& app, RunOptions& o) {
   CLI::App* c = app.add_subcommand("run", "starts COMMAND under the shim; exits as it does");
   c->add_option("-o,--log", o.log, "the log; %c command, %p pid; default: ovcshim.%c.%p.ovc here, else in /var/tmp");
   c->add_option("--events-size", o.events_size, "size of the event lane (OVCSHIM_EVENTS_SIZE), such as 16M");
@@ -66,6 +71,25 @@ void add_run(CLI::App& app, RunOptions& o) {
   c->add_option("--stack-depth", o.stack_depth, "frames to keep per event (OVCSHIM_STACK_DEPTH)");
   c->add_option("--follow", o.follow, "descendants to record (OVCSHIM_FOLLOW)")->check(CLI::IsMember({"all", "fork", "none"}));
   c->footer("ovc run [OPTIONS] -- COMMAND [ARGUMENT...]");
+  return c;
+}
+
+// THE table of commands. The one that is named becomes `work`.
+void add_commands(CLI::App& app, Options& o, std::function<int()>& work) {
+  const auto add = [&work](CLI::App* command, std::function<int()> what) {
+    command->final_callback([&work, what] { work = what; });
+    return command;
+  };
+  add(add_reader(app, "why", "the verdict for each failed call and each suspicious end", o.why), [&o] {
+    return why({log_or_newest(o.why.log), o.why.json});
+  });
+  add(add_show(app, o.show), [&o] { return show(o.show); });
+  add(add_reader(app, "forks", "each fork: who asked, how long it took, its charge, how the child ended", o.forks),
+      [&o] { return forks(o.forks); });
+  add(add_reader(app, "stats", "exact totals, what was lost or overwritten, what the log cannot see", o.stats), [&o] {
+    return stats(o.stats);
+  })->add_option("-n,--limit", o.stats.limit, "processes to show, busiest first; 0: all (default 20)");
+  add(add_run(app, o.run), [&o] { return run(o.run); });
 }
 
 int parse_and_run(int argc, char** argv) {
@@ -75,18 +99,7 @@ int parse_and_run(int argc, char** argv) {
   app.set_version_flag("--version", "ovc " OVC_VERSION);
   app.require_subcommand(0, 1);
   std::function<int()> work;
-  const auto does = [&work](CLI::App* command, std::function<int()> what) { command->final_callback([&work, what] { work = what; }); };
-  does(add_reader(app, "why", "the verdict for each failed call and each suspicious end", options.why), [&] {
-    options.why.log = log_or_newest(options.why.log);
-    return why(options.why);
-  });
-  add_show(app, options.show);
-  does(app.get_subcommand("show"), [&] { return show(options.show); });
-  does(add_reader(app, "forks", "each fork: who asked, how long it took, its charge, the child and how it ended", options.forks), [&] { return forks(options.forks); });
-  does(add_reader(app, "stats", "exact totals, what was lost or overwritten, what the log cannot see", options.stats), [&] { return stats(options.stats); });
-  app.get_subcommand("stats")->add_option("-n,--limit", options.stats.limit, "processes to show, busiest first; 0: all (default 20)");
-  add_run(app, options.run);
-  does(app.get_subcommand("run"), [&] { return run(options.run); });
+  add_commands(app, options, work);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -106,13 +119,9 @@ int main(int argc, char** argv) {
     const int status = parse_and_run(argc, argv);
     if (fflush(stdout) != 0 && errno != EPIPE) throw Error("cannot write to standard output");
     return status;
-  } catch (const ClosedPipe&) {
-    return 0;
-  } catch (const std::system_error& error) {
+  } catch (const ClosedPipe&) { return 0; } catch (const std::system_error& error) {
     if (error.code() == std::errc::broken_pipe) return 0;
     fmt::print(stderr, "ovc: {}\n", escaped(error.what()));
-  } catch (const std::exception& error) {
-    fmt::print(stderr, "ovc: {}\n", error.what());
-  }
+  } catch (const std::exception& error) { fmt::print(stderr, "ovc: {}\n", error.what()); }
   return 2;
 }

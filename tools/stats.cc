@@ -17,7 +17,7 @@ using namespace ovcshim;
 // True for every log.
 constexpr std::string_view kAlwaysBlind[] = {
     "system calls made without libc's functions (syscall(2), Go programs, the loader's own mmap calls)",
-    "statically linked programs and set-uid programs: the loader gives them no LD_PRELOAD; 'ovc check' works on them",
+    "statically linked programs and set-uid programs: the loader gives them no LD_PRELOAD",
     "allocators linked into a program under other names (je_malloc, tc_malloc): only the memory they map is seen",
     "growth of stacks, page faults, and shared memory set up by shmget, shm_open or memfd_create beyond its mmap",
 };
@@ -25,7 +25,8 @@ constexpr std::string_view kAlwaysBlind[] = {
 std::vector<Loss> list_losses(const LogReader& log) {
   const Losses lost = log.losses();
   return {
-      {"event_slots_overwritten", lost.event_slots_overwritten, "event slots overwritten by newer events (OVCSHIM_EVENTS_SIZE is larger)"},
+      {"event_slots_overwritten", lost.event_slots_overwritten,
+       "event slots overwritten by newer events (OVCSHIM_EVENTS_SIZE is larger)"},
       {"event_slots_torn", lost.event_slots_torn, "event slots torn: their writer died while it wrote, or they are damaged"},
       {"events_lost_busy", lost.events_lost_busy, "events given up because every slot tried was busy"},
       {"events_lost_lapped", lost.events_lost_lapped, "tries given up because the ring had passed the writer"},
@@ -97,13 +98,17 @@ class Gatherer {
       list.push_back(fmt::format("what {} did: it was started without LD_PRELOAD=libovcshim.so", escaped(program)));
     std::set<std::string_view> reasons;
     for (const ProcessStats& p : stats_.processes)
-      if (p.process.slot.internals != static_cast<uint64_t>(InternalsState::kOn)) reasons.insert(internals_text(p.process.slot.internals));
+      if (p.process.slot.internals != static_cast<uint64_t>(InternalsState::kOn))
+        reasons.insert(internals_text(p.process.slot.internals));
     for (const std::string_view reason : reasons)
-      list.push_back(fmt::format("memory that libc maps for itself (malloc's heap, thread stacks) and posix_spawn, popen, system: {}", reason));
+      list.push_back(fmt::format(
+          "memory that libc maps for itself (malloc's heap, thread stacks) and posix_spawn, popen, system: {}", reason));
     const FileHeader& header = log_.header();
     if (header.min_size > 0 && header.calls.bytes != 0)
-      list.push_back(fmt::format("single malloc-family requests below {} bytes and free (OVCSHIM_MIN_SIZE): counted only", grouped(header.min_size)));
-    if (header.calls.bytes == 0) list.push_back("single malloc-family requests below 131,072 bytes (OVCSHIM_CALLS_SIZE=0): counted only");
+      list.push_back(fmt::format("single malloc-family requests below {} bytes and free (OVCSHIM_MIN_SIZE): counted only",
+                                 grouped(header.min_size)));
+    if (header.calls.bytes == 0)
+      list.push_back("single malloc-family requests below 131,072 bytes (OVCSHIM_CALLS_SIZE=0): counted only");
     if (header.follow == 0) list.push_back("forked children and new images (OVCSHIM_FOLLOW=none)");
     if (header.follow == 1) list.push_back("new images after exec (OVCSHIM_FOLLOW=fork)");
     for (const std::string_view sentence : kAlwaysBlind) list.emplace_back(sentence);

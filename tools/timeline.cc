@@ -44,10 +44,22 @@ void Timeline::index_events() {
     const EventBase& b = event.base;
     const bool under_shim = (b.flags & kInsideLibc) && called_through_shim(event, symbols_);
     const Fate fate = event.returned() ? Fate::kReturned : is_family(b.op, Family::kEnd) ? Fate::kNever : Fate::kOpen;
-    entries_.push_back({event.position, b.begin_tick, b.end_tick, b.call_seq, b.pid, b.tid, b.image, b.op, b.flags, {0, fate}, under_shim, false});
+    entries_.push_back({event.position,
+                        b.begin_tick,
+                        b.end_tick,
+                        b.call_seq,
+                        b.pid,
+                        b.tid,
+                        b.image,
+                        b.op,
+                        b.flags,
+                        {0, fate},
+                        under_shim,
+                        false});
     return true;
   });
-  std::stable_sort(entries_.begin(), entries_.end(), [](const Entry& a, const Entry& b) { return a.begin_tick < b.begin_tick; });
+  std::stable_sort(entries_.begin(), entries_.end(),
+                   [](const Entry& a, const Entry& b) { return a.begin_tick < b.begin_tick; });
   for (uint32_t i = 0; i < entries_.size(); ++i) {
     const Entry& e = entries_[i];
     threads_[{e.pid, e.tid}].entries.push_back(i);
@@ -107,7 +119,8 @@ const Timeline::Entry* Timeline::pending_before_call(const Thread& thread) const
   if (thread.next >= thread.entries.size()) return nullptr;
   const Entry& e = entries_[thread.entries[thread.next]];
   const Call& call = thread.call;
-  const bool earlier = e.call_seq <= call.seq && e.image == call.image && (call.latest_tick == 0 || e.begin_tick <= call.latest_tick);
+  const bool earlier =
+      e.call_seq <= call.seq && e.image == call.image && (call.latest_tick == 0 || e.begin_tick <= call.latest_tick);
   return earlier ? &e : nullptr;
 }
 
@@ -137,7 +150,9 @@ bool Timeline::show_event(Entry& entry, const EachEvent& on_event, const EachCal
   if (entry.dropped) return true;
   if (on_call && entry.under_shim && entry.place.depth == 0) {
     // The small malloc around it was recorded when it returned, with the number that this event was given.
-    if (thread.has_call && thread.call.seq == entry.call_seq && thread.call.image == entry.image && !show_call(thread, entry.begin_tick, *on_call)) return false;
+    if (thread.has_call && thread.call.seq == entry.call_seq && thread.call.image == entry.image &&
+        !show_call(thread, entry.begin_tick, *on_call))
+      return false;
     if (thread.last_seq == entry.call_seq) entry.place.depth = 1;
   }
   const std::optional<Event> event = log_.event_at(entry.position);

@@ -61,6 +61,10 @@ ovcshim::MappingEntry entry_of(const Event& mmap, const HostRules& rules) {
   return {start, start + mmap.base.args[1], flags, 0, 0, 0};
 }
 
+bool is_about_mappings(uint32_t key) {
+  return key >= static_cast<uint32_t>(FactKey::kMapsCount) && key <= static_cast<uint32_t>(FactKey::kSharedWritableKb);
+}
+
 bool flags_known(const std::vector<ovcshim::MappingEntry>& mappings) {
   return std::all_of(mappings.begin(), mappings.end(), [](const auto& m) { return (m.flags & ovcshim::kMapFlagsKnown) != 0; });
 }
@@ -148,6 +152,7 @@ void WhyScan::take_fork(const Event& event, ProcessSigns& signs) {
 void WhyScan::take_facts(const Event& event, ProcessSigns& signs) {
   if (event.base.op == Op::kStart) signs.exec_intent.reset();
   if (const auto mode = event.fact(FactKey::kOvercommitMemory)) rules_.mode = mode;
+  if (event.fact(FactKey::kMapsCount)) signs.listed.push_back(event.base.args[0]);
   if (!has_counters(event)) return;
   signs.baselines.push_back(event.position);
   const auto host = event.fact(FactKey::kVmstatOomKill), group = event.fact(FactKey::kMemcgOomKill);
@@ -225,6 +230,33 @@ void WhyScan::add_mappings(Evidence& evidence, uint64_t position) const {
                                std::is_sorted(evidence.mappings.begin(), evidence.mappings.end(), by_start);
 }
 
+// Was any memory call granted to the process in this time? Spans are sorted by their begin.
+bool WhyScan::changed_between(const ProcessSigns& signs, uint64_t from_tick, uint64_t to_tick) const {
+  for (const auto& [tid, spans] : signs.spans) {
+    auto span =
+        std::lower_bound(spans.begin(), spans.end(), from_tick, [](const CallSpan& s, uint64_t t) { return s.begin < t; });
+    for (; span != spans.end() && span->begin < to_tick; ++span)
+      if (is_memory_op(span->op) && !span->failed) return true;
+  }
+  return false;
+}
+
+// The list costs too much to be made for every failure of a storm. One made shortly before holds as long as every memory call
+// since then was refused.
+void WhyScan::borrow_mappings(Evidence& evidence) const {
+  const auto process = processes_.find(key_of(evidence.event));
+  if (process == processes_.end() || evidence.fact(FactKey::kMapsCount)) return;
+  const auto& listed = process->second.listed;
+  const auto after = std::lower_bound(listed.begin(), listed.end(), evidence.event.position);
+  const auto earlier = after == listed.begin() ? std::nullopt : log_.event_at(*std::prev(after));
+  const auto snapshot = earlier ? snapshot_about(earlier->position) : std::nullopt;
+  if (!snapshot || changed_between(process->second, earlier->base.begin_tick, evidence.event.base.begin_tick)) return;
+  add_mappings(evidence, earlier->position);
+  if (!evidence.snapshot) evidence.snapshot.emplace();
+  for (const auto& fact : snapshot->facts)
+    if (is_about_mappings(fact.key)) evidence.snapshot->facts.push_back(fact);
+}
+
 // A thread that makes a mapping and then makes it writable (stacks, arenas) shows by its own calls what is there. Whatever else it
 // did to that range in between ends the search.
 std::optional<ovcshim::MappingEntry> WhyScan::made_before(const Event& event, const HostRules& rules) const {
@@ -275,6 +307,7 @@ Evidence WhyScan::alone(const Event& event) const {
   evidence.rules = host_rules(log_);
   if (evidence.baseline) evidence.rules = with_facts(evidence.rules, evidence.baseline->facts);
   if (evidence.snapshot) evidence.rules = with_facts(evidence.rules, evidence.snapshot->facts);
+  borrow_mappings(evidence);
   evidence.made_before = made_before(event, evidence.rules);
   if (event.base.end_tick > event.base.begin_tick)
     evidence.duration_ns = log_.ticks_to_ns(static_cast<int64_t>(event.base.end_tick - event.base.begin_tick));
@@ -283,6 +316,17 @@ Evidence WhyScan::alone(const Event& event) const {
 }
 
 namespace {
+
+// The record of a small failed allocation begins with the last refusal before it, which may have been somebody else's: then the
+// allocation's caller is not on its stack. Where the stack was not followed, only libc's own calls are taken for part of it.
+bool made_by(const Event& inner, const Event& outer) {
+  if (!is_malloc_op(outer.base.op)) return true;
+  if (outer.base.err != ENOMEM) return false;
+  if (requested_bytes(outer) >= ovcshim::kBigRequestBytes) return true;
+  if (std::find(inner.frames.begin(), inner.frames.end(), outer.base.caller) != inner.frames.end()) return true;
+  const bool cut = inner.frames.size() <= 1 || (inner.base.flags & ovcshim::kStackCut);
+  return cut && (inner.base.flags & ovcshim::kInsideLibc);
+}
 
 // A call and those that are part of it fail within microseconds: a snapshot of one speaks for the others.
 void share_proof(const Evidence& from, Evidence& to) {
@@ -301,7 +345,8 @@ void share_proof(const Evidence& from, Evidence& to) {
 Evidence WhyScan::evidence(const Event& event) const {
   Evidence evidence = alone(event);
   for (const CallSpan* span : inside(event))
-    if (const auto inner = log_.event_at(span->position)) evidence.inner.push_back(alone(*inner));
+    if (const auto inner = log_.event_at(span->position); inner && made_by(*inner, event))
+      evidence.inner.push_back(alone(*inner));
   for (const auto& inner : evidence.inner)
     if (inner.event.failed()) share_proof(inner, evidence);
   for (auto& inner : evidence.inner) share_proof(evidence, inner);

@@ -52,6 +52,7 @@ struct ProcessSigns {
   uint64_t events = 0;
   std::optional<uint64_t> exec_intent;  // position of an exec that has not returned
   std::optional<uint64_t> abort_tick;
+  std::vector<uint64_t> listed;                     // positions of refused calls whose mappings were listed, ascending
   std::vector<uint64_t> baselines;                  // positions of kStart and kSnapshot records with counters, ascending
   std::map<uint32_t, std::vector<CallSpan>> spans;  // by thread, ascending begin
   uint64_t noreserve_kb = 0, noreserve_calls = 0;   // granted private writable MAP_NORESERVE mappings that were not charged
@@ -85,6 +86,8 @@ class WhyScan {
   void sort_spans();
   Evidence alone(const Event& event) const;
   void add_mappings(Evidence& evidence, uint64_t position) const;
+  void borrow_mappings(Evidence& evidence) const;
+  bool changed_between(const ProcessSigns& signs, uint64_t from_tick, uint64_t to_tick) const;
   std::optional<ovcshim::MappingEntry> made_before(const Event& event, const HostRules& rules) const;
   std::optional<Event> baseline_of(const Event& event) const;
   const std::vector<CallSpan>* spans_of(const Event& event) const;

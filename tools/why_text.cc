@@ -82,10 +82,15 @@ std::string headroom_text(const Mode2Verdict& v) {
   return text;
 }
 
+// "1 task", "2 tasks"
+std::string counted(const std::string& number, std::string_view unit) {
+  if (number == "1" && unit.ends_with('s') && unit != "times") unit.remove_suffix(1);
+  return unit.empty() ? number : fmt::format("{} {}", number, unit);
+}
+
 std::string short_text(const Finding& f) {
-  std::string text =
-      *f.short_by > 0 ? signed_grouped(*f.short_by) : fmt::format("nothing: {} to spare", signed_grouped(-*f.short_by));
-  text += fmt::format(" {}", f.short_unit);
+  std::string text = *f.short_by > 0 ? counted(signed_grouped(*f.short_by), f.short_unit)
+                                     : fmt::format("nothing: {} {} to spare", signed_grouped(-*f.short_by), f.short_unit);
   if (f.band) text += fmt::format("  (the kernel's own counter may be off by {})", signed_grouped(*f.band));
   if (f.borderline) text += ": borderline";
   return text;
@@ -94,7 +99,7 @@ std::string short_text(const Finding& f) {
 std::string amount(const Figure& figure) {
   if (figure.unit == "address") return fmt::format("{:x}", figure.value);
   if (figure.value == ovcshim::kInfinite) return "unlimited";
-  return fmt::format("{}{}{}", grouped(figure.value), figure.unit.empty() || figure.unit == "%" ? "" : " ", figure.unit);
+  return counted(grouped(figure.value), figure.unit);
 }
 
 // The mode-2 arithmetic has lines of its own; of any other finding these are the proof.
@@ -136,14 +141,19 @@ void add_steps(Lines& lines, const std::vector<InnerStep>& steps) {
   if (steps.size() > kStepsShown) lines.add("inside", fmt::format("... and {} more", steps.size() - kStepsShown));
 }
 
+// The one system call that fork or sbrk is made of only repeats it.
+bool tells_more(const Verdict& v) {
+  const Op op = v.event.base.op;
+  return v.finding.steps.size() > 1 || is_malloc_op(op) || op == Op::kPthreadCreate;
+}
+
 void add_verdict(std::string& out, const LogReader& log, const Verdict& v) {
   const Finding& f = v.finding;
   out += title(log, v);
   Lines lines(out);
   lines.add("asked by", callers_text(v.callers, v.purpose));
   lines.add("cause", f.cause == "unknown" ? "unknown: " + f.summary : f.summary);
-  if (f.steps.size() > 1 || is_malloc_op(v.event.base.op))
-    add_steps(lines, f.steps);  // one that repeats the call tells nothing
+  if (tells_more(v)) add_steps(lines, f.steps);
   if (f.charge) lines.add("charge", charge_text(*f.charge));
   if (f.mode2) lines.add("headroom", headroom_text(*f.mode2));
   else if (!f.figures.empty()) lines.add("figures", figures_text(f));
