@@ -28,10 +28,10 @@ trap 'redis_stop; rm -rf "$work"' EXIT
 # kB of the server's mappings that carry the flag $1 in smaps.
 flagged_kb() { awk -v flag=" $1( |$)" '/^Size:/ { size = $2 } /^VmFlags:/ && $0 ~ flag { sum += size } END { print sum + 0 }' "/proc/$redis_pid/smaps"; }
 
-echo "Started with vm.overcommit_memory = $(</proc/sys/vm/overcommit_memory), then 1400 MiB of data"
+echo "Started with vm.overcommit_memory = $(</proc/sys/vm/overcommit_memory), then 1600 MiB of data"
 redis_start "$work" LD_PRELOAD="$(realpath "$build/libovcshim.so")" OVCSHIM_LOG="$log"
-redis_fill 1400
-tests/fixtures/overcommit.sh 2 +1100M
+redis_fill 1600
+tests/fixtures/overcommit.sh 2 +1030M
 echo "Now vm.overcommit_memory = $(</proc/sys/vm/overcommit_memory):"
 grep -E '^(CommitLimit|Committed_AS)' /proc/meminfo
 echo "redis-cli BGSAVE: $(redis bgsave)"

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
 // What survives which damage, and what is reported lost. The builder is an independent writer of the same specification.
-#include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
 
 #include "tests/catch.h"
 #include "tests/log_builder.h"
@@ -313,47 +314,6 @@ TEST_CASE("a stripe that was just folded is not counted twice") {
   CHECK(log.totals(0, 1).calls[static_cast<size_t>(Op::kFree)] == 0);
   CHECK(log.retired_totals().calls[static_cast<size_t>(Op::kFree)] == 3);
   CHECK(log.retired_processes() == 1);
-}
-
-// ---- clocks ----
-
-TEST_CASE("ticks of a monotonic clock are nanoseconds") {
-  LogBuilder b;
-  const LogReader log(b.write());
-  CHECK(log.ns_per_tick() == 1.0);
-  CHECK(log.posix_ns(1500) == 1'700'000'000'000'000'500);
-  CHECK(log.posix_ns(500) == 1'699'999'999'999'999'500);
-}
-
-TEST_CASE("the rate comes from the farthest plausible pair") {
-  LogBuilder b;
-  b.header().clock = static_cast<uint32_t>(Clock::kTsc);
-  b.header().created = {1'000'000, 5'000'000'000, 1'700'000'000'000'000'000};
-  b.header().newest = {3'000'000, 900'000'000'000'000, 1};  // torn
-  Event start = make_event(Op::kStart, 1'000'000 + 2'000'000'000, 0);
-  start.facts = {{static_cast<uint32_t>(FactKey::kPosixNs), 0, 1'700'000'001'000'000'000},
-                 {static_cast<uint32_t>(FactKey::kMonotonicNs), 0, 6'000'000'000}};
-  b.put(start);
-  Event later = start;
-  later.base.op = Op::kSnapshot;
-  later.base.begin_tick = 1'000'000 + 4'000'000'000;
-  later.facts[0].value += 1'000'000'000;
-  later.facts[1].value += 1'000'000'000;
-  b.put(later);
-  const LogReader log(b.write());
-  CHECK(log.ns_per_tick() == Approx(0.5));
-  CHECK(log.ticks_to_ns(2000) == 1000);
-}
-
-TEST_CASE("a step of the wall clock is followed") {
-  LogBuilder b;
-  Event later = make_event(Op::kSnapshot, 2'000'001'000, 0);
-  later.facts = {{static_cast<uint32_t>(FactKey::kPosixNs), 0, 1'700'003'602'000'000'000},
-                 {static_cast<uint32_t>(FactKey::kMonotonicNs), 0, 2'000'001'000}};
-  b.put(later);
-  const LogReader log(b.write());
-  CHECK(log.posix_ns(1'000'001'000) == 1'700'000'001'000'000'000);
-  CHECK(log.posix_ns(2'000'001'000) == 1'700'003'602'000'000'000);
 }
 
 // ---- what is refused ----

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <ctime>
 #include <iterator>
+#include <system_error>
 
 #include "tools/log_reader.h"
 
@@ -97,6 +98,11 @@ struct Scale {
 };
 
 }  // namespace
+
+bool is_closed_pipe(const std::exception& error) {
+  const auto* system = dynamic_cast<const std::system_error*>(&error);
+  return dynamic_cast<const ClosedPipe*>(&error) || (system && system->code() == std::errc::broken_pipe);
+}
 
 Out::Out() { text_.reserve(kFull + 4096); }
 

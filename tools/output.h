@@ -4,6 +4,7 @@
 // itself, where a closed pipe is a normal end.
 #pragma once
 #include <cstdint>
+#include <exception>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
@@ -14,7 +15,9 @@ namespace ovc {
 using Json = nlohmann::ordered_json;  // keeps the order in which fields were given: same log, same bytes
 
 // Thrown when the reader of our standard output has gone away. main() ends quietly with status 0.
-struct ClosedPipe {};
+struct ClosedPipe : std::exception {};
+// That, or the same told by stdio.
+bool is_closed_pipe(const std::exception& error);
 
 // Buffered standard output, written with write(2). Append to text(), then call done().
 class Out {

@@ -9,22 +9,16 @@
 #include <cerrno>
 #include <cstdio>
 #include <functional>
-#include <system_error>
 
 #include "tools/commands.h"
 #include "tools/log_reader.h"
 #include "tools/output.h"
 
-#ifndef OVC_VERSION
-#define OVC_VERSION "0.1.0"
-#endif
-
 namespace {
 
 using namespace ovc;
 
-constexpr const char* kTimeHelp =
-    "HH:MM:SS[.fraction], 'YYYY-MM-DD HH:MM:SS[.fraction]', or +SECONDS after the log's beginning";
+constexpr const char* kTimeHelp = "HH:MM:SS[.fraction], 'YYYY-MM-DD HH:MM:SS[.fraction]', or +SECONDS after the log's start";
 
 struct Options {
   ShowOptions show;
@@ -45,14 +39,14 @@ CLI::App* add_reader(CLI::App& app, const char* name, const char* help, CommandO
 
 CLI::App* add_show(CLI::App& app, ShowOptions& o) {
   CLI::App* c = add_reader(app, "show", "the records, one line each, like strace; --json: one object per line", o);
-  c->add_option("--op", o.ops, "only these calls: mmap,fork,... or a family: %malloc %memory %fork %wait %exec %end %record")
+  c->add_option("--op", o.ops, "only these: mmap,fork,... or a family: %malloc %memory %fork %wait %exec %end %record")
       ->delimiter(',');
   c->add_flag("--failed", o.failed, "only calls that failed");
   c->add_option("--pid", o.pids, "only these processes")->delimiter(',');
   c->add_option("--tid", o.tids, "only these threads")->delimiter(',');
   c->add_option("--since", o.since, std::string("only from this time on: ") + kTimeHelp);
   c->add_option("--until", o.until, std::string("only up to this time: ") + kTimeHelp);
-  c->add_option("--min-size", o.min_size, "only calls that ask for at least this many bytes (64K, 1G, ...)")
+  c->add_option("--min-size", o.min_size, "only calls that ask for at least this (64K, 1G, ...)")
       ->transform(CLI::AsSizeValue(false));
   c->add_flag("--stacks", o.stacks, "the whole stack beneath each call");
   c->add_flag("--calls,!--no-calls", o.calls, "with the call lane: malloc-family calls below 128 KiB (default)");
@@ -96,7 +90,7 @@ int parse_and_run(int argc, char** argv) {
   Options options;
   argc = cut_run_command(argc, argv, options.run.command);
   CLI::App app{"ovc - reads the logs of libovcshim.so: which call was refused, and why", "ovc"};
-  app.set_version_flag("--version", "ovc " OVC_VERSION);
+  app.set_version_flag("--version", "ovc 0.1.0");
   app.require_subcommand(0, 1);
   std::function<int()> work;
   add_commands(app, options, work);
@@ -106,9 +100,8 @@ int parse_and_run(int argc, char** argv) {
     if (error.get_exit_code() == 0) return app.exit(error);
     throw Error(fmt::format("{}; see ovc --help", escaped(error.what())));
   }
-  if (work) return work();
-  fmt::print("{}", app.help());
-  return 0;
+  if (!work) fmt::print("{}", app.help());
+  return work ? work() : 0;
 }
 
 }  // namespace
@@ -119,9 +112,9 @@ int main(int argc, char** argv) {
     const int status = parse_and_run(argc, argv);
     if (fflush(stdout) != 0 && errno != EPIPE) throw Error("cannot write to standard output");
     return status;
-  } catch (const ClosedPipe&) { return 0; } catch (const std::system_error& error) {
-    if (error.code() == std::errc::broken_pipe) return 0;
-    fmt::print(stderr, "ovc: {}\n", escaped(error.what()));
-  } catch (const std::exception& error) { fmt::print(stderr, "ovc: {}\n", error.what()); }
-  return 2;
+  } catch (const std::exception& error) {
+    if (is_closed_pipe(error)) return 0;
+    fmt::print(stderr, "ovc: {}\n", error.what());
+    return 2;
+  }
 }

@@ -11,8 +11,10 @@
 #include <charconv>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <set>
 #include <sstream>
+#include <tuple>
 
 #include "tools/names.h"
 #include "tools/output.h"
@@ -110,18 +112,19 @@ HostNow::Alive look_for(const ProcessSlot& slot, const std::set<LivingProcess>& 
 // ---- OOM kills ----
 
 struct Window {
-  std::optional<uint64_t> before, after;  // counter readings around a moment
+  std::optional<uint64_t> before, after;  // counter readings around a death
   uint64_t from_tick = 0, to_tick = 0;    // to_tick 0: now
 };
 
-Window host_kills_around(const WhyScan& scan, uint64_t tick, std::optional<uint64_t> now_kills) {
+// The process died after `alive_tick`, and before `dead_tick` if that is known; 0: some time before now.
+Window host_kills_around(const WhyScan& scan, uint64_t alive_tick, uint64_t dead_tick, std::optional<uint64_t> now_kills) {
   Window window;
   for (const auto& reading : scan.oom()) {
     if (!reading.host_kills) continue;
-    if (reading.tick <= tick && reading.tick >= window.from_tick) {
+    if (reading.tick <= alive_tick && reading.tick >= window.from_tick) {
       window.before = reading.host_kills;
       window.from_tick = reading.tick;
-    } else if (reading.tick > tick && (window.to_tick == 0 || reading.tick < window.to_tick)) {
+    } else if (dead_tick != 0 && reading.tick >= dead_tick && (window.to_tick == 0 || reading.tick < window.to_tick)) {
       window.after = reading.host_kills;
       window.to_tick = reading.tick;
     }
@@ -161,9 +164,9 @@ class Endings {
   std::vector<Ending> all() {
     for (const auto& process : log_.processes()) look_at(process);
     for (const auto& child : scan_.reaped())
-      if (!told_.contains(child.position)) add_reaped(child, "", {});
+      if (!told_.contains(child.position)) add_reaped(child, "", {}, 0);
     std::stable_sort(endings_.begin(), endings_.end(), [](const Ending& a, const Ending& b) { return a.tick < b.tick; });
-    return std::move(endings_);
+    return collapsed();
   }
 
  private:
@@ -171,11 +174,11 @@ class Endings {
     const ProcessKey key{process.index, process.slot.serial, 0};
     const auto found = scan_.processes().find(key);
     const ProcessSigns signs = found == scan_.processes().end() ? ProcessSigns{} : found->second;
-    if (signs.abort_tick) return add({"aborted", process.comm(), process.slot.pid, *signs.abort_tick, true, SIGABRT, {}}, key);
-    const ReapedChild* child = reaped(process.slot);
-    if (child) {
+    const uint32_t pid = process.slot.pid;
+    if (signs.abort_tick) return add({"aborted", process.comm(), pid, *signs.abort_tick, true, SIGABRT, {}}, key, 0, 0);
+    if (const ReapedChild* child = reaped(process.slot)) {
       told_.insert(child->position);
-      if (child->status && !said_goodbye(process.slot)) return add_reaped(*child, process.comm(), key);
+      if (!said_goodbye(process.slot)) add_reaped(*child, process.comm(), key, signs.last_tick);
       return;
     }
     const bool may_have_vanished = !said_goodbye(process.slot) && !signs.exec_intent && signs.events != 0;
@@ -198,26 +201,43 @@ class Endings {
     return nullptr;
   }
 
-  void add_reaped(const ReapedChild& child, const std::string& comm, std::optional<ProcessKey> key) {
+  void add_reaped(const ReapedChild& child, const std::string& comm, const ProcessKey& key, uint64_t alive_tick) {
     const int signal = child.status && WIFSIGNALED(*child.status) ? WTERMSIG(*child.status) : 0;
     if (signal == 0 || is_plain(signal)) return;
-    add({"killed-by-signal", comm, child.pid, child.tick, true, signal, {}}, key.value_or(ProcessKey{}));
+    add({"killed-by-signal", comm, child.pid, child.tick, true, signal, {}}, key, alive_tick, child.tick);
   }
 
   void add_vanished(const Process& process, const ProcessSigns& signs, const ProcessKey& key) {
     Ending ending{"ended-without-goodbye", process.comm(), process.slot.pid, signs.last_tick, false, 0, {}};
     if (!now_.boot_id.empty() && !same_boot(log_, now_))
       ending.notes.emplace_back("the machine has been started anew since: a crash or power cut looks the same as a kill here");
-    add(std::move(ending), key);
+    add(std::move(ending), key, signs.last_tick, 0);
   }
 
-  void add(Ending ending, const ProcessKey& key) {
+  void add(Ending ending, const ProcessKey& key, uint64_t alive_tick, uint64_t dead_tick) {
     const bool could_be_oom = ending.signal == SIGKILL || ending.signal == 0;
-    const auto window = host_kills_around(scan_, ending.tick, same_boot(log_, now_) ? now_.oom_kills : std::nullopt);
+    const auto window = host_kills_around(scan_, alive_tick, dead_tick, same_boot(log_, now_) ? now_.oom_kills : std::nullopt);
     if (could_be_oom && window.before && window.after && *window.after >= *window.before)
       ending.notes.push_back(oom_note(log_, window));
     if (could_be_oom) add_group_note(scan_, key, ending);
+    ending.last_tick = ending.tick;
     endings_.push_back(std::move(ending));
+  }
+
+  // One entry for all that went the same way; what is said of the first holds for the others.
+  std::vector<Ending> collapsed() {
+    std::map<std::tuple<std::string_view, std::string, int>, size_t> places;
+    std::vector<Ending> kept;
+    for (auto& ending : endings_) {
+      const auto [place, fresh] = places.try_emplace({ending.id, ending.comm, ending.signal}, kept.size());
+      if (fresh) {
+        kept.push_back(std::move(ending));
+        continue;
+      }
+      ++kept[place->second].count;
+      kept[place->second].last_tick = ending.tick;
+    }
+    return kept;
   }
 
   const LogReader& log_;

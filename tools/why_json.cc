@@ -108,6 +108,8 @@ Json ending_json(const LogReader& log, const Ending& e) {
           {"pid", e.pid},
           {"signal", e.signal ? Json(signal_name(static_cast<unsigned>(e.signal))) : Json(nullptr)},
           {e.exact ? "time" : "last_sign_of_life", iso_text(log.posix_ns(e.tick))},
+          {"count", e.count},
+          {"last", iso_text(log.posix_ns(e.last_tick))},
           {"notes", e.notes}};
 }
 

@@ -38,14 +38,16 @@ struct Verdict {
 };
 inline constexpr size_t kMostPositions = 1000;
 
+// How a process ended, or several of the same name in the same way.
 struct Ending {
   std::string_view id;  // "killed-by-signal", "aborted", "ended-without-goodbye"
   std::string comm;
-  uint32_t pid = 0;
+  uint32_t pid = 0;  // of the first
   uint64_t tick = 0;
   bool exact = false;  // tick is when it was learned of; else it is the last sign of life
   int signal = 0;
   std::vector<std::string> notes;
+  uint64_t count = 1, last_tick = 0;
 };
 
 struct ForkGroup {

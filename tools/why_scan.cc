@@ -47,7 +47,14 @@ uint32_t waited_pid(const Event& event) {
 
 CallSpan span_of(const Event& event) {
   const auto& base = event.base;
-  return {base.begin_tick, base.end_tick, event.position, base.op, event.failed(), (base.flags & ovcshim::kInsideLibc) != 0};
+  const bool asks_only = (base.op == Op::kBrk || base.op == Op::kSbrk) && base.args[0] == 0;
+  return {.begin = base.begin_tick,
+          .end = base.end_tick,
+          .position = event.position,
+          .op = base.op,
+          .failed = event.failed(),
+          .inside_libc = (base.flags & ovcshim::kInsideLibc) != 0,
+          .changes_mappings = is_memory_op(base.op) && !event.failed() && !asks_only};
 }
 
 // A granted, not writable mapping as smaps would show it.
@@ -236,7 +243,7 @@ bool WhyScan::changed_between(const ProcessSigns& signs, uint64_t from_tick, uin
     auto span =
         std::lower_bound(spans.begin(), spans.end(), from_tick, [](const CallSpan& s, uint64_t t) { return s.begin < t; });
     for (; span != spans.end() && span->begin < to_tick; ++span)
-      if (is_memory_op(span->op) && !span->failed) return true;
+      if (span->changes_mappings) return true;
   }
   return false;
 }
@@ -267,7 +274,7 @@ std::optional<ovcshim::MappingEntry> WhyScan::made_before(const Event& event, co
                                [](const CallSpan& s, uint64_t t) { return s.begin < t; });
   for (size_t tries = 0; span != spans->begin() && tries < kMostBack; ++tries) {
     --span;
-    if (!is_memory_op(span->op) || span->failed) continue;
+    if (!span->changes_mappings) continue;
     const auto call = log_.event_at(span->position);
     if (!call) return std::nullopt;
     const bool makes = call->base.op == Op::kMmap;

@@ -27,6 +27,7 @@ struct CallSpan {
   uint64_t begin = 0, end = 0, position = 0;
   Op op = Op::kNone;
   bool failed = false, inside_libc = false;
+  bool changes_mappings = false;  // a memory call that was granted, other than the question where the break is
 
   // Can other calls be part of this one? An exported call may make libc's own, an allocation any memory call.
   bool may_contain(const CallSpan& other) const;

@@ -168,13 +168,17 @@ void add_verdict(std::string& out, const LogReader& log, const Verdict& v) {
 }
 
 void add_ending(std::string& out, const LogReader& log, const Ending& e) {
-  const std::string when = clock_text(log.posix_ns(e.tick), 3);
-  const std::string who = process_text(e.comm, e.pid);
+  const std::string first = clock_text(log.posix_ns(e.tick), 3);
+  const std::string when =
+      e.count == 1 ? "at " + first : fmt::format("from {} to {}", first, clock_text(log.posix_ns(e.last_tick), 3));
+  std::string who = process_text(e.comm, e.pid);
+  if (e.count != 1) who += fmt::format(" and {} more", grouped(e.count - 1));
+  const char* was = e.count == 1 ? "was" : "were";
+  const char* parent = e.count == 1 ? "its parent learned of it" : "their parents learned of it";
   if (e.id == "killed-by-signal")
-    out += fmt::format("{} was killed by {}; its parent learned of it at {}\n", who,
-                       signal_name(static_cast<unsigned>(e.signal)), when);
-  else if (e.id == "aborted") out += fmt::format("{} called abort() at {}\n", who, when);
-  else out += fmt::format("{} ended without saying goodbye: killed? Last sign of life at {}\n", who, when);
+    out += fmt::format("{} {} killed by {}; {} {}\n", who, was, signal_name(static_cast<unsigned>(e.signal)), parent, when);
+  else if (e.id == "aborted") out += fmt::format("{} called abort() {}\n", who, when);
+  else out += fmt::format("{} ended without saying goodbye: killed? Last sign of life {}\n", who, when);
   Lines lines(out);
   for (const auto& note : e.notes) lines.add("note", note);
   out += '\n';
