@@ -12,7 +12,7 @@ namespace ovcshim {
 
 // Registers of a frame to start from; callee-saved ones matter.
 struct FrameState {
-  uint64_t pc, sp, fp;         // fp: rbp / x29. pc: where execution stands with these registers, not a return address
+  uint64_t pc, sp, fp;               // fp: rbp / x29. pc: where execution stands with these registers, not a return address
   uint64_t rbx, r12, r13, r14, r15;  // x86-64 only
 };
 

@@ -37,7 +37,8 @@ void* allocate(size_t size, size_t alignment) {
   const size_t need = (size + alignment + 2 * kAlign + kAlign - 1) & ~(kAlign - 1);
   size_t at = __atomic_load_n(&arena_used, __ATOMIC_RELAXED);
   while (need <= kArenaBytes - at)
-    if (__atomic_compare_exchange_n(&arena_used, &at, at + need, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) return place(arena + at, size, alignment);
+    if (__atomic_compare_exchange_n(&arena_used, &at, at + need, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+      return place(arena + at, size, alignment);
   const long pages = sys::call(__NR_mmap, 0, static_cast<long>(need), 3 /* RW */, 0x22 /* PRIVATE|ANONYMOUS */, -1, 0);
   if (sys::failed(pages)) return no_memory();
   return place(reinterpret_cast<unsigned char*>(pages), size, alignment);

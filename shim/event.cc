@@ -128,13 +128,21 @@ uint64_t record_now(Event& event, const char* text) {
   return position;
 }
 
+// These give pages back or ask for them, and an allocator does so by the thousand: a redis child that saves calls MADV_DONTNEED once a value.
+// They change no charge and no mapping (mm/madvise.c), so a success is counted only, lest it push forks out of the lane.
+bool advice_changes_charge(uint64_t advice) {
+  constexpr uint64_t kRemove = 9, kDontfork = 10, kDofork = 11, kWipeonfork = 18, kKeeponfork = 19;
+  return advice == kRemove || advice == kDontfork || advice == kDofork || advice == kWipeonfork || advice == kKeeponfork;
+}
+
 bool is_memory_call(Op op) { return op < Op::kFork; }
 
 }  // namespace
 
 Scratch* take_scratch() {
   for (Scratch& scratch : g_private->scratch)
-    if (!__atomic_load_n(&scratch.taken, __ATOMIC_RELAXED) && !__atomic_exchange_n(&scratch.taken, 1, __ATOMIC_ACQUIRE)) return &scratch;
+    if (!__atomic_load_n(&scratch.taken, __ATOMIC_RELAXED) && !__atomic_exchange_n(&scratch.taken, 1, __ATOMIC_ACQUIRE))
+      return &scratch;
   return nullptr;
 }
 
@@ -158,7 +166,8 @@ EventBase plain_base(Op op) {
 
 bool begin(Event& event, Op op, When when, Freshness freshness, uint64_t caller, const FrameState& frame, const char* text) {
   if (!g.recording || !ensure_process() || !g.recording) return false;
-  const uint64_t args[6] = {event.base.args[0], event.base.args[1], event.base.args[2], event.base.args[3], event.base.args[4], event.base.args[5]};
+  const uint64_t args[6] = {event.base.args[0], event.base.args[1], event.base.args[2],
+                            event.base.args[3], event.base.args[4], event.base.args[5]};
   event.base = {};
   for (int i = 0; i < 6; ++i) event.base.args[i] = args[i];
   event.base.op = op;
@@ -183,6 +192,7 @@ void end(Event& event, int64_t result, bool failed, int err) {
   base.err = static_cast<uint16_t>(failed ? err : 0);
   base.flags = static_cast<uint16_t>((base.flags & ~kIntent) | (failed ? kFailed : 0));
   count_event(base.op, event.size, failed);
+  if (!failed && base.op == Op::kMadvise && !advice_changes_charge(base.args[2])) return;
   if (failed && is_memory_call(base.op)) {
     t_hot->refused_begin = base.begin_tick;
     t_hot->refused_end = tick_now();

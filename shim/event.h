@@ -10,12 +10,12 @@
 namespace ovcshim {
 
 enum class When {
-  kAfter,     // recorded when the call has returned
-  kIntent,    // committed before the call is forwarded, completed after: it can change the process, or block
+  kAfter,   // recorded when the call has returned
+  kIntent,  // committed before the call is forwarded, completed after: it can change the process, or block
 };
 enum class Freshness {
-  kCheap,     // newest reading, renewed when older than kReadingMaxAgeMs
-  kFresh,     // read now: the call costs far more than the reading
+  kCheap,  // newest reading, renewed when older than kReadingMaxAgeMs
+  kFresh,  // read now: the call costs far more than the reading
 };
 
 // A reading older than this is renewed even for cheap calls: two small files every 10 ms are 0.2 % of the time.
@@ -32,7 +32,8 @@ struct Event {
 };
 
 // False, and end() must not be called, if nothing is to be recorded. `text` (a path) may be null; it is read with care.
-bool begin(Event& event, Op op, When when, Freshness freshness, uint64_t caller, const FrameState& frame, const char* text = nullptr);
+bool begin(Event& event, Op op, When when, Freshness freshness, uint64_t caller, const FrameState& frame,
+           const char* text = nullptr);
 
 // Fills in the outcome and records it. On failure of a fork or memory call the proving snapshot is written first.
 void end(Event& event, int64_t result, bool failed, int err);

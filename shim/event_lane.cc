@@ -32,7 +32,8 @@ bool take(Slot& slot, uint64_t position, uint64_t part, uint64_t parts, bool* la
 // Leaves a taken slot empty of meaning, but free for the next claimer.
 void give_up(uint64_t position, uint64_t taken) {
   for (uint64_t i = 0; i < taken; ++i)
-    __atomic_store_n(&g.slots[(position + i) % g.slot_count].word, slot_word(SlotStatus::kReady, 0, 0, position + i), __ATOMIC_RELEASE);
+    __atomic_store_n(&g.slots[(position + i) % g.slot_count].word, slot_word(SlotStatus::kReady, 0, 0, position + i),
+                     __ATOMIC_RELEASE);
 }
 
 // Lays the pieces end to end over the slots' payloads.
@@ -53,7 +54,8 @@ void fill(uint64_t position, const Piece* pieces, int count) {
 // Part 0 last: release pairs with the reader's acquire load of part 0's word.
 void publish(uint64_t position, uint64_t parts) {
   for (uint64_t i = parts; i-- > 0;)
-    __atomic_store_n(&g.slots[(position + i) % g.slot_count].word, slot_word(SlotStatus::kReady, i, parts, position + i), __ATOMIC_RELEASE);
+    __atomic_store_n(&g.slots[(position + i) % g.slot_count].word, slot_word(SlotStatus::kReady, i, parts, position + i),
+                     __ATOMIC_RELEASE);
 }
 
 uint64_t claim(uint64_t parts) {

@@ -8,7 +8,7 @@
 namespace ovcshim {
 
 struct Record {
-  EventBase base;                     // frames, text_len, facts, mappings in it are set by write_event
+  EventBase base;  // frames, text_len, facts, mappings in it are set by write_event
   const uint64_t* frames = nullptr;
   const char* text = nullptr;
   const Fact* fact_list = nullptr;

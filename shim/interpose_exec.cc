@@ -25,7 +25,8 @@ constexpr int kMaxStrings = 4096;
 bool next_readable(const void* at, const void*& proven) {
   const auto page = reinterpret_cast<const void*>(reinterpret_cast<uint64_t>(at) & ~(kPageBytes - 1));
   if (page == proven) return true;
-  if (ovcshim_quiet || !sys::readable(reinterpret_cast<const void*>(reinterpret_cast<uint64_t>(at) & ~uint64_t{7}))) return false;
+  if (ovcshim_quiet || !sys::readable(reinterpret_cast<const void*>(reinterpret_cast<uint64_t>(at) & ~uint64_t{7})))
+    return false;
   proven = page;
   return true;
 }
@@ -56,7 +57,8 @@ uint64_t passes_shim_on(char* const* environment) {
 }
 
 template <typename Call>
-[[gnu::always_inline]] inline int traced_exec(Op op, uint64_t caller, const char* path, char* const* argv, char* const* environment, Call call) {
+[[gnu::always_inline]] inline int traced_exec(Op op, uint64_t caller, const char* path, char* const* argv,
+                                              char* const* environment, Call call) {
   Event event;
   bool on = g.recording;
   if (on) {
@@ -69,11 +71,11 @@ template <typename Call>
 }
 
 // The argument list of an execl call: how many, the terminating null pointer included.
-#define OVC_COUNT_LIST(list, first, n) \
-  va_list list;                        \
-  va_start(list, first);               \
-  size_t n = 2;                        \
-  if (first)                           \
+#define OVC_COUNT_LIST(list, first, n)     \
+  va_list list;                            \
+  va_start(list, first);                   \
+  size_t n = 2;                            \
+  if (first)                               \
     while (va_arg(list, const char*)) ++n; \
   va_end(list)
 
@@ -93,7 +95,8 @@ OVC_EXPORT int execveat(int fd, const char* path, char* const* argv, char* const
                      [=] { return found(next.execveat, "execveat")(fd, path, argv, envp, flags); });
 }
 OVC_EXPORT int fexecve(int fd, char* const* argv, char* const* envp) noexcept {
-  return traced_exec(Op::kFexecve, OVC_CALLER, nullptr, argv, envp, [=] { return found(next.fexecve, "fexecve")(fd, argv, envp); });
+  return traced_exec(Op::kFexecve, OVC_CALLER, nullptr, argv, envp,
+                     [=] { return found(next.fexecve, "fexecve")(fd, argv, envp); });
 }
 OVC_EXPORT int execv(const char* path, char* const* argv) noexcept {
   return traced_exec(Op::kExecv, OVC_CALLER, path, argv, environ, [=] { return found(next.execv, "execv")(path, argv); });
@@ -102,7 +105,8 @@ OVC_EXPORT int execvp(const char* file, char* const* argv) noexcept {
   return traced_exec(Op::kExecvp, OVC_CALLER, file, argv, environ, [=] { return found(next.execvp, "execvp")(file, argv); });
 }
 OVC_EXPORT int execvpe(const char* file, char* const* argv, char* const* envp) noexcept {
-  return traced_exec(Op::kExecvpe, OVC_CALLER, file, argv, envp, [=] { return found(next.execvpe, "execvpe")(file, argv, envp); });
+  return traced_exec(Op::kExecvpe, OVC_CALLER, file, argv, envp,
+                     [=] { return found(next.execvpe, "execvpe")(file, argv, envp); });
 }
 
 // The list forms become vector forms on the stack, as libc does it.

@@ -13,18 +13,21 @@ bool is_big(size_t size) { return OVC_UNLIKELY(size >= kBigRequestBytes); }
 
 // A small request that failed: the refusals beneath it were recorded when they happened; its event begins where they do, so that it
 // encloses them.
-OVC_COLD void small_failure(Op op, uint64_t caller, uint64_t size, uint64_t a0, uint64_t a1, uint64_t a2, int64_t result, int err) {
+OVC_COLD void small_failure(Op op, uint64_t caller, uint64_t size, uint64_t a0, uint64_t a1, uint64_t a2, int64_t result,
+                            int err) {
   Event event;
   set_args(event, a0, a1, a2, 0, 0, 0);
   event.size = size;
   if (!begin(event, op, When::kAfter, Freshness::kCheap, caller, here())) return;
   const Hot& hot = *t_hot;
-  if (hot.refused_end && event.base.begin_tick - hot.refused_end < g_ticks_per_ms / 4) event.base.begin_tick = hot.refused_begin;
+  if (hot.refused_end && event.base.begin_tick - hot.refused_end < g_ticks_per_ms / 4)
+    event.base.begin_tick = hot.refused_begin;
   end(event, result, true, err);
 }
 
 template <typename Call>
-[[gnu::always_inline]] inline void* big_request(Op op, uint64_t caller, uint64_t size, uint64_t a0, uint64_t a1, uint64_t a2, Call call) {
+[[gnu::always_inline]] inline void* big_request(Op op, uint64_t caller, uint64_t size, uint64_t a0, uint64_t a1, uint64_t a2,
+                                                Call call) {
   Event event;
   set_args(event, a0, a1, a2, 0, 0, 0);
   event.size = size;
@@ -35,15 +38,14 @@ template <typename Call>
 }
 
 // After the call; `size` bytes asked for, block at p.
-[[gnu::always_inline]] inline void* note(Op op, void* p, size_t size, uint64_t caller, uint64_t a0, uint64_t a1, uint64_t align_log2 = 0) {
+[[gnu::always_inline]] inline void* note(Op op, void* p, size_t size, uint64_t caller, uint64_t a0, uint64_t a1,
+                                         uint64_t align_log2 = 0) {
   if (OVC_UNLIKELY(!p)) {
     small_failure(op, caller, size, a0, a1, 0, 0, errno);
     return p;
   }
-  if (OVC_UNLIKELY(size < g.min_size))
-    count_unkept(op, size);
-  else
-    record_call(op, address_of(p), size, caller, align_log2);
+  if (OVC_UNLIKELY(size < g.min_size)) count_unkept(op, size);
+  else record_call(op, address_of(p), size, caller, align_log2);
   return p;
 }
 
@@ -123,10 +125,8 @@ OVC_EXPORT void* calloc(size_t nmemb, size_t size) noexcept {
 
 // Before the block is given back: afterwards another thread may own, and record, the same address.
 OVC_EXPORT void free(void* p) noexcept {
-  if (OVC_UNLIKELY(g.min_size != 0))
-    count_unkept(Op::kFree, 0);
-  else
-    record_call(Op::kFree, address_of(p), 0, OVC_CALLER);
+  if (OVC_UNLIKELY(g.min_size != 0)) count_unkept(Op::kFree, 0);
+  else record_call(Op::kFree, address_of(p), 0, OVC_CALLER);
   next.free(p);
 }
 
@@ -155,6 +155,8 @@ OVC_EXPORT int posix_memalign(void** to, size_t alignment, size_t size) noexcept
 OVC_EXPORT void* aligned_alloc(size_t alignment, size_t size) noexcept {
   return aligned(Op::kAlignedAlloc, next.aligned_alloc, alignment, size, OVC_CALLER);
 }
-OVC_EXPORT void* memalign(size_t alignment, size_t size) noexcept { return aligned(Op::kMemalign, next.memalign, alignment, size, OVC_CALLER); }
+OVC_EXPORT void* memalign(size_t alignment, size_t size) noexcept {
+  return aligned(Op::kMemalign, next.memalign, alignment, size, OVC_CALLER);
+}
 OVC_EXPORT void* valloc(size_t size) noexcept { return paged(Op::kValloc, next.valloc, size, OVC_CALLER); }
 OVC_EXPORT void* pvalloc(size_t size) noexcept { return paged(Op::kPvalloc, next.pvalloc, size, OVC_CALLER); }

@@ -17,7 +17,8 @@ namespace {
 
 // The child's half of a fork: its private memory is zero, so it enters itself in the log.
 OVC_COLD void child_side(uint64_t fork_position) {
-  if (register_process(fork_position, false) && g_private->slot != kNoIndex) g.processes[g_private->slot].fork_position = fork_position;
+  if (register_process(fork_position, false) && g_private->slot != kNoIndex)
+    g.processes[g_private->slot].fork_position = fork_position;
 }
 
 // Completion in the parent: what the commit counter says now belongs to the record.
@@ -37,10 +38,8 @@ template <typename Function>
   const bool on = begin(event, op, When::kIntent, Freshness::kFresh, caller, here());
   const pid_t pid = function();
   if (!on) return pid;
-  if (pid == 0)
-    child_side(event.position);
-  else
-    fork_done(event, pid);
+  if (pid == 0) child_side(event.position);
+  else fork_done(event, pid);
   return pid;
 }
 
@@ -117,7 +116,8 @@ namespace {
 
 // A wait that found nobody to report (WNOHANG polling) is counted, not recorded: it says nothing and comes ten times a second.
 template <typename Call>
-[[gnu::always_inline]] inline pid_t traced_wait(Op op, uint64_t caller, pid_t pid, int* status, int options, struct rusage* usage, Call call) {
+[[gnu::always_inline]] inline pid_t traced_wait(Op op, uint64_t caller, pid_t pid, int* status, int options,
+                                                struct rusage* usage, Call call) {
   Event event;
   set_args(event, static_cast<int64_t>(pid), options);
   const bool polls = options & WNOHANG;
@@ -161,7 +161,8 @@ OVC_EXPORT int waitid(idtype_t type, id_t id, siginfo_t* info, int options) {
   set_args(event, static_cast<uint64_t>(type), id, options);
   siginfo_t own{};
   siginfo_t* to = info ? info : &own;
-  const bool on = begin(event, Op::kWaitid, options & WNOHANG ? When::kAfter : When::kIntent, Freshness::kCheap, OVC_CALLER, here());
+  const bool on =
+      begin(event, Op::kWaitid, options & WNOHANG ? When::kAfter : When::kIntent, Freshness::kCheap, OVC_CALLER, here());
   const int result = found(next.waitid, "waitid")(type, id, to, options);
   if (!on) return result;
   if (result == 0 && to->si_pid == 0) {

@@ -65,7 +65,8 @@ extern "C" long ovcshim_libc_syscall(long nr, const long args[6], const LibcSysc
   set_args(event.base, args);
   const FrameState at{frame->site_return, frame->sp, frame->rbp, frame->rbx, frame->r12, frame->r13, frame->r14, frame->r15};
   const bool is_fork = op == Op::kClone;
-  if (!begin(event, op, is_fork ? When::kIntent : When::kAfter, Freshness::kCheap, frame->site_return, at)) return issue(nr, args);
+  if (!begin(event, op, is_fork ? When::kIntent : When::kAfter, Freshness::kCheap, frame->site_return, at))
+    return issue(nr, args);
   const uint64_t fork_position = event.position;
   const long result = issue(nr, args);
   if (is_fork && result == 0 && !(args[0] & static_cast<long>(kCloneVm))) {

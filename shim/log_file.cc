@@ -14,7 +14,6 @@
 namespace ovcshim {
 namespace {
 
-
 struct Problem {
   const char* why = nullptr;
   int err = 0;
@@ -42,7 +41,9 @@ void lay_out(FileHeader& h, const LogWish& wish) {
 
 // Would allocating raise SIGXFSZ? Asked first, since a signal is nothing the program expects.
 bool allowed_by_fsize(uint64_t bytes) {
-  struct { uint64_t current, maximum; } limit{UINT64_MAX, 0};
+  struct {
+    uint64_t current, maximum;
+  } limit{UINT64_MAX, 0};
   sys::call(__NR_prlimit64, 0, 1 /* RLIMIT_FSIZE */, 0, reinterpret_cast<long>(&limit));
   return limit.current >= bytes;
 }
@@ -66,7 +67,9 @@ long allocate(long fd, uint64_t bytes) {
 
 // A program that lives under RLIMIT_AS must not lose a share of it that it could feel.
 uint64_t mappable(const FileHeader& h) {
-  struct { uint64_t current, maximum; } limit{UINT64_MAX, 0};
+  struct {
+    uint64_t current, maximum;
+  } limit{UINT64_MAX, 0};
   sys::call(__NR_prlimit64, 0, 9 /* RLIMIT_AS */, 0, reinterpret_cast<long>(&limit));
   if (limit.current == UINT64_MAX || h.file_bytes <= limit.current / 32) return h.file_bytes;
   return h.calls.offset <= limit.current / 32 ? h.calls.offset : 0;
@@ -103,8 +106,13 @@ void read_kernel(FileHeader& h) {
 
 uint64_t cpus_online() {
   char text[128];
-  if (read_file("/sys/devices/system/cpu/online", text, sizeof text) <= 0) return kUnknown;
   uint64_t n = 0;
+  if (read_file("/sys/devices/system/cpu/online", text, sizeof text) <= 0) {  // no /sys: those we may run on are a lower bound
+    uint64_t set[16]{};
+    sys::call(__NR_sched_getaffinity, 0, sizeof set, reinterpret_cast<long>(set));
+    for (uint64_t word : set) n += static_cast<uint64_t>(__builtin_popcountl(word));
+    return n ? n : kUnknown;
+  }
   for (const char* c = text; *c >= '0' && *c <= '9';) {  // "0-3,6,8-9"
     const uint64_t first = parse_number(c, &c);
     const uint64_t last = *c == '-' ? parse_number(c + 1, &c) : first;
@@ -162,7 +170,8 @@ bool fill_new(long fd, const LogWish& wish, Problem& problem) {
 }
 
 bool create(const char* path, const LogWish& wish, Problem& problem) {
-  const long fd = sys::call(__NR_openat, AT_FDCWD, reinterpret_cast<long>(path), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+  const long fd =
+      sys::call(__NR_openat, AT_FDCWD, reinterpret_cast<long>(path), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
   if (sys::failed(fd)) return problem.set("cannot create", fd);
   const bool ok = fill_new(fd, wish, problem);
   sys::call(__NR_close, fd);
@@ -177,18 +186,23 @@ bool same_boot(const FileHeader& h) {
 
 // What the file says of itself must hold before anything is mapped by it.
 bool usable(const FileHeader& h, uint64_t file_bytes) {
-  if (!sys::equal(h.magic, kMagic, sizeof kMagic) || h.endian != kEndianMark || h.version != kFormatVersion || !h.ready) return false;
+  if (!sys::equal(h.magic, kMagic, sizeof kMagic) || h.endian != kEndianMark || h.version != kFormatVersion || !h.ready)
+    return false;
   FileHeader layout{};
   lay_out(layout, {.events_bytes = h.events.bytes, .calls_bytes = h.calls.bytes});
-  const bool as_laid_out = layout.file_bytes == h.file_bytes && layout.events.offset == h.events.offset && layout.calls.offset == h.calls.offset;
+  const bool as_laid_out =
+      layout.file_bytes == h.file_bytes && layout.events.offset == h.events.offset && layout.calls.offset == h.calls.offset;
   return as_laid_out && h.file_bytes == file_bytes && h.events.bytes >= kSlotBytes * kMaxParts && same_boot(h);
 }
 
 // Another process may be between creating the file and filling it: a few milliseconds are worth waiting.
 bool read_ready_header(long fd, FileHeader& h) {
   for (int tries = 0; tries < 200; ++tries) {
-    if (sys::call(__NR_pread64, fd, reinterpret_cast<long>(&h), sizeof h, 0) == static_cast<long>(sizeof h) && h.ready) return true;
-    struct { long sec, nsec; } pause{0, 250000};
+    if (sys::call(__NR_pread64, fd, reinterpret_cast<long>(&h), sizeof h, 0) == static_cast<long>(sizeof h) && h.ready)
+      return true;
+    struct {
+      long sec, nsec;
+    } pause{0, 250000};
     sys::call(__NR_nanosleep, reinterpret_cast<long>(&pause), 0);
   }
   return false;
@@ -216,12 +230,14 @@ bool move_aside(const char* path) {
   if (len >= kPathRoom) return false;
   sys::copy(old, path, len);
   sys::copy(old + len, ".old", 5);
-  return !sys::failed(sys::call(__NR_renameat2, AT_FDCWD, reinterpret_cast<long>(path), AT_FDCWD, reinterpret_cast<long>(old), 0));
+  return !sys::failed(
+      sys::call(__NR_renameat2, AT_FDCWD, reinterpret_cast<long>(path), AT_FDCWD, reinterpret_cast<long>(old), 0));
 }
 
 bool looks_like_a_log(const char* path) {
   char magic[16]{};
-  const long fd = sys::call(__NR_openat, AT_FDCWD, reinterpret_cast<long>(path), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+  const long fd =
+      sys::call(__NR_openat, AT_FDCWD, reinterpret_cast<long>(path), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
   if (sys::failed(fd)) return false;
   const long n = sys::call(__NR_read, fd, reinterpret_cast<long>(magic), sizeof magic);
   sys::call(__NR_close, fd);

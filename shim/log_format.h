@@ -77,45 +77,45 @@ inline constexpr uint32_t kEndianMark = 0x01020304;
 inline constexpr uint32_t kFormatVersion = 1;
 inline constexpr uint64_t kKnownIncompatibleFlags = 0;
 
-inline constexpr uint64_t kPageBytes = 4096;           // granule of the file's areas, not the host's page size
-inline constexpr uint64_t kSlotBytes = 256;            // one event-lane slot
+inline constexpr uint64_t kPageBytes = 4096;  // granule of the file's areas, not the host's page size
+inline constexpr uint64_t kSlotBytes = 256;   // one event-lane slot
 inline constexpr uint64_t kSlotPayloadBytes = kSlotBytes - 8;
-inline constexpr uint32_t kMaxParts = 32;              // slots of one record
+inline constexpr uint32_t kMaxParts = 32;  // slots of one record
 inline constexpr uint64_t kChunkBytes = 4096;
 inline constexpr uint64_t kChunkHeaderBytes = 64;
 inline constexpr uint64_t kCallRecordBytes = 16;
-inline constexpr uint64_t kTimeMarkBytes = 256;        // one call record in 16 is a time mark
+inline constexpr uint64_t kTimeMarkBytes = 256;           // one call record in 16 is a time mark
 inline constexpr uint64_t kBigRequestBytes = 128 * 1024;  // malloc-family requests from here on are events
 inline constexpr uint32_t kProcessSlots = 1024;
 inline constexpr uint32_t kStripes = 2048;
 inline constexpr uint32_t kNoIndex = 0xffffffff;
-inline constexpr uint64_t kUnknown = UINT64_MAX;       // a figure that could not be read; never a guess
+inline constexpr uint64_t kUnknown = UINT64_MAX;  // a figure that could not be read; never a guess
 inline constexpr uint32_t kMaxFrames = 64;
 
 // Calls and record kinds. Numbers are for ever; append only. 1..15 also serve the call lane (4 bits there).
 enum class Op : uint16_t {
   kNone = 0,
   // malloc family. args:                    result (address unless noted)
-  kMalloc = 1,          // size
-  kCalloc = 2,          // nmemb, size
-  kRealloc = 3,         // old address, size
-  kReallocarray = 4,    // old address, nmemb, size
-  kFree = 5,            // address           0
-  kPosixMemalign = 6,   // alignment, size, address stored   the return code
-  kAlignedAlloc = 7,    // alignment, size
-  kMemalign = 8,        // alignment, size
-  kValloc = 9,          // size
-  kPvalloc = 10,        // size
-  kReallocFrom = 11,    // call lane only: the block given to the realloc/reallocarray record that follows
-  kTime = 14,           // call lane only: time mark
+  kMalloc = 1,         // size
+  kCalloc = 2,         // nmemb, size
+  kRealloc = 3,        // old address, size
+  kReallocarray = 4,   // old address, nmemb, size
+  kFree = 5,           // address           0
+  kPosixMemalign = 6,  // alignment, size, address stored   the return code
+  kAlignedAlloc = 7,   // alignment, size
+  kMemalign = 8,       // alignment, size
+  kValloc = 9,         // size
+  kPvalloc = 10,       // size
+  kReallocFrom = 11,   // call lane only: the block given to the realloc/reallocarray record that follows
+  kTime = 14,          // call lane only: time mark
   // address space
-  kMmap = 16,           // addr, len, prot, flags, fd, offset
-  kMunmap = 17,         // addr, len         0
-  kMremap = 18,         // old addr, old len, new len, flags, new addr
-  kMprotect = 19,       // addr, len, prot   0
-  kBrk = 20,            // addr              0; for kInsideLibc the raw system call's result: the new break
-  kSbrk = 21,           // increment         old break
-  kMadvise = 22,        // addr, len, advice 0
+  kMmap = 16,      // addr, len, prot, flags, fd, offset
+  kMunmap = 17,    // addr, len         0
+  kMremap = 18,    // old addr, old len, new len, flags, new addr
+  kMprotect = 19,  // addr, len, prot   0
+  kBrk = 20,       // addr              0; for kInsideLibc the raw system call's result: the new break
+  kSbrk = 21,      // increment         old break
+  kMadvise = 22,   // addr, len, advice 0; a success that changes no charge and no mapping is counted, not recorded
   // fork family. result: child pid. On completion args[5] = Committed_AS after, kB (kUnknown if not read)
   kFork = 32,
   kUnderscoreFork = 33,
@@ -123,11 +123,11 @@ enum class Op : uint16_t {
   kClone = 35,          // flags, stack, fn (0 for the system call), parent_tid, tls
   kPthreadCreate = 36,  // attr != 0, start routine          the return code (an errno value or 0)
   // waits. result: pid (waitid: 0)
-  kWait = 40,           // pid, options, wait status
-  kWaitpid = 41,        // pid, options, wait status
-  kWait3 = 42,          // pid (-1), options, wait status, ru_maxrss kB if asked for
-  kWait4 = 43,          // pid, options, wait status, ru_maxrss kB if asked for
-  kWaitid = 44,         // idtype, id, options, si_code, si_status, si_pid
+  kWait = 40,     // pid, options, wait status
+  kWaitpid = 41,  // pid, options, wait status
+  kWait3 = 42,    // pid (-1), options, wait status, ru_maxrss kB if asked for
+  kWait4 = 43,    // pid, options, wait status, ru_maxrss kB if asked for
+  kWaitid = 44,   // idtype, id, options, si_code, si_status, si_pid
   // exec family; text: the path. args: argc, 1 if LD_PRELOAD is in the environment given
   kExecve = 48,
   kExecveat = 49,
@@ -139,16 +139,16 @@ enum class Op : uint16_t {
   kExeclp = 55,
   kExecle = 56,
   // ends asked for
-  kExit = 60,           // status
-  kUnderscoreExit = 61, // status (_exit and _Exit)
+  kExit = 60,            // status
+  kUnderscoreExit = 61,  // status (_exit and _Exit)
   kAbort = 62,
-  kCallOps = 96,        // end of the counted calls
+  kCallOps = 96,  // end of the counted calls
   // records about the process, not calls
-  kStart = 128,         // an image begins or a child is first seen. text: exe path. facts: baseline
-  kEnd = 129,           // normal end reached: destructors run
-  kSnapshot = 130,      // args[0] = position of the event it proves. facts; text: cgroup lines of /proc/self/cgroup
-  kMappings = 131,      // args: position of the event, index of first entry, entries in the list, 1 = list is complete
-  kModule = 132,        // args: start, end, load bias, build id length. facts: none. text: build id bytes, then path
+  kStart = 128,     // an image begins or a child is first seen. text: exe path. facts: baseline
+  kEnd = 129,       // normal end reached: destructors run
+  kSnapshot = 130,  // args[0] = position of the event it proves. facts; text: cgroup lines of /proc/self/cgroup
+  kMappings = 131,  // args: position of the event, index of first entry, entries in the list, 1 = list is complete
+  kModule = 132,    // args: start, end, load bias, build id length. facts: none. text: build id bytes, then path
 };
 
 // EventBase::flags
@@ -166,36 +166,36 @@ enum EventFlag : uint16_t {
 
 // The state a call met. kUnknown where not read.
 struct CommitState {
-  uint64_t age_ns;            // how old the reading was when the call was forwarded
-  uint64_t committed_kb;      // /proc/meminfo Committed_AS
-  uint64_t limit_kb;          // /proc/meminfo CommitLimit
-  uint64_t vm_size_pages;     // /proc/self/statm: total_vm
-  uint64_t resident_pages;    //   rss
-  uint64_t data_pages;        //   data_vm + stack_vm
+  uint64_t age_ns;          // how old the reading was when the call was forwarded
+  uint64_t committed_kb;    // /proc/meminfo Committed_AS
+  uint64_t limit_kb;        // /proc/meminfo CommitLimit
+  uint64_t vm_size_pages;   // /proc/self/statm: total_vm
+  uint64_t resident_pages;  //   rss
+  uint64_t data_pages;      //   data_vm + stack_vm
 };
 static_assert(sizeof(CommitState) == 48);
 
 // First bytes of every event's payload. Offsets in comments count from the start of the slot.
 struct EventBase {
-  uint64_t begin_tick;        //   8  FileHeader::clock says what a tick is
-  uint64_t end_tick;          //  16  0 while kIntent
-  uint32_t pid, tid;          //  24  as the process itself sees them (its pid namespace)
-  Op op;                      //  32
-  uint16_t flags;             //  34  EventFlag
-  uint16_t err;               //  36  errno of a failed call
-  uint16_t frames;            //  38  return addresses that follow, innermost first; frames[0] == caller
-  uint32_t process;           //  40  index into ProcessSlot[], kNoIndex if none could be had
-  uint32_t process_serial;    //  44  equals ProcessSlot::serial while that slot still describes this process
-  uint32_t image;             //  48  which set of kModule records gives names to addresses
-  uint16_t text_len;          //  52
-  uint8_t facts;              //  54
-  uint8_t mappings;           //  55
-  uint64_t call_seq;          //  56  call-lane records this thread had made before
-  int64_t result;             //  64
-  uint64_t caller;            //  72  return address of the interposed call
-  uint64_t args[6];           //  80  see Op
-  CommitState before;         // 128
-};                            // 176
+  uint64_t begin_tick;      //   8  FileHeader::clock says what a tick is
+  uint64_t end_tick;        //  16  0 while kIntent
+  uint32_t pid, tid;        //  24  as the process itself sees them (its pid namespace)
+  Op op;                    //  32
+  uint16_t flags;           //  34  EventFlag
+  uint16_t err;             //  36  errno of a failed call
+  uint16_t frames;          //  38  return addresses that follow, innermost first; frames[0] == caller
+  uint32_t process;         //  40  index into ProcessSlot[], kNoIndex if none could be had
+  uint32_t process_serial;  //  44  equals ProcessSlot::serial while that slot still describes this process
+  uint32_t image;           //  48  which set of kModule records gives names to addresses
+  uint16_t text_len;        //  52
+  uint8_t facts;            //  54
+  uint8_t mappings;         //  55
+  uint64_t call_seq;        //  56  call-lane records this thread had made before
+  int64_t result;           //  64
+  uint64_t caller;          //  72  return address of the interposed call
+  uint64_t args[6];         //  80  see Op
+  CommitState before;       // 128
+};                          // 176
 static_assert(sizeof(EventBase) == 168);
 
 // Slot words: status 2 bits | part 6 | parts 6 | position 50.
@@ -215,6 +215,7 @@ struct Slot {
 static_assert(sizeof(Slot) == kSlotBytes);
 
 // A figure read from the system, in the unit its name gives. Unknown keys are to be kept and passed over.
+// clang-format off
 enum class FactKey : uint32_t {
   kNone = 0,
   kPosixNs = 1,               // CLOCK_REALTIME at the record's begin_tick (calibration pair with begin_tick)
@@ -247,8 +248,9 @@ enum class FactKey : uint32_t {
   // kStart only: address of the function that serves the op behind the shim, key = kProviderBase + op
   kProviderBase = 1000,
 };
+// clang-format on
 struct Fact {
-  uint32_t key;               // FactKey
+  uint32_t key;  // FactKey
   uint32_t reserved;
   uint64_t value;
 };
@@ -256,48 +258,71 @@ static_assert(sizeof(Fact) == 16);
 inline constexpr uint64_t kInfinite = UINT64_MAX - 1;
 
 // What became of the replacement of system calls inside libc (OVCSHIM_LIBC_INTERNALS)
-enum class InternalsState : uint64_t { kOff = 0, kOn = 1, kUnknownLibc = 2, kRefused = 3, kThreaded = 4, kTooFar = 5, kPartly = 6 };
+enum class InternalsState : uint64_t {
+  kOff = 0,
+  kOn = 1,
+  kUnknownLibc = 2,
+  kRefused = 3,
+  kThreaded = 4,
+  kTooFar = 5,
+  kPartly = 6
+};
 
 // One line of /proc/self/smaps.
 struct MappingEntry {
   uint64_t start, end;
-  uint32_t flags;             // MappingFlag
+  uint32_t flags;  // MappingFlag
   uint32_t rss_kb;
   uint32_t anonymous_kb;
   uint32_t swap_kb;
 };
 static_assert(sizeof(MappingEntry) == 32);
 enum MappingFlag : uint32_t {
-  kMapRead = 1 << 0, kMapWrite = 1 << 1, kMapExec = 1 << 2, kMapShared = 1 << 3,
-  kMapAc = 1 << 4, kMapNr = 1 << 5, kMapDc = 1 << 6, kMapWf = 1 << 7, kMapHt = 1 << 8, kMapGd = 1 << 9, kMapLo = 1 << 10,
-  kMapSl = 1 << 11, kMapDd = 1 << 12,
-  kMapFile = 1 << 16, kMapHeap = 1 << 17, kMapStack = 1 << 18, kMapSpecial = 1 << 19 /* [vdso] and friends */,
-  kMapNamedAnon = 1 << 20 /* [anon:...] */, kMapOwn = 1 << 21 /* the shim's */, kMapFlagsKnown = 1u << 31 /* VmFlags was there */,
+  kMapRead = 1 << 0,
+  kMapWrite = 1 << 1,
+  kMapExec = 1 << 2,
+  kMapShared = 1 << 3,
+  kMapAc = 1 << 4,
+  kMapNr = 1 << 5,
+  kMapDc = 1 << 6,
+  kMapWf = 1 << 7,
+  kMapHt = 1 << 8,
+  kMapGd = 1 << 9,
+  kMapLo = 1 << 10,
+  kMapSl = 1 << 11,
+  kMapDd = 1 << 12,
+  kMapFile = 1 << 16,
+  kMapHeap = 1 << 17,
+  kMapStack = 1 << 18,
+  kMapSpecial = 1 << 19 /* [vdso] and friends */,
+  kMapNamedAnon = 1 << 20 /* [anon:...] */,
+  kMapOwn = 1 << 21 /* the shim's */,
+  kMapFlagsKnown = 1u << 31 /* VmFlags was there */,
 };
 
 // Who ran. Written by its own process (and by the one that retires it).
 enum class SlotUse : uint32_t { kFree = 0, kClaimed = 1, kLive = 2, kEnded = 3 /* said goodbye */, kRetiring = 4 };
 struct ProcessSlot {
-  uint32_t use;               // SlotUse
-  uint32_t serial;            // grows at each reuse of the slot
+  uint32_t use;     // SlotUse
+  uint32_t serial;  // grows at each reuse of the slot
   uint32_t pid, parent_pid;
-  uint64_t start_ticks;       // /proc/self/stat field 22; (pid, start_ticks) names a process of this boot
-  uint64_t start_tick;        // FileHeader clock: when it was first seen
-  uint64_t end_tick;          // 0 until kEnd or an exit was recorded
+  uint64_t start_ticks;            // /proc/self/stat field 22; (pid, start_ticks) names a process of this boot
+  uint64_t start_tick;             // FileHeader clock: when it was first seen
+  uint64_t end_tick;               // 0 until kEnd or an exit was recorded
   uint32_t parent, parent_serial;  // ProcessSlot of the parent, kNoIndex if not in this log
-  uint64_t fork_position;     // event-lane position of the fork intent that made it, kUnknown if not known
-  uint32_t image;             // current image number
+  uint64_t fork_position;          // event-lane position of the fork intent that made it, kUnknown if not known
+  uint32_t image;                  // current image number
   uint32_t uid;
-  uint64_t pidns;             // inode of its pid namespace
-  uint64_t internals;         // InternalsState
-  uint64_t module_position;   // event-lane position of the first kModule record of the newest list
-  uint32_t exit_known;        // 1: exit_status was given to exit/_exit
+  uint64_t pidns;            // inode of its pid namespace
+  uint64_t internals;        // InternalsState
+  uint64_t module_position;  // event-lane position of the first kModule record of the newest list
+  uint32_t exit_known;       // 1: exit_status was given to exit/_exit
   int32_t exit_status;
-  uint64_t images;            // exec count + 1
-  uint64_t own_commit_kb;     // commit charge the shim added
+  uint64_t images;         // exec count + 1
+  uint64_t own_commit_kb;  // commit charge the shim added
   char comm[16];
-  char exe[256];              // cut, terminated
-  uint32_t first_stripe;      // index of its first thread's Stripe, 0 if none: a later image of the process goes on with it
+  char exe[256];          // cut, terminated
+  uint32_t first_stripe;  // index of its first thread's Stripe, 0 if none: a later image of the process goes on with it
   unsigned char reserved[124];
 };
 static_assert(sizeof(ProcessSlot) == 512);
@@ -305,21 +330,21 @@ static_assert(sizeof(ProcessSlot) == 512);
 // Exact counters of one process, striped by thread.
 inline constexpr uint32_t kHistogramBuckets = 48;  // bucket b counts requests with bit_width(size) == b, the last also larger
 struct Stripe {
-  uint64_t owner;             // tid of the thread that uses it now; 0 = free for another thread of the same process
-  uint32_t process;           // ProcessSlot index
+  uint64_t owner;    // tid of the thread that uses it now; 0 = free for another thread of the same process
+  uint32_t process;  // ProcessSlot index
   uint32_t process_serial;
-  uint64_t requested_bytes;   // sum of malloc-family request sizes (nmemb * size), failed ones too
-  uint64_t call_records;      // call-lane records written
-  uint64_t fold_id;           // unique; see COUNTERS
-  uint64_t calls_not_kept;    // malloc-family calls counted here but not in a lane (OVCSHIM_MIN_SIZE, lane off, no chunk)
+  uint64_t requested_bytes;  // sum of malloc-family request sizes (nmemb * size), failed ones too
+  uint64_t call_records;     // call-lane records written
+  uint64_t fold_id;          // unique; see COUNTERS
+  uint64_t calls_not_kept;   // malloc-family calls counted here but not in a lane (OVCSHIM_MIN_SIZE, lane off, no chunk)
   uint64_t reserved[2];
   uint64_t sizes[kHistogramBuckets];
   uint64_t calls[static_cast<size_t>(Op::kCallOps)];
   uint64_t failed[static_cast<size_t>(Op::kCallOps)];
 };
 static_assert(sizeof(Stripe) == 1984);
-inline constexpr uint64_t kStripeBytes = 2048;     // Stripe padded
-inline constexpr uint32_t kSharedStripe = 0;       // used with atomic adds when no stripe could be had; belongs to no process
+inline constexpr uint64_t kStripeBytes = 2048;  // Stripe padded
+inline constexpr uint32_t kSharedStripe = 0;    // used with atomic adds when no stripe could be had; belongs to no process
 
 // Chunk owner word: status 2 bits | namespace index 4 | tid 22 | reserved 4 | generation 32.
 enum class ChunkStatus : uint64_t { kFree = 0, kOwned = 1, kClosed = 2 };
@@ -330,17 +355,17 @@ constexpr ChunkStatus chunk_status(uint64_t word) { return static_cast<ChunkStat
 constexpr uint32_t chunk_ns(uint64_t word) { return static_cast<uint32_t>(word >> 2 & 15); }
 constexpr uint32_t chunk_tid(uint64_t word) { return static_cast<uint32_t>(word >> 6 & 0x3fffff); }
 constexpr uint32_t chunk_generation(uint64_t word) { return static_cast<uint32_t>(word >> 32); }
-inline constexpr uint32_t kNoNamespace = 15;       // namespace table full: such chunks are never taken from their owner
+inline constexpr uint32_t kNoNamespace = 15;  // namespace table full: such chunks are never taken from their owner
 
 struct ChunkHeader {
-  uint64_t owner;             // chunk_word
-  uint64_t claim;             // position in the ring: FileHeader::chunk_cursor when claimed
+  uint64_t owner;  // chunk_word
+  uint64_t claim;  // position in the ring: FileHeader::chunk_cursor when claimed
   uint32_t pid, tid;
   uint32_t process, process_serial;
-  uint64_t first_seq;         // sequence number of the first record in this thread (time marks do not count)
+  uint64_t first_seq;  // sequence number of the first record in this thread (time marks do not count)
   uint64_t opened_tick;
   uint32_t image;
-  uint32_t ready;             // 1 once the fields above are valid and the records are cleared
+  uint32_t ready;  // 1 once the fields above are valid and the records are cleared
   uint64_t reserved;
 };
 static_assert(sizeof(ChunkHeader) == kChunkHeaderBytes);
@@ -364,7 +389,7 @@ constexpr uint64_t call_size(uint64_t aux) { return aux & 0x1ffff; }
 
 // Totals of processes whose slots were reused.
 struct RetiredTotals {
-  uint64_t last_folded;       // Stripe::fold_id
+  uint64_t last_folded;  // Stripe::fold_id
   uint64_t processes;
   uint64_t requested_bytes;
   uint64_t call_records;
@@ -379,56 +404,58 @@ static_assert(sizeof(RetiredTotals) == 1984);
 enum class Clock : uint32_t { kTsc = 1, kMonotonicNs = 2, kCntvct = 3 };
 enum class Machine : uint32_t { kX86_64 = 62, kAarch64 = 183 };  // ELF e_machine
 
-struct ClockPair {             // one moment on three clocks
+struct ClockPair {  // one moment on three clocks
   uint64_t tick, monotonic_ns, posix_ns;
 };
 
-struct FileHeader {            // who writes: the creator unless noted
+struct FileHeader {  // who writes: the creator unless noted
   char magic[16];
-  uint32_t endian;             // kEndianMark
-  uint32_t version;            // kFormatVersion
-  uint32_t machine;            // Machine
-  uint32_t ready;              // 1 once the creator has filled everything (release)
+  uint32_t endian;   // kEndianMark
+  uint32_t version;  // kFormatVersion
+  uint32_t machine;  // Machine
+  uint32_t ready;    // 1 once the creator has filled everything (release)
   uint64_t incompatible_flags, compatible_flags;
   uint64_t file_bytes;
-  struct { uint64_t offset, bytes; } processes, stripes, events, calls;  // calls.bytes may be 0: lane off
+  struct {
+    uint64_t offset, bytes;
+  } processes, stripes, events, calls;  // calls.bytes may be 0: lane off
   // host facts at creation
-  uint64_t page_size;          // bytes
+  uint64_t page_size;  // bytes
   uint64_t cpus_online;
-  char kernel_release[96];     // uname -r, terminated
-  char kernel_version[96];     // uname -v
+  char kernel_release[96];  // uname -r, terminated
+  char kernel_version[96];  // uname -v
   char boot_id[40];
-  Fact host[48];               // meminfo, overcommit settings, limits; ends at key 0
+  Fact host[48];  // meminfo, overcommit settings, limits; ends at key 0
   // clock
-  uint32_t clock;              // Clock
-  uint32_t caller_shift;       // CallRecord
+  uint32_t clock;         // Clock
+  uint32_t caller_shift;  // CallRecord
   ClockPair created;
-  ClockPair newest;            // any process, now and then; may be torn: the reader checks it for plausibility
+  ClockPair newest;  // any process, now and then; may be torn: the reader checks it for plausibility
   // configuration in force
-  uint64_t min_size;           // OVCSHIM_MIN_SIZE
-  uint32_t stack_depth;        // OVCSHIM_STACK_DEPTH
-  uint32_t follow;             // OVCSHIM_FOLLOW: 0 none, 1 fork, 2 all
+  uint64_t min_size;     // OVCSHIM_MIN_SIZE
+  uint32_t stack_depth;  // OVCSHIM_STACK_DEPTH
+  uint32_t follow;       // OVCSHIM_FOLLOW: 0 none, 1 fork, 2 all
   char shim_version[32];
   // cursors, atomic adds by every process. Each on its own cache line.
-  alignas(64) uint64_t event_cursor;   // slots claimed so far
-  alignas(64) uint64_t chunk_cursor;   // chunks claimed so far
+  alignas(64) uint64_t event_cursor;  // slots claimed so far
+  alignas(64) uint64_t chunk_cursor;  // chunks claimed so far
   // cold counters, atomic adds
-  alignas(64) uint64_t events_lost_busy;     // records given up because every try met a busy slot
-  uint64_t events_lost_lapped;               // records given up because the ring passed their writer
-  uint64_t calls_overwritten;                // call records erased by the wrap
-  uint64_t calls_lost_nested;                // calls from a signal handler inside the recorder's slow path
-  uint64_t snapshots_skipped;                // failures without mapping list, by rate limit
-  uint64_t processes_unslotted;              // processes that got no ProcessSlot
-  uint64_t threads_unslotted;                // threads that used kSharedStripe
-  uint64_t threads_unrecorded;               // threads without thread state: call lane not written
+  alignas(64) uint64_t events_lost_busy;  // records given up because every try met a busy slot
+  uint64_t events_lost_lapped;            // records given up because the ring passed their writer
+  uint64_t calls_overwritten;             // call records erased by the wrap
+  uint64_t calls_lost_nested;             // calls from a signal handler inside the recorder's slow path
+  uint64_t snapshots_skipped;             // failures without mapping list, by rate limit
+  uint64_t processes_unslotted;           // processes that got no ProcessSlot
+  uint64_t threads_unslotted;             // threads that used kSharedStripe
+  uint64_t threads_unrecorded;            // threads without thread state: call lane not written
   uint64_t slots_retired;
-  uint64_t next_image;                       // image numbers given out
+  uint64_t next_image;  // image numbers given out
   uint64_t next_fold_id;
-  uint64_t next_stripe;                      // stripes given out for the first time, kSharedStripe not counted
-  uint64_t next_process;                     // process slots given out for the first time
+  uint64_t next_stripe;                           // stripes given out for the first time, kSharedStripe not counted
+  uint64_t next_process;                          // process slots given out for the first time
   alignas(64) uint64_t namespaces[kNoNamespace];  // pid namespace inodes by index, compare-and-swapped from 0
-  alignas(64) uint64_t retire_lock;          // tid of the process that retires slots
-  uint64_t retired_version;                  // retired[version & 1] is in force
+  alignas(64) uint64_t retire_lock;               // tid of the process that retires slots
+  uint64_t retired_version;                       // retired[version & 1] is in force
 };
 static_assert(sizeof(FileHeader) <= kPageBytes);
 // RetiredTotals retired[2] follow the FileHeader's page, one page for both.

@@ -67,7 +67,10 @@ long read_at(long fd, void* to, uint64_t bytes, uint64_t offset) {
 }
 
 bool is_log_of_this_boot(long fd) {
-  struct { char magic[16]; uint32_t endian, version, machine, ready; } head{};
+  struct {
+    char magic[16];
+    uint32_t endian, version, machine, ready;
+  } head{};
   char boot[40]{}, now[40]{};
   if (read_at(fd, &head, sizeof head, 0) != sizeof head || !sys::equal(head.magic, kMagic, sizeof kMagic)) return false;
   if (head.endian != kEndianMark || head.version != kFormatVersion || !head.ready) return false;
@@ -79,7 +82,8 @@ bool slot_matches(long fd, uint32_t index, uint32_t pid, uint64_t start) {
   ProcessSlot slot;
   uint64_t table[2];
   if (read_at(fd, table, sizeof table, offsetof(FileHeader, processes)) != sizeof table) return false;
-  if (read_at(fd, &slot, offsetof(ProcessSlot, comm), table[0] + index * sizeof slot) != offsetof(ProcessSlot, comm)) return false;
+  if (read_at(fd, &slot, offsetof(ProcessSlot, comm), table[0] + index * sizeof slot) != offsetof(ProcessSlot, comm))
+    return false;
   return slot.pid == pid && slot.start_ticks == start;
 }
 
@@ -105,7 +109,8 @@ bool target_of(const char* name, char* path, uint64_t room) {
   FileStat st{};
   if (!file_stat(AT_FDCWD, path, st) || st.uid != static_cast<uint32_t>(sys::call(__NR_geteuid))) return false;
   char link[kPathRoom];
-  const long n = sys::call(__NR_readlinkat, AT_FDCWD, reinterpret_cast<long>(path), reinterpret_cast<long>(link), sizeof link - 1);
+  const long n =
+      sys::call(__NR_readlinkat, AT_FDCWD, reinterpret_cast<long>(path), reinterpret_cast<long>(link), sizeof link - 1);
   if (sys::failed(n) || link[0] != '/' || static_cast<uint64_t>(n) >= room) return false;
   sys::copy(path, link, static_cast<uint64_t>(n));
   path[n] = '\0';
@@ -133,7 +138,9 @@ bool search(long directory, const Family& family, char* path, uint64_t room) {
     if (n <= 0) return false;
     for (long at = 0; at < n;) {
       auto* entry = reinterpret_cast<DirectoryEntry*>(io + at);
-      if (is_candidate(entry->name) && target_of(entry->name, path, room) && log_knows(path, family.pids, family.starts, family.count)) return true;
+      if (is_candidate(entry->name) && target_of(entry->name, path, room) &&
+          log_knows(path, family.pids, family.starts, family.count))
+        return true;
       at += entry->bytes;
     }
   }
@@ -159,7 +166,8 @@ bool expand_template(const char* pattern, char* to, uint64_t room) {
 }
 
 bool log_knows(const char* path, const uint32_t* pids, const uint64_t* start_ticks, unsigned count) {
-  const long fd = sys::call(__NR_openat, AT_FDCWD, reinterpret_cast<long>(path), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+  const long fd =
+      sys::call(__NR_openat, AT_FDCWD, reinterpret_cast<long>(path), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
   if (sys::failed(fd)) return false;
   bool known = false;
   uint32_t index[kProcessSlots];
@@ -170,7 +178,8 @@ bool log_knows(const char* path, const uint32_t* pids, const uint64_t* start_tic
 }
 
 bool find_tree(char* path, uint64_t room) {
-  const long directory = sys::call(__NR_openat, AT_FDCWD, reinterpret_cast<long>(kFallbackDirectory), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const long directory =
+      sys::call(__NR_openat, AT_FDCWD, reinterpret_cast<long>(kFallbackDirectory), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (sys::failed(directory)) return false;
   Family family;
   read_family(family);
@@ -195,7 +204,8 @@ void index_tree(const char* path) {
   link.add(kFallbackDirectory);
   link.add(kIndexPrefix);
   link.add_number(static_cast<uint64_t>(sys::call(__NR_getpid)));
-  if (sys::call(__NR_symlinkat, reinterpret_cast<long>(whole), AT_FDCWD, reinterpret_cast<long>(name)) != -17 /* EEXIST */) return;
+  if (sys::call(__NR_symlinkat, reinterpret_cast<long>(whole), AT_FDCWD, reinterpret_cast<long>(name)) != -17 /* EEXIST */)
+    return;
   sys::call(__NR_unlinkat, AT_FDCWD, reinterpret_cast<long>(name), 0);  // an earlier process with our pid
   sys::call(__NR_symlinkat, reinterpret_cast<long>(whole), AT_FDCWD, reinterpret_cast<long>(name));
 }

@@ -34,7 +34,9 @@ void write_module(const Module& module, uint64_t* first) {
 bool same_modules(const ModuleTable& a, const ModuleTable& b) {
   if (a.count != b.count) return false;
   for (unsigned i = 0; i < a.count; ++i)
-    if (a.modules[i].start != b.modules[i].start || a.modules[i].end != b.modules[i].end || a.modules[i].bias != b.modules[i].bias) return false;
+    if (a.modules[i].start != b.modules[i].start || a.modules[i].end != b.modules[i].end ||
+        a.modules[i].bias != b.modules[i].bias)
+      return false;
   return true;
 }
 

@@ -75,7 +75,8 @@ uint64_t find_value(const char* text, const char* name) {
 bool file_stat(long descriptor, const char* path, FileStat& out) {
   constexpr long kBasicStats = 0x7ff;
   uint32_t raw[64]{};  // struct statx, include/uapi/linux/stat.h: uid, mode and size are its words 5, 7 and 10
-  if (sys::failed(sys::call(__NR_statx, descriptor, reinterpret_cast<long>(path), AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, kBasicStats, reinterpret_cast<long>(raw))))
+  if (sys::failed(sys::call(__NR_statx, descriptor, reinterpret_cast<long>(path), AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW,
+                            kBasicStats, reinterpret_cast<long>(raw))))
     return false;
   out = {static_cast<uint64_t>(raw[11]) << 32 | raw[10], raw[5], raw[7] & 0xffff};
   return true;
@@ -89,7 +90,9 @@ uint64_t read_number(const char* path) {
 namespace {
 
 uint64_t clock_ns(long clock) {
-  struct { long sec, nsec; } t{};
+  struct {
+    long sec, nsec;
+  } t{};
   sys::call(__NR_clock_gettime, clock, reinterpret_cast<long>(&t));
   return static_cast<uint64_t>(t.sec) * 1000000000u + static_cast<uint64_t>(t.nsec);
 }
@@ -116,15 +119,24 @@ void add_clocks(Facts& facts, const ClockPair& pair) {
 
 void add_meminfo(Facts& facts, char* io, uint64_t room) {
   static constexpr Line kLines[] = {
-      {"MemTotal:", FactKey::kMemTotalKb},           {"MemFree:", FactKey::kMemFreeKb},
-      {"MemAvailable:", FactKey::kMemAvailableKb},   {"Buffers:", FactKey::kBuffersKb},
-      {"Cached:", FactKey::kCachedKb},               {"SwapCached:", FactKey::kSwapCachedKb},
-      {"SwapTotal:", FactKey::kSwapTotalKb},         {"SwapFree:", FactKey::kSwapFreeKb},
-      {"Shmem:", FactKey::kShmemKb},                 {"KReclaimable:", FactKey::kKReclaimableKb},
-      {"SReclaimable:", FactKey::kSReclaimableKb},   {"CommitLimit:", FactKey::kCommitLimitKb},
-      {"Committed_AS:", FactKey::kCommittedAsKb},    {"HugePages_Total:", FactKey::kHugePagesTotal},
-      {"HugePages_Free:", FactKey::kHugePagesFree},  {"HugePages_Rsvd:", FactKey::kHugePagesRsvd},
-      {"Hugepagesize:", FactKey::kHugepagesizeKb},   {"Hugetlb:", FactKey::kHugetlbKb},
+      {"MemTotal:", FactKey::kMemTotalKb},
+      {"MemFree:", FactKey::kMemFreeKb},
+      {"MemAvailable:", FactKey::kMemAvailableKb},
+      {"Buffers:", FactKey::kBuffersKb},
+      {"Cached:", FactKey::kCachedKb},
+      {"SwapCached:", FactKey::kSwapCachedKb},
+      {"SwapTotal:", FactKey::kSwapTotalKb},
+      {"SwapFree:", FactKey::kSwapFreeKb},
+      {"Shmem:", FactKey::kShmemKb},
+      {"KReclaimable:", FactKey::kKReclaimableKb},
+      {"SReclaimable:", FactKey::kSReclaimableKb},
+      {"CommitLimit:", FactKey::kCommitLimitKb},
+      {"Committed_AS:", FactKey::kCommittedAsKb},
+      {"HugePages_Total:", FactKey::kHugePagesTotal},
+      {"HugePages_Free:", FactKey::kHugePagesFree},
+      {"HugePages_Rsvd:", FactKey::kHugePagesRsvd},
+      {"Hugepagesize:", FactKey::kHugepagesizeKb},
+      {"Hugetlb:", FactKey::kHugetlbKb},
   };
   if (read_file("/proc/meminfo", io, room) > 0) add_lines(facts, io, kLines, sizeof kLines / sizeof kLines[0]);
 }
@@ -144,23 +156,29 @@ void add_overcommit(Facts& facts) {
 
 void add_status(Facts& facts, char* io, uint64_t room) {
   static constexpr Line kLines[] = {
-      {"Uid:", FactKey::kUid},         {"VmSize:", FactKey::kVmSizeKb},   {"VmLck:", FactKey::kVmLckKb},
-      {"VmPin:", FactKey::kVmPinKb},   {"VmData:", FactKey::kVmDataKb},   {"VmStk:", FactKey::kVmStkKb},
-      {"Threads:", FactKey::kThreads}, {"Seccomp:", FactKey::kSeccomp},   {"NoNewPrivs:", FactKey::kNoNewPrivs},
+      {"Uid:", FactKey::kUid},         {"VmSize:", FactKey::kVmSizeKb}, {"VmLck:", FactKey::kVmLckKb},
+      {"VmPin:", FactKey::kVmPinKb},   {"VmData:", FactKey::kVmDataKb}, {"VmStk:", FactKey::kVmStkKb},
+      {"Threads:", FactKey::kThreads}, {"Seccomp:", FactKey::kSeccomp}, {"NoNewPrivs:", FactKey::kNoNewPrivs},
   };
   if (read_file("/proc/self/status", io, room) <= 0) return;
   add_lines(facts, io, kLines, sizeof kLines / sizeof kLines[0]);
   for (const char* line = io; line; line = next_line(line)) {
     if (!starts_with(line, "CapEff:\t")) continue;
     uint64_t value = 0;
-    for (const char* c = line + 8; *c && *c != '\n'; ++c) value = value << 4 | static_cast<uint64_t>(*c <= '9' ? *c - '0' : *c - 'a' + 10);
+    for (const char* c = line + 8; *c && *c != '\n'; ++c)
+      value = value << 4 | static_cast<uint64_t>(*c <= '9' ? *c - '0' : *c - 'a' + 10);
     facts.add(FactKey::kCapEff, value);
   }
 }
 
 void add_limits(Facts& facts) {
-  struct { uint64_t current, maximum; } limit;
-  static constexpr struct { long resource; FactKey key; } kLimits[] = {
+  struct {
+    uint64_t current, maximum;
+  } limit;
+  static constexpr struct {
+    long resource;
+    FactKey key;
+  } kLimits[] = {
       {9, FactKey::kRlimitAs},    {2, FactKey::kRlimitData},   {8, FactKey::kRlimitMemlock}, {6, FactKey::kRlimitNproc},
       {3, FactKey::kRlimitStack}, {7, FactKey::kRlimitNofile}, {1, FactKey::kRlimitFsize},
   };
@@ -174,7 +192,8 @@ namespace {
 // The number in a link like "pid:[4026531836]": kUnknown if the link cannot be read, 0 if it has no target yet.
 uint64_t namespace_inode(const char* path) {
   char link[64];
-  const long n = sys::call(__NR_readlinkat, AT_FDCWD, reinterpret_cast<long>(path), reinterpret_cast<long>(link), sizeof link - 1);
+  const long n =
+      sys::call(__NR_readlinkat, AT_FDCWD, reinterpret_cast<long>(path), reinterpret_cast<long>(link), sizeof link - 1);
   if (n == -2 /* ENOENT */) return 0;
   if (sys::failed(n)) return kUnknown;
   link[n] = '\0';
@@ -217,8 +236,8 @@ void add_tasks(Facts& facts, char* io, uint64_t room) {
 namespace {
 
 struct CgroupFile {
-  const char* name;       // below the cgroup's directory
-  const char* line;       // nullptr: the file is one number
+  const char* name;  // below the cgroup's directory
+  const char* line;  // nullptr: the file is one number
   FactKey key;
 };
 
@@ -237,10 +256,8 @@ constexpr CgroupFile kPids[] = {
 };
 // Documentation/admin-guide/cgroup-v2.rst
 constexpr CgroupFile kMemoryV2[] = {
-    {"/memory.max", nullptr, FactKey::kMemcgLimit},
-    {"/memory.current", nullptr, FactKey::kMemcgUsage},
-    {"/memory.events", "max ", FactKey::kMemcgFailcnt},
-    {"/memory.events", "oom ", FactKey::kMemcgOom},
+    {"/memory.max", nullptr, FactKey::kMemcgLimit},          {"/memory.current", nullptr, FactKey::kMemcgUsage},
+    {"/memory.events", "max ", FactKey::kMemcgFailcnt},      {"/memory.events", "oom ", FactKey::kMemcgOom},
     {"/memory.events", "oom_kill ", FactKey::kMemcgOomKill},
 };
 
@@ -288,7 +305,8 @@ void add_cgroups(Facts& facts, char* io, uint64_t room) {
   if (read_file("/proc/self/cgroup", io, room) <= 0) return;
   const char* path = nullptr;
   for (const char* line = io; line && *line; line = next_line(line)) {
-    if (has_controller(line, "memory", &path) && add_group(facts, "/sys/fs/cgroup/memory", path, kMemoryV1)) facts.add(FactKey::kMemcgVersion, 1);
+    if (has_controller(line, "memory", &path) && add_group(facts, "/sys/fs/cgroup/memory", path, kMemoryV1))
+      facts.add(FactKey::kMemcgVersion, 1);
     if (has_controller(line, "pids", &path)) add_group(facts, "/sys/fs/cgroup/pids", path, kPids);
     if (!has_controller(line, "", &path)) continue;
     if (add_group(facts, "/sys/fs/cgroup", path, kMemoryV2)) facts.add(FactKey::kMemcgVersion, 2);

@@ -79,7 +79,8 @@ bool register_process(uint64_t fork_position, bool new_image) {
 
 void note_exit_status(int status) {
   const Private& p = *g_private;
-  if (p.slot == kNoIndex || ovcshim_quiet || static_cast<uint32_t>(sys::call(__NR_getpid)) != p.pid) return;  // a vfork child ends, not we
+  if (p.slot == kNoIndex || ovcshim_quiet || static_cast<uint32_t>(sys::call(__NR_getpid)) != p.pid)
+    return;  // a vfork child ends, not we
   ProcessSlot& slot = g.processes[p.slot];
   slot.exit_status = status;
   __atomic_store_n(&slot.exit_known, 1, __ATOMIC_RELEASE);

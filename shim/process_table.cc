@@ -77,8 +77,8 @@ void retire_the_dead(uint32_t tid) {
 
 bool take_slot(uint32_t index) {
   uint32_t free = static_cast<uint32_t>(SlotUse::kFree);
-  return __atomic_compare_exchange_n(&g.processes[index].use, &free, static_cast<uint32_t>(SlotUse::kClaimed), false, __ATOMIC_ACQUIRE,
-                                     __ATOMIC_RELAXED);
+  return __atomic_compare_exchange_n(&g.processes[index].use, &free, static_cast<uint32_t>(SlotUse::kClaimed), false,
+                                     __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
 }
 
 uint32_t find_free_slot() {
@@ -111,7 +111,8 @@ uint32_t slot_of_earlier_image(uint64_t start_ticks) {
 }
 
 void read_names(ProcessSlot& slot) {
-  long n = sys::call(__NR_readlinkat, AT_FDCWD, reinterpret_cast<long>("/proc/self/exe"), reinterpret_cast<long>(slot.exe), sizeof slot.exe - 1);
+  long n = sys::call(__NR_readlinkat, AT_FDCWD, reinterpret_cast<long>("/proc/self/exe"), reinterpret_cast<long>(slot.exe),
+                     sizeof slot.exe - 1);
   slot.exe[sys::failed(n) ? 0 : n] = '\0';
   char comm[20];
   n = read_file("/proc/self/comm", comm, sizeof comm);
@@ -120,7 +121,8 @@ void read_names(ProcessSlot& slot) {
 
 uint32_t slot_of_pid(uint64_t pid) {
   for (uint32_t i = 0; i < kProcessSlots; ++i)
-    if (g.pid_index[i] == pid && g.processes[i].use != static_cast<uint32_t>(SlotUse::kFree) && g.processes[i].pidns == g.pidns) return i;
+    if (g.pid_index[i] == pid && g.processes[i].use != static_cast<uint32_t>(SlotUse::kFree) && g.processes[i].pidns == g.pidns)
+      return i;
   return kNoIndex;
 }
 
@@ -198,7 +200,9 @@ uint32_t fresh_stripe(uint32_t tid) {
   const uint64_t next = __atomic_add_fetch(&g.header->next_stripe, 1, __ATOMIC_RELAXED);
   if (next < kStripes && take_over(stripe_at(next), 0, tid)) return static_cast<uint32_t>(next);
   for (uint32_t i = 1; i < kStripes; ++i)
-    if (stripe_at(i)->fold_id == 0 && __atomic_load_n(&stripe_at(i)->owner, __ATOMIC_RELAXED) == 0 && take_over(stripe_at(i), 0, tid)) return i;
+    if (stripe_at(i)->fold_id == 0 && __atomic_load_n(&stripe_at(i)->owner, __ATOMIC_RELAXED) == 0 &&
+        take_over(stripe_at(i), 0, tid))
+      return i;
   return kSharedStripe;
 }
 

@@ -34,9 +34,12 @@ int checked(long result) {
 }
 
 void* raw_mmap(void* addr, size_t len, int prot, int flags, int fd, off_t offset) {
-  return checked(sys::call(__NR_mmap, reinterpret_cast<long>(addr), static_cast<long>(len), prot, flags, fd, offset), reinterpret_cast<void*>(-1));
+  return checked(sys::call(__NR_mmap, reinterpret_cast<long>(addr), static_cast<long>(len), prot, flags, fd, offset),
+                 reinterpret_cast<void*>(-1));
 }
-int raw_munmap(void* addr, size_t len) { return checked(sys::call(__NR_munmap, reinterpret_cast<long>(addr), static_cast<long>(len))); }
+int raw_munmap(void* addr, size_t len) {
+  return checked(sys::call(__NR_munmap, reinterpret_cast<long>(addr), static_cast<long>(len)));
+}
 int raw_mprotect(void* addr, size_t len, int prot) {
   return checked(sys::call(__NR_mprotect, reinterpret_cast<long>(addr), static_cast<long>(len), prot));
 }
@@ -48,8 +51,8 @@ void* raw_mremap(void* old, size_t old_len, size_t new_len, int flags, ...) {
   __builtin_va_start(list, flags);
   void* to = __builtin_va_arg(list, void*);
   __builtin_va_end(list);
-  return checked(sys::call(__NR_mremap, reinterpret_cast<long>(old), static_cast<long>(old_len), static_cast<long>(new_len), flags,
-                           reinterpret_cast<long>(to)),
+  return checked(sys::call(__NR_mremap, reinterpret_cast<long>(old), static_cast<long>(old_len), static_cast<long>(new_len),
+                           flags, reinterpret_cast<long>(to)),
                  reinterpret_cast<void*>(-1));
 }
 
@@ -98,12 +101,31 @@ constinit Next next{
     .memalign = early::aligned_alloc,
     .valloc = early::page_alloc,
     .pvalloc = early::page_alloc,
-    .fork = nullptr, ._Fork = nullptr, .vfork = nullptr, .clone = nullptr, .pthread_create = nullptr,
-    .wait = nullptr, .waitpid = nullptr, .wait3 = nullptr, .wait4 = nullptr, .waitid = nullptr,
-    .execve = nullptr, .execveat = nullptr, .fexecve = nullptr, .execv = nullptr, .execvp = nullptr, .execvpe = nullptr,
-    .execl = nullptr, .execlp = nullptr, .execle = nullptr,
-    .exit = nullptr, ._exit = nullptr, ._Exit = nullptr, .abort = nullptr,
-    .prctl = nullptr, .syscall = nullptr,
+    .fork = nullptr,
+    ._Fork = nullptr,
+    .vfork = nullptr,
+    .clone = nullptr,
+    .pthread_create = nullptr,
+    .wait = nullptr,
+    .waitpid = nullptr,
+    .wait3 = nullptr,
+    .wait4 = nullptr,
+    .waitid = nullptr,
+    .execve = nullptr,
+    .execveat = nullptr,
+    .fexecve = nullptr,
+    .execv = nullptr,
+    .execvp = nullptr,
+    .execvpe = nullptr,
+    .execl = nullptr,
+    .execlp = nullptr,
+    .execle = nullptr,
+    .exit = nullptr,
+    ._exit = nullptr,
+    ._Exit = nullptr,
+    .abort = nullptr,
+    .prctl = nullptr,
+    .syscall = nullptr,
 };
 
 void* resolve_one(const char* symbol) { return ::dlsym(RTLD_NEXT, symbol); }

@@ -47,7 +47,7 @@ void* reallocarray(void* old, size_t nmemb, size_t size);
 int posix_memalign(void** to, size_t alignment, size_t size);
 void* aligned_alloc(size_t alignment, size_t size);
 void* page_alloc(size_t size);
-bool used();                   // has the arena given anything out?
+bool used();  // has the arena given anything out?
 bool owns(const void* address);
 size_t bytes_of(void* block);  // as asked for
 }  // namespace early

@@ -8,7 +8,7 @@ inline constexpr unsigned char kQuietFilter = 1, kQuietStrict = 2;
 
 #pragma GCC visibility push(hidden)
 extern "C" {
-extern unsigned char ovcshim_quiet;   // not 0: no system calls of the shim's own any more
-extern void* ovcshim_next_syscall;    // libc's syscall(); null before the constructor
+extern unsigned char ovcshim_quiet;  // not 0: no system calls of the shim's own any more
+extern void* ovcshim_next_syscall;   // libc's syscall(); null before the constructor
 }
 #pragma GCC visibility pop

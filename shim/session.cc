@@ -43,7 +43,10 @@ void parse_size(const char* text, uint64_t* to, uint64_t least, bool zero_allowe
   const char* rest = text;
   uint64_t n = parse_number(text, &rest);
   if (n == kUnknown || n == kInfinite) return;
-  const unsigned shift = *rest == 'K' || *rest == 'k' ? 10 : *rest == 'M' || *rest == 'm' ? 20 : *rest == 'G' || *rest == 'g' ? 30 : 0;
+  const unsigned shift = *rest == 'K' || *rest == 'k'   ? 10
+                         : *rest == 'M' || *rest == 'm' ? 20
+                         : *rest == 'G' || *rest == 'g' ? 30
+                                                        : 0;
   if ((shift == 0 && *rest) || n > (uint64_t{1} << 40 >> shift)) return;
   n <<= shift;
   *to = n == 0 && zero_allowed ? 0 : n < least ? least : n;
@@ -99,10 +102,23 @@ void complain(const char* why, int err, const char* path) {
   add(why);
   add(path[0] ? " " : "");
   add(path);
-  static constexpr struct { int err; const char* text; } kReasons[] = {
-      {ENOENT, "no such directory"}, {EACCES, "permission denied"}, {EEXIST, "exists and is not our log"}, {EFBIG, "file too large"},  {ENOSPC, "no space left"},
-      {EROFS, "read-only filesystem"}, {EDQUOT, "disk quota exceeded"}, {ENOMEM, "out of memory"}, {EPERM, "not permitted"}, {ENODEV, "no shared mappings there"},
-      {ENOTDIR, "not a directory"}, {ELOOP, "symbolic link"}, {EINVAL, "invalid for this filesystem"},
+  static constexpr struct {
+    int err;
+    const char* text;
+  } kReasons[] = {
+      {ENOENT, "no such directory"},
+      {EACCES, "permission denied"},
+      {EEXIST, "exists and is not our log"},
+      {EFBIG, "file too large"},
+      {ENOSPC, "no space left"},
+      {EROFS, "read-only filesystem"},
+      {EDQUOT, "disk quota exceeded"},
+      {ENOMEM, "out of memory"},
+      {EPERM, "not permitted"},
+      {ENODEV, "no shared mappings there"},
+      {ENOTDIR, "not a directory"},
+      {ELOOP, "symbolic link"},
+      {EINVAL, "invalid for this filesystem"},
   };
   for (const auto& reason : kReasons)
     if (reason.err == err) add(": "), add(reason.text);
@@ -113,7 +129,8 @@ void complain(const char* why, int err, const char* path) {
 
 uint64_t pid_namespace() {
   char link[64];
-  const long n = sys::call(__NR_readlinkat, AT_FDCWD, reinterpret_cast<long>("/proc/self/ns/pid"), reinterpret_cast<long>(link), sizeof link - 1);
+  const long n = sys::call(__NR_readlinkat, AT_FDCWD, reinterpret_cast<long>("/proc/self/ns/pid"), reinterpret_cast<long>(link),
+                           sizeof link - 1);
   if (sys::failed(n)) return 0;
   link[n] = '\0';
   const char* c = link;
@@ -125,7 +142,9 @@ uint64_t pid_namespace() {
 uint32_t namespace_index(uint64_t inode) {
   for (uint32_t i = 0; inode && i < kNoNamespace; ++i) {
     uint64_t there = 0;
-    if (__atomic_compare_exchange_n(&g.header->namespaces[i], &there, inode, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED) || there == inode) return i;
+    if (__atomic_compare_exchange_n(&g.header->namespaces[i], &there, inode, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED) ||
+        there == inode)
+      return i;
   }
   return kNoNamespace;
 }
@@ -173,7 +192,9 @@ void estimate_tick_rate() {
     g_ticks_per_ms = static_cast<uint64_t>(a & 0xffff) * 1000;
     return;
   }
-  struct { long sec, nsec; } from{}, to{};
+  struct {
+    long sec, nsec;
+  } from{}, to{};
   sys::call(__NR_clock_gettime, 1, reinterpret_cast<long>(&from));
   const uint64_t start = tick_now();
   long ns = 0;

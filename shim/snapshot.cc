@@ -15,7 +15,7 @@ namespace ovcshim {
 namespace {
 
 constexpr uint32_t kEntriesPerRecord = 60;
-constexpr uint32_t kMaxListed = 20000;   // entries; 0.65 MB of the lane
+constexpr uint32_t kMaxListed = 20000;  // entries; 0.65 MB of the lane
 
 // Reads a file line by line.
 class Lines {
@@ -103,8 +103,12 @@ bool parse_header(const char* line, MappingEntry& m) {
 }
 
 uint32_t vm_flags(const char* list) {
-  static constexpr struct { char name[3]; uint32_t flag; } kFlags[] = {
-      {"ac", kMapAc}, {"nr", kMapNr}, {"dc", kMapDc}, {"wf", kMapWf}, {"ht", kMapHt}, {"gd", kMapGd}, {"lo", kMapLo}, {"sl", kMapSl}, {"dd", kMapDd},
+  static constexpr struct {
+    char name[3];
+    uint32_t flag;
+  } kFlags[] = {
+      {"ac", kMapAc}, {"nr", kMapNr}, {"dc", kMapDc}, {"wf", kMapWf}, {"ht", kMapHt},
+      {"gd", kMapGd}, {"lo", kMapLo}, {"sl", kMapSl}, {"dd", kMapDd},
   };
   uint32_t flags = kMapFlagsKnown;
   for (const char* c = list; c[0] && c[1]; c += c[2] ? 3 : 2)
@@ -115,12 +119,13 @@ uint32_t vm_flags(const char* list) {
 
 struct Attribute {
   const char* name;
-  uint32_t MappingEntry::* field;
+  uint32_t MappingEntry::*field;
 };
 
 // One more line about the mapping; true if it was VmFlags, its last.
 bool parse_attribute(const char* line, MappingEntry& m) {
-  static constexpr Attribute kAttributes[] = {{"Rss:", &MappingEntry::rss_kb}, {"Anonymous:", &MappingEntry::anonymous_kb}, {"Swap:", &MappingEntry::swap_kb}};
+  static constexpr Attribute kAttributes[] = {
+      {"Rss:", &MappingEntry::rss_kb}, {"Anonymous:", &MappingEntry::anonymous_kb}, {"Swap:", &MappingEntry::swap_kb}};
   if (sys::equal(line, "VmFlags: ", 9)) {
     m.flags |= vm_flags(line + 9);
     return true;

@@ -22,9 +22,9 @@ namespace ovcshim {
 
 // Everything the hot path reads sits in the first cache line and is constant while the program runs.
 struct alignas(64) Session {
-  uint64_t min_size = UINT64_MAX;   // requests below are only counted; UINT64_MAX: nothing goes to the call lane
-  bool recording = false;           // the log is mapped and this process writes to it
-  bool internals = false;           // libc's own system calls come to ovcshim_libc_syscall
+  uint64_t min_size = UINT64_MAX;  // requests below are only counted; UINT64_MAX: nothing goes to the call lane
+  bool recording = false;          // the log is mapped and this process writes to it
+  bool internals = false;          // libc's own system calls come to ovcshim_libc_syscall
   bool use_tsc = false;
   uint32_t stack_depth = 0;
   uint32_t follow = 2;
@@ -32,7 +32,7 @@ struct alignas(64) Session {
   Slot* slots = nullptr;
   uint64_t slot_count = 0;
   unsigned char* chunks = nullptr;
-  uint64_t chunk_count = 0;         // 0: call lane off, or not mapped here
+  uint64_t chunk_count = 0;  // 0: call lane off, or not mapped here
   ProcessSlot* processes = nullptr;
   unsigned char* stripes = nullptr;
   uint32_t* pid_index = nullptr;
@@ -41,30 +41,30 @@ struct alignas(64) Session {
   uint32_t ns_index = kNoNamespace;
   uint64_t pidns = 0;
   InternalsState internals_state = InternalsState::kOff;
-  bool joined = false;              // the log was there before this image
-  uint64_t own_commit_kb = 0;       // private writable memory the shim adds to the process
-  uint64_t start_tick = 0;          // when the constructor began
+  bool joined = false;         // the log was there before this image
+  uint64_t own_commit_kb = 0;  // private writable memory the shim adds to the process
+  uint64_t start_tick = 0;     // when the constructor began
 };
 extern Session g;
 
 // A thread's place in the call lane. Lives in memory that the kernel wipes in a forked child (MADV_WIPEONFORK), so that a child
 // finds cursor = end = 0 and can never write through its parent's state, however it was forked.
 struct alignas(64) Hot {
-  uint64_t cursor;                  // address of the next record
-  uint64_t end;                     // one past the chunk
+  uint64_t cursor;  // address of the next record
+  uint64_t end;     // one past the chunk
   Stripe* stripe;
-  uint64_t seq_base;                // records this thread wrote before its present chunk
+  uint64_t seq_base;                    // records this thread wrote before its present chunk
   uint64_t refused_begin, refused_end;  // ticks of this thread's last refused memory call, for a malloc that fails over it
-  uint32_t tid;                     // owner; 0: free
-  uint32_t busy;                    // the slow path is running
-  uint32_t starved;                 // calls to let pass before asking for a chunk again
-  uint32_t forwarding;              // number of the system call that a wrapper is about to make itself (see libc_hook.cc)
+  uint32_t tid;                         // owner; 0: free
+  uint32_t busy;                        // the slow path is running
+  uint32_t starved;                     // calls to let pass before asking for a chunk again
+  uint32_t forwarding;                  // number of the system call that a wrapper is about to make itself (see libc_hook.cc)
 };
 static_assert(sizeof(Hot) == 64);
 
 // One reading of the commit state, shared by the threads of a process.
 struct Reading {
-  uint64_t tick;                    // 0: never read
+  uint64_t tick;  // 0: never read
   uint64_t committed_kb, limit_kb, vm_size_pages, resident_pages, data_pages;
 };
 
@@ -90,22 +90,22 @@ inline constexpr unsigned kOwnStripes = 32;
 
 // The private region: zero after every fork.
 struct Private {
-  uint32_t registered;              // 0 new, 1 being registered, 2 done
+  uint32_t registered;  // 0 new, 1 being registered, 2 done
   uint32_t pid;
-  uint32_t slot, serial;            // of g.processes; kNoIndex if none could be had
-  uint64_t module_position;         // where this process knows the module list to stand in the event lane
+  uint32_t slot, serial;     // of g.processes; kNoIndex if none could be had
+  uint64_t module_position;  // where this process knows the module list to stand in the event lane
   uint32_t reading_lock, next_hot;
   uint64_t reading_seq;
   Reading reading;
-  uint64_t snapshot_tick;           // last mapping list, for the rate limit
-  uint64_t hots_full_until;         // tick before which no free Hot is looked for
+  uint64_t snapshot_tick;             // last mapping list, for the rate limit
+  uint64_t hots_full_until;           // tick before which no free Hot is looked for
   uint32_t own_stripes[kOwnStripes];  // stripes of this process, 0: none
   uint32_t own_stripe_next;
   BigScratch big;
   Scratch scratch[kScratches];
   Hot hots[kHots];
 };
-extern Private* g_private;          // set before g.recording is; null otherwise
+extern Private* g_private;  // set before g.recording is; null otherwise
 
 extern thread_local constinit Hot* t_hot;  // never null
 extern Hot g_no_hot;
@@ -135,8 +135,11 @@ inline uint64_t tick_now() {
   }
 #endif
   // Nothing may be asked any more, or the TSC was taken away: the last moment known.
-  if (g.header && (ovcshim_quiet || g.header->clock != static_cast<uint32_t>(Clock::kMonotonicNs))) return g.header->newest.tick;
-  struct { long sec, nsec; } t{};
+  if (g.header && (ovcshim_quiet || g.header->clock != static_cast<uint32_t>(Clock::kMonotonicNs)))
+    return g.header->newest.tick;
+  struct {
+    long sec, nsec;
+  } t{};
   sys::call(__NR_clock_gettime, 1 /* CLOCK_MONOTONIC */, reinterpret_cast<long>(&t));
   return static_cast<uint64_t>(t.sec) * 1000000000u + static_cast<uint64_t>(t.nsec);
 }

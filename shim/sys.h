@@ -38,7 +38,10 @@ inline bool failed(long result) { return static_cast<unsigned long>(result) >= s
 // Copies len bytes from any address of this process; false (and nothing is promised of `to`) where it cannot be read.
 // Never faults. One process_vm_readv; refused by some seccomp filters, then false.
 inline bool safe_copy(void* to, const void* from, size_t len) {
-  struct { void* base; size_t len; } local{to, len}, remote{const_cast<void*>(from), len};
+  struct {
+    void* base;
+    size_t len;
+  } local{to, len}, remote{const_cast<void*>(from), len};
   long pid = call(__NR_getpid);
   return call(__NR_process_vm_readv, pid, reinterpret_cast<long>(&local), 1, reinterpret_cast<long>(&remote), 1, 0) ==
          static_cast<long>(len);

@@ -25,7 +25,7 @@ using Catch::Matchers::StartsWith;
 namespace {
 
 struct Outcome {
-  int status = -1;             // exit status; 128 + signal
+  int status = -1;  // exit status; 128 + signal
   std::string out, err;
 };
 

@@ -138,7 +138,8 @@ TEST_CASE("every small call is in the lane, in order, with its size and caller",
   uint64_t n = 0;
   bool right = true;
   log.for_each_call([&](const ovc::Call& call) {
-    right = right && call.op == Op::kMalloc && call.address == 0x1000 + n * 16 && call.size == n % 1000 && call.caller == 0x400000 + n;
+    right = right && call.op == Op::kMalloc && call.address == 0x1000 + n * 16 && call.size == n % 1000 &&
+            call.caller == 0x400000 + n;
     ++n;
     return true;
   });

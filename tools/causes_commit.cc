@@ -146,7 +146,7 @@ void fill_mode2(const Evidence& evidence, Finding& finding, Charge charge, const
   finding.band = verdict.band_kb;
   finding.borderline = verdict.borderline();
   finding.would_pass = would_pass(evidence, charge, verdict);
-  finding.charge = std::move(charge);
+  finding.charge = charge;
   add_mode2_figures(evidence, finding, verdict);
   if (!evidence.rules.admin)
     finding.notes.emplace_back(
@@ -207,7 +207,7 @@ bool over_ram_and_swap(const Evidence& evidence, Finding& finding) {
   add_figure(finding, "SwapTotal", evidence.rules.swap_kb, "kB", kMeminfo);
   miss_by(finding, *charge->biggest_kb, *limit, "kB");
   finding.would_pass = would_pass(evidence, *charge, mode2_of(evidence, charge->kb));
-  finding.charge = std::move(charge);
+  finding.charge = charge;
   return true;
 }
 

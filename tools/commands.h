@@ -14,9 +14,9 @@ namespace ovc {
 
 struct ShowOptions {
   std::string log;
-  std::vector<std::string> ops;      // names, or %families
+  std::vector<std::string> ops;  // names, or %families
   std::vector<uint32_t> pids, tids;
-  std::string since, until;          // HH:MM:SS[.frac], or +seconds after the log's start
+  std::string since, until;  // HH:MM:SS[.frac], or +seconds after the log's start
   uint64_t min_size = 0;
   bool failed = false, stacks = false, json = false, calls = true;
 };
@@ -31,12 +31,12 @@ int forks(const ForksOptions& options);
 struct StatsOptions {
   std::string log;
   bool json = false;
-  size_t limit = 20;                 // processes shown, busiest first; 0: all
+  size_t limit = 20;  // processes shown, busiest first; 0: all
 };
 int stats(const StatsOptions& options);
 
 struct RunOptions {
-  std::string log;                   // -o; empty: a name made of command and pid
+  std::string log;                                                     // -o; empty: a name made of command and pid
   std::string events_size, calls_size, min_size, stack_depth, follow;  // empty: leave the variable alone
   std::vector<std::string> command;
 };

@@ -221,7 +221,7 @@ HostRules host_rules(const ovcshim::FileHeader& header) {
   rules.kernel = parse_kernel_release(release);
   rules.vendor_kernel = release.find(".el") != release.npos;
   if (header.page_size >= 1024 && header.page_size <= (1 << 20)) rules.page_kb = header.page_size / 1024;
-  rules.cpus = std::min<uint64_t>(header.cpus_online, 1 << 16);
+  rules.cpus = header.cpus_online == ovcshim::kUnknown ? 0 : std::min<uint64_t>(header.cpus_online, 1 << 16);  // 0: not known
   size_t count = 0;
   while (count < std::size(header.host) && header.host[count].key != 0) ++count;
   return with_facts(rules, {header.host, count});

@@ -13,7 +13,7 @@ namespace ovc {
 
 // One level of source position: the code's own function, or one inlined into the next.
 struct SourceFrame {
-  std::string function;        // as in the debug information: linkage name, else plain name
+  std::string function;  // as in the debug information: linkage name, else plain name
   std::string file;
   unsigned line = 0;
   bool inlined = false;
@@ -28,7 +28,7 @@ class ElfObject {
 
   struct Symbol {
     uint64_t start, size;
-    uint32_t rank;             // the better name of two at one address has the higher rank
+    uint32_t rank;  // the better name of two at one address has the higher rank
     const char* name;
   };
   // Symbol that covers an address of the file (as linked), or nullptr.
@@ -39,7 +39,7 @@ class ElfObject {
   bool has_bytes(uint64_t address, std::string_view bytes) const;
 
  private:
-  struct Parts;                // libelf's and libdw's handles
+  struct Parts;  // libelf's and libdw's handles
   ElfObject();
   void read_symbols(Parts& parts);
 

@@ -33,7 +33,7 @@ int64_t fraction_ns(const char* rest, const std::string& text) {
   if (*rest == '\0') return 0;
   char* end = nullptr;
   const double fraction = *rest == '.' ? std::strtod(rest, &end) : -1;
-  if (fraction < 0 || *end != '\0') refuse_moment(text);
+  if (fraction < 0 || !end || *end != '\0') refuse_moment(text);
   return static_cast<int64_t>(fraction * static_cast<double>(kNsPerSecond));
 }
 

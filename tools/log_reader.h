@@ -28,10 +28,10 @@ struct Error : std::runtime_error {
 // One event, copied out of the lane and checked.
 struct Event {
   uint64_t position = 0;
-  bool updating = false;                   // its owner was just completing it: treat as intent
+  bool updating = false;  // its owner was just completing it: treat as intent
   ovcshim::EventBase base{};
-  std::vector<uint64_t> frames;            // innermost first
-  std::string text;                        // raw bytes, may be hostile: escape before printing
+  std::vector<uint64_t> frames;  // innermost first
+  std::string text;              // raw bytes, may be hostile: escape before printing
   std::vector<ovcshim::Fact> facts;
   std::vector<ovcshim::MappingEntry> mappings;
 
@@ -45,11 +45,11 @@ struct Event {
 struct Call {
   Op op = Op::kNone;
   uint64_t address = 0, size = 0, caller = 0;
-  uint64_t old_address = 0;                // realloc family: from the kReallocFrom record before it
-  uint64_t alignment = 0;                  // bytes, 0 if none
+  uint64_t old_address = 0;  // realloc family: from the kReallocFrom record before it
+  uint64_t alignment = 0;    // bytes, 0 if none
   bool failed = false;
   uint32_t pid = 0, tid = 0, process = ovcshim::kNoIndex, process_serial = 0, image = 0;
-  uint64_t seq = 0;                        // per thread, exact order; same count as EventBase::call_seq
+  uint64_t seq = 0;                             // per thread, exact order; same count as EventBase::call_seq
   uint64_t earliest_tick = 0, latest_tick = 0;  // the call happened between these (latest 0: not bounded by a later mark)
 };
 
@@ -62,34 +62,34 @@ class CallThread {
   uint32_t tid() const { return tid_; }
   // Time mark of the next record's group: earliest moment next() can return. False at the end.
   bool peek_tick(uint64_t& earliest_tick);
-  bool next(Call& call);                   // false at the end
+  bool next(Call& call);  // false at the end
 
  private:
   friend class LogReader;
   static constexpr uint32_t kGroupRecords = ovcshim::kTimeMarkBytes / ovcshim::kCallRecordBytes;
   static constexpr uint32_t kGroups = ovcshim::kChunkBytes / ovcshim::kTimeMarkBytes;
   struct Chunk {
-    uint64_t owner, claim, opened_tick;    // owner: as indexed; another word now means another thread took it
+    uint64_t owner, claim, opened_tick;  // owner: as indexed; another word now means another thread took it
     uint32_t index;
   };
-  bool fill();                             // makes records_[at_] a valid record
+  bool fill();  // makes records_[at_] a valid record
   bool load_group();
   uint64_t next_mark() const;
 
   const LogReader* log_ = nullptr;
-  std::vector<Chunk> chunks_;              // oldest first
+  std::vector<Chunk> chunks_;  // oldest first
   uint32_t pid_ = 0, tid_ = 0;
-  size_t chunk_ = 0;                       // being read
-  uint32_t group_ = 0;                     // to be loaded next
+  size_t chunk_ = 0;    // being read
+  uint32_t group_ = 0;  // to be loaded next
   std::array<ovcshim::CallRecord, kGroupRecords> records_{};
   uint32_t at_ = kGroupRecords, loaded_group_ = 0;
-  ovcshim::ChunkHeader header_{};          // of the chunk being read
+  ovcshim::ChunkHeader header_{};  // of the chunk being read
   uint64_t earliest_ = 0, latest_ = 0, old_address_ = 0;
 };
 
 struct Losses {
-  uint64_t event_slots_overwritten = 0;    // by the wrap
-  uint64_t event_slots_torn = 0;           // left busy, void, or damaged
+  uint64_t event_slots_overwritten = 0;  // by the wrap
+  uint64_t event_slots_torn = 0;         // left busy, void, or damaged
   uint64_t events_lost_busy = 0, events_lost_lapped = 0;
   uint64_t calls_overwritten = 0, calls_lost_nested = 0, call_chunks_damaged = 0;
   uint64_t snapshots_skipped = 0, processes_unslotted = 0, threads_unslotted = 0, threads_unrecorded = 0;
@@ -97,7 +97,7 @@ struct Losses {
 
 struct Process {
   uint32_t index = 0;
-  ovcshim::ProcessSlot slot{};             // copied; strings are terminated by the reader
+  ovcshim::ProcessSlot slot{};  // copied; strings are terminated by the reader
   std::string comm() const;
   std::string exe() const;
 };
@@ -119,9 +119,9 @@ class LogReader {
   LogReader& operator=(const LogReader&) = delete;
 
   const std::string& path() const { return path_; }
-  const ovcshim::FileHeader& header() const { return header_; }    // copied at opening, strings terminated
-  uint64_t event_cursor() const;                                   // now
-  std::optional<uint64_t> host(ovcshim::FactKey key) const;        // host fact at creation
+  const ovcshim::FileHeader& header() const { return header_; }  // copied at opening, strings terminated
+  uint64_t event_cursor() const;                                 // now
+  std::optional<uint64_t> host(ovcshim::FactKey key) const;      // host fact at creation
 
   // Calls `each` for valid events from position `from` in claim order (begin ticks of different threads may be slightly
   // out of order); stops early when it returns false. Returns the position after the last one looked at.
@@ -140,19 +140,19 @@ class LogReader {
   Totals totals(uint32_t process_index, uint32_t serial) const;
   Totals retired_totals() const;
   uint64_t retired_processes() const;
-  Totals shared_totals() const;            // kSharedStripe
-  Losses losses() const;                   // walks the event lane
-  uint64_t event_slots() const;            // size of the event lane
-  uint64_t call_chunks() const;            // size of the call lane; 0: off
+  Totals shared_totals() const;  // kSharedStripe
+  Losses losses() const;         // walks the event lane
+  uint64_t event_slots() const;  // size of the event lane
+  uint64_t call_chunks() const;  // size of the call lane; 0: off
 
   // Clocks. Seconds between ticks from the calibration pairs in the log (header, kStart and kSnapshot facts).
   double ns_per_tick() const { return ns_per_tick_; }
   int64_t ticks_to_ns(int64_t ticks) const;
-  int64_t posix_ns(uint64_t tick) const;   // wall clock, ns since 1970
+  int64_t posix_ns(uint64_t tick) const;  // wall clock, ns since 1970
 
  private:
   friend class CallThread;
-  struct ClockBase {                       // the wall clock ran without a step from this tick on
+  struct ClockBase {  // the wall clock ran without a step from this tick on
     uint64_t tick;
     int64_t posix_ns;
   };
@@ -176,7 +176,7 @@ class LogReader {
   std::span<const unsigned char> bytes_;
   ovcshim::FileHeader header_{};
   double ns_per_tick_ = 1.0;
-  std::vector<ClockBase> wall_;            // by tick, never empty
+  std::vector<ClockBase> wall_;  // by tick, never empty
 };
 
 // The newest log in the working directory, else in /var/tmp: ovcshim.*.ovc by modification time. Throws Error if none.

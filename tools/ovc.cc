@@ -40,10 +40,11 @@ CLI::App* add_reader(CLI::App& app, const char* name, const char* help, CommandO
 CLI::App* add_show(CLI::App& app, ShowOptions& o) {
   CLI::App* c = add_reader(app, "show", "the records, one line each, like strace; --json: one object per line", o);
   c->add_option("--op", o.ops, "only these: mmap,fork,... or a family: %malloc %memory %fork %wait %exec %end %record")
-      ->delimiter(',');
+      ->delimiter(',')
+      ->allow_extra_args(false);
   c->add_flag("--failed", o.failed, "only calls that failed");
-  c->add_option("--pid", o.pids, "only these processes")->delimiter(',');
-  c->add_option("--tid", o.tids, "only these threads")->delimiter(',');
+  c->add_option("--pid", o.pids, "only these processes")->delimiter(',')->allow_extra_args(false);
+  c->add_option("--tid", o.tids, "only these threads")->delimiter(',')->allow_extra_args(false);
   c->add_option("--since", o.since, std::string("only from this time on: ") + kTimeHelp);
   c->add_option("--until", o.until, std::string("only up to this time: ") + kTimeHelp);
   c->add_option("--min-size", o.min_size, "only calls that ask for at least this (64K, 1G, ...)")
@@ -70,7 +71,7 @@ CLI::App* add_run(CLI::App& app, RunOptions& o) {
 
 // THE table of commands. The one that is named becomes `work`.
 void add_commands(CLI::App& app, Options& o, std::function<int()>& work) {
-  const auto add = [&work](CLI::App* command, std::function<int()> what) {
+  const auto add = [&work](CLI::App* command, const std::function<int()>& what) {
     command->final_callback([&work, what] { work = what; });
     return command;
   };

@@ -23,13 +23,13 @@ struct ProcessStats {
 };
 
 struct Loss {
-  std::string_view key;        // in JSON
+  std::string_view key;  // in JSON
   uint64_t count;
   std::string_view what;
 };
 
 struct Stats {
-  std::vector<ProcessStats> processes;   // busiest first
+  std::vector<ProcessStats> processes;  // busiest first
   Totals retired, shared;
   uint64_t retired_processes = 0;
   std::vector<Loss> losses;              // all, zero ones included

@@ -14,9 +14,9 @@ namespace {
 
 using namespace ovcshim;
 
-constexpr size_t kCacheLimit = 1 << 17;         // a hostile log can name millions of addresses
+constexpr size_t kCacheLimit = 1 << 17;  // a hostile log can name millions of addresses
 constexpr size_t kMaxModulesPerImage = 1 << 16;
-constexpr size_t kLongestName = 4096;           // demangled names can explode
+constexpr size_t kLongestName = 4096;  // demangled names can explode
 
 // What the kernel makes a signal handler return to, where its frame is found: mov $15,%rax; syscall / mov x8,#139; svc #0.
 #if defined(__aarch64__)
@@ -52,6 +52,7 @@ std::vector<ModuleInfo> without_overlaps(std::vector<ModuleInfo> modules) {
     if (!hits_next && !hits_previous) kept.emplace(module.start, std::move(module));
   }
   std::vector<ModuleInfo> list;
+  list.reserve(kept.size());
   for (auto& [start, module] : kept) list.push_back(std::move(module));
   return list;
 }

@@ -20,13 +20,13 @@ namespace ovc {
 class ElfObject;
 
 struct Frame {
-  uint64_t address = 0;        // as recorded
-  std::string function;        // demangled; empty if unknown
-  uint64_t offset = 0;         // from the function's start; if that is unknown the address in the file, as addr2line takes it
-  std::string module;          // file name without directories; empty if the address lies in no known module
-  std::string file;            // source file, empty if unknown
+  uint64_t address = 0;  // as recorded
+  std::string function;  // demangled; empty if unknown
+  uint64_t offset = 0;   // from the function's start; if that is unknown the address in the file, as addr2line takes it
+  std::string module;    // file name without directories; empty if the address lies in no known module
+  std::string file;      // source file, empty if unknown
   unsigned line = 0;
-  bool inlined = false;        // this function was inlined into the next frame's
+  bool inlined = false;  // this function was inlined into the next frame's
 
   // "function+0x1f (module)", "module+0x1234", "0x7f0012345678"; raw bytes of the log: escape before printing.
   std::string text() const;
@@ -36,8 +36,8 @@ struct Frame {
 // What one kModule record says.
 struct ModuleInfo {
   uint64_t start = 0, end = 0, bias = 0, position = 0;
-  std::string build_id;        // raw bytes
-  std::string path;            // raw bytes
+  std::string build_id;  // raw bytes
+  std::string path;      // raw bytes
   std::string_view file_name() const;
 };
 

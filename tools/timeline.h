@@ -18,13 +18,13 @@ namespace ovc {
 
 enum class Fate : uint8_t {
   kReturned,
-  kNewImage,    // an exec that succeeded: the same pid started a new image
-  kOpen,        // did not return before the log ends
-  kNever,       // exit, _exit, abort: never returns
+  kNewImage,  // an exec that succeeded: the same pid started a new image
+  kOpen,      // did not return before the log ends
+  kNever,     // exit, _exit, abort: never returns
 };
 
 struct EventPlace {
-  unsigned depth = 0;          // > 0: seen inside libc, beneath the call before it on the same thread
+  unsigned depth = 0;  // > 0: seen inside libc, beneath the call before it on the same thread
   Fate fate = Fate::kReturned;
 };
 
@@ -45,14 +45,14 @@ class Timeline {
     ovcshim::Op op;
     uint16_t flags;
     EventPlace place;
-    bool under_shim;           // inside libc, called through one of the shim's functions
-    bool dropped;              // an intent whose completion stands elsewhere
+    bool under_shim;  // inside libc, called through one of the shim's functions
+    bool dropped;     // an intent whose completion stands elsewhere
   };
   struct Thread {
     std::vector<uint32_t> entries;  // of this thread, by time
     size_t next = 0;                // not yet shown
     CallThread* calls = nullptr;
-    Call call;                      // next to be shown, if has_call
+    Call call;  // next to be shown, if has_call
     bool has_call = false;
     uint64_t mark = 0, floor = 0, key = 0;
     std::optional<uint64_t> last_seq;  // of the call shown last
@@ -73,7 +73,7 @@ class Timeline {
 
   const LogReader& log_;
   const Symbols& symbols_;
-  std::vector<Entry> entries_;                       // by begin_tick
+  std::vector<Entry> entries_;  // by begin_tick
   std::map<ThreadId, Thread> threads_;
   std::map<uint32_t, std::vector<uint64_t>> images_started_;  // pid -> ticks of its kStart records of new images
   std::vector<CallThread> call_threads_;
