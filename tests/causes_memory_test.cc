@@ -182,3 +182,11 @@ TEST_CASE("pthread_create takes the cause of its stack") {
   Case blind(Op::kPthreadCreate, EAGAIN);
   CHECK(blind.with(FactKey::kRlimitAs, 100 * kMib).with(FactKey::kRlimitStack, 8 * kMib).cause() == "rlimit-as");
 }
+
+TEST_CASE("pthread_create: EINVAL is the caller's only with attributes and before the stack is made") {
+  CHECK(Case(Op::kPthreadCreate, EINVAL, {1}).cause() == "bad-argument");
+  CHECK(Case(Op::kPthreadCreate, EINVAL, {0}).cause() == "unknown");
+  Case unshared(Op::kPthreadCreate, EINVAL, {0});
+  unshared.with(FactKey::kPidForChildrenNs, 4026532222);
+  CHECK(has_text(unshared.verdict().notes, "CLONE_NEWPID"));
+}

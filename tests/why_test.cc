@@ -364,3 +364,68 @@ TEST_CASE("text of the log cannot drive a terminal") {
   CHECK(text.find('\x1b') == std::string::npos);
   CHECK(text.find("evil\n") == std::string::npos);
 }
+
+TEST_CASE("forks whose records are gone are still counted") {
+  World world;
+  ovcshim::ProcessSlot& child = world.process(1, 7150, "redis-server");
+  child.parent = 0;
+  child.parent_serial = 1;
+  child.exit_known = 1;
+  const WhyReport report = world.report();
+  REQUIRE(report.forks.size() == 1);
+  CHECK(report.forks[0].count == 1);
+  CHECK(why_text(*world.log, report).find("1 fork passed in redis-server (pid 7143); their records have been overwritten") !=
+        std::string::npos);
+}
+
+TEST_CASE("many that end alike are one entry") {
+  World world;
+  for (uint32_t i = 1; i < 4; ++i) {
+    world.process(i, 7150 + i, "worker");
+    world.granted(Op::kWaitpid, 3000, 4000 + i, {7150 + i, 0, SIGKILL}, 7150 + i);
+  }
+  const auto ends = world.report().endings;
+  REQUIRE(ends.size() == 1);
+  CHECK(ends[0].count == 3);
+  CHECK(ends[0].pid == 7151);
+  CHECK(ends[0].last_tick == 4003);
+}
+
+TEST_CASE("an unrelated refusal right before a small malloc is not part of it") {
+  World world;
+  const auto put = [&](Op op, uint64_t begin, uint64_t end, std::initializer_list<uint64_t> args,
+                       std::vector<uint64_t> frames) {
+    Event event = make_event(op, begin, end);
+    event.base.flags = ovcshim::kFailed;
+    event.base.err = ENOMEM;
+    event.base.caller = frames.front();
+    event.frames = std::move(frames);
+    set_args(event, args);
+    return world.put(event);
+  };
+  world.mode0_facts(put(Op::kMmap, 5000, 5010, kBigMmap, {0x1111, 0x9999}));
+  put(Op::kMalloc, 5000, 5100, {64}, {0x2222, 0x9999});
+  CHECK(world.report().verdicts.size() == 2);
+}
+
+TEST_CASE("a mapping list made shortly before serves while nothing changed") {
+  World world;
+  std::vector<ovcshim::Fact> facts = {fact(FactKey::kMapsCount, 12), fact(FactKey::kMaxMapCount, 10)};
+  world.snapshot(world.refused(Op::kMmap, 2000, 2010, {0, 4096, kRw, kPrivateAnon}), 2020, facts);
+  const bool changed = GENERATE(false, true);
+  if (changed) world.granted(Op::kMunmap, 2500, 2510, {0x10000, 4096});
+  facts.erase(facts.begin());
+  world.snapshot(world.refused(Op::kBrk, 3000, 3010, {0x20000}), 3020, facts);
+  const WhyReport report = world.report();
+  REQUIRE(report.verdicts.size() == 2);
+  CHECK(report.verdicts[1].finding.cause == (changed ? "unknown" : "max-map-count"));
+}
+
+TEST_CASE("a mapping made and then made writable shows what is charged") {
+  World world;
+  world.granted(Op::kMmap, 2000, 2010, {0, 16 * kGib, PROT_NONE, kPrivateAnon, UINT64_MAX, 0}, 0x7f0000000000);
+  const bool touched = GENERATE(false, true);
+  if (touched) world.granted(Op::kMprotect, 2100, 2110, {0x7f0000000000, 4096, kRw});
+  world.mode0_facts(world.refused(Op::kMprotect, 3000, 3010, {0x7f0000000000, 16 * kGib, kRw}));
+  CHECK(world.report().verdicts.at(0).finding.cause == (touched ? "unknown" : "single-request-over-ram-and-swap"));
+}

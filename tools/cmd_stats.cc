@@ -138,8 +138,8 @@ class StatsText {
     Table table({"SIZE", "REQUESTS", ""}, "rrl");
     for (size_t b = 0; b < totals.sizes.size(); ++b) {
       if (totals.sizes[b] == 0) continue;
-      const auto width = static_cast<size_t>((static_cast<double>(totals.sizes[b]) / static_cast<double>(most)) *
-                                             static_cast<double>(kBarWidth));
+      const auto width = static_cast<size_t>(
+          std::lround(static_cast<double>(totals.sizes[b]) / static_cast<double>(most) * static_cast<double>(kBarWidth)));
       table.row({bucket_text(b), grouped(totals.sizes[b]), std::string(width, '#')});
     }
     table.write(text_, "  ");

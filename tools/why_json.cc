@@ -114,9 +114,10 @@ Json ending_json(const LogReader& log, const Ending& e) {
 }
 
 Json fork_json(const LogReader& log, const ForkGroup& group) {
-  return {{"comm", group.comm},        {"pid", group.pid},
-          {"count", group.count},      {"last", iso_text(log.posix_ns(group.last_tick))},
-          {"asked_by", group.callers}, {"purpose", group.purpose.empty() ? Json(nullptr) : Json(group.purpose)}};
+  return {
+      {"comm", group.comm},        {"pid", group.pid},
+      {"count", group.count},      {"last", group.last_tick ? Json(iso_text(log.posix_ns(group.last_tick))) : Json(nullptr)},
+      {"asked_by", group.callers}, {"purpose", group.purpose.empty() ? Json(nullptr) : Json(group.purpose)}};
 }
 
 Json noreserve_json(const NoReserveUse& use) {

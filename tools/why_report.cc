@@ -126,15 +126,31 @@ class Verdicts {
   std::unordered_set<uint64_t> steps_;
 };
 
+// Children in the process table, by parent: they are known even where the record of their fork has been overwritten.
+std::map<ProcessKey, uint64_t> children_of(const LogReader& log) {
+  std::map<ProcessKey, uint64_t> children;
+  for (const auto& process : log.processes())
+    if (process.slot.parent != ovcshim::kNoIndex) ++children[{process.slot.parent, process.slot.parent_serial, 0}];
+  return children;
+}
+
+ForkGroup recorded_forks(const LogReader& log, Symbols& symbols, const Event& last, uint64_t count) {
+  ForkGroup group{comm_of(log, last), last.base.pid, count, last.base.begin_tick, callers_of(symbols, last), {}};
+  group.purpose = purpose(function_names(symbols, last), group.comm).value_or("");
+  return group;
+}
+
 std::vector<ForkGroup> fork_groups(const LogReader& log, const WhyScan& scan, Symbols& symbols) {
   std::vector<ForkGroup> groups;
+  auto children = children_of(log);
   for (const auto& [key, signs] : scan.processes()) {
     const auto last = signs.last_fork ? log.event_at(*signs.last_fork) : std::nullopt;
-    if (!last) continue;
-    ForkGroup group{comm_of(log, *last), last->base.pid, signs.forks, last->base.begin_tick, callers_of(symbols, *last), {}};
-    group.purpose = purpose(function_names(symbols, *last), group.comm).value_or("");
-    groups.push_back(std::move(group));
+    if (last) groups.push_back(recorded_forks(log, symbols, *last, std::max(signs.forks, children[key])));
+    if (last) children.erase(key);
   }
+  for (const auto& [key, count] : children)
+    if (const auto parent = log.process(key.index, key.serial))
+      groups.push_back({parent->comm(), parent->slot.pid, count, 0, {}, {}});
   return groups;
 }
 
@@ -164,15 +180,17 @@ uint64_t counted_failures(const LogReader& log) {
   return failed;
 }
 
-// The exact counters outlive the lane: they tell when a refusal has been overwritten.
+// The exact counters outlive the lane: they tell whether a refusal has been overwritten.
 void note_losses(const LogReader& log, const WhyScan& scan, WhyReport& report) {
-  const uint64_t counted = counted_failures(log);
+  const uint64_t counted = counted_failures(log), slots = log.header().events.bytes / ovcshim::kSlotBytes;
   uint64_t listed = 0;
   for (const auto& [key, signs] : scan.processes()) listed += signs.failures;
   if (counted > listed)
     report.notes.push_back(
         fmt::format("{} failed calls were counted, but only {} of them are still in the log: older ones were overwritten",
                     counted, listed));
+  else if (log.event_cursor() > slots)
+    report.notes.emplace_back("older events were overwritten, but the exact counters know of no other call that failed");
 }
 
 }  // namespace

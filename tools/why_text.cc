@@ -198,10 +198,14 @@ void add_noreserve(std::string& out, const WhyReport& report) {
 }
 
 void add_forks(std::string& out, const LogReader& log, const WhyReport& report) {
-  for (const auto& group : report.forks)
-    out += fmt::format("{} fork{} passed in {}, the last at {}: {}\n", grouped(group.count), group.count == 1 ? "" : "s",
-                       process_text(group.comm, group.pid), clock_text(log.posix_ns(group.last_tick), 3),
-                       callers_text(group.callers, group.purpose));
+  for (const auto& group : report.forks) {
+    out += fmt::format("{} fork{} passed in {}", grouped(group.count), group.count == 1 ? "" : "s",
+                       process_text(group.comm, group.pid));
+    if (group.last_tick == 0) out += "; their records have been overwritten\n";
+    else
+      out += fmt::format(", the last at {}: {}\n", clock_text(log.posix_ns(group.last_tick), 3),
+                         callers_text(group.callers, group.purpose));
+  }
 }
 
 }  // namespace
