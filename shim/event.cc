@@ -166,6 +166,7 @@ EventBase plain_base(Op op) {
 
 bool begin(Event& event, Op op, When when, Freshness freshness, uint64_t caller, const FrameState& frame, const char* text) {
   if (!g.recording || !ensure_process() || !g.recording) return false;
+  ensure_thread();  // else Hot::forwarding has no place, and libc's own system call would be recorded as another one
   const uint64_t args[6] = {event.base.args[0], event.base.args[1], event.base.args[2],
                             event.base.args[3], event.base.args[4], event.base.args[5]};
   event.base = {};

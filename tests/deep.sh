@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# The slower checks, each in a build directory of its own: clang-tidy, and the unit tests under sanitizers.
+#   deep.sh [asan] [tsan] [tidy]      default: all three, in this order; stops at the first that fails
+set -euo pipefail
+cd "$(dirname "$0")/.."
+tests/setup.sh ci
+sanitized() {  # NAME SANITIZERS
+  cmake -S . -B "build-$1" -DCMAKE_BUILD_TYPE=Debug -DOVC_SANITIZE="$2" >/dev/null
+  cmake --build "build-$1" -j"$(nproc)"
+  ctest --test-dir "build-$1" -L unit --output-on-failure -j"$(nproc)"
+}
+checks=("$@")
+((${#checks[@]})) || checks=(asan tsan tidy)
+for check in "${checks[@]}"; do
+  printf '\n==== %s (%d s)\n' "$check" "$SECONDS"
+  case $check in
+    asan) sanitized asan address,undefined ;;
+    tsan) sanitized tsan thread ;;
+    tidy) cmake -S . -B build-tidy >/dev/null && cmake --build build-tidy --target tidy ;;
+    *) echo "deep.sh: no check named $check" >&2; exit 2 ;;
+  esac
+done
