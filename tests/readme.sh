@@ -21,7 +21,7 @@ output() {
       echo "\$ ovc run -- examples/fork_once; ovc show --op fork,clone,waitpid,_exit"
       "$ovc" show --op fork,clone,waitpid,_exit --no-calls "$work/log" ;;
     bench_pair)
-      OVC_BUILD=$build tests/bench/pair.sh
+      OVC_BUILD=$build tests/bench/pair.sh 7
       printf '%s, %s, Linux %s\n' "$(date +%F)" "$(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1)" "$(uname -r)" ;;
     *) echo "readme.sh: no command for output $1" >&2; exit 2 ;;
   esac
@@ -36,8 +36,8 @@ replace() {
   cat "$work/README.md" >README.md
 }
 current() { awk -v mark="<!-- output: $1 -->" '$0 == mark { on = 1; next } $0 == "<!-- end -->" { on = 0 } on && !/^```/' README.md; }
-# Two runs differ in figures, hexadecimal addresses, units of time, and in columns that follow from them.
-shape() { sed -E 's/0x[0-9a-f]+|\b[0-9a-f]{8,}\b/A/g; s/[0-9][0-9,.:]*(st|nd|rd|th)?/N/g; s/\bN (ns|us|ms|s)\b/N T/g; s/ \(N T old\)//g; s/[[:space:]]+/ /g'; }
+# Two runs differ in figures, hexadecimal addresses, units of time, in whether a short duration is shown, and in notes about lost records.
+shape() { sed -E 's/0x[0-9a-f]+|\b[0-9a-f]{8,}\b/A/g; s/[0-9][0-9,.:]*(st|nd|rd|th)?/N/g; s/\bN (ns|us|ms|s)\b/N T/g; s/ \(N T old\)//g; s/ took N T//g; s/[[:space:]]+/ /g' | grep -v -e '^note: ' -e '^ *$'; }
 
 mapfile -t names < <(sed -n 's/^<!-- output: \(.*\) -->$/\1/p' README.md)
 status=0
