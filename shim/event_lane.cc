@@ -59,16 +59,16 @@ void publish(uint64_t position, uint64_t parts) {
 }
 
 uint64_t claim(uint64_t parts) {
+  bool lapped = false;  // why the last try failed
   for (int tries = 0; tries < kTries; ++tries) {
     const uint64_t position = __atomic_fetch_add(&g.header->event_cursor, parts, __ATOMIC_RELAXED);
-    bool lapped = false;
+    lapped = false;
     uint64_t taken = 0;
     while (taken < parts && take(g.slots[(position + taken) % g.slot_count], position + taken, taken, parts, &lapped)) ++taken;
     if (taken == parts) return position;
     give_up(position, taken);
-    if (lapped) count(g.header->events_lost_lapped, 0);
   }
-  count(g.header->events_lost_busy);
+  count(lapped ? g.header->events_lost_lapped : g.header->events_lost_busy);
   return kUnknown;
 }
 

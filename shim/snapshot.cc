@@ -217,7 +217,7 @@ void add_map_totals(Facts& facts, const MapTotals& t, uint64_t ticks) {
   facts.add(FactKey::kMapsSource, 1);
 }
 
-// [vsyscall] is shown by smaps but is no mapping of this process: mm/mmap.c counts without it.
+// A fork's failure is always worth the list; a memory call's once a second.
 bool mapping_list_due(Op op) {
   Private& p = *g_private;
   const uint64_t now = tick_now();
