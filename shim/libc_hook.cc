@@ -44,7 +44,7 @@ bool refused(Op op, long result, const long args[6]) {
 
 bool is_forwarded(long nr) {
   Hot& hot = *t_hot;
-  if (hot.forwarding != static_cast<uint32_t>(nr)) return false;
+  if (hot.forwarding != static_cast<uint16_t>(nr)) return false;
   hot.forwarding = 0;
   return true;
 }

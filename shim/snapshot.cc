@@ -221,7 +221,7 @@ void add_map_totals(Facts& facts, const MapTotals& t, uint64_t ticks) {
 bool mapping_list_due(Op op) {
   Private& p = *g_private;
   const uint64_t now = tick_now();
-  const bool is_fork = op >= Op::kFork && op <= Op::kPthreadCreate;
+  const bool is_fork = op >= Op::kFork && op < Op::kWait;
   if (!is_fork && p.snapshot_tick != 0 && now - p.snapshot_tick < 1000 * g_ticks_per_ms) return false;
   p.snapshot_tick = now;
   return true;
@@ -229,12 +229,14 @@ bool mapping_list_due(Op op) {
 
 }  // namespace
 
-bool wants_snapshot(Op op, int err) {
-  const bool subject = op < Op::kMunmap || (op >= Op::kMunmap && op <= Op::kPthreadCreate);
-  return subject && err != EINVAL && err != EBADF && err != EEXIST && !ovcshim_quiet;
+Proof proof_for(Op op, int err) {
+  const bool subject = op < Op::kMunmap || (op >= Op::kMunmap && op < Op::kWait);
+  const bool search = (op == Op::kPosixSpawn || op == Op::kPosixSpawnp) && err != ENOMEM && err != EAGAIN;
+  if (!subject || search || err == EINVAL || err == EBADF || err == EEXIST || ovcshim_quiet || t_hot->beneath) return Proof::kNone;
+  return mapping_list_due(op) ? Proof::kFull : Proof::kFacts;
 }
 
-void write_snapshot(uint64_t position, const EventBase& about) {
+void write_snapshot(uint64_t position, Proof proof) {
   BigScratch& big = g_private->big;
   if (__atomic_exchange_n(&big.taken, 1, __ATOMIC_ACQUIRE)) {
     count(g.header->snapshots_skipped);
@@ -253,7 +255,7 @@ void write_snapshot(uint64_t position, const EventBase& about) {
   add_tasks(facts, big.io, sizeof big.io);
   add_cgroups(facts, big.io, sizeof big.io);
   add_oom_kills(facts, big.io, sizeof big.io);
-  if (mapping_list_due(about.op)) {
+  if (proof == Proof::kFull) {
     MappingWriter writer(position, big);
     const uint64_t start = tick_now();
     if (list_mappings(writer, big)) {
@@ -263,6 +265,7 @@ void write_snapshot(uint64_t position, const EventBase& about) {
   } else {
     count(g.header->snapshots_skipped);
   }
+  record.vital = proof == Proof::kFull;
   record.base.args[0] = position;
   record.base.facts = static_cast<uint8_t>(facts.count);
   record.fact_list = facts.list;

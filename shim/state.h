@@ -20,6 +20,14 @@
 
 namespace ovcshim {
 
+// One ring of the event lane. `mark` is in every position of it.
+struct EventRing {
+  Slot* slots = nullptr;
+  uint64_t count = 0;
+  uint64_t* cursor = nullptr;
+  uint64_t mark = 0;
+};
+
 // Everything the hot path reads sits in the first cache line and is constant while the program runs.
 struct alignas(64) Session {
   uint64_t min_size = UINT64_MAX;  // requests below are only counted; UINT64_MAX: nothing goes to the call lane
@@ -29,8 +37,7 @@ struct alignas(64) Session {
   uint32_t stack_depth = 0;
   uint32_t follow = 2;
   FileHeader* header = nullptr;
-  Slot* slots = nullptr;
-  uint64_t slot_count = 0;
+  EventRing events, vitals;
   unsigned char* chunks = nullptr;
   uint64_t chunk_count = 0;  // 0: call lane off, or not mapped here
   ProcessSlot* processes = nullptr;
@@ -58,7 +65,8 @@ struct alignas(64) Hot {
   uint32_t tid;                         // owner; 0: free
   uint32_t busy;                        // the slow path is running
   uint32_t starved;                     // calls to let pass before asking for a chunk again
-  uint32_t forwarding;                  // number of the system call that a wrapper is about to make itself (see libc_hook.cc)
+  uint16_t forwarding;                  // number of the system call that a wrapper is about to make itself (see libc_hook.cc)
+  uint16_t beneath;                     // inside a call of the fork family: its own record will bring the proof of a failure
 };
 static_assert(sizeof(Hot) == 64);
 
