@@ -200,7 +200,7 @@ void end(Event& event, int64_t result, bool failed, int err) {
     t_hot->refused_end = tick_now();
   }
   const Proof proof = failed ? proof_for(base.op, base.err) : Proof::kNone;
-  const bool vital = proof == Proof::kFull;
+  const bool vital = proof == Proof::kFull || (failed && t_hot->beneath);
   if (event.when != When::kIntent) {
     event.position = record_now(event, nullptr, vital);
   } else if (event.position == kUnknown || !complete_event(event.position, base)) {
