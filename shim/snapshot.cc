@@ -232,7 +232,8 @@ bool mapping_list_due(Op op) {
 Proof proof_for(Op op, int err) {
   const bool subject = op < Op::kMunmap || (op >= Op::kMunmap && op < Op::kWait);
   const bool search = (op == Op::kPosixSpawn || op == Op::kPosixSpawnp) && err != ENOMEM && err != EAGAIN;
-  if (!subject || search || err == EINVAL || err == EBADF || err == EEXIST || ovcshim_quiet || t_hot->beneath) return Proof::kNone;
+  if (!subject || search || err == EINVAL || err == EBADF || err == EEXIST || ovcshim_quiet || t_hot->beneath)
+    return Proof::kNone;
   return mapping_list_due(op) ? Proof::kFull : Proof::kFacts;
 }
 
