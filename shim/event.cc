@@ -9,6 +9,7 @@
 #include "shim/module_list.h"
 #include "shim/proc_files.h"
 #include "shim/process.h"
+#include "shim/refuse.h"
 #include "shim/snapshot.h"
 
 namespace ovcshim {
@@ -193,13 +194,15 @@ void end(Event& event, int64_t result, bool failed, int err) {
   base.result = result;
   base.err = static_cast<uint16_t>(failed ? err : 0);
   base.flags = static_cast<uint16_t>((base.flags & ~kIntent) | (failed ? kFailed : 0));
+  if (failed && OVC_UNLIKELY(g.refuses)) base.flags |= refusal_flag(base.op, base.begin_tick);
   count_event(base.op, event.size, failed);
   if (!failed && base.op == Op::kMadvise && !advice_changes_charge(base.args[2])) return;
   if (failed && is_memory_call(base.op)) {
     t_hot->refused_begin = base.begin_tick;
     t_hot->refused_end = tick_now();
   }
-  const Proof proof = failed ? proof_for(base.op, base.err) : Proof::kNone;
+  const bool needs_proof = failed && !(base.flags & kInjected);
+  const Proof proof = needs_proof ? proof_for(base.op, base.err) : Proof::kNone;
   const bool vital = proof == Proof::kFull || (failed && t_hot->beneath);
   if (event.when != When::kIntent) {
     event.position = record_now(event, nullptr, vital);

@@ -12,6 +12,7 @@
 #include "shim/interpose.h"
 #include "shim/libc_hook.h"
 #include "shim/process.h"
+#include "shim/refuse.h"
 
 using namespace ovcshim;
 
@@ -130,12 +131,17 @@ OVC_EXPORT int posix_spawnp(pid_t* pid, const char* file, const posix_spawn_file
   return traced_spawn(Op::kPosixSpawnp, OVC_CALLER, function, pid, file, actions, attributes, argv, envp);
 }
 
-// vfork's two halves, called by vfork_*.S. Between them the child runs on this very stack.
+// vfork's two halves, called by vfork_*.S. Between them the child runs on this very stack. The first returns the record's position,
+// kUnknown - 1 if nothing is recorded, kUnknown - 2 if the call is refused here: then there is no second half.
 extern "C" [[gnu::visibility("hidden")]] uint64_t ovcshim_vfork_begin(uint64_t caller) {
   Event event;
   set_args(event, 0);
   if (!begin(event, Op::kVfork, When::kIntent, Freshness::kCheap, caller, here())) return kUnknown - 1;
-  return event.position;
+  const int err = g.refuses ? refused(Op::kVfork, nullptr, 0) : 0;
+  if (!err) return event.position;
+  end(event, -1, true, err);
+  errno = err;
+  return kUnknown - 2;
 }
 
 // In the parent: completes the record, gives the program its result. position kUnknown - 1: nothing was begun.

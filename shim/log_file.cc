@@ -138,6 +138,11 @@ void read_host(FileHeader& h) {
   read_kernel(h);
 }
 
+void copy_cut(char* to, uint64_t room, const char* from) {
+  const uint64_t len = from ? sys::length(from) : 0;
+  sys::copy(to, from, len < room ? len : room - 1);
+}
+
 void fill_header(FileHeader& h, const FileHeader& layout, const LogWish& wish) {
   sys::copy(h.magic, kMagic, sizeof kMagic);
   h.endian = kEndianMark;
@@ -160,6 +165,8 @@ void fill_header(FileHeader& h, const FileHeader& layout, const LogWish& wish) {
   h.stack_depth = wish.stack_depth;
   h.follow = wish.follow;
   sys::copy(h.shim_version, kVersion, sizeof kVersion);
+  copy_cut(h.inject, sizeof h.inject, wish.inject);
+  copy_cut(h.rehearse, sizeof h.rehearse, wish.rehearse);
   __atomic_store_n(&h.ready, 1, __ATOMIC_RELEASE);
 }
 

@@ -34,6 +34,7 @@ struct alignas(64) Session {
   bool recording = false;          // the log is mapped and this process writes to it
   bool internals = false;          // libc's own system calls come to ovcshim_libc_syscall
   bool use_tsc = false;
+  bool refuses = false;  // OVCSHIM_INJECT or OVCSHIM_REHEARSE: see refuse.h
   uint32_t stack_depth = 0;
   uint32_t follow = 2;
   FileHeader* header = nullptr;
@@ -107,6 +108,7 @@ struct Private {
   Reading reading;
   uint64_t snapshot_tick;             // last mapping list, for the rate limit
   uint64_t hots_full_until;           // tick before which no free Hot is looked for
+  uint64_t injected[8];               // calls that matched each rule of OVCSHIM_INJECT
   uint32_t own_stripes[kOwnStripes];  // stripes of this process, 0: none
   uint32_t own_stripe_next;
   BigScratch big;
