@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <sched.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "tools/causes_detail.h"
@@ -110,6 +111,27 @@ void explain_unknown(const Evidence& evidence, Finding& finding) {
 
 namespace {
 
+Finding diagnose_alone(const Evidence& evidence);
+
+// The evidence as it would be if the kernel had refused under the settings rehearsed.
+Evidence as_rehearsed(Evidence evidence) {
+  evidence.event.base.flags &= static_cast<uint16_t>(~ovcshim::kRehearsed);
+  evidence.rules.mode = evidence.fact(FactKey::kRehearsedMode);
+  const uint64_t limit_kb = evidence.fact(FactKey::kRehearsedLimitKb).value_or(0);
+  if (evidence.rules.mode == kModeNever) {
+    evidence.rules.limit_kb = limit_kb;
+    evidence.rules.overcommit_kbytes = limit_kb - std::min(limit_kb, evidence.rules.swap_kb.value_or(0));
+  } else {
+    evidence.rules.ram_kb = limit_kb - std::min(limit_kb, evidence.rules.swap_kb.value_or(0));
+  }
+  if (const auto committed = evidence.fact(FactKey::kRehearsedCommittedKb)) {
+    evidence.event.base.before.committed_kb = *committed;
+    evidence.event.base.before.age_ns = 0;
+  }
+  evidence.inner.clear();
+  return evidence;
+}
+
 bool was_injected(const Evidence& evidence, Finding& finding) {
   if (!(evidence.event.base.flags & ovcshim::kInjected)) return false;
   finding.summary = "refused by OVCSHIM_INJECT; the kernel was not asked";
@@ -118,7 +140,11 @@ bool was_injected(const Evidence& evidence, Finding& finding) {
 
 bool was_rehearsed(const Evidence& evidence, Finding& finding) {
   if (!(evidence.event.base.flags & ovcshim::kRehearsed)) return false;
-  finding.summary = "refused by OVCSHIM_REHEARSE, as the settings it names would; the kernel was not asked";
+  finding = diagnose_alone(as_rehearsed(evidence));
+  const bool proven = finding.cause == "commit-limit" || finding.cause == "single-request-over-ram-and-swap";
+  if (!proven) finding = {};
+  finding.summary =
+      fmt::format("rehearsed by OVCSHIM_REHEARSE, the kernel was not asked{}{}", proven ? ": " : "", finding.summary);
   return true;
 }
 
@@ -135,8 +161,8 @@ bool decide(std::span<const CauseRow> rows, const Evidence& evidence, Finding& f
     if (!row.applies(evidence) || !row.proves(evidence, candidate)) continue;
     finding = std::move(candidate);
     finding.cause = row.id;
-    finding.meaning = row.meaning;
-    finding.rule = row.source;
+    if (finding.meaning.empty()) finding.meaning = row.meaning;
+    if (finding.rule.empty()) finding.rule = row.source;
     return true;
   }
   return false;
@@ -206,7 +232,10 @@ Finding diagnose(const Evidence& evidence) {
   const Op op = evidence.event.base.op;
   const bool inner_first = inside && (is_malloc_op(op) || op == Op::kPthreadCreate);
   Finding finding;
-  if (!causes::decide(common_causes(), evidence, finding)) finding = inner_first ? *inside : causes::diagnose_alone(evidence);
+  const bool rehearsed_inside = inside && inside->cause == "rehearsed" && evidence.event.failed();
+  if (rehearsed_inside) finding = *inside;
+  else if (!causes::decide(common_causes(), evidence, finding))
+    finding = inner_first ? *inside : causes::diagnose_alone(evidence);
   if (finding.cause == "unknown" && inside) {
     Finding other = inner_first ? causes::diagnose_alone(evidence) : *inside;
     if (other.cause != "unknown") finding = std::move(other);

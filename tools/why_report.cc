@@ -11,6 +11,7 @@
 #include <tuple>
 #include <unordered_set>
 
+#include "tools/output.h"
 #include "tools/purposes.h"
 
 namespace ovc {
@@ -193,6 +194,14 @@ void note_losses(const LogReader& log, const WhyScan& scan, WhyReport& report) {
     report.notes.emplace_back("older events were overwritten, but the exact counters know of no other call that failed");
 }
 
+// Nobody is to take an asked-for refusal for the kernel's word, nor its absence.
+void note_asked_for(const LogReader& log, WhyReport& report) {
+  if (log.header().rehearse[0])
+    report.notes.push_back(fmt::format("recorded under OVCSHIM_REHEARSE={}", escaped(log.header().rehearse)));
+  if (log.header().inject[0])
+    report.notes.push_back(fmt::format("recorded under OVCSHIM_INJECT={}", escaped(log.header().inject)));
+}
+
 }  // namespace
 
 bool same_boot(const LogReader& log, const HostNow& now) { return !now.boot_id.empty() && now.boot_id == log.header().boot_id; }
@@ -216,6 +225,7 @@ WhyReport why_report(const LogReader& log, const HostNow& now) {
   if (same_boot(log, now)) report.mode_now = now.mode;
   for (const auto& [key, signs] : scan.processes()) report.events += signs.events;
   report.processes = log.processes().size();
+  note_asked_for(log, report);
   note_losses(log, scan, report);
   return report;
 }

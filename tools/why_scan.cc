@@ -92,6 +92,7 @@ ProcessKey key_of(const Event& event) {
 bool is_refusal(const Event& event) {
   if (!event.failed() || !event.returned()) return false;
   const Op op = event.base.op;
+  if (event.base.flags & (ovcshim::kInjected | ovcshim::kRehearsed)) return true;
   const bool resource = event.base.err == ENOMEM || event.base.err == EAGAIN;
   const bool spawn = op == Op::kPosixSpawn || op == Op::kPosixSpawnp;
   if (op == Op::kMadvise || is_exec(op) || spawn) return resource;  // hints and searches fail as a matter of course
