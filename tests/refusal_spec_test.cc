@@ -70,7 +70,7 @@ TEST_CASE("what is not understood is named, with its place") {
                                              {"fork:error=ENOMEM:when=2+0", 26},
                                              {"fork:error=ENOMEM:when=x", 23},
                                              {"fork:error=ENOMEM:size>=1T", 25},
-                                             {"fork:error=ENOMEM:size>=99999999999999999999", 43},
+                                             {"fork:error=ENOMEM:size>=99999999999999999999", 42},
                                              {"fork:error=ENOMEM;", 18},
                                              {"fork:error=ENOMEM:retval=0", 18}}));
   InjectSpec spec;

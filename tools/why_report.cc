@@ -36,6 +36,7 @@ std::vector<std::string> function_names(Symbols& symbols, const Event& event) {
 std::vector<std::string> callers_of(Symbols& symbols, const Event& event) {
   std::vector<std::string> named, unnamed;
   for (const auto& frame : symbols.stack(event.base.image, event.frames)) {
+    if (frame.module.starts_with("libovcshim")) continue;  // our wrapper around the call beneath which this one was made
     auto& list = frame.function.empty() ? unnamed : named;
     if (list.size() < kCallersShown) list.push_back(frame.function.empty() ? frame.text() : frame.function);
   }
