@@ -53,8 +53,8 @@ struct Ending {
 struct ForkGroup {
   std::string comm;
   uint32_t pid = 0;
-  uint64_t count = 0, last_tick = 0;     // last_tick 0: no record is left
-  std::vector<std::string> callers;  // of the last one
+  uint64_t count = 0, last_tick = 0;  // last_tick 0: no record is left
+  std::vector<std::string> callers;   // of the last one
   std::string_view purpose;
 };
 
