@@ -9,6 +9,7 @@
 #include "shim/module_list.h"
 #include "shim/proc_files.h"
 #include "shim/process.h"
+#include "shim/refuse.h"
 #include "shim/snapshot.h"
 
 namespace ovcshim {
@@ -110,8 +111,9 @@ void add_stack(Event& event, Record& record, Scratch* scratch) {
 }
 
 // The stack, then the text behind it, into scratch memory.
-uint64_t write_with_stack(Event& event, const char* text, Scratch* scratch) {
+uint64_t write_with_stack(Event& event, const char* text, Scratch* scratch, bool vital) {
   Record record{event.base};
+  record.vital = vital;
   add_stack(event, record, scratch);
   if (scratch && text) {
     record.base.text_len = static_cast<uint16_t>(copy_text(scratch->text, sizeof scratch->text, text));
@@ -120,10 +122,10 @@ uint64_t write_with_stack(Event& event, const char* text, Scratch* scratch) {
   return write_event(record);
 }
 
-uint64_t record_now(Event& event, const char* text) {
+uint64_t record_now(Event& event, const char* text, bool vital = false) {
   keep_modules_known();
   Scratch* scratch = take_scratch();
-  const uint64_t position = write_with_stack(event, text, scratch);
+  const uint64_t position = write_with_stack(event, text, scratch, vital);
   if (scratch) give_back(scratch);
   return position;
 }
@@ -192,21 +194,23 @@ void end(Event& event, int64_t result, bool failed, int err) {
   base.result = result;
   base.err = static_cast<uint16_t>(failed ? err : 0);
   base.flags = static_cast<uint16_t>((base.flags & ~kIntent) | (failed ? kFailed : 0));
+  if (failed && OVC_UNLIKELY(g.refuses)) base.flags |= refusal_flag(base.op, base.begin_tick);
   count_event(base.op, event.size, failed);
   if (!failed && base.op == Op::kMadvise && !advice_changes_charge(base.args[2])) return;
   if (failed && is_memory_call(base.op)) {
     t_hot->refused_begin = base.begin_tick;
     t_hot->refused_end = tick_now();
   }
-  if (event.when == When::kIntent) {
-    if (event.position == kUnknown || !complete_event(event.position, base)) {
-      base.flags |= kLateCompletion;
-      event.position = record_now(event, nullptr);
-    }
-  } else {
-    event.position = record_now(event, nullptr);
+  const bool needs_proof = failed && !(base.flags & kInjected);
+  const Proof proof = needs_proof ? proof_for(base.op, base.err) : Proof::kNone;
+  const bool vital = proof == Proof::kFull || (failed && t_hot->beneath);
+  if (event.when != When::kIntent) {
+    event.position = record_now(event, nullptr, vital);
+  } else if (event.position == kUnknown || !complete_event(event.position, base)) {
+    base.flags |= kLateCompletion;
+    event.position = record_now(event, nullptr, vital);
   }
-  if (failed && event.position != kUnknown && wants_snapshot(base.op, err)) write_snapshot(event.position, base);
+  if (proof != Proof::kNone && event.position != kUnknown) write_snapshot(event.position, proof);
   if (failed && is_memory_call(base.op)) t_hot->refused_end = tick_now();
 }
 

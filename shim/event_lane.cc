@@ -11,6 +11,17 @@ namespace {
 
 constexpr int kTries = 8;
 
+// Which ring a record belongs to: see AREAS in log_format.h.
+const EventRing& ring_for(const Record& record) {
+  const Op op = record.base.op;
+  return record.vital || (op >= Op::kFork && op != Op::kSnapshot) ? g.vitals : g.events;
+}
+
+Slot& slot_at(uint64_t position) {
+  const EventRing& ring = position & kVitalBit ? g.vitals : g.events;
+  return ring.slots[(position & ~kVitalBit) % ring.count];
+}
+
 struct Piece {
   const void* data;
   uint64_t bytes;
@@ -32,8 +43,7 @@ bool take(Slot& slot, uint64_t position, uint64_t part, uint64_t parts, bool* la
 // Leaves a taken slot empty of meaning, but free for the next claimer.
 void give_up(uint64_t position, uint64_t taken) {
   for (uint64_t i = 0; i < taken; ++i)
-    __atomic_store_n(&g.slots[(position + i) % g.slot_count].word, slot_word(SlotStatus::kReady, 0, 0, position + i),
-                     __ATOMIC_RELEASE);
+    __atomic_store_n(&slot_at(position + i).word, slot_word(SlotStatus::kReady, 0, 0, position + i), __ATOMIC_RELEASE);
 }
 
 // Lays the pieces end to end over the slots' payloads.
@@ -42,7 +52,7 @@ void fill(uint64_t position, const Piece* pieces, int count) {
   for (int i = 0; i < count; ++i) {
     auto* from = static_cast<const unsigned char*>(pieces[i].data);
     for (uint64_t left = pieces[i].bytes; left > 0;) {
-      Slot& slot = g.slots[(position + offset / kSlotPayloadBytes) % g.slot_count];
+      Slot& slot = slot_at(position + offset / kSlotPayloadBytes);
       const uint64_t at = offset % kSlotPayloadBytes;
       const uint64_t n = left < kSlotPayloadBytes - at ? left : kSlotPayloadBytes - at;
       sys::copy(slot.payload + at, from, n);
@@ -54,17 +64,16 @@ void fill(uint64_t position, const Piece* pieces, int count) {
 // Part 0 last: release pairs with the reader's acquire load of part 0's word.
 void publish(uint64_t position, uint64_t parts) {
   for (uint64_t i = parts; i-- > 0;)
-    __atomic_store_n(&g.slots[(position + i) % g.slot_count].word, slot_word(SlotStatus::kReady, i, parts, position + i),
-                     __ATOMIC_RELEASE);
+    __atomic_store_n(&slot_at(position + i).word, slot_word(SlotStatus::kReady, i, parts, position + i), __ATOMIC_RELEASE);
 }
 
-uint64_t claim(uint64_t parts) {
+uint64_t claim(const EventRing& ring, uint64_t parts) {
   bool lapped = false;  // why the last try failed
   for (int tries = 0; tries < kTries; ++tries) {
-    const uint64_t position = __atomic_fetch_add(&g.header->event_cursor, parts, __ATOMIC_RELAXED);
+    const uint64_t position = __atomic_fetch_add(ring.cursor, parts, __ATOMIC_RELAXED) | ring.mark;
     lapped = false;
     uint64_t taken = 0;
-    while (taken < parts && take(g.slots[(position + taken) % g.slot_count], position + taken, taken, parts, &lapped)) ++taken;
+    while (taken < parts && take(slot_at(position + taken), position + taken, taken, parts, &lapped)) ++taken;
     if (taken == parts) return position;
     give_up(position, taken);
   }
@@ -93,7 +102,7 @@ uint64_t write_event(const Record& record) {
   uint64_t bytes = 0;
   for (const Piece& piece : pieces) bytes += piece.bytes;
   const uint64_t parts = (bytes + kSlotPayloadBytes - 1) / kSlotPayloadBytes;
-  const uint64_t position = claim(parts);
+  const uint64_t position = claim(ring_for(record), parts);
   if (position == kUnknown) return kUnknown;
   fill(position, pieces, sizeof pieces / sizeof pieces[0]);
   publish(position, parts);
@@ -101,7 +110,7 @@ uint64_t write_event(const Record& record) {
 }
 
 bool complete_event(uint64_t position, const EventBase& base) {
-  Slot& slot = g.slots[position % g.slot_count];
+  Slot& slot = slot_at(position);
   uint64_t word = __atomic_load_n(&slot.word, __ATOMIC_RELAXED);
   if (slot_status(word) != SlotStatus::kReady || slot_position(word) != position || slot_part(word) != 0) return false;
   const uint64_t parts = slot_parts(word);

@@ -13,6 +13,7 @@ struct Record {
   const char* text = nullptr;
   const Fact* fact_list = nullptr;
   const MappingEntry* mapping_list = nullptr;
+  bool vital = false;  // keep it with the vitals whatever its op is
 };
 
 // Writes one record; its position, or kUnknown if it was lost (then counted). What does not fit kMaxParts is cut: frames last.

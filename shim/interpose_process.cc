@@ -3,13 +3,16 @@
 // The fork family, waits, exec and ends. All are recorded before they are forwarded, except waits that cannot block.
 // Written by hand: fork and clone return twice, waits get a place for a status the caller did not ask for, exec does not return.
 #include <sched.h>
+#include <spawn.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "shim/call_lane.h"
 #include "shim/interpose.h"
+#include "shim/libc_hook.h"
 #include "shim/process.h"
+#include "shim/refuse.h"
 
 using namespace ovcshim;
 
@@ -25,6 +28,7 @@ OVC_COLD void child_side(uint64_t fork_position) {
 OVC_COLD void fork_done(Event& event, int64_t result) {
   const int err = errno;
   event.base.end_tick = tick_now();  // what follows is our own time, not the call's
+  beneath_fork(false);
   CommitState after;
   commit_state(after, Freshness::kFresh);
   event.base.args[5] = after.committed_kb;
@@ -36,7 +40,8 @@ template <typename Function>
   Event event;
   set_args(event, 0);
   const bool on = begin(event, op, When::kIntent, Freshness::kFresh, caller, here());
-  const pid_t pid = function();
+  if (on) beneath_fork(true);
+  const pid_t pid = function();  // in the child, thread state is zero again
   if (!on) return pid;
   if (pid == 0) child_side(event.position);
   else fork_done(event, pid);
@@ -80,17 +85,63 @@ OVC_EXPORT int pthread_create(pthread_t* thread, const pthread_attr_t* attr, voi
   Event event;
   set_args(event, attr != nullptr, reinterpret_cast<uint64_t>(start));
   const bool on = begin(event, Op::kPthreadCreate, When::kIntent, Freshness::kCheap, OVC_CALLER, here());
+  if (on) beneath_fork(true);
   const int code = found(next.pthread_create, "pthread_create")(thread, attr, start, arg);
-  if (on) finish<Failure::kCode>(event, code);
+  if (on) {
+    beneath_fork(false);
+    finish<Failure::kCode>(event, code);
+  }
   return code;
 }
 
-// vfork's two halves, called by vfork_*.S. Between them the child runs on this very stack.
+namespace {
+
+// The child runs inside libc until its exec, in our memory: it calls nothing of ours.
+using SpawnFunction = int(pid_t*, const char*, const posix_spawn_file_actions_t*, const posix_spawnattr_t*, char* const*,
+                          char* const*);
+
+[[gnu::always_inline]] inline int traced_spawn(Op op, uint64_t caller, SpawnFunction* function, pid_t* pid, const char* path,
+                                               const posix_spawn_file_actions_t* actions, const posix_spawnattr_t* attributes,
+                                               char* const* argv, char* const* envp) {
+  Event event;
+  uint64_t argc = 0;
+  while (argv && argv[argc]) ++argc;
+  set_args(event, 0, argc);
+  const bool on = begin(event, op, When::kIntent, Freshness::kCheap, caller, here(), path);
+  if (!on) return function(pid, path, actions, attributes, argv, envp);
+  pid_t child = 0;
+  beneath_fork(true);
+  const int code = function(pid ? pid : &child, path, actions, attributes, argv, envp);
+  beneath_fork(false);
+  if (code == 0) event.base.args[0] = static_cast<uint64_t>(pid ? *pid : child);
+  finish<Failure::kCode>(event, code);
+  return code;
+}
+
+}  // namespace
+
+OVC_EXPORT int posix_spawn(pid_t* pid, const char* path, const posix_spawn_file_actions_t* actions,
+                           const posix_spawnattr_t* attributes, char* const* argv, char* const* envp) noexcept {
+  auto* function = found(next.posix_spawn, "posix_spawn");
+  return traced_spawn(Op::kPosixSpawn, OVC_CALLER, function, pid, path, actions, attributes, argv, envp);
+}
+OVC_EXPORT int posix_spawnp(pid_t* pid, const char* file, const posix_spawn_file_actions_t* actions,
+                            const posix_spawnattr_t* attributes, char* const* argv, char* const* envp) noexcept {
+  auto* function = found(next.posix_spawnp, "posix_spawnp");
+  return traced_spawn(Op::kPosixSpawnp, OVC_CALLER, function, pid, file, actions, attributes, argv, envp);
+}
+
+// vfork's two halves, called by vfork_*.S. Between them the child runs on this very stack. The first returns the record's position,
+// kUnknown - 1 if nothing is recorded, kUnknown - 2 if the call is refused here: then there is no second half.
 extern "C" [[gnu::visibility("hidden")]] uint64_t ovcshim_vfork_begin(uint64_t caller) {
   Event event;
   set_args(event, 0);
   if (!begin(event, Op::kVfork, When::kIntent, Freshness::kCheap, caller, here())) return kUnknown - 1;
-  return event.position;
+  const int err = g.refuses ? refused(Op::kVfork, nullptr, 0) : 0;
+  if (!err) return event.position;
+  end(event, -1, true, err);
+  errno = err;
+  return kUnknown - 2;
 }
 
 // In the parent: completes the record, gives the program its result. position kUnknown - 1: nothing was begun.

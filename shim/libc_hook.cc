@@ -7,6 +7,7 @@
 #include "shim/event.h"
 #include "shim/libc_patch.h"
 #include "shim/process.h"
+#include "shim/refuse.h"
 
 namespace ovcshim {
 namespace {
@@ -44,12 +45,20 @@ bool refused(Op op, long result, const long args[6]) {
 
 bool is_forwarded(long nr) {
   Hot& hot = *t_hot;
-  if (hot.forwarding != static_cast<uint32_t>(nr)) return false;
+  if (hot.forwarding != static_cast<uint16_t>(nr)) return false;
   hot.forwarding = 0;
   return true;
 }
 
 long issue(long nr, const long a[6]) { return sys::call(nr, a[0], a[1], a[2], a[3], a[4], a[5]); }
+
+// brk says no by the break it returns.
+long issue_or_refuse(Op op, long nr, const long a[6]) {
+  long args[6] = {a[0], a[1], a[2], a[3], a[4], a[5]};
+  const int err = refused_in_libc(op, args);
+  if (!err) return issue(nr, args);
+  return op == Op::kBrk ? sys::call(__NR_brk, 0) : -err;
+}
 
 }  // namespace
 }  // namespace ovcshim
@@ -68,7 +77,7 @@ extern "C" long ovcshim_libc_syscall(long nr, const long args[6], const LibcSysc
   if (!begin(event, op, is_fork ? When::kIntent : When::kAfter, Freshness::kCheap, frame->site_return, at))
     return issue(nr, args);
   const uint64_t fork_position = event.position;
-  const long result = issue(nr, args);
+  const long result = g.refuses ? issue_or_refuse(op, nr, args) : issue(nr, args);
   if (is_fork && result == 0 && !(args[0] & static_cast<long>(kCloneVm))) {
     register_process(fork_position, false);
     return result;

@@ -34,7 +34,10 @@ void lay_out(FileHeader& h, const LogWish& wish) {
   };
   area(h.processes, kProcessSlots * sizeof(ProcessSlot));
   area(h.stripes, kStripes * kStripeBytes);
-  area(h.events, wish.events_bytes);
+  // a quarter for what must last
+  const uint64_t vitals = round_up(wish.events_bytes / 4);
+  area(h.vitals, vitals);
+  area(h.events, round_up(wish.events_bytes) - vitals);
   area(h.calls, wish.calls_bytes);
   h.file_bytes = at;
 }
@@ -86,8 +89,8 @@ bool map_log(long fd, const FileHeader& h, Problem& problem) {
   g.pid_index = reinterpret_cast<uint32_t*>(base + kPidIndexOffset);
   g.processes = reinterpret_cast<ProcessSlot*>(base + h.processes.offset);
   g.stripes = base + h.stripes.offset;
-  g.slots = reinterpret_cast<Slot*>(base + h.events.offset);
-  g.slot_count = h.events.bytes / kSlotBytes;
+  g.events = {reinterpret_cast<Slot*>(base + h.events.offset), h.events.bytes / kSlotBytes, &g.header->event_cursor, 0};
+  g.vitals = {reinterpret_cast<Slot*>(base + h.vitals.offset), h.vitals.bytes / kSlotBytes, &g.header->vital_cursor, kVitalBit};
   g.chunks = base + h.calls.offset;
   g.chunk_count = bytes > h.calls.offset ? h.calls.bytes / kChunkBytes : 0;
   g.mapped_bytes = bytes;
@@ -135,6 +138,11 @@ void read_host(FileHeader& h) {
   read_kernel(h);
 }
 
+void copy_cut(char* to, uint64_t room, const char* from) {
+  const uint64_t len = from ? sys::length(from) : 0;
+  sys::copy(to, from, len < room ? len : room - 1);
+}
+
 void fill_header(FileHeader& h, const FileHeader& layout, const LogWish& wish) {
   sys::copy(h.magic, kMagic, sizeof kMagic);
   h.endian = kEndianMark;
@@ -148,13 +156,17 @@ void fill_header(FileHeader& h, const FileHeader& layout, const LogWish& wish) {
   h.caller_shift = 2;
 #endif
   h.file_bytes = layout.file_bytes;
-  h.processes = layout.processes, h.stripes = layout.stripes, h.events = layout.events, h.calls = layout.calls;
+  h.processes = layout.processes, h.stripes = layout.stripes, h.vitals = layout.vitals, h.events = layout.events,
+  h.calls = layout.calls;
+  h.incompatible_flags = kTwoRings;
   read_host(h);
   h.created = h.newest = clock_pair();
   h.min_size = wish.min_size;
   h.stack_depth = wish.stack_depth;
   h.follow = wish.follow;
   sys::copy(h.shim_version, kVersion, sizeof kVersion);
+  copy_cut(h.inject, sizeof h.inject, wish.inject);
+  copy_cut(h.rehearse, sizeof h.rehearse, wish.rehearse);
   __atomic_store_n(&h.ready, 1, __ATOMIC_RELEASE);
 }
 
@@ -189,10 +201,12 @@ bool usable(const FileHeader& h, uint64_t file_bytes) {
   if (!sys::equal(h.magic, kMagic, sizeof kMagic) || h.endian != kEndianMark || h.version != kFormatVersion || !h.ready)
     return false;
   FileHeader layout{};
-  lay_out(layout, {.events_bytes = h.events.bytes, .calls_bytes = h.calls.bytes});
-  const bool as_laid_out =
-      layout.file_bytes == h.file_bytes && layout.events.offset == h.events.offset && layout.calls.offset == h.calls.offset;
-  return as_laid_out && h.file_bytes == file_bytes && h.events.bytes >= kSlotBytes * kMaxParts && same_boot(h);
+  lay_out(layout, {.events_bytes = h.vitals.bytes + h.events.bytes, .calls_bytes = h.calls.bytes});
+  const bool as_laid_out = layout.file_bytes == h.file_bytes && layout.vitals.offset == h.vitals.offset &&
+                           layout.vitals.bytes == h.vitals.bytes && layout.events.offset == h.events.offset &&
+                           layout.calls.offset == h.calls.offset;
+  return as_laid_out && h.file_bytes == file_bytes && h.vitals.bytes >= kSlotBytes * kMaxParts &&
+         h.incompatible_flags == kTwoRings && same_boot(h);
 }
 
 // Another process may be between creating the file and filling it: a few milliseconds are worth waiting.

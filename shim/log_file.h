@@ -7,6 +7,8 @@
 namespace ovcshim {
 
 struct LogWish {
+  const char* inject = nullptr;  // OVCSHIM_INJECT, OVCSHIM_REHEARSE: for the header
+  const char* rehearse = nullptr;
   const char* path_template = nullptr;  // OVCSHIM_LOG, nullptr: the default
   uint64_t events_bytes = 16u << 20;
   uint64_t calls_bytes = 64u << 20;

@@ -14,13 +14,16 @@
 //                  totals of retired processes, and an index of the pids in the process table
 //   ProcessSlot[]  who ran: one per process image family (pid + start time); reused when its process has died
 //   Stripe[]       exact counters, one per (process, thread) pair that ever recorded; never overwritten, see below
-//   event lane     Slot[n], 256 bytes each: fork family, exec, waits, ends, mmap family, every failure, every malloc-family
-//                  request >= kBigRequestBytes, snapshots, mapping lists, module lists
+//   event lane     Slot[n], 256 bytes each, in two rings of the same form:
+//     vitals       fork family, exec, waits, starts and ends, refusals with the snapshot that proves them, lists of mappings
+//                  and of modules: what must not be pushed out by a program that maps and unmaps by the thousand
+//     events       mmap family, every other failure, every malloc-family request >= kBigRequestBytes
 //   call lane      Chunk[n], 4096 bytes each: every other malloc-family call, 16 bytes a record
 //
 // EVENT LANE
 //   A record takes `parts` consecutive slots (1..kMaxParts). A writer gets their positions by one atomic add on
-//   FileHeader::event_cursor; position p lives in slot p % n. Every slot starts with a word (see slot_word):
+//   its ring's cursor. A position has kVitalBit set if it is one of the vitals ring; without that bit it counts the slots
+//   claimed so far, and lives in slot (count % n) of its ring. Every slot starts with a word (see slot_word):
 //       status   who may write the slot                                           what a reader does
 //       kEmpty   anyone who claimed its position                                  nothing is here
 //       kBusy    only the claimer, which is filling it                            skip, count as torn if it stays
@@ -59,7 +62,8 @@
 //
 // READER ALGORITHM
 //   1. Check magic, endian mark, machine, incompatible flags, sizes against the file's length.
-//   2. Events: for p from max(0, event_cursor - n) to event_cursor: accept valid records, step by their parts.
+//   2. Events: in each ring, for p from max(0, cursor - n) to cursor: accept valid records, step by their parts. Each ring is
+//      in claim order; begin_tick puts the two together.
 //   3. Calls: for each chunk with an owner word: walk its records; order chunks of one thread by first_seq.
 //   4. Never trust a count or offset from the file without a bound check; a live log changes while it is read.
 //
@@ -74,8 +78,9 @@ namespace ovcshim {
 
 inline constexpr char kMagic[16] = {'o', 'v', 'c', 's', 'h', 'i', 'm', '-', 'l', 'o', 'g', '\r', '\n', '\x1a', '\n', '\0'};
 inline constexpr uint32_t kEndianMark = 0x01020304;
-inline constexpr uint32_t kFormatVersion = 1;
-inline constexpr uint64_t kKnownIncompatibleFlags = 0;
+inline constexpr uint32_t kFormatVersion = 2;  // 2: the event lane has two rings
+inline constexpr uint64_t kTwoRings = 1 << 0;  // incompatible: a reader of version 1 would miss the vitals
+inline constexpr uint64_t kKnownIncompatibleFlags = kTwoRings;
 
 inline constexpr uint64_t kPageBytes = 4096;  // granule of the file's areas, not the host's page size
 inline constexpr uint64_t kSlotBytes = 256;   // one event-lane slot
@@ -122,6 +127,8 @@ enum class Op : uint16_t {
   kVfork = 34,
   kClone = 35,          // flags, stack, fn (0 for the system call), parent_tid, tls
   kPthreadCreate = 36,  // attr != 0, start routine          the return code (an errno value or 0)
+  kPosixSpawn = 37,     // child pid, argc; text: the path   the return code. Copies no memory: vfork beneath
+  kPosixSpawnp = 38,    // the same, the file is searched for in PATH
   // waits. result: pid (waitid: 0)
   kWait = 40,     // pid, options, wait status
   kWaitpid = 41,  // pid, options, wait status
@@ -207,6 +214,8 @@ constexpr SlotStatus slot_status(uint64_t word) { return static_cast<SlotStatus>
 constexpr uint64_t slot_part(uint64_t word) { return word >> 2 & 63; }
 constexpr uint64_t slot_parts(uint64_t word) { return word >> 8 & 63; }
 constexpr uint64_t slot_position(uint64_t word) { return word >> 14; }
+inline constexpr uint64_t kPositionMask = (uint64_t{1} << 50) - 1;
+inline constexpr uint64_t kVitalBit = uint64_t{1} << 49;  // of a position: it counts slots of the vitals ring
 
 struct Slot {
   uint64_t word;
@@ -245,6 +254,9 @@ enum class FactKey : uint32_t {
   // the shim about itself
   kOwnMappedKb = 140, kOwnCommitKb, kOwnStartNs, kInternals /* InternalsState */, kRing /* 1 = joined an existing log */,
   kParentPid = 150, kStartTicks /* /proc/self/stat field 22, clock ticks since boot */, kParentStartTicks,
+  // what a rehearsed refusal (kRehearsed) was decided from: the setting rehearsed, and what the kernel's own rule would have compared
+  kRehearsedMode = 170, kRehearsedLimitKb /* mode 2: CommitLimit; mode 0: RAM + swap */, kRehearsedChargeKb, kRehearsedCommittedKb,
+  kRehearsedAllowedKb /* mode 2: limit - reserves; mode 0: the limit */,
   // kStart only: address of the function that serves the op behind the shim, key = kProviderBase + op
   kProviderBase = 1000,
 };
@@ -456,6 +468,14 @@ struct FileHeader {  // who writes: the creator unless noted
   alignas(64) uint64_t namespaces[kNoNamespace];  // pid namespace inodes by index, compare-and-swapped from 0
   alignas(64) uint64_t retire_lock;               // tid of the process that retires slots
   uint64_t retired_version;                       // retired[version & 1] is in force
+  // since version 2
+  struct {
+    uint64_t offset, bytes;
+  } vitals;                           // the vitals ring; `events` is the other
+  alignas(64) uint64_t vital_cursor;  // slots claimed so far
+  // OVCSHIM_REHEARSE and OVCSHIM_INJECT as the log's creator had them, cut, terminated; empty: not set
+  char rehearse[128];
+  char inject[256];
 };
 static_assert(sizeof(FileHeader) <= kPageBytes);
 // RetiredTotals retired[2] follow the FileHeader's page, one page for both.

@@ -54,7 +54,7 @@ void write_modules() {
   uint64_t first = kUnknown;
   const ModuleTable& table = *modules_now();
   for (unsigned i = 0; i < table.count; ++i) write_module(table.modules[i], &first);
-  if (first == kUnknown) first = __atomic_load_n(&g.header->event_cursor, __ATOMIC_RELAXED);
+  if (first == kUnknown) first = __atomic_load_n(&g.header->vital_cursor, __ATOMIC_RELAXED) | kVitalBit;
   g_private->module_position = first;
   if (g_private->slot != kNoIndex) g.processes[g_private->slot].module_position = first;
 }
@@ -65,8 +65,8 @@ void begin_image_modules() {
 }
 
 void keep_modules_known() {
-  const uint64_t cursor = __atomic_load_n(&g.header->event_cursor, __ATOMIC_RELAXED);
-  if (OVC_UNLIKELY(cursor - g_private->module_position > g.slot_count / 2)) write_modules();
+  const uint64_t cursor = __atomic_load_n(&g.header->vital_cursor, __ATOMIC_RELAXED);
+  if (OVC_UNLIKELY(cursor - (g_private->module_position & ~kVitalBit) > g.vitals.count / 2)) write_modules();
 }
 
 bool refresh_modules() {

@@ -8,6 +8,7 @@
 #include "shim/proc_files.h"
 #include "shim/process_table.h"
 #include "shim/providers.h"
+#include "shim/rehearse.h"
 
 namespace ovcshim {
 namespace {
@@ -23,6 +24,10 @@ void add_baseline(Facts& facts, const StatFields& stat, bool new_image, char* io
   add_cgroups(facts, io, room);
   add_oom_kills(facts, io, room);
   add_own_cost(facts);
+  if (rehearses()) {
+    facts.add(FactKey::kRehearsedMode, rehearsal().mode);
+    facts.add(FactKey::kRehearsedLimitKb, rehearsal().limit_kb);
+  }
   add_providers(facts);
 }
 

@@ -106,6 +106,8 @@ constinit Next next{
     .vfork = nullptr,
     .clone = nullptr,
     .pthread_create = nullptr,
+    .posix_spawn = nullptr,
+    .posix_spawnp = nullptr,
     .wait = nullptr,
     .waitpid = nullptr,
     .wait3 = nullptr,

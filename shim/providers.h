@@ -5,6 +5,7 @@
 // others are looked up when first needed.
 #pragma once
 #include <pthread.h>
+#include <spawn.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 

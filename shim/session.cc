@@ -12,6 +12,7 @@
 #include "shim/log_path.h"
 #include "shim/process.h"
 #include "shim/providers.h"
+#include "shim/refuse.h"
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -33,6 +34,12 @@ const char* value_of(char** envp, const char* name) {
   for (; envp && *envp; ++envp)
     if (sys::equal(*envp, name, len) && (*envp)[len] == '=') return *envp + len + 1;
   return nullptr;
+}
+
+// An empty value is none.
+const char* set_value_of(char** envp, const char* name) {
+  const char* value = value_of(envp, name);
+  return value && *value ? value : nullptr;
 }
 
 bool same(const char* a, const char* b) { return sys::length(a) == sys::length(b) && sys::equal(a, b, sys::length(a)); }
@@ -67,6 +74,8 @@ Settings read_settings(char** envp) {
   parse_size(value_of(envp, "OVCSHIM_STACK_DEPTH"), &depth, 0, true);
   s.log.stack_depth = static_cast<uint32_t>(depth < kMaxFrames - 8 ? depth : kMaxFrames - 8);
   s.log.follow = parse_follow(value_of(envp, "OVCSHIM_FOLLOW"));
+  s.log.inject = set_value_of(envp, "OVCSHIM_INJECT");
+  s.log.rehearse = set_value_of(envp, "OVCSHIM_REHEARSE");
   const char* internals = value_of(envp, "OVCSHIM_LIBC_INTERNALS");
   s.internals = !(internals && same(internals, "0"));
   return s;
@@ -92,16 +101,24 @@ bool tsc_is_invariant() {
 #endif
 }
 
-void complain(const char* why, int err, const char* path) {
-  char line[1400];
-  char* at = line;
-  auto add = [&at, &line](const char* s) {
-    while (*s && at < line + sizeof line - 2) *at++ = *s++;
-  };
-  add("ovcshim: ");
-  add(why);
-  add(path[0] ? " " : "");
-  add(path);
+// The one line on standard error.
+class Line {
+ public:
+  Line& operator<<(const char* s) {
+    while (*s && at_ < text_ + sizeof text_ - 1) *at_++ = *s++;
+    return *this;
+  }
+  void print() {
+    *at_++ = '\n';
+    sys::call(__NR_write, 2, reinterpret_cast<long>(text_), at_ - text_);
+  }
+
+ private:
+  char text_[1400];
+  char* at_ = text_;
+};
+
+const char* reason(int err) {
   static constexpr struct {
     int err;
     const char* text;
@@ -120,11 +137,34 @@ void complain(const char* why, int err, const char* path) {
       {ELOOP, "symbolic link"},
       {EINVAL, "invalid for this filesystem"},
   };
-  for (const auto& reason : kReasons)
-    if (reason.err == err) add(": "), add(reason.text);
-  add("; this program runs unrecorded");
-  *at++ = '\n';
-  sys::call(__NR_write, 2, reinterpret_cast<long>(line), at - line);
+  for (const auto& row : kReasons)
+    if (row.err == err) return row.text;
+  return nullptr;
+}
+
+void complain(const char* why, int err, const char* path) {
+  Line line;
+  line << "ovcshim: " << why << (path[0] ? " " : "") << path;
+  if (const char* text = reason(err)) line << ": " << text;
+  line << "; this program runs unrecorded";
+  line.print();
+}
+
+// Whoever asks for a refusal wants to see one: a rule that is not understood is told, and none is in force.
+bool understood(const SpecError& error, const char* variable) {
+  if (!error.what) return true;
+  Line line;
+  line << "ovcshim: " << variable << ": " << error.what << " at '" << error.at << "'; nothing is refused by it";
+  line.print();
+  return false;
+}
+
+void set_refusals(const Settings& s) {
+  InjectSpec inject;
+  RehearseSpec rehearse;
+  if (s.log.inject && !understood(parse_inject(s.log.inject, inject), "OVCSHIM_INJECT")) inject = {};
+  if (s.log.rehearse && !understood(parse_rehearse(s.log.rehearse, rehearse), "OVCSHIM_REHEARSE")) rehearse = {};
+  install_refusals(inject, rehearse);
 }
 
 uint64_t pid_namespace() {
@@ -217,6 +257,7 @@ void apply(const Settings& s) {
   g.ns_index = namespace_index(g.pidns);
   g.internals_state = s.internals ? patch_libc() : InternalsState::kOff;
   g.internals = g.internals_state == InternalsState::kOn || g.internals_state == InternalsState::kPartly;
+  set_refusals(s);
   g.recording = true;
   register_process(kUnknown, true);
   g.min_size = g.chunk_count ? s.log.min_size : UINT64_MAX;

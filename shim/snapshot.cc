@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: MIT
 //
-// See snapshot.h. Streams /proc/self/smaps through a small buffer; totals are exact even where the list is cut.
+// See snapshot.h. Totals of the mappings are exact even where the list is cut.
 // Rules: as event_lane.cc; the working memory is g_private->big, taken by exchange, never waited for.
 #include "shim/snapshot.h"
 
 #include <errno.h>
-#include <fcntl.h>
 
 #include "shim/event.h"
 #include "shim/proc_files.h"
+#include "shim/refuse.h"
+#include "shim/rehearse.h"
+#include "shim/smaps.h"
 #include "shim/state.h"
 
 namespace ovcshim {
@@ -16,128 +18,6 @@ namespace {
 
 constexpr uint32_t kEntriesPerRecord = 60;
 constexpr uint32_t kMaxListed = 20000;  // entries; 0.65 MB of the lane
-
-// Reads a file line by line.
-class Lines {
- public:
-  Lines(const char* path, char* io, uint64_t room)
-      : fd_(sys::call(__NR_openat, AT_FDCWD, reinterpret_cast<long>(path), O_RDONLY | O_CLOEXEC)), io_(io), room_(room) {}
-  ~Lines() {
-    if (ok()) sys::call(__NR_close, fd_);
-  }
-  Lines(const Lines&) = delete;
-  Lines& operator=(const Lines&) = delete;
-  bool ok() const { return !sys::failed(fd_); }
-
-  // The next line, terminated, or nullptr at the end. A line longer than the buffer is cut into pieces.
-  char* next() {
-    for (;;) {
-      for (uint64_t i = at_; i < have_; ++i)
-        if (io_[i] == '\n') return take(i);
-      if (at_ == 0 && have_ == room_ - 1) return take(have_);
-      if (!more()) return at_ < have_ ? take(have_) : nullptr;
-    }
-  }
-
- private:
-  char* take(uint64_t end) {
-    io_[end] = '\0';
-    char* line = io_ + at_;
-    at_ = end < have_ ? end + 1 : have_;
-    return line;
-  }
-  bool more() {
-    for (uint64_t i = at_; i < have_; ++i) io_[i - at_] = io_[i];
-    have_ -= at_, at_ = 0;
-    const long n = sys::call(__NR_read, fd_, reinterpret_cast<long>(io_ + have_), static_cast<long>(room_ - 1 - have_));
-    if (n <= 0) return false;
-    have_ += static_cast<uint64_t>(n);
-    return true;
-  }
-  long fd_;
-  char* io_;
-  uint64_t room_, at_ = 0, have_ = 0;
-};
-
-uint64_t parse_hex(const char* s, const char** rest) {
-  uint64_t value = 0;
-  for (;; ++s) {
-    const int digit = *s >= '0' && *s <= '9' ? *s - '0' : *s >= 'a' && *s <= 'f' ? *s - 'a' + 10 : -1;
-    if (digit < 0) break;
-    value = value << 4 | static_cast<uint64_t>(digit);
-  }
-  *rest = s;
-  return value;
-}
-
-uint32_t kind_of(const char* name) {
-  if (name[0] == '/') return kMapFile;
-  if (name[0] != '[') return 0;
-  if (sys::equal(name, "[heap]", 6)) return kMapHeap;
-  if (sys::equal(name, "[stack]", 7)) return kMapStack;
-  if (sys::equal(name, "[anon", 5)) return kMapNamedAnon;
-  return kMapSpecial;
-}
-
-// "55d0c8a00000-55d0c8a21000 rw-p 00000000 00:00 0    [heap]"
-bool parse_header(const char* line, MappingEntry& m) {
-  const char* rest = line;
-  const uint64_t start = parse_hex(line, &rest);
-  if (rest == line || *rest != '-') return false;
-  const char* second = rest + 1;
-  const uint64_t end = parse_hex(second, &rest);
-  if (rest == second || *rest != ' ' || !rest[1] || !rest[2] || !rest[3] || !rest[4]) return false;
-  m = {start, end, 0, 0, 0, 0};
-  m.flags = (rest[1] == 'r' ? kMapRead : 0u) | (rest[2] == 'w' ? kMapWrite : 0u) | (rest[3] == 'x' ? kMapExec : 0u) |
-            (rest[4] == 's' ? kMapShared : 0u);
-  rest += 5;
-  for (int fields = 0; fields < 3; ++fields) {  // offset, device, inode
-    while (*rest == ' ') ++rest;
-    while (*rest && *rest != ' ') ++rest;
-  }
-  while (*rest == ' ') ++rest;
-  m.flags |= kind_of(rest);
-  const auto log = reinterpret_cast<uint64_t>(g.header), own = reinterpret_cast<uint64_t>(g_private);
-  if ((start >= log && start < log + g.mapped_bytes) || (start >= own && start < own + sizeof(Private))) m.flags |= kMapOwn;
-  return true;
-}
-
-uint32_t vm_flags(const char* list) {
-  static constexpr struct {
-    char name[3];
-    uint32_t flag;
-  } kFlags[] = {
-      {"ac", kMapAc}, {"nr", kMapNr}, {"dc", kMapDc}, {"wf", kMapWf}, {"ht", kMapHt},
-      {"gd", kMapGd}, {"lo", kMapLo}, {"sl", kMapSl}, {"dd", kMapDd},
-  };
-  uint32_t flags = kMapFlagsKnown;
-  for (const char* c = list; c[0] && c[1]; c += c[2] ? 3 : 2)
-    for (const auto& row : kFlags)
-      if (c[0] == row.name[0] && c[1] == row.name[1]) flags |= row.flag;
-  return flags;
-}
-
-struct Attribute {
-  const char* name;
-  uint32_t MappingEntry::*field;
-};
-
-// One more line about the mapping; true if it was VmFlags, its last.
-bool parse_attribute(const char* line, MappingEntry& m) {
-  static constexpr Attribute kAttributes[] = {
-      {"Rss:", &MappingEntry::rss_kb}, {"Anonymous:", &MappingEntry::anonymous_kb}, {"Swap:", &MappingEntry::swap_kb}};
-  if (sys::equal(line, "VmFlags: ", 9)) {
-    m.flags |= vm_flags(line + 9);
-    return true;
-  }
-  for (const Attribute& a : kAttributes) {
-    const uint64_t len = sys::length(a.name);
-    if (!sys::equal(line, a.name, len)) continue;
-    const uint64_t kb = parse_number(line + len);
-    m.*a.field = kb > UINT32_MAX ? UINT32_MAX : static_cast<uint32_t>(kb);
-  }
-  return false;
-}
 
 struct MapTotals {
   uint64_t count = 0, ac_kb = 0, ac_count = 0, dc_kb = 0, nr_kb = 0, biggest_kb = 0, biggest_start = 0, shared_writable_kb = 0;
@@ -184,23 +64,9 @@ class MappingWriter {
   uint32_t pending_ = 0, listed_ = 0;
 };
 
-// smaps where it is to be had, else maps: then charge flags are not known and the totals of `ac` say so by their absence.
 bool list_mappings(MappingWriter& writer, BigScratch& big) {
-  Lines smaps("/proc/self/smaps", big.io, sizeof big.io);
-  if (!smaps.ok()) return false;
-  MappingEntry m{};
-  bool open = false;
-  while (char* line = smaps.next()) {
-    MappingEntry fresh;
-    if (parse_header(line, fresh)) {
-      if (open) writer.add(m);
-      m = fresh, open = true;
-    } else if (open && parse_attribute(line, m)) {
-      writer.add(m);
-      open = false;
-    }
-  }
-  if (open) writer.add(m);
+  Smaps smaps(big.io, sizeof big.io);
+  for (MappingEntry m; smaps.next(m);) writer.add(m);
   return writer.totals.count != 0;
 }
 
@@ -217,11 +83,20 @@ void add_map_totals(Facts& facts, const MapTotals& t, uint64_t ticks) {
   facts.add(FactKey::kMapsSource, 1);
 }
 
+// What the rehearsal compared: the newest of this thread, and this is the record about it.
+void add_rehearsal(Facts& facts) {
+  facts.add(FactKey::kRehearsedMode, rehearsal().mode);
+  facts.add(FactKey::kRehearsedLimitKb, t_refusal.limit_kb);
+  facts.add(FactKey::kRehearsedChargeKb, t_refusal.charge_kb);
+  facts.add(FactKey::kRehearsedCommittedKb, t_refusal.committed_kb);
+  facts.add(FactKey::kRehearsedAllowedKb, t_refusal.allowed_kb);
+}
+
 // A fork's failure is always worth the list; a memory call's once a second.
 bool mapping_list_due(Op op) {
   Private& p = *g_private;
   const uint64_t now = tick_now();
-  const bool is_fork = op >= Op::kFork && op <= Op::kPthreadCreate;
+  const bool is_fork = op >= Op::kFork && op < Op::kWait;
   if (!is_fork && p.snapshot_tick != 0 && now - p.snapshot_tick < 1000 * g_ticks_per_ms) return false;
   p.snapshot_tick = now;
   return true;
@@ -229,12 +104,15 @@ bool mapping_list_due(Op op) {
 
 }  // namespace
 
-bool wants_snapshot(Op op, int err) {
-  const bool subject = op < Op::kMunmap || (op >= Op::kMunmap && op <= Op::kPthreadCreate);
-  return subject && err != EINVAL && err != EBADF && err != EEXIST && !ovcshim_quiet;
+Proof proof_for(Op op, int err) {
+  const bool subject = op < Op::kMunmap || (op >= Op::kMunmap && op < Op::kWait);
+  const bool search = (op == Op::kPosixSpawn || op == Op::kPosixSpawnp) && err != ENOMEM && err != EAGAIN;
+  if (!subject || search || err == EINVAL || err == EBADF || err == EEXIST || ovcshim_quiet || t_hot->beneath)
+    return Proof::kNone;
+  return mapping_list_due(op) ? Proof::kFull : Proof::kFacts;
 }
 
-void write_snapshot(uint64_t position, const EventBase& about) {
+void write_snapshot(uint64_t position, Proof proof) {
   BigScratch& big = g_private->big;
   if (__atomic_exchange_n(&big.taken, 1, __ATOMIC_ACQUIRE)) {
     count(g.header->snapshots_skipped);
@@ -253,7 +131,7 @@ void write_snapshot(uint64_t position, const EventBase& about) {
   add_tasks(facts, big.io, sizeof big.io);
   add_cgroups(facts, big.io, sizeof big.io);
   add_oom_kills(facts, big.io, sizeof big.io);
-  if (mapping_list_due(about.op)) {
+  if (proof == Proof::kFull) {
     MappingWriter writer(position, big);
     const uint64_t start = tick_now();
     if (list_mappings(writer, big)) {
@@ -263,6 +141,8 @@ void write_snapshot(uint64_t position, const EventBase& about) {
   } else {
     count(g.header->snapshots_skipped);
   }
+  if (t_refusal.flag == kRehearsed) add_rehearsal(facts);
+  record.vital = proof == Proof::kFull;
   record.base.args[0] = position;
   record.base.facts = static_cast<uint8_t>(facts.count);
   record.fact_list = facts.list;

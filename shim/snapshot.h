@@ -1,16 +1,21 @@
 // SPDX-License-Identifier: MIT
 //
-// The proof of a failure: limits, counters, settings and the list of mappings, taken right after the call was refused.
+// The proof of a failure: limits, counters, cgroup and, where due, every mapping with its charge flags, as the kernel shows them right after.
 #pragma once
 #include "shim/log_format.h"
 
 namespace ovcshim {
 
-// Which failures deserve one: those of the fork family and of memory calls. Bad arguments prove themselves.
-bool wants_snapshot(Op op, int err);
+enum class Proof {
+  kNone,   // a failure that the call's own arguments explain, or that the record of the call around it will prove
+  kFacts,  // everything but the list of mappings: for memory calls, more often than once a second
+  kFull,
+};
 
-// Writes kSnapshot, and kMappings records with the whole list of mappings, about the event at `position`. The mapping list is costly
-// for a big process (12 ms per GiB of 4 kB pages): at most one a second per process for memory calls, always for forks.
-void write_snapshot(uint64_t position, const EventBase& about);
+// What the failure of `op` with `err` is worth now. Called once a failure: it keeps the time of the last list.
+Proof proof_for(Op op, int err);
+
+// Writes it, about the record at `position`.
+void write_snapshot(uint64_t position, Proof proof);
 
 }  // namespace ovcshim

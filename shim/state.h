@@ -20,17 +20,25 @@
 
 namespace ovcshim {
 
+// One ring of the event lane. `mark` is in every position of it.
+struct EventRing {
+  Slot* slots = nullptr;
+  uint64_t count = 0;
+  uint64_t* cursor = nullptr;
+  uint64_t mark = 0;
+};
+
 // Everything the hot path reads sits in the first cache line and is constant while the program runs.
 struct alignas(64) Session {
   uint64_t min_size = UINT64_MAX;  // requests below are only counted; UINT64_MAX: nothing goes to the call lane
   bool recording = false;          // the log is mapped and this process writes to it
   bool internals = false;          // libc's own system calls come to ovcshim_libc_syscall
   bool use_tsc = false;
+  bool refuses = false;  // OVCSHIM_INJECT or OVCSHIM_REHEARSE: see refuse.h
   uint32_t stack_depth = 0;
   uint32_t follow = 2;
   FileHeader* header = nullptr;
-  Slot* slots = nullptr;
-  uint64_t slot_count = 0;
+  EventRing events, vitals;
   unsigned char* chunks = nullptr;
   uint64_t chunk_count = 0;  // 0: call lane off, or not mapped here
   ProcessSlot* processes = nullptr;
@@ -58,7 +66,8 @@ struct alignas(64) Hot {
   uint32_t tid;                         // owner; 0: free
   uint32_t busy;                        // the slow path is running
   uint32_t starved;                     // calls to let pass before asking for a chunk again
-  uint32_t forwarding;                  // number of the system call that a wrapper is about to make itself (see libc_hook.cc)
+  uint16_t forwarding;                  // number of the system call that a wrapper is about to make itself (see libc_hook.cc)
+  uint16_t beneath;                     // inside a call of the fork family: its own record will bring the proof of a failure
 };
 static_assert(sizeof(Hot) == 64);
 
@@ -99,6 +108,7 @@ struct Private {
   Reading reading;
   uint64_t snapshot_tick;             // last mapping list, for the rate limit
   uint64_t hots_full_until;           // tick before which no free Hot is looked for
+  uint64_t injected[8];               // calls that matched each rule of OVCSHIM_INJECT
   uint32_t own_stripes[kOwnStripes];  // stripes of this process, 0: none
   uint32_t own_stripe_next;
   BigScratch big;

@@ -16,6 +16,11 @@ __vfork:
         bl      ovcshim_vfork_begin
         ldp     x29, x30, [sp], 16
         .cfi_adjust_cfa_offset -16
+        cmn     x0, 3
+        b.ne    2f
+        mov     x0, -1                      // refused by OVCSHIM_INJECT: errno is set
+        ret
+2:
         mov     x7, x0                      // position
         mov     x0, 0x4111                  // CLONE_VM | CLONE_VFORK | SIGCHLD
         mov     x1, 0

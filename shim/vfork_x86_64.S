@@ -17,6 +17,11 @@ __vfork:
         call    ovcshim_vfork_begin
         addq    $8, %rsp
         .cfi_adjust_cfa_offset -8
+        cmpq    $-3, %rax
+        jne     2f
+        orq     $-1, %rax                   // refused by OVCSHIM_INJECT: errno is set
+        ret
+2:
         movq    %rax, %rsi                  // position: the kernel keeps rsi and rdi
         popq    %rdi                        // return address
         .cfi_adjust_cfa_offset -8

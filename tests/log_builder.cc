@@ -38,11 +38,12 @@ std::vector<unsigned char> payload_of(const Event& event) {
 
 }  // namespace
 
-LogBuilder::LogBuilder(uint64_t event_slots, uint64_t chunks) {
+LogBuilder::LogBuilder(uint64_t event_slots, uint64_t chunks, uint64_t vital_slots) {
   FileHeader h{};
   std::memcpy(h.magic, kMagic, sizeof kMagic);
   h.endian = kEndianMark;
-  h.version = kFormatVersion;
+  h.version = vital_slots ? kFormatVersion : 1;
+  h.incompatible_flags = vital_slots ? kTwoRings : 0;
 #if defined(__aarch64__)
   h.machine = static_cast<uint32_t>(Machine::kAarch64);
 #else
@@ -56,6 +57,7 @@ LogBuilder::LogBuilder(uint64_t event_slots, uint64_t chunks) {
   };
   place(h.processes, kTestProcesses * sizeof(ProcessSlot));
   place(h.stripes, kTestStripes * kStripeBytes);
+  if (vital_slots) place(h.vitals, vital_slots * kSlotBytes);
   place(h.events, event_slots * kSlotBytes);
   place(h.calls, chunks * kChunkBytes);
   h.file_bytes = offset;
@@ -82,15 +84,21 @@ RetiredTotals& LogBuilder::retired(size_t version) {
   return at<RetiredTotals>(kRetiredOffset + (version & 1) * sizeof(RetiredTotals));
 }
 Slot& LogBuilder::slot(uint64_t position) {
-  return at<Slot>(header().events.offset + position % (header().events.bytes / kSlotBytes) * kSlotBytes);
+  const auto place = [&](const auto& area) {
+    return area.offset + (position & ~kVitalBit) % (area.bytes / kSlotBytes) * kSlotBytes;
+  };
+  return at<Slot>(position & kVitalBit ? place(header().vitals) : place(header().events));
 }
 
-uint64_t LogBuilder::put(const Event& event) {
+uint64_t LogBuilder::put(const Event& event) { return put_at(event, header().event_cursor, 0); }
+uint64_t LogBuilder::put_vital(const Event& event) { return put_at(event, header().vital_cursor, kVitalBit); }
+
+uint64_t LogBuilder::put_at(const Event& event, uint64_t& cursor, uint64_t mark) {
   std::vector<unsigned char> payload = payload_of(event);
   const uint64_t parts = (payload.size() + kSlotPayloadBytes - 1) / kSlotPayloadBytes;
   payload.resize(parts * kSlotPayloadBytes);
-  last_ = header().event_cursor;
-  header().event_cursor += parts;
+  last_ = cursor | mark;
+  cursor += parts;
   for (uint64_t i = 0; i < parts; ++i) {
     Slot& s = slot(last_ + i);
     s.word = slot_word(SlotStatus::kReady, i, parts, last_ + i);

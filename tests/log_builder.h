@@ -30,7 +30,8 @@ struct LaneChunk {
 
 class LogBuilder {
  public:
-  explicit LogBuilder(uint64_t event_slots = 64, uint64_t chunks = 8);
+  // Without vital slots it is a log of format version 1.
+  explicit LogBuilder(uint64_t event_slots = 64, uint64_t chunks = 8, uint64_t vital_slots = 0);
   ~LogBuilder();
   LogBuilder(const LogBuilder&) = delete;
   LogBuilder& operator=(const LogBuilder&) = delete;
@@ -42,10 +43,11 @@ class LogBuilder {
   ovcshim::Slot& slot(uint64_t position);
 
   uint64_t put(const Event& event);  // position of the record; wraps like the shim does
-  void wrap();                       // puts records until the first ones are overwritten
-  void tear_last();                  // its writer died while it copied
-  void update_last();                // its owner is just completing it
-  void void_last();                  // its claimer gave it up
+  uint64_t put_vital(const Event& event);
+  void wrap();         // puts records until the first ones are overwritten
+  void tear_last();    // its writer died while it copied
+  void update_last();  // its owner is just completing it
+  void void_last();    // its claimer gave it up
   void put_chunk(size_t index, const LaneChunk& chunk);
 
   void flip_byte(uint64_t offset, unsigned char mask = 0xff);
@@ -55,6 +57,7 @@ class LogBuilder {
   const std::string& write();  // path of a file in memory that lives as long as this; for children, too
 
  private:
+  uint64_t put_at(const Event& event, uint64_t& cursor, uint64_t mark);
   template <typename Struct>
   Struct& at(uint64_t offset) {
     return *reinterpret_cast<Struct*>(bytes_.data() + offset);

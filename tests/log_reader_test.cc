@@ -170,11 +170,44 @@ TEST_CASE("reading can stop early and go on from there") {
   LogBuilder b;
   for (int i = 0; i < 3; ++i) b.put(make_event(Op::kMmap, static_cast<uint64_t>(1000 + i)));
   const LogReader log(b.write());
-  const uint64_t next = log.for_each_event([](const Event&) { return false; });
-  CHECK(next == 1);
+  const LanePlace next = log.for_each_event([](const Event&) { return false; });
+  CHECK(next.events == 1);
   std::vector<uint64_t> ticks;
   log.for_each_event([&](const Event& e) { return ticks.push_back(e.base.begin_tick), true; }, next);
   CHECK(ticks == std::vector<uint64_t>{1001, 1002});
+}
+
+TEST_CASE("the two rings are read as one, by time, and each can be gone on with") {
+  LogBuilder b(16, 8, 16);
+  b.put(make_event(Op::kMmap, 1000));
+  b.put_vital(make_event(Op::kFork, 1001));
+  b.put(make_event(Op::kMunmap, 1003));
+  const uint64_t wait = b.put_vital(make_event(Op::kWait, 1002));
+  const LogReader log(b.write());
+  std::vector<uint64_t> ticks;
+  const auto note = [&](const Event& e) { return ticks.push_back(e.base.begin_tick), ticks.size() != 2; };
+  const LanePlace next = log.for_each_event(note);
+  CHECK(ticks == std::vector<uint64_t>{1000, 1001});
+  log.for_each_event(note, next);
+  CHECK(ticks == std::vector<uint64_t>{1000, 1001, 1002, 1003});
+  CHECK(log.event_at(wait)->base.op == Op::kWait);
+  CHECK_FALSE(log.event_at(kVitalBit | 2));
+}
+
+TEST_CASE("a flood of memory events leaves the vitals alone, and each ring counts its own losses") {
+  LogBuilder b(16, 8, 16);
+  const uint64_t fork = b.put_vital(make_event(Op::kFork));
+  for (int i = 0; i < 1000; ++i) b.put(make_event(Op::kMmap));
+  const LogReader log(b.write());
+  CHECK(log.event_at(fork)->base.op == Op::kFork);
+  CHECK(log.losses().event_slots_overwritten == 984);
+  CHECK(log.losses().vital_slots_overwritten == 0);
+}
+
+TEST_CASE("a position of the vitals in a log without them is nothing") {
+  LogBuilder b;
+  b.put(make_event(Op::kMmap));
+  CHECK_FALSE(LogReader(b.write()).event_at(kVitalBit));
 }
 
 TEST_CASE("a cursor beyond all reason does not hang the reader") {

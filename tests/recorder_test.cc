@@ -118,7 +118,7 @@ TEST_CASE("a slot that somebody holds is passed over and never overwritten", "[r
   ShimLog shim(64 << 10);
   REQUIRE(shim.opened);
   const uint64_t held = g.header->event_cursor + 5;
-  Slot& slot = g.slots[held % g.slot_count];
+  Slot& slot = g.events.slots[held % g.events.count];
   slot.word = slot_word(SlotStatus::kBusy, 0, 1, held);
   slot.payload[0] = 0x5a;
   write_numbered(1, 2000);

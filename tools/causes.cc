@@ -218,7 +218,6 @@ Finding diagnose(const Evidence& evidence) {
 
 bool is_malloc_op(Op op) { return op >= Op::kMalloc && op <= Op::kPvalloc; }
 bool is_memory_op(Op op) { return op >= Op::kMmap && op <= Op::kMadvise; }
-bool is_fork_op(Op op) { return op >= Op::kFork && op <= Op::kPthreadCreate; }
 
 bool copies_memory(const Event& event) {
   if (event.base.op == Op::kClone) return !(event.base.args[0] & CLONE_VM);

@@ -123,7 +123,6 @@ std::optional<RefusedAt> mode0_crossing(std::span<const ovcshim::MappingEntry> m
 
 bool is_malloc_op(Op op);
 bool is_memory_op(Op op);
-bool is_fork_op(Op op);
 bool copies_memory(const Event& event);  // fork, _Fork, clone without CLONE_VM
 bool is_redis(std::string_view comm);    // redis, valkey and their relatives
 

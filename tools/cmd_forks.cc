@@ -10,6 +10,7 @@
 #include <set>
 
 #include "tools/call_text.h"
+#include "tools/causes.h"
 #include "tools/commands.h"
 #include "tools/commit_rules.h"
 #include "tools/log_reader.h"
@@ -47,13 +48,12 @@ struct Fork {
 
 bool is_fork(const Event& event) {
   const EventBase& b = event.base;
-  return b.op >= Op::kFork && b.op <= Op::kClone && !(b.op == Op::kClone && (b.args[0] & kCloneThread));
+  return is_fork_op(b.op) && b.op != Op::kPthreadCreate && !(b.op == Op::kClone && (b.args[0] & kCloneThread));
 }
 
 std::string_view call_name(const Event& event) {
   const EventBase& b = event.base;
-  if (b.op == Op::kClone && (b.flags & kInsideLibc))
-    return b.args[0] & kCloneVm ? "posix_spawn, popen or system" : "clone in libc";
+  if (b.op == Op::kClone && (b.flags & kInsideLibc)) return b.args[0] & kCloneVm ? "popen or system" : "clone in libc";
   return op_name(b.op);
 }
 
@@ -87,8 +87,7 @@ class Forks {
     std::stable_sort(forks_.begin(), forks_.end(), by_time);
     drop_inner_clones();
     for (const Fork& fork : forks_)
-      if (fork.event.returned() && fork.event.base.result > 0)
-        births_[fork.event.base.result].push_back(fork.event.base.begin_tick);
+      if (const uint32_t child = child_pid(fork.event)) births_[child].push_back(fork.event.base.begin_tick);
   }
 
   void note(const Event& event) {
@@ -103,10 +102,10 @@ class Forks {
     for (const Fact& fact : event.facts) note_provider(event, fact);
   }
 
-  // Children of recorded processes that no recorded call made: posix_spawn, popen, system, raw clone.
+  // Children of recorded processes that no recorded call made: popen, system, raw clone.
   std::vector<Process> unseen_births() const {
     std::vector<Process> list;
-    if (log_.event_cursor() > log_.event_slots()) return list;  // the call may have been overwritten
+    if (log_.losses().vital_slots_overwritten != 0) return list;  // the call may have been overwritten
     std::set<uint32_t> known;
     const std::vector<Process> all = log_.processes();
     for (const Process& p : all) known.insert(p.slot.pid);
@@ -165,11 +164,12 @@ class Forks {
       if (!frame.function.empty() && !is_system(frame.module)) fork.functions.push_back(frame.function);
     if (const auto found = purpose(fork.functions, fork.comm)) fork.purpose = *found;
     const auto snapshot = snapshots_.find(fork.event.position);
-    fork.charge_kb = snapshot != snapshots_.end() ? snapshot->second : charge_kb(fork.event, rules_);
+    const bool listed = snapshot != snapshots_.end() && copies_memory(fork.event);
+    fork.charge_kb = listed ? snapshot->second : charge_kb(fork.event, rules_);
     const uint64_t after = b.args[5], before = b.before.committed_kb;
     const bool read = fork.event.returned() && !fork.event.failed() && after != 0 && after != kUnknown && before != kUnknown;
     if (read) fork.committed_change_kb = static_cast<int64_t>(after) - static_cast<int64_t>(before);
-    if (fork.event.returned() && b.result > 0) find_life(fork);
+    if (child_pid(fork.event)) find_life(fork);
   }
 
   static bool is_system(std::string_view module) {
@@ -179,7 +179,7 @@ class Forks {
 
   // The same pid can come again: what lies between this fork and the next with that result belongs to this child.
   void find_life(Fork& fork) {
-    const auto pid = static_cast<uint32_t>(fork.event.base.result);
+    const uint32_t pid = child_pid(fork.event);
     const uint64_t from = fork.event.base.begin_tick, to = next_birth(pid, from);
     for (const auto& [tick, exe] : images_[pid])
       if (tick > from && tick < to) fork.program = exe;
@@ -235,7 +235,7 @@ class Forks {
 
   std::string result_text(const Fork& fork) const {
     if (!fork.event.returned()) return "did not return";
-    return fork.event.failed() ? errno_name(fork.event.base.err) : fmt::format("{}", fork.event.base.result);
+    return fork.event.failed() ? errno_name(fork.event.base.err) : fmt::format("{}", child_pid(fork.event));
   }
 
   std::string end_text(const Fork& fork) const {
@@ -248,9 +248,11 @@ class Forks {
   void write_table() {
     if (forks_.empty()) out_.text() += "no fork recorded\n";
     else write_forks();
+    if (const uint64_t lost = log_.losses().vital_slots_overwritten)
+      out_.text() += fmt::format("{} slots of older forks, execs and ends were overwritten by newer ones\n", lost);
     for (const Process& p : unseen_births())
-      out_.text() += fmt::format("not seen: how {} made {} {} ({}): posix_spawn, popen, system or a raw clone\n",
-                                 p.slot.parent_pid, p.slot.pid, escaped(p.comm()), escaped(p.exe()));
+      out_.text() += fmt::format("not seen: how {} made {} {} ({}): popen, system or a raw clone\n", p.slot.parent_pid,
+                                 p.slot.pid, escaped(p.comm()), escaped(p.exe()));
   }
 
   void write_forks() {
@@ -290,7 +292,7 @@ class Forks {
   }
 
   Json child_json(const Fork& f) const {
-    Json child{{"pid", f.event.base.result}};
+    Json child{{"pid", child_pid(f.event)}};
     if (!f.program.empty()) child["program"] = f.program;
     child["end"] = f.end ? Json(f.end->text) : Json();
     if (!f.end) return child;
@@ -316,7 +318,7 @@ class Forks {
   HostRules rules_;
   Out out_;
   std::vector<Fork> forks_;
-  std::map<int64_t, std::vector<uint64_t>> births_;                           // child pid -> its forks, by time
+  std::map<uint32_t, std::vector<uint64_t>> births_;                          // child pid -> its forks, by time
   std::map<uint32_t, std::vector<End>> ends_;                                 // by pid
   std::map<uint32_t, std::vector<std::pair<uint64_t, std::string>>> images_;  // pid -> start of an image, its exe
   std::map<uint64_t, std::optional<uint64_t>> snapshots_;                     // position of the failed call -> charge

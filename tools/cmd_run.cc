@@ -15,8 +15,10 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <string_view>
 
+#include "shim/refusal_spec.h"
 #include "tools/cmd_why.h"
 #include "tools/commands.h"
 #include "tools/log_reader.h"
@@ -93,6 +95,8 @@ void set_environment(const RunOptions& options, const std::string& shim, const s
   put_variable("OVCSHIM_MIN_SIZE", options.min_size);
   put_variable("OVCSHIM_STACK_DEPTH", options.stack_depth);
   put_variable("OVCSHIM_FOLLOW", options.follow);
+  put_variable("OVCSHIM_INJECT", fmt::format("{}", fmt::join(options.inject, ";")));
+  put_variable("OVCSHIM_REHEARSE", options.rehearse);
 }
 
 std::string replaced(std::string text, std::string_view what, const std::string& by) {
@@ -223,8 +227,42 @@ int cut_run_command(int argc, char** argv, std::vector<std::string>& command) {
   return at;
 }
 
-int run(const RunOptions& options) {
+namespace {
+
+void check_spec(const ovcshim::SpecError& error, std::string_view option) {
+  if (error.what) throw Error(fmt::format("{}: {} at '{}'; see ovc run --help", option, error.what, escaped(error.at)));
+}
+
+uint64_t committed_as_kb() {
+  std::ifstream meminfo("/proc/meminfo");
+  std::string line;
+  while (std::getline(meminfo, line))
+    if (line.starts_with("Committed_AS:")) return std::strtoull(line.c_str() + std::strlen("Committed_AS:"), nullptr, 10);
+  throw Error("--rehearse limit=+SIZE: /proc/meminfo does not give Committed_AS here; give the limit itself");
+}
+
+// A limit relative to what is promised now becomes one that all descendants share.
+std::string resolved(const std::string& rehearse) {
+  constexpr std::string_view kRelative = "limit=+";
+  const size_t at = rehearse.find(kRelative);
+  ovcshim::RehearseSpec spec;
+  std::string plain = rehearse;
+  if (at != std::string::npos) plain.erase(at + kRelative.size() - 1, 1);
+  if (!plain.empty()) check_spec(ovcshim::parse_rehearse(plain.c_str(), spec), "--rehearse");
+  if (at == std::string::npos) return plain;
+  return fmt::format("mode={},limit={}K", spec.mode, committed_as_kb() + spec.limit_kb);
+}
+
+}  // namespace
+
+int run(const RunOptions& given) {
+  RunOptions options = given;
   if (options.command.empty()) throw Error("no command given: ovc run [options] -- COMMAND [ARGUMENT...]");
+  for (const std::string& rule : options.inject) {
+    ovcshim::InjectSpec spec;
+    check_spec(ovcshim::parse_inject(rule.c_str(), spec), "--inject");
+  }
+  options.rehearse = resolved(options.rehearse);
   const std::string shim = find_shim();
   check_preloadable(shim);
   const Signals signals;

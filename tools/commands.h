@@ -38,6 +38,8 @@ int stats(const StatsOptions& options);
 struct RunOptions {
   std::string log;                                                     // -o; empty: a name made of command and pid
   std::string events_size, calls_size, min_size, stack_depth, follow;  // empty: leave the variable alone
+  std::vector<std::string> inject;                                     // rules of OVCSHIM_INJECT
+  std::string rehearse;                                                // OVCSHIM_REHEARSE; limit=+SIZE: above Committed_AS now
   std::vector<std::string> command;
 };
 // The command begins behind "--", or at the first word that is neither an option nor an option's value; the parser of our

@@ -56,6 +56,19 @@ int64_t clamped(double ns) {
 
 }  // namespace
 
+// Those of the kStart and kSnapshot records of one ring. A glance at one field first: most events carry no clock pair.
+void LogReader::add_clock_pairs(const Ring& ring, const std::function<void(const ClockPair&)>& add) const {
+  for (uint64_t p = ring.start; p < ring.end; ++p) {
+    Op op;
+    std::memcpy(&op, slot_at(p | ring.mark).payload + offsetof(EventBase, op), sizeof op);
+    if (op != Op::kStart && op != Op::kSnapshot) continue;
+    Event event;
+    if (read_event(p | ring.mark, event) == 0) continue;
+    const auto posix = event.fact(FactKey::kPosixNs), monotonic = event.fact(FactKey::kMonotonicNs);
+    if (posix && monotonic) add({event.base.begin_tick, *monotonic, *posix});
+  }
+}
+
 // In the order of the log: the header's first, which its creator wrote before anybody else could.
 std::vector<ClockPair> LogReader::clock_pairs() const {
   std::vector<ClockPair> pairs;
@@ -63,18 +76,11 @@ std::vector<ClockPair> LogReader::clock_pairs() const {
     if (plausible(pair)) pairs.push_back(pair);
   };
   add(header_.created);
-  for (uint64_t p = window_start(event_cursor()), cursor = event_cursor(); p < cursor; ++p) {
-    Op op;  // a glance at one field first: most events carry no clock pair
-    std::memcpy(&op, slot_at(p).payload + offsetof(EventBase, op), sizeof op);
-    if (op != Op::kStart && op != Op::kSnapshot) continue;
-    Event event;
-    if (read_event(p, event) == 0) continue;
-    const auto posix = event.fact(FactKey::kPosixNs), monotonic = event.fact(FactKey::kMonotonicNs);
-    if (posix && monotonic) add({event.base.begin_tick, *monotonic, *posix});
-  }
+  for (const bool vital : {true, false}) add_clock_pairs(ring(vital), add);
   ClockPair newest;
   std::memcpy(&newest, bytes_.data() + offsetof(FileHeader, newest), sizeof newest);
   add(newest);
+  std::stable_sort(pairs.begin() + !pairs.empty(), pairs.end(), [](const auto& a, const auto& b) { return a.tick < b.tick; });
   return pairs;
 }
 

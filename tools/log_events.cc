@@ -11,8 +11,6 @@ namespace {
 
 using namespace ovcshim;
 
-constexpr uint64_t kPositionMask = (uint64_t{1} << 50) - 1;
-
 // Acquire: pairs with the writer's release store of a slot word, so that the bytes copied after it are the committed ones.
 uint64_t load_word(const Slot& slot) { return __atomic_load_n(&slot.word, __ATOMIC_ACQUIRE); }
 
@@ -58,18 +56,26 @@ bool decode(const unsigned char* bytes, size_t size, Event& event) {
 
 }  // namespace
 
-uint64_t LogReader::event_cursor() const {
-  uint64_t cursor;
-  static_assert(offsetof(FileHeader, event_cursor) % 8 == 0);
-  std::memcpy(&cursor, bytes_.data() + offsetof(FileHeader, event_cursor), sizeof cursor);
-  return std::min(cursor, kPositionMask);
+// A log of version 1 has no vitals: zero slots, nothing to walk.
+LogReader::Ring LogReader::ring(bool vital) const {
+  Ring ring{header_.events.offset, header_.events.bytes / kSlotBytes, 0, 0, 0};
+  if (vital) ring = {header_.vitals.offset, header_.vitals.bytes / kSlotBytes, kVitalBit, 0, 0};
+  if (ring.slots == 0) return ring;
+  const size_t at = vital ? offsetof(FileHeader, vital_cursor) : offsetof(FileHeader, event_cursor);
+  std::memcpy(&ring.end, bytes_.data() + at, sizeof ring.end);
+  ring.end = std::min(ring.end, kVitalBit - 1);
+  ring.start = ring.end > ring.slots ? ring.end - ring.slots : 0;
+  return ring;
 }
 
-// The oldest position that can still be in the lane.
-uint64_t LogReader::window_start(uint64_t cursor) const { return cursor > event_slots() ? cursor - event_slots() : 0; }
+LanePlace LogReader::lane_end() const { return {ring(false).end, ring(true).end}; }
 
+// A position with the mark is asked for only where there are vitals: see event_at().
 const Slot& LogReader::slot_at(uint64_t position) const {
-  return reinterpret_cast<const Slot*>(bytes_.data() + header_.events.offset)[position % event_slots()];
+  const bool vital = position & kVitalBit;
+  const uint64_t offset = vital ? header_.vitals.offset : header_.events.offset;
+  const uint64_t slots = (vital ? header_.vitals.bytes : header_.events.bytes) / kSlotBytes;
+  return reinterpret_cast<const Slot*>(bytes_.data() + offset)[(position & ~kVitalBit) % slots];
 }
 
 // Copies the payload of the record at `position`; its number of parts, 0 if the record is not valid (see log_format.h).
@@ -102,44 +108,76 @@ unsigned LogReader::read_event(uint64_t position, Event& event) const {
   return parts;
 }
 
-uint64_t LogReader::for_each_event(const std::function<bool(const Event&)>& each, uint64_t from) const {
-  const uint64_t cursor = event_cursor();
-  Event event;
-  uint64_t position = std::max(from, window_start(cursor));
-  while (position < cursor) {
-    const unsigned parts = read_event(position, event);
-    position += std::max(parts, 1u);
-    if (parts != 0 && !each(event)) break;
+// One ring's records in claim order, the next one read ahead so that two rings can be merged.
+class LogReader::RingWalk {
+ public:
+  RingWalk(const LogReader& log, const Ring& ring, uint64_t from) : log_(log), ring_(ring), at_(std::max(from, ring.start)) {
+    read();
   }
-  return position;
+  bool done() const { return parts_ == 0; }
+  const Event& event() const { return event_; }
+  uint64_t place() const { return at_; }
+  void step() {
+    at_ += parts_;
+    read();
+  }
+
+ private:
+  void read() {
+    for (parts_ = 0; at_ < ring_.end; ++at_)
+      if ((parts_ = log_.read_event(at_ | ring_.mark, event_)) != 0) return;
+  }
+  const LogReader& log_;
+  const Ring ring_;
+  uint64_t at_;
+  unsigned parts_ = 0;
+  Event event_;
+};
+
+LanePlace LogReader::for_each_event(const std::function<bool(const Event&)>& each, LanePlace from) const {
+  RingWalk events(*this, ring(false), from.events), vitals(*this, ring(true), from.vitals);
+  for (bool go_on = true; go_on && !(events.done() && vitals.done());) {
+    const bool vital = events.done() || (!vitals.done() && vitals.event().base.begin_tick <= events.event().base.begin_tick);
+    RingWalk& next = vital ? vitals : events;
+    go_on = each(next.event());
+    next.step();
+  }
+  return {events.place(), vitals.place()};
 }
 
 std::optional<Event> LogReader::event_at(uint64_t position) const {
-  const uint64_t cursor = event_cursor();
+  const Ring of = ring(position & kVitalBit);
+  const uint64_t count = position & ~kVitalBit;
   Event event;
-  if (position < window_start(cursor) || position >= cursor || read_event(position, event) == 0) return std::nullopt;
+  if (count < of.start || count >= of.end || read_event(position, event) == 0) return std::nullopt;
   return event;
 }
 
 // A later part of a record whose beginning the wrap has taken: overwritten, not torn.
-bool LogReader::is_tail(uint64_t position, uint64_t start) const {
-  const uint64_t word = load_word(slot_at(position));
-  return slot_status(word) == SlotStatus::kReady && slot_position(word) == position && slot_part(word) > position - start;
+bool LogReader::is_tail(const Ring& ring, uint64_t count) const {
+  const uint64_t word = load_word(slot_at(count | ring.mark));
+  return slot_status(word) == SlotStatus::kReady && slot_position(word) == (count | ring.mark) &&
+         slot_part(word) > count - ring.start;
+}
+
+void LogReader::count_losses(const Ring& ring, uint64_t& overwritten, uint64_t& torn) const {
+  overwritten = ring.start;
+  Event event;
+  for (uint64_t p = ring.start; p < ring.end;) {
+    const unsigned parts = read_event(p | ring.mark, event);
+    if (parts == 0) ++(is_tail(ring, p) ? overwritten : torn);
+    p += std::max(parts, 1u);
+  }
 }
 
 Losses LogReader::losses() const {
   FileHeader now;
   std::memcpy(&now, bytes_.data(), sizeof now);
   Losses lost;
-  const uint64_t cursor = event_cursor(), start = window_start(cursor);
-  lost.event_slots_overwritten = start;
-  Event event;
-  for (uint64_t p = start; p < cursor;) {
-    const unsigned parts = read_event(p, event);
-    if (parts == 0 && is_tail(p, start)) ++lost.event_slots_overwritten;
-    else if (parts == 0) ++lost.event_slots_torn;
-    p += std::max(parts, 1u);
-  }
+  uint64_t torn = 0;
+  count_losses(ring(false), lost.event_slots_overwritten, lost.event_slots_torn);
+  count_losses(ring(true), lost.vital_slots_overwritten, torn);
+  lost.event_slots_torn += torn;
   lost.events_lost_busy = now.events_lost_busy;
   lost.events_lost_lapped = now.events_lost_lapped;
   lost.calls_overwritten = now.calls_overwritten;

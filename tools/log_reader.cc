@@ -140,6 +140,15 @@ std::optional<uint64_t> Event::fact(FactKey key) const {
   return std::nullopt;
 }
 
+bool is_fork_op(Op op) { return op >= Op::kFork && op < Op::kWait; }
+
+uint32_t child_pid(const Event& event) {
+  const auto& base = event.base;
+  if (!is_fork_op(base.op) || base.op == Op::kPthreadCreate || !event.returned() || event.failed()) return 0;
+  const bool spawn = base.op == Op::kPosixSpawn || base.op == Op::kPosixSpawnp;
+  return static_cast<uint32_t>(spawn ? base.args[0] : static_cast<uint64_t>(base.result));
+}
+
 std::string Process::comm() const { return slot.comm; }
 std::string Process::exe() const { return slot.exe; }
 
@@ -201,6 +210,8 @@ void LogReader::check_areas() {
   if (h.calls.bytes == 0) h.calls.offset = kHeaderBytes;
   check(h.processes, sizeof(ProcessSlot), kMaxProcesses * sizeof(ProcessSlot), "process table");
   check(h.stripes, kStripeBytes, kMaxStripes * kStripeBytes, "counters");
+  if (!(h.incompatible_flags & kTwoRings)) h.vitals = {kHeaderBytes, 0};
+  check(h.vitals, kSlotBytes, kMaxFileBytes, "vitals ring");
   check(h.events, kSlotBytes, kMaxFileBytes, "event lane");
   check(h.calls, kChunkBytes, kMaxFileBytes, "call lane");
   if (h.events.bytes == 0) refuse(path_, "is damaged: its event lane has no room");
@@ -208,6 +219,8 @@ void LogReader::check_areas() {
   terminate(h.kernel_version);
   terminate(h.boot_id);
   terminate(h.shim_version);
+  terminate(h.rehearse);
+  terminate(h.inject);
   h.caller_shift = std::min(h.caller_shift, 16u);
 }
 
@@ -275,7 +288,6 @@ Totals LogReader::retired_totals() const {
 }
 
 uint64_t LogReader::retired_processes() const { return retired().processes; }
-uint64_t LogReader::event_slots() const { return header_.events.bytes / kSlotBytes; }
 uint64_t LogReader::call_chunks() const { return header_.calls.bytes / kChunkBytes; }
 
 std::string newest_log() {

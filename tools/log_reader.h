@@ -41,6 +41,10 @@ struct Event {
   std::optional<uint64_t> fact(ovcshim::FactKey key) const;
 };
 
+bool is_fork_op(Op op);  // whatever makes a process or a thread
+// The process that a call of the fork family made (its thread id if it made a thread by clone); 0: none, or not returned.
+uint32_t child_pid(const Event& event);
+
 // One call-lane record with what its chunk says about it.
 struct Call {
   Op op = Op::kNone;
@@ -88,7 +92,8 @@ class CallThread {
 };
 
 struct Losses {
-  uint64_t event_slots_overwritten = 0;  // by the wrap
+  uint64_t event_slots_overwritten = 0;  // by the wrap of the events ring
+  uint64_t vital_slots_overwritten = 0;  // by the wrap of the vitals ring
   uint64_t event_slots_torn = 0;         // left busy, void, or damaged
   uint64_t events_lost_busy = 0, events_lost_lapped = 0;
   uint64_t calls_overwritten = 0, calls_lost_nested = 0, call_chunks_damaged = 0;
@@ -109,6 +114,11 @@ struct Totals {
   uint64_t requested_bytes = 0, call_records = 0, calls_not_kept = 0, threads = 0;
 };
 
+// A place in each ring of the event lane: positions without kVitalBit.
+struct LanePlace {
+  uint64_t events = 0, vitals = 0;
+};
+
 class LogReader {
  public:
   // Throws Error naming what is wrong: missing, unreadable, empty, not a regular file, not a log, other byte order or
@@ -120,12 +130,12 @@ class LogReader {
 
   const std::string& path() const { return path_; }
   const ovcshim::FileHeader& header() const { return header_; }  // copied at opening, strings terminated
-  uint64_t event_cursor() const;                                 // now
+  LanePlace lane_end() const;                                    // slots claimed so far
   std::optional<uint64_t> host(ovcshim::FactKey key) const;      // host fact at creation
 
-  // Calls `each` for valid events from position `from` in claim order (begin ticks of different threads may be slightly
-  // out of order); stops early when it returns false. Returns the position after the last one looked at.
-  uint64_t for_each_event(const std::function<bool(const Event&)>& each, uint64_t from = 0) const;
+  // Calls `each` for valid events from `from` on, each ring in claim order, the two merged by begin ticks (those of different
+  // threads may be slightly out of order); stops early when it returns false. Returns the place after those looked at.
+  LanePlace for_each_event(const std::function<bool(const Event&)>& each, LanePlace from = {}) const;
   std::optional<Event> event_at(uint64_t position) const;
 
   // The threads that have records in the call lane; their chunks oldest first.
@@ -142,7 +152,6 @@ class LogReader {
   uint64_t retired_processes() const;
   Totals shared_totals() const;  // kSharedStripe
   Losses losses() const;         // walks the event lane
-  uint64_t event_slots() const;  // size of the event lane
   uint64_t call_chunks() const;  // size of the call lane; 0: off
 
   // Clocks. Seconds between ticks from the calibration pairs in the log (header, kStart and kSnapshot facts).
@@ -162,10 +171,17 @@ class LogReader {
   void calibrate();
   std::vector<ovcshim::ClockPair> clock_pairs() const;
   void set_wall_clock(const std::vector<ovcshim::ClockPair>& pairs);
-  uint64_t window_start(uint64_t cursor) const;
+  struct Ring {  // of the event lane
+    uint64_t offset, slots, mark;
+    uint64_t start, end;  // the claims that can still be there; not positions: without the mark
+  };
+  Ring ring(bool vital) const;
+  class RingWalk;
+  void add_clock_pairs(const Ring& ring, const std::function<void(const ovcshim::ClockPair&)>& add) const;
   unsigned copy_event(uint64_t position, unsigned char* payload, bool& updating) const;
   unsigned read_event(uint64_t position, Event& event) const;
-  bool is_tail(uint64_t position, uint64_t start) const;
+  bool is_tail(const Ring& ring, uint64_t count) const;
+  void count_losses(const Ring& ring, uint64_t& overwritten, uint64_t& torn) const;
   const ovcshim::Slot& slot_at(uint64_t position) const;
   const unsigned char* chunk_at(uint64_t index) const;
   uint64_t damaged_chunks() const;

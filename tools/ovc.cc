@@ -65,6 +65,13 @@ CLI::App* add_run(CLI::App& app, RunOptions& o) {
   c->add_option("--min-size", o.min_size, "smallest malloc-family request to keep (OVCSHIM_MIN_SIZE)");
   c->add_option("--stack-depth", o.stack_depth, "frames to keep per event (OVCSHIM_STACK_DEPTH)");
   c->add_option("--follow", o.follow, "descendants to record (OVCSHIM_FOLLOW)")->check(CLI::IsMember({"all", "fork", "none"}));
+  c->add_option(
+       "--inject", o.inject,
+       "refuse calls (OVCSHIM_INJECT): CALL[,CALL...]:error=ERRNO[:when=N|N+|N+STEP|N..M][:size>=SIZE]; may be repeated")
+      ->allow_extra_args(false);
+  c->add_option(
+      "--rehearse", o.rehearse,
+      "refuse what the kernel would refuse (OVCSHIM_REHEARSE): mode=0|1|2[,limit=SIZE]; limit=+SIZE: above Committed_AS now");
   c->footer("ovc run [OPTIONS] -- COMMAND [ARGUMENT...]");
   return c;
 }

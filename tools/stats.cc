@@ -27,6 +27,8 @@ std::vector<Loss> list_losses(const LogReader& log) {
   return {
       {"event_slots_overwritten", lost.event_slots_overwritten,
        "event slots overwritten by newer events (OVCSHIM_EVENTS_SIZE is larger)"},
+      {"vital_slots_overwritten", lost.vital_slots_overwritten,
+       "slots of forks, execs, ends and proofs overwritten by newer ones (OVCSHIM_EVENTS_SIZE is larger)"},
       {"event_slots_torn", lost.event_slots_torn, "event slots torn: their writer died while it wrote, or they are damaged"},
       {"events_lost_busy", lost.events_lost_busy, "events given up because every slot tried was busy"},
       {"events_lost_lapped", lost.events_lost_lapped, "tries given up because the ring had passed the writer"},

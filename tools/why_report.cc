@@ -60,8 +60,8 @@ std::optional<bool> served_by_libc(const Evidence& evidence, const LogReader& lo
   const auto process = scan.processes().find(key_of(evidence.event));
   if (process == scan.processes().end()) return std::nullopt;
   const auto key = static_cast<uint32_t>(ovcshim::FactKey::kProviderBase) + static_cast<uint32_t>(evidence.event.base.op);
-  for (const uint64_t position : process->second.baselines) {
-    const auto record = log.event_at(position);
+  for (const Moment& baseline : process->second.baselines) {
+    const auto record = log.event_at(baseline.position);
     const auto address = record ? record->fact(static_cast<ovcshim::FactKey>(key)) : std::nullopt;
     if (!address || record->base.image != evidence.event.base.image) continue;
     const std::string module = symbols.module_of(record->base.image, *address);
@@ -182,14 +182,14 @@ uint64_t counted_failures(const LogReader& log) {
 
 // The exact counters outlive the lane: they tell whether a refusal has been overwritten.
 void note_losses(const LogReader& log, const WhyScan& scan, WhyReport& report) {
-  const uint64_t counted = counted_failures(log), slots = log.header().events.bytes / ovcshim::kSlotBytes;
+  const uint64_t counted = counted_failures(log);
   uint64_t listed = 0;
   for (const auto& [key, signs] : scan.processes()) listed += signs.failures;
   if (counted > listed)
     report.notes.push_back(
         fmt::format("{} failed calls were counted, but only {} of them are still in the log: older ones were overwritten",
                     counted, listed));
-  else if (log.event_cursor() > slots)
+  else if (log.losses().event_slots_overwritten != 0)
     report.notes.emplace_back("older events were overwritten, but the exact counters know of no other call that failed");
 }
 

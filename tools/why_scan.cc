@@ -78,6 +78,12 @@ std::optional<uint64_t> break_after(const Event& event) {
   return base.flags & ovcshim::kInsideLibc ? static_cast<uint64_t>(base.result) : base.args[0];
 }
 
+// The newest of them before `tick`; nullptr if there is none.
+const Moment* newest_before(const std::vector<Moment>& moments, uint64_t tick) {
+  const auto after = std::partition_point(moments.begin(), moments.end(), [=](const Moment& m) { return m.tick < tick; });
+  return after == moments.begin() ? nullptr : &*std::prev(after);
+}
+
 bool is_about_mappings(uint32_t key) {
   return key >= static_cast<uint32_t>(FactKey::kMapsCount) && key <= static_cast<uint32_t>(FactKey::kSharedWritableKb);
 }
@@ -97,7 +103,8 @@ bool is_refusal(const Event& event) {
   if (!event.failed() || !event.returned()) return false;
   const Op op = event.base.op;
   const bool resource = event.base.err == ENOMEM || event.base.err == EAGAIN;
-  if (op == Op::kMadvise || is_exec(op)) return resource;  // hints and searches fail as a matter of course
+  const bool spawn = op == Op::kPosixSpawn || op == Op::kPosixSpawnp;
+  if (op == Op::kMadvise || is_exec(op) || spawn) return resource;  // hints and searches fail as a matter of course
   return is_call(op);
 }
 
@@ -170,9 +177,9 @@ void WhyScan::take_fork(const Event& event, ProcessSigns& signs) {
 void WhyScan::take_facts(const Event& event, ProcessSigns& signs) {
   if (event.base.op == Op::kStart) signs.exec_intent.reset();
   if (const auto mode = event.fact(FactKey::kOvercommitMemory)) rules_.mode = mode;
-  if (event.fact(FactKey::kMapsCount)) signs.listed.push_back(event.base.args[0]);
+  if (event.fact(FactKey::kMapsCount)) signs.listed.push_back({event.base.begin_tick, event.base.args[0]});
   if (!has_counters(event)) return;
-  signs.baselines.push_back(event.position);
+  signs.baselines.push_back({event.base.begin_tick, event.position});
   const auto host = event.fact(FactKey::kVmstatOomKill), group = event.fact(FactKey::kMemcgOomKill);
   if (host || group) oom_.push_back({event.base.begin_tick, host, group, key_of(event)});
 }
@@ -266,9 +273,8 @@ bool WhyScan::changed_between(const ProcessSigns& signs, uint64_t from_tick, uin
 void WhyScan::borrow_mappings(Evidence& evidence) const {
   const auto process = processes_.find(key_of(evidence.event));
   if (process == processes_.end() || evidence.fact(FactKey::kMapsCount)) return;
-  const auto& listed = process->second.listed;
-  const auto after = std::lower_bound(listed.begin(), listed.end(), evidence.event.position);
-  const auto earlier = after == listed.begin() ? std::nullopt : log_.event_at(*std::prev(after));
+  const Moment* newest = newest_before(process->second.listed, evidence.event.base.begin_tick);
+  const auto earlier = newest ? log_.event_at(newest->position) : std::nullopt;
   const auto snapshot = earlier ? snapshot_about(earlier->position) : std::nullopt;
   if (!snapshot || changed_between(process->second, earlier->base.begin_tick, evidence.event.base.begin_tick)) return;
   add_mappings(evidence, earlier->position);
@@ -315,9 +321,8 @@ std::optional<Event> WhyScan::baseline_of(const Event& event) const {
   for (int generation = 0; generation < 8; ++generation) {
     const auto process = processes_.find(key);
     if (process != processes_.end()) {
-      const auto& positions = process->second.baselines;
-      const auto after = std::lower_bound(positions.begin(), positions.end(), event.position);
-      if (after != positions.begin()) return log_.event_at(*std::prev(after));
+      const Moment* newest = newest_before(process->second.baselines, event.base.begin_tick);
+      if (newest) return log_.event_at(newest->position);
     }
     const auto parent = parents_.find(key);
     if (parent == parents_.end()) break;

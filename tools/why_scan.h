@@ -34,6 +34,11 @@ struct CallSpan {
   bool may_contain(const CallSpan& other) const;
 };
 
+// A record and when it was written: positions of the two rings of the event lane cannot be compared.
+struct Moment {
+  uint64_t tick = 0, position = 0;
+};
+
 // What a parent learned from a wait.
 struct ReapedChild {
   uint64_t position = 0, tick = 0;
@@ -54,8 +59,8 @@ struct ProcessSigns {
   uint64_t events = 0;
   std::optional<uint64_t> exec_intent;  // position of an exec that has not returned
   std::optional<uint64_t> abort_tick;
-  std::vector<uint64_t> listed;                       // positions of refused calls whose mappings were listed, ascending
-  std::vector<uint64_t> baselines;                    // positions of kStart and kSnapshot records with counters, ascending
+  std::vector<Moment> listed;                         // refused calls whose mappings were listed, ascending
+  std::vector<Moment> baselines;                      // kStart and kSnapshot records with counters, ascending
   std::map<uint32_t, std::vector<CallSpan>> spans;    // by thread, ascending begin
   std::vector<std::pair<uint64_t, uint64_t>> breaks;  // when brk or sbrk was granted, and the break then; ascending
   uint64_t noreserve_kb = 0, noreserve_calls = 0;     // granted private writable MAP_NORESERVE mappings that were not charged
@@ -69,7 +74,7 @@ class WhyScan {
  public:
   explicit WhyScan(const LogReader& log);
 
-  const std::vector<uint64_t>& refused() const { return refused_; }  // positions of refused calls worth a verdict, ascending
+  const std::vector<uint64_t>& refused() const { return refused_; }  // positions of refused calls worth a verdict, by time
   const std::map<ProcessKey, ProcessSigns>& processes() const { return processes_; }
   const std::vector<ReapedChild>& reaped() const { return reaped_; }
   const std::vector<OomReading>& oom() const { return oom_; }

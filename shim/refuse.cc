@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: MIT
+//
+// See refuse.h. The stand-ins have the signatures of what they stand for; the wrappers before them record as always.
+#include "shim/refuse.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+
+#include "shim/providers.h"
+#include "shim/rehearse.h"
+
+namespace ovcshim {
+
+thread_local constinit Refusal t_refusal{};
+
+namespace {
+
+constinit InjectSpec injections;
+constinit Next real;  // behind the stand-ins
+
+int inject(Op op, uint64_t size) {
+  const uint64_t bit = uint64_t{1} << static_cast<unsigned>(op);
+  for (unsigned i = 0; i < injections.count; ++i) {
+    const InjectRule& rule = injections.rules[i];
+    if (!(rule.ops & bit) || size < rule.min_size) continue;
+    const uint64_t n = __atomic_add_fetch(&g_private->injected[i], 1, __ATOMIC_RELAXED);
+    if (!refuses_call(rule, n)) continue;
+    t_refusal = {tick_now(), op, kInjected, kUnknown, kUnknown, kUnknown, kUnknown};
+    return rule.err;
+  }
+  return 0;
+}
+
+bool refuses(Op op, uint64_t size = 0) {
+  const int err = refused(op, nullptr, size);
+  if (err) errno = err;
+  return err;
+}
+
+uint64_t total_size(size_t nmemb, size_t size) {
+  size_t total = 0;
+  return __builtin_mul_overflow(nmemb, size, &total) ? SIZE_MAX : total;
+}
+
+// ---- malloc family: only injected; what the kernel would refuse beneath is refused beneath
+
+void* stand_malloc(size_t size) { return refuses(Op::kMalloc, size) ? nullptr : real.malloc(size); }
+void* stand_calloc(size_t nmemb, size_t size) {
+  return refuses(Op::kCalloc, total_size(nmemb, size)) ? nullptr : real.calloc(nmemb, size);
+}
+void* stand_realloc(void* old, size_t size) { return refuses(Op::kRealloc, size) ? nullptr : real.realloc(old, size); }
+void* stand_reallocarray(void* old, size_t nmemb, size_t size) {
+  return refuses(Op::kReallocarray, total_size(nmemb, size)) ? nullptr : real.reallocarray(old, nmemb, size);
+}
+int stand_posix_memalign(void** to, size_t alignment, size_t size) {
+  const int err = refused(Op::kPosixMemalign, nullptr, size);
+  return err ? err : real.posix_memalign(to, alignment, size);
+}
+void* stand_aligned_alloc(size_t alignment, size_t size) {
+  return refuses(Op::kAlignedAlloc, size) ? nullptr : real.aligned_alloc(alignment, size);
+}
+void* stand_memalign(size_t alignment, size_t size) {
+  return refuses(Op::kMemalign, size) ? nullptr : real.memalign(alignment, size);
+}
+void* stand_valloc(size_t size) { return refuses(Op::kValloc, size) ? nullptr : real.valloc(size); }
+void* stand_pvalloc(size_t size) { return refuses(Op::kPvalloc, size) ? nullptr : real.pvalloc(size); }
+
+// ---- address space
+
+template <typename... Args>
+bool refuses_memory(Op op, uint64_t size, Args... args) {
+  const uint64_t list[6] = {(uint64_t)(args)...};
+  const int err = refused(op, list, size);
+  if (err) errno = err;
+  return err;
+}
+
+void* stand_mmap(void* addr, size_t len, int prot, int flags, int fd, off_t offset) {
+  if (refuses_memory(Op::kMmap, len, addr, len, prot, flags, fd, offset)) return MAP_FAILED;
+  return real.mmap(addr, len, prot, static_cast<int>(rehearsed_mmap_flags(static_cast<uint64_t>(flags))), fd, offset);
+}
+int stand_munmap(void* addr, size_t len) { return refuses_memory(Op::kMunmap, len, addr, len) ? -1 : real.munmap(addr, len); }
+int stand_mprotect(void* addr, size_t len, int prot) {
+  return refuses_memory(Op::kMprotect, len, addr, len, prot) ? -1 : real.mprotect(addr, len, prot);
+}
+int stand_madvise(void* addr, size_t len, int advice) {
+  return refuses_memory(Op::kMadvise, len, addr, len, advice) ? -1 : real.madvise(addr, len, advice);
+}
+int stand_brk(void* addr) { return refuses_memory(Op::kBrk, 0, addr) ? -1 : real.brk(addr); }
+void* stand_sbrk(intptr_t increment) {
+  const uint64_t size = increment > 0 ? static_cast<uint64_t>(increment) : 0;
+  return refuses_memory(Op::kSbrk, size, increment) ? MAP_FAILED : real.sbrk(increment);
+}
+void* stand_mremap(void* old, size_t old_len, size_t new_len, int flags, ...) {
+  __builtin_va_list list;
+  __builtin_va_start(list, flags);
+  void* to = __builtin_va_arg(list, void*);
+  __builtin_va_end(list);
+  if (refuses_memory(Op::kMremap, new_len, old, old_len, new_len, flags, to)) return MAP_FAILED;
+  return real.mremap(old, old_len, new_len, flags, to);
+}
+
+// ---- fork family. vfork asks refused() itself: see interpose_process.cc
+
+pid_t stand_fork() { return refuses(Op::kFork) ? -1 : real.fork(); }
+pid_t stand_Fork() { return refuses(Op::kUnderscoreFork) ? -1 : real._Fork(); }
+int stand_clone(int (*fn)(void*), void* stack, int flags, void* arg, ...) {
+  __builtin_va_list list;
+  __builtin_va_start(list, arg);
+  auto* parent_tid = __builtin_va_arg(list, void*);
+  auto* tls = __builtin_va_arg(list, void*);
+  auto* child_tid = __builtin_va_arg(list, void*);
+  __builtin_va_end(list);
+  if (refuses_memory(Op::kClone, 0, flags, stack)) return -1;
+  return real.clone(fn, stack, flags, arg, parent_tid, tls, child_tid);
+}
+int stand_pthread_create(pthread_t* thread, const pthread_attr_t* attr, void* (*start)(void*), void* arg) {
+  const int err = refused(Op::kPthreadCreate, nullptr, 0);
+  return err ? err : real.pthread_create(thread, attr, start, arg);
+}
+int stand_posix_spawn(pid_t* pid, const char* path, const posix_spawn_file_actions_t* actions, const posix_spawnattr_t* attr,
+                      char* const* argv, char* const* envp) {
+  const int err = refused(Op::kPosixSpawn, nullptr, 0);
+  return err ? err : real.posix_spawn(pid, path, actions, attr, argv, envp);
+}
+int stand_posix_spawnp(pid_t* pid, const char* file, const posix_spawn_file_actions_t* actions, const posix_spawnattr_t* attr,
+                       char* const* argv, char* const* envp) {
+  const int err = refused(Op::kPosixSpawnp, nullptr, 0);
+  return err ? err : real.posix_spawnp(pid, file, actions, attr, argv, envp);
+}
+
+}  // namespace
+
+int refused(Op op, const uint64_t* args, uint64_t size) {
+  if (!g.recording) return 0;
+  if (const int err = inject(op, size)) return err;
+  // sbrk is brk beneath. Where libc's own calls are visible, fork is refused at its clone, as by the kernel.
+  if (op == Op::kSbrk || ((op == Op::kFork || op == Op::kUnderscoreFork) && g.internals)) return 0;
+  return rehearsal_refuses(op, args) ? ENOMEM : 0;
+}
+
+int refused_in_libc(Op op, long* args) {
+  const auto* list = reinterpret_cast<const uint64_t*>(args);
+  const uint64_t size = op == Op::kClone || op == Op::kBrk ? 0 : list[op == Op::kMremap ? 2 : 1];
+  if (const int err = refused(op, list, size)) return err;
+  if (op == Op::kMmap) args[3] = static_cast<long>(rehearsed_mmap_flags(list[3]));
+  return 0;
+}
+
+uint16_t refusal_flag(Op op, uint64_t begin_tick) {
+  if (t_refusal.tick == 0) return 0;
+  const bool own = op == t_refusal.op, inside = t_refusal.tick >= begin_tick;
+  if (own && !inside) t_refusal.op = Op::kNone;  // a small allocation's record begins after it: once only
+  return own || inside ? t_refusal.flag : 0;
+}
+
+void install_refusals(const InjectSpec& inject_spec, const RehearseSpec& rehearse_spec) {
+  if (inject_spec.count == 0 && rehearse_spec.mode == kUnknown) return;
+  injections = inject_spec;
+  if (rehearse_spec.mode != kUnknown) set_rehearsal(rehearse_spec);
+  real = next;
+#define STAND(symbol) \
+  if (next.symbol) next.symbol = stand_##symbol
+  STAND(malloc);
+  STAND(calloc);
+  STAND(realloc);
+  STAND(reallocarray);
+  STAND(posix_memalign);
+  STAND(aligned_alloc);
+  STAND(memalign);
+  STAND(valloc);
+  STAND(pvalloc);
+  STAND(mmap);
+  STAND(munmap);
+  STAND(mprotect);
+  STAND(madvise);
+  STAND(brk);
+  STAND(sbrk);
+  STAND(mremap);
+  STAND(fork);
+  STAND(clone);
+  STAND(pthread_create);
+  STAND(posix_spawn);
+  STAND(posix_spawnp);
+#undef STAND
+  if (next._Fork) next._Fork = stand_Fork;
+  g.refuses = true;
+}
+
+}  // namespace ovcshim
