@@ -204,7 +204,7 @@ Finding diagnose(const Evidence& evidence) {
   std::vector<InnerStep> steps;
   const auto inside = causes::decisive_refusal(evidence, steps);
   const Op op = evidence.event.base.op;
-  const bool inner_first = inside && (is_malloc_op(op) || op == Op::kPthreadCreate);
+  const bool inner_first = inside && (is_malloc_op(op) || makes_stack(op));
   Finding finding;
   if (!causes::decide(common_causes(), evidence, finding)) finding = inner_first ? *inside : causes::diagnose_alone(evidence);
   if (finding.cause == "unknown" && inside) {
@@ -218,6 +218,8 @@ Finding diagnose(const Evidence& evidence) {
 
 bool is_malloc_op(Op op) { return op >= Op::kMalloc && op <= Op::kPvalloc; }
 bool is_memory_op(Op op) { return op >= Op::kMmap && op <= Op::kMadvise; }
+
+bool makes_stack(Op op) { return op == Op::kPthreadCreate || op == Op::kPosixSpawn || op == Op::kPosixSpawnp; }
 
 bool copies_memory(const Event& event) {
   if (event.base.op == Op::kClone) return !(event.base.args[0] & CLONE_VM);

@@ -123,6 +123,7 @@ std::optional<RefusedAt> mode0_crossing(std::span<const ovcshim::MappingEntry> m
 
 bool is_malloc_op(Op op);
 bool is_memory_op(Op op);
+bool makes_stack(Op op);                 // libc maps a stack for the new task before it asks for the task
 bool copies_memory(const Event& event);  // fork, _Fork, clone without CLONE_VM
 bool is_redis(std::string_view comm);    // redis, valkey and their relatives
 

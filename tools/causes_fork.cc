@@ -27,7 +27,7 @@ constexpr KernelVersion kEventsAtOwner{6, 11};   // pids.events of v2 counts whe
 bool no_memory(const Evidence& evidence) { return evidence.err() == ENOMEM; }
 bool copying_no_memory(const Evidence& evidence) { return no_memory(evidence) && copies_memory(evidence.event); }
 bool is_thread(const Evidence& evidence) { return evidence.event.base.op == Op::kPthreadCreate; }
-// Of a thread whose stack was refused clone was never asked for.
+// Where the stack was refused, clone was never asked.
 bool try_again(const Evidence& evidence) {
   const auto failed = [](const Evidence& inner) { return inner.event.failed(); };
   return evidence.err() == EAGAIN && std::none_of(evidence.inner.begin(), evidence.inner.end(), failed);
@@ -128,8 +128,8 @@ Suspects suspects_of(const Evidence& evidence) {
   return s;
 }
 
-// A thread's stack comes first: that clone was asked at all is seen only where libc's own calls are.
-bool only_clone_is_left(const Evidence& evidence) { return !is_thread(evidence) || evidence.sees_libc; }
+// A stack of libc's making comes first: that clone was asked at all is seen only where libc's own calls are.
+bool only_clone_is_left(const Evidence& evidence) { return !makes_stack(evidence.event.base.op) || evidence.sees_libc; }
 
 void note_exclusion(Finding& finding) {
   finding.notes.emplace_back(

@@ -367,12 +367,13 @@ bool made_by(const Event& inner, const Event& outer) {
 }
 
 // A call and those that are part of it fail within microseconds: a snapshot of one speaks for the others.
-void share_proof(const Evidence& from, Evidence& to) {
+// But not the list of mappings, if they were changed between the two.
+void share_proof(const Evidence& from, Evidence& to, bool same_mappings) {
   if (!to.snapshot && from.snapshot) {
     to.snapshot = from.snapshot;
     to.rules = with_facts(to.rules, from.snapshot->facts);
   }
-  if (!to.mappings_complete && from.mappings_complete) {
+  if (same_mappings && !to.mappings_complete && from.mappings_complete) {
     to.mappings = from.mappings;
     to.mappings_complete = true;
   }
@@ -385,9 +386,16 @@ Evidence WhyScan::evidence(const Event& event) const {
   for (const CallSpan* span : inside(event))
     if (const auto inner = log_.event_at(span->position); inner && made_by(*inner, event))
       evidence.inner.push_back(alone(*inner));
-  for (const auto& inner : evidence.inner)
-    if (inner.event.failed()) share_proof(inner, evidence);
-  for (auto& inner : evidence.inner) share_proof(evidence, inner);
+  bool same = true;
+  for (auto inner = evidence.inner.rbegin(); inner != evidence.inner.rend(); ++inner) {
+    if (inner->event.failed()) share_proof(*inner, evidence, same);
+    same &= !span_of(inner->event).changes_mappings;
+  }
+  same = true;
+  for (auto inner = evidence.inner.rbegin(); inner != evidence.inner.rend(); ++inner) {
+    share_proof(evidence, *inner, same);
+    same &= !span_of(inner->event).changes_mappings;
+  }
   return evidence;
 }
 

@@ -89,7 +89,8 @@ class Judge:
         room_mib = (meminfo_kb("CommitLimit") - meminfo_kb("Committed_AS")) // 1024 - 100
         ram_mib = (meminfo_kb("MemTotal") + meminfo_kb("SwapTotal")) // 1024
         words, amounts = case.words(room_mib, ram_mib, group.path)
-        env = dict(os.environ, LD_PRELOAD=str(self.build / "libovcshim.so"), OVCSHIM_LOG=str(log), OVCSHIM_EVENTS_SIZE="1M",
+        room = "16M" if any(word.startswith("many:") for word in words) else "1M"  # for a list of 65,530 mappings
+        env = dict(os.environ, LD_PRELOAD=str(self.build / "libovcshim.so"), OVCSHIM_LOG=str(log), OVCSHIM_EVENTS_SIZE=room,
                    OVCSHIM_CALLS_SIZE="0")
 
         def prepare():
