@@ -7,7 +7,7 @@
 set -euo pipefail
 
 demo=(g++ cmake make pkg-config libfmt-dev libdw-dev libelf-dev libcli11-dev nlohmann-json3-dev redis-server redis-tools)
-tests=("${demo[@]}" catch2 jq)
+tests=("${demo[@]}" catch2 jq python3)
 ci=("${tests[@]}" clang-format clang-tidy shellcheck)
 case ${1:-tests} in
   demo) wanted=("${demo[@]}") ;;

@@ -230,7 +230,7 @@ Finding diagnose(const Evidence& evidence) {
   std::vector<InnerStep> steps;
   const auto inside = causes::decisive_refusal(evidence, steps);
   const Op op = evidence.event.base.op;
-  const bool inner_first = inside && (is_malloc_op(op) || op == Op::kPthreadCreate);
+  const bool inner_first = inside && (is_malloc_op(op) || makes_stack(op));
   Finding finding;
   const bool rehearsed_inside = inside && inside->cause == "rehearsed" && evidence.event.failed();
   if (rehearsed_inside) finding = *inside;
@@ -247,6 +247,8 @@ Finding diagnose(const Evidence& evidence) {
 
 bool is_malloc_op(Op op) { return op >= Op::kMalloc && op <= Op::kPvalloc; }
 bool is_memory_op(Op op) { return op >= Op::kMmap && op <= Op::kMadvise; }
+
+bool makes_stack(Op op) { return op == Op::kPthreadCreate || op == Op::kPosixSpawn || op == Op::kPosixSpawnp; }
 
 bool copies_memory(const Event& event) {
   if (event.base.op == Op::kClone) return !(event.base.args[0] & CLONE_VM);

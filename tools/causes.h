@@ -23,12 +23,14 @@ struct Evidence {
   std::optional<Event> baseline;                // newest kStart or kSnapshot of the same process before it
   std::vector<ovcshim::MappingEntry> mappings;  // ascending; only meaningful if mappings_complete
   bool mappings_complete = false;
-  // mprotect: the mapping as the same thread made it shortly before, if nothing it did since changed it.
+  // mprotect: the mapping that holds the range, as the same thread made it shortly before, if nothing it did since changed it.
   std::optional<ovcshim::MappingEntry> made_before;
   HostRules rules;  // as snapshot and event describe the host
   ovcshim::Machine machine = ovcshim::Machine::kX86_64;
   std::optional<int64_t> duration_ns;  // from forwarding to return
   std::optional<bool> libc_malloc;     // malloc family: is the C library's allocator behind the shim
+  std::optional<uint64_t> old_break;   // brk, sbrk: where the break was, from the newest granted call before
+  bool sees_libc = false;              // libc's own memory calls were recorded too: if there is none, it made none
   std::string comm;
   // Calls the same thread made as part of this one (libc's own, an allocator's memory calls), granted and refused, in order.
   std::vector<Evidence> inner;
@@ -121,6 +123,7 @@ std::optional<RefusedAt> mode0_crossing(std::span<const ovcshim::MappingEntry> m
 
 bool is_malloc_op(Op op);
 bool is_memory_op(Op op);
+bool makes_stack(Op op);                 // libc maps a stack for the new task before it asks for the task
 bool copies_memory(const Event& event);  // fork, _Fork, clone without CLONE_VM
 bool is_redis(std::string_view comm);    // redis, valkey and their relatives
 

@@ -42,6 +42,25 @@ bool over_commit_limit(const Evidence& evidence, Finding& finding);
 bool near_commit_limit(const Evidence& evidence, Finding& finding);
 bool over_ram_and_swap(const Evidence& evidence, Finding& finding);
 
+// Where the break was and where it was to be. nullopt: not recorded.
+std::optional<uint64_t> old_break(const Evidence& evidence);
+std::optional<uint64_t> new_break(const Evidence& evidence);
+// mprotect goes mapping by mapping and keeps what it changed: the first that has not got the new protection is the one refused.
+// nullptr: none is left before the first hole, or the mappings are not known.
+const ovcshim::MappingEntry* mprotect_refused_at(const Evidence& evidence);
+// First address from `start` on that is not mapped. Needs the complete list.
+uint64_t mapped_until(const Evidence& evidence, uint64_t start);
+
+// Room in the address space, in the order in which brk and mremap look at it (causes_space.cc).
+bool no_gap(const Evidence& evidence, Finding& finding);  // mmap
+bool break_meets_mapping(const Evidence& evidence, Finding& finding);
+bool break_over_rlimit_data(const Evidence& evidence, Finding& finding);
+bool break_locked(const Evidence& evidence, Finding& finding);  // all else is excluded
+bool mremap_meets_mapping(const Evidence& evidence, Finding& finding);
+bool mremap_no_gap(const Evidence& evidence, Finding& finding);
+bool mremap_moves(const Evidence& evidence);  // surely: it cannot grow where it is
+
+bool over_rlimit_memlock(const Evidence& evidence, Finding& finding);
 bool over_rlimit_as(const Evidence& evidence, Finding& finding);
 bool over_rlimit_data(const Evidence& evidence, Finding& finding);
 bool over_task_size(const Evidence& evidence, Finding& finding);

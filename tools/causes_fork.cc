@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
 // fork, _Fork, vfork, clone and pthread_create. Order as in kernel/fork.c copy_process(), except that a cause which a
-// counter proves goes before one that is left over when all others are excluded.
+// figure proves goes before one that is left over when all others are excluded.
 #include <sched.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "tools/causes_detail.h"
@@ -15,7 +16,9 @@ using ovcshim::FactKey;
 namespace causes {
 namespace {
 
-constexpr uint64_t kReservedPids = 300;         // kernel/pid.c RESERVED_PIDS
+constexpr uint64_t kReservedPids = 300;  // kernel/pid.c RESERVED_PIDS
+constexpr uint64_t kNumbersPerTask = 3;  // its own, and those of a process group and a session that outlive their leader
+constexpr uint64_t kAbsurdTasks = 1 << 30;
 constexpr uint64_t kInitialPidNs = 0xEFFFFFFC;  // include/linux/proc_ns.h PROC_PID_INIT_INO
 constexpr uint64_t kSchedDeadline = 6;
 constexpr int64_t kBeforeMemoryCopyNs = 60'000;  // a fork that took less never came to the cgroup and pid checks
@@ -23,8 +26,12 @@ constexpr KernelVersion kEventsAtOwner{6, 11};   // pids.events of v2 counts whe
 
 bool no_memory(const Evidence& evidence) { return evidence.err() == ENOMEM; }
 bool copying_no_memory(const Evidence& evidence) { return no_memory(evidence) && copies_memory(evidence.event); }
-bool try_again(const Evidence& evidence) { return evidence.err() == EAGAIN; }
 bool is_thread(const Evidence& evidence) { return evidence.event.base.op == Op::kPthreadCreate; }
+// Where the stack was refused, clone was never asked.
+bool try_again(const Evidence& evidence) {
+  const auto failed = [](const Evidence& inner) { return inner.event.failed(); };
+  return evidence.err() == EAGAIN && std::none_of(evidence.inner.begin(), evidence.inner.end(), failed);
+}
 
 // ---- pthread_create: the stack comes before the task, and its ENOMEM is reported as EAGAIN ----
 
@@ -76,17 +83,87 @@ bool memcg(const Evidence& evidence, Finding& finding) {
 
 // ---- EAGAIN ----
 
-bool pids_max(const Evidence& evidence, Finding& finding) {
+// Everything that makes copy_process() answer EAGAIN, and of a thread also its stack. Possible until a figure excludes it.
+struct Suspects {
+  bool nproc, threads, numbers, pids, others;
+};
+
+bool is_finite(std::optional<uint64_t> limit) { return limit && *limit < ovcshim::kInfinite; }
+
+// Whose tasks RLIMIT_NPROC does not count against: root of the initial user namespace, and two capabilities there.
+bool nproc_exempt(const Evidence& evidence) {
+  const bool root = evidence.fact(FactKey::kUid) == 0 && evidence.fact(FactKey::kUserNsIdentity) == 1;
+  return root || capable(evidence, kCapSysResource) == true || capable(evidence, kCapSysAdmin) == true;
+}
+bool nproc_applies(const Evidence& evidence) {
+  const auto uid = evidence.fact(FactKey::kUid);
+  const bool known_user = uid && *uid != 0 && evidence.fact(FactKey::kUserNsIdentity) == 1;
+  return known_user && capable(evidence, kCapSysResource) == false && capable(evidence, kCapSysAdmin) == false;
+}
+
+// Too fast to have copied the memory: refused by what is checked before that.
+bool refused_before_copy(const Evidence& evidence) {
+  return copies_memory(evidence.event) && evidence.duration_ns && *evidence.duration_ns < kBeforeMemoryCopyNs;
+}
+
+// Does every refusal by the pids controller, also by a limit of a group above, count in the group of the task? The shim looks
+// for version 1 only below the directory where it found the memory controller's.
+bool pids_counted_here(const Evidence& evidence) {
+  const bool version1 = evidence.fact(FactKey::kMemcgVersion) == 1;
+  return version1 || (evidence.rules.kernel.known() && evidence.rules.kernel < kEventsAtOwner);
+}
+
+Suspects suspects_of(const Evidence& evidence) {
+  const auto nproc = evidence.fact(FactKey::kRlimitNproc), tasks = evidence.fact(FactKey::kTasksTotal),
+             threads = evidence.fact(FactKey::kThreadsMax), numbers = evidence.fact(FactKey::kPidMax);
+  const auto below = [&](std::optional<uint64_t> limit) { return tasks && limit && *tasks < *limit; };
+  const bool fast = refused_before_copy(evidence);
+  Suspects s{};
+  s.nproc = !nproc_exempt(evidence) && !below(nproc);
+  s.threads = !below(threads);
+  s.numbers = !fast && !(tasks && numbers && *tasks < kAbsurdTasks && *tasks * kNumbersPerTask + kReservedPids < *numbers);
+  s.pids = !fast && !(evidence.rise(FactKey::kPidsEventsMax) == 0 && pids_counted_here(evidence));
+  s.others =
+      evidence.fact(FactKey::kSeccomp) != 0 || evidence.fact(FactKey::kSchedPolicy).value_or(kSchedDeadline) == kSchedDeadline;
+  return s;
+}
+
+// A stack of libc's making comes first: that clone was asked at all is seen only where libc's own calls are.
+bool only_clone_is_left(const Evidence& evidence) { return !makes_stack(evidence.event.base.op) || evidence.sees_libc; }
+
+void note_exclusion(Finding& finding) {
+  finding.notes.emplace_back(
+      "proven by exclusion: of RLIMIT_NPROC, threads-max, pid_max, pids.max, seccomp and SCHED_DEADLINE the others are ruled "
+      "out");
+}
+
+void fill_pids(const Evidence& evidence, Finding& finding) {
   const auto limit = evidence.fact(FactKey::kPidsMax), current = evidence.fact(FactKey::kPidsCurrent);
-  const auto refused = evidence.rise(FactKey::kPidsEventsMax);
-  const bool full = limit && current && *limit < ovcshim::kInfinite && *current >= *limit;
-  if (refused.value_or(0) == 0 && !full) return false;
+  const bool full = is_finite(limit) && current && *current >= *limit;
   finding.summary = full ? "task limit of the control group reached (pids.max)"
                          : "task limit of a control group above this one, or reached for a moment (pids.max)";
   add_figure(finding, "pids.max", limit, "tasks", "pids.max");
   add_figure(finding, "pids.current", current, "tasks", "pids.current");
-  add_figure(finding, "refusals since baseline", refused, "", "pids.events max");
+  add_figure(finding, "refusals since baseline", evidence.rise(FactKey::kPidsEventsMax), "", "pids.events max");
   if (full) miss_by(finding, *current + 1, *limit, "tasks");
+}
+
+// The group is full, and counted a refusal if that is known at all. What is checked earlier must be excluded: then it would
+// have refused first, and the counter's step be somebody else's.
+bool pids_full(const Evidence& evidence, Finding& finding) {
+  const auto limit = evidence.fact(FactKey::kPidsMax), current = evidence.fact(FactKey::kPidsCurrent);
+  const Suspects s = suspects_of(evidence);
+  if (!is_finite(limit) || !current || *current < *limit || !s.pids || s.nproc || s.threads) return false;
+  if (evidence.rise(FactKey::kPidsEventsMax) == 0) return false;
+  fill_pids(evidence, finding);
+  return true;
+}
+
+bool pids_by_exclusion(const Evidence& evidence, Finding& finding) {
+  const Suspects s = suspects_of(evidence);
+  if (!s.pids || s.nproc || s.threads || s.numbers || s.others || !only_clone_is_left(evidence)) return false;
+  fill_pids(evidence, finding);
+  note_exclusion(finding);
   return true;
 }
 
@@ -100,21 +177,29 @@ bool threads_max(const Evidence& evidence, Finding& finding) {
   return true;
 }
 
-// Numbers are held by tasks, and also by zombies, process groups and sessions; so fewer tasks than numbers can fill it.
-bool pid_max(const Evidence& evidence, Finding& finding) {
+void fill_numbers(const Evidence& evidence, Finding& finding) {
+  finding.summary = "no process number left (kernel.pid_max)";
+  add_figure(finding, "tasks", evidence.fact(FactKey::kTasksTotal), "tasks", "/proc/loadavg");
+  add_figure(finding, "kernel.pid_max", evidence.fact(FactKey::kPidMax), "", "/proc/sys/kernel/pid_max");
+}
+
+// Numbers are held by tasks, and also by process groups and sessions; so fewer tasks than numbers can fill it.
+bool numbers_used_up(const Evidence& evidence, Finding& finding) {
   const auto tasks = evidence.fact(FactKey::kTasksTotal), limit = evidence.fact(FactKey::kPidMax);
   if (!tasks || !limit || evidence.fact(FactKey::kPidNs) != kInitialPidNs || *tasks + kReservedPids < *limit) return false;
-  finding.summary = "no process number left (kernel.pid_max)";
-  add_figure(finding, "tasks", tasks, "tasks", "/proc/loadavg");
-  add_figure(finding, "kernel.pid_max", limit, "", "/proc/sys/kernel/pid_max");
+  fill_numbers(evidence, finding);
   finding.borderline = *tasks < *limit - 1;
   return true;
 }
 
-bool nproc_applies(const Evidence& evidence) {
-  const auto uid = evidence.fact(FactKey::kUid);
-  const bool root = uid == 0 && evidence.fact(FactKey::kUserNsIdentity).value_or(1) == 1;
-  return uid && !root && capable(evidence, kCapSysResource) == false && capable(evidence, kCapSysAdmin) == false;
+// In a pid namespace with a limit of its own (since 6.14) its tasks cannot be told from the host's.
+bool numbers_by_exclusion(const Evidence& evidence, Finding& finding) {
+  const Suspects s = suspects_of(evidence);
+  if (!s.numbers || s.nproc || s.threads || s.pids || s.others || !only_clone_is_left(evidence)) return false;
+  fill_numbers(evidence, finding);
+  finding.notes.emplace_back("the limit may be that of the process's own pid namespace or of one around it");
+  note_exclusion(finding);
+  return true;
 }
 
 void fill_nproc(const Evidence& evidence, Finding& finding, uint64_t limit) {
@@ -127,31 +212,20 @@ void fill_nproc(const Evidence& evidence, Finding& finding, uint64_t limit) {
 
 bool nproc_by_count(const Evidence& evidence, Finding& finding) {
   const auto limit = evidence.fact(FactKey::kRlimitNproc), threads = evidence.fact(FactKey::kThreads);
-  if (!limit || *limit >= ovcshim::kInfinite || !threads || *threads < *limit || !nproc_applies(evidence)) return false;
+  if (!is_finite(limit) || !threads || *threads < *limit || !nproc_applies(evidence)) return false;
   fill_nproc(evidence, finding, *limit);
   miss_by(finding, *threads + 1, *limit, "tasks");
   return true;
 }
 
-// Could a limit of the pids controller have refused without a trace in the counter we read?
-bool pids_controller_excluded(const Evidence& evidence) {
-  if (copies_memory(evidence.event) && evidence.duration_ns && *evidence.duration_ns < kBeforeMemoryCopyNs) return true;
-  const auto refused = evidence.rise(FactKey::kPidsEventsMax);
-  const bool counts_here = evidence.rules.kernel.known() && evidence.rules.kernel < kEventsAtOwner;
-  return refused && *refused == 0 && counts_here;
-}
-
-// What is left when every other way to EAGAIN is excluded by a recorded figure.
 bool nproc_by_exclusion(const Evidence& evidence, Finding& finding) {
-  const auto limit = evidence.fact(FactKey::kRlimitNproc), tasks = evidence.fact(FactKey::kTasksTotal);
-  const auto threads_limit = evidence.fact(FactKey::kThreadsMax), pid_limit = evidence.fact(FactKey::kPidMax);
-  if (!limit || *limit >= ovcshim::kInfinite || !tasks || *tasks < *limit || !nproc_applies(evidence)) return false;
-  if (!threads_limit || *tasks >= *threads_limit || !pid_limit || *tasks * 2 >= *pid_limit) return false;
-  if (evidence.fact(FactKey::kSeccomp) != 0 || evidence.fact(FactKey::kSchedPolicy).value_or(kSchedDeadline) == kSchedDeadline)
+  const auto limit = evidence.fact(FactKey::kRlimitNproc);
+  const Suspects s = suspects_of(evidence);
+  if (!is_finite(limit) || !s.nproc || s.threads || s.numbers || s.pids || s.others || !only_clone_is_left(evidence))
     return false;
-  if (is_thread(evidence) || !pids_controller_excluded(evidence)) return false;
+  if (evidence.fact(FactKey::kTasksTotal).value_or(0) < *limit) return false;
   fill_nproc(evidence, finding, *limit);
-  finding.notes.emplace_back("proven by exclusion: threads-max, pid_max, pids.max, seccomp and SCHED_DEADLINE are ruled out");
+  note_exclusion(finding);
   return true;
 }
 
@@ -171,10 +245,29 @@ bool bad_argument(const Evidence& evidence, Finding& finding) {
   return true;
 }
 
+bool not_permitted(const Evidence& evidence) { return evidence.err() == EPERM && evidence.event.base.op == Op::kClone; }
+
+bool namespace_needs_admin(const Evidence& evidence, Finding& finding) {
+  constexpr uint64_t kNewTime = 0x80;  // newer than the C library's headers
+  constexpr uint64_t kNamespaces =
+      CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWPID | CLONE_NEWNET | kNewTime;
+  const uint64_t flags = evidence.event.base.args[0];
+  const auto caps = evidence.fact(FactKey::kCapEff);
+  if (!(flags & kNamespaces) || (flags & CLONE_NEWUSER) || !caps || (*caps >> kCapSysAdmin & 1)) return false;
+  if (evidence.fact(FactKey::kSeccomp) != 0) return false;
+  finding.summary = "the flags ask for a new namespace, and the caller lacks CAP_SYS_ADMIN";
+  add_figure(finding, "flags", flags, "", "the call");
+  return true;
+}
+
 constexpr std::string_view kCopyProcess = "kernel/fork.c copy_process()";
+constexpr std::string_view kUserFull = "the user may have no more tasks (processes and threads)";
+constexpr std::string_view kGroupFull = "the control group may hold no more tasks (processes and threads)";
 // clang-format off
 constexpr CauseRow kRows[] = {
     {"bad-argument", invalid, bad_argument, "the kernel or libc rejects the arguments themselves", kCopyProcess},
+    {"bad-argument", not_permitted, namespace_needs_admin, "the kernel does not permit what the arguments ask for",
+     "kernel/nsproxy.c copy_namespaces()"},
     {"commit-limit", copying_no_memory, over_commit_limit,
      "fork asks for every accounted mapping once more, and the sum with what all processes were promised passes CommitLimit",
      "mm/mmap.c dup_mmap(); mm/util.c __vm_enough_memory(): allowed iff Committed_AS + request < CommitLimit - reserves"},
@@ -188,15 +281,17 @@ constexpr CauseRow kRows[] = {
     {"commit-limit", copying_no_memory, near_commit_limit,
      "by the recorded figures it would just have passed, but within the error of the counter that the kernel compares",
      "mm/mmap.c dup_mmap(); mm/util.c __vm_enough_memory()"},
-    {"pids-max", try_again, pids_max, "the control group may hold no more tasks (processes and threads)", "kernel/cgroup/pids.c pids_can_fork()"},
-    {"rlimit-nproc", try_again, nproc_by_count, "the user may have no more tasks (processes and threads)", kCopyProcess},
-    {"threads-max", try_again, threads_max, "the host may have no more tasks; root is not exempt", kCopyProcess},
-    {"pid-max", try_again, pid_max, "every process number is in use", "kernel/pid.c alloc_pid()"},
     {"rlimit-as", thread_try_again, stack_over_rlimit_as, "the new thread's stack does not fit into RLIMIT_AS",
      "nptl/allocatestack.c allocate_stack(); mm/vma.c may_expand_vm()"},
     {"commit-limit", thread_try_again, stack_over_commit_limit, "the new thread's stack does not fit under CommitLimit",
      "nptl/allocatestack.c allocate_stack(); mm/util.c __vm_enough_memory()"},
-    {"rlimit-nproc", try_again, nproc_by_exclusion, "the user may have no more tasks (processes and threads)", kCopyProcess},
+    {"rlimit-nproc", try_again, nproc_by_count, kUserFull, kCopyProcess},
+    {"threads-max", try_again, threads_max, "the host may have no more tasks; root is not exempt", kCopyProcess},
+    {"pids-max", try_again, pids_full, kGroupFull, "kernel/cgroup/pids.c pids_can_fork()"},
+    {"pid-max", try_again, numbers_used_up, "every process number is in use", "kernel/pid.c alloc_pid()"},
+    {"rlimit-nproc", try_again, nproc_by_exclusion, kUserFull, kCopyProcess},
+    {"pid-max", try_again, numbers_by_exclusion, "every process number is in use", "kernel/pid.c alloc_pid()"},
+    {"pids-max", try_again, pids_by_exclusion, kGroupFull, "kernel/cgroup/pids.c pids_can_fork()"},
 };
 // clang-format on
 

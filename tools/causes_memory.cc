@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
 // mmap, munmap, mremap, mprotect, brk, sbrk, madvise, and the malloc family as far as the size alone decides. Order of the
-// rows: arguments, then the checks as mm/mmap.c do_mmap() and mm/vma.c mmap_region() make them.
+// rows: as the kernel makes these checks, call by call; where two limits are passed, the one that it looks at first refuses.
 #include <sys/mman.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <span>
 
 #include "tools/causes_detail.h"
 
@@ -18,7 +19,6 @@ namespace causes {
 namespace {
 
 constexpr uint64_t kVsyscall = 0xffffffffff600000;  // listed by /proc, but no mapping of the process
-constexpr uint64_t kStackGuardGap = 256 * 4096;     // mm/mmap.c stack_guard_gap, its default
 
 const uint64_t (&args_of(const Evidence& evidence))[6] { return evidence.event.base.args; }
 Op op_of(const Evidence& evidence) { return evidence.event.base.op; }
@@ -35,13 +35,6 @@ bool adds_data(const Evidence& evidence) {
 
 // ---- arguments ----
 
-// No hole in [start, end)?
-bool is_mapped(const Evidence& evidence, uint64_t start, uint64_t end) {
-  for (const auto& mapping : evidence.mappings)
-    if (mapping.start <= start && start < mapping.end) start = mapping.end;
-  return start >= end;
-}
-
 bool range_may_not_have_holes(const Evidence& evidence) {
   return no_memory(evidence) && (op_of(evidence) == Op::kMprotect || op_of(evidence) == Op::kMadvise);
 }
@@ -49,7 +42,8 @@ bool range_may_not_have_holes(const Evidence& evidence) {
 bool range_has_hole(const Evidence& evidence, Finding& finding) {
   const auto& args = args_of(evidence);
   if (!evidence.mappings_complete || args[0] > UINT64_MAX - args[1]) return false;
-  if (is_mapped(evidence, args[0], args[0] + args[1])) return false;
+  if (mapped_until(evidence, args[0]) >= args[0] + args[1]) return false;
+  if (op_of(evidence) == Op::kMprotect && mprotect_refused_at(evidence)) return false;  // it never came to the hole
   finding.summary = "the address range is not mapped throughout";
   return true;
 }
@@ -121,25 +115,6 @@ bool locking(const Evidence& evidence) {
   return evidence.err() == EAGAIN && (op_of(evidence) == Op::kMmap || op_of(evidence) == Op::kMremap);
 }
 
-bool over_rlimit_memlock(const Evidence& evidence, Finding& finding) {
-  const auto limit = rlimit_kb(evidence, FactKey::kRlimitMemlock), locked = evidence.fact(FactKey::kVmLckKb);
-  const auto request = request_of(evidence).space_kb;
-  if (!limit || !locked || !request || capable(evidence, kCapIpcLock) != false || *locked + *request <= *limit) return false;
-  finding.summary = "locked memory limit reached (RLIMIT_MEMLOCK)";
-  add_figure(finding, "request", request, "kB", "the call");
-  add_figure(finding, "VmLck", locked, "kB", "/proc/self/status");
-  add_figure(finding, "RLIMIT_MEMLOCK", limit, "kB", "getrlimit");
-  miss_by(finding, *locked + *request, *limit, "kB");
-  return true;
-}
-
-// brk reports a locked heap that may not grow as ENOMEM; that it is locked is seen in its flags.
-bool locked_heap(const Evidence& evidence) {
-  if (!no_memory(evidence) || !is_brk(evidence) || !evidence.mappings_complete) return false;
-  return std::any_of(evidence.mappings.begin(), evidence.mappings.end(),
-                     [](const MappingEntry& m) { return (m.flags & ovcshim::kMapHeap) && (m.flags & ovcshim::kMapLo); });
-}
-
 // The kernel lets the count reach max + 1 before mmap and brk are refused; a split of a mapping needs room below max, a
 // move keeps three in reserve.
 uint64_t count_refused_from(Op op, uint64_t max) {
@@ -152,21 +127,34 @@ uint64_t count_refused_from(Op op, uint64_t max) {
   }
 }
 
-// munmap, mprotect and madvise split a mapping only if an end of their range lies inside one.
-bool splits(const Evidence& evidence) {
-  if (op_of(evidence) != Op::kMunmap && op_of(evidence) != Op::kMprotect && op_of(evidence) != Op::kMadvise) return true;
-  if (!evidence.mappings_complete) return true;
-  const auto inside = [&](uint64_t address) {
-    const MappingEntry* mapping = mapping_at(evidence, address);
-    return mapping && mapping->start != address;
-  };
-  return inside(args_of(evidence)[0]) || inside(args_of(evidence)[0] + args_of(evidence)[1]);
+// Does an end of the range lie inside a mapping, so that it would be split?
+bool splits(const Evidence& evidence, std::span<const MappingEntry> mappings) {
+  const auto& args = args_of(evidence);
+  return std::any_of(mappings.begin(), mappings.end(), [&](const MappingEntry& m) {
+    const auto inside = [&](uint64_t address) { return m.start < address && address < m.end; };
+    return inside(args[0]) || inside(args[0] + args[1]);
+  });
+}
+
+// Could the call want another mapping at all? munmap and madvise have no other reason for their errno than a split. mprotect
+// splits the mapping that it stopped at; mremap needs room only where it moves.
+bool wants_mapping(const Evidence& evidence) {
+  switch (op_of(evidence)) {
+    case Op::kMunmap:
+    case Op::kMadvise: return !evidence.mappings_complete || splits(evidence, evidence.mappings);
+    case Op::kMprotect: {
+      const MappingEntry* at = mprotect_refused_at(evidence);
+      return at && splits(evidence, {at, 1});
+    }
+    case Op::kMremap: return mremap_moves(evidence);
+    default: return true;
+  }
 }
 
 bool over_map_count(const Evidence& evidence, Finding& finding) {
   const auto count = map_count(evidence), max = evidence.fact(FactKey::kMaxMapCount);
-  if (!count || !max || *max > UINT32_MAX || *count < count_refused_from(op_of(evidence), *max) || !splits(evidence))
-    return false;
+  if (!count || !max || *max > UINT32_MAX || *count < count_refused_from(op_of(evidence), *max)) return false;
+  if (!wants_mapping(evidence)) return false;
   finding.summary = "too many mappings (vm.max_map_count)";
   add_figure(finding, "in use", count, "mappings", "/proc/self/smaps");
   add_figure(finding, "vm.max_map_count", max, "mappings", "/proc/sys/vm/max_map_count");
@@ -174,80 +162,20 @@ bool over_map_count(const Evidence& evidence, Finding& finding) {
   return true;
 }
 
-// ---- address space ----
-
-uint64_t task_size(const Evidence& evidence) {
-  return evidence.machine == ovcshim::Machine::kAarch64 ? uint64_t{1} << 48 : (uint64_t{1} << 47) - 4096;
-}
-
-bool places_freely(const Evidence& evidence) {
-  return no_memory(evidence) && op_of(evidence) == Op::kMmap && args_of(evidence)[0] < task_size(evidence);
-}
-
-uint64_t largest_gap(const Evidence& evidence) {
-  uint64_t gap = 0, at = evidence.fact(FactKey::kMmapMinAddr).value_or(0);
-  for (const auto& mapping : evidence.mappings) {
-    const uint64_t start = std::min(mapping.start, task_size(evidence));
-    if (start > at) gap = std::max(gap, start - at);
-    at = std::max(at, mapping.end);
-  }
-  return at < task_size(evidence) ? std::max(gap, task_size(evidence) - at) : gap;
-}
-
-bool no_gap(const Evidence& evidence, Finding& finding) {
-  if (over_task_size(evidence, finding)) return true;
-  const uint64_t len = args_of(evidence)[1];
-  if (!evidence.mappings_complete || (args_of(evidence)[3] & MAP_FIXED) || largest_gap(evidence) >= len) return false;
-  finding.summary = "no gap of this size in the address space";
-  add_figure(finding, "request", len, "bytes", "the call");
-  add_figure(finding, "largest gap", largest_gap(evidence), "bytes", "/proc/self/smaps");
-  miss_by(finding, len, largest_gap(evidence), "bytes");
-  return true;
-}
-
-const MappingEntry* next_mapping(const Evidence& evidence, uint64_t from) {
-  for (const auto& mapping : evidence.mappings)
-    if (mapping.start >= from) return &mapping;
-  return nullptr;
-}
-
-void fill_neighbour(Finding& finding, const MappingEntry& next, std::string_view summary) {
-  finding.summary = summary;
-  add_figure(finding, "next mapping starts at", next.start, "address", "/proc/self/smaps");
-}
-
-bool brk_fails(const Evidence& evidence) { return no_memory(evidence) && is_brk(evidence) && evidence.mappings_complete; }
-
-bool brk_meets_mapping(const Evidence& evidence, Finding& finding) {
-  const auto growth = request_of(evidence).space_kb;
-  const auto heap = std::find_if(evidence.mappings.begin(), evidence.mappings.end(),
-                                 [](const MappingEntry& m) { return m.flags & ovcshim::kMapHeap; });
-  if (heap == evidence.mappings.end() || !growth) return false;
-  const MappingEntry* next = next_mapping(evidence, heap->end);
-  if (!next) return false;
-  const uint64_t room_from = next->flags & ovcshim::kMapGd ? next->start - std::min(next->start, kStackGuardGap) : next->start;
-  if (heap->end + *growth * 1024 + evidence.rules.page_kb * 1024 <= room_from) return false;
-  fill_neighbour(finding, *next, "the heap cannot grow: another mapping follows");
-  return true;
-}
-
-bool mremap_stays(const Evidence& evidence) {
-  return no_memory(evidence) && op_of(evidence) == Op::kMremap && !(args_of(evidence)[3] & MREMAP_MAYMOVE) &&
-         evidence.mappings_complete;
-}
-
-bool mremap_meets_mapping(const Evidence& evidence, Finding& finding) {
-  const auto& args = args_of(evidence);
-  const MappingEntry* mapping = mapping_at(evidence, args[0]);
-  const MappingEntry* next = mapping ? next_mapping(evidence, mapping->end) : nullptr;
-  if (!next || args[0] > UINT64_MAX - args[2] || args[0] + args[2] <= next->start) return false;
-  fill_neighbour(finding, *next, "the mapping cannot grow in place: another one follows, and MREMAP_MAYMOVE was not given");
-  return true;
-}
-
 // ---- overcommit and malloc ----
 
 bool charges(const Evidence& evidence) { return adds_data(evidence); }
+bool places_freely(const Evidence& evidence) { return no_memory(evidence) && op_of(evidence) == Op::kMmap; }
+bool brk_fails(const Evidence& evidence) { return no_memory(evidence) && is_brk(evidence); }
+bool mremap_fails(const Evidence& evidence) { return no_memory(evidence) && op_of(evidence) == Op::kMremap; }
+bool mprotect_fails(const Evidence& evidence) { return no_memory(evidence) && op_of(evidence) == Op::kMprotect; }
+
+// madvise calls the same EAGAIN.
+bool counts_first(const Evidence& evidence) {
+  if (op_of(evidence) == Op::kMadvise) return evidence.err() == EAGAIN;
+  return no_memory(evidence) && (op_of(evidence) == Op::kMmap || op_of(evidence) == Op::kMunmap);
+}
+bool counts_before_charge(const Evidence& evidence) { return brk_fails(evidence) || mremap_fails(evidence); }
 
 bool malloc_invalid(const Evidence& evidence) { return evidence.err() == EINVAL; }
 bool alignment_rejected(const Evidence& evidence, Finding& finding) {
@@ -267,6 +195,8 @@ constexpr std::string_view kMayExpand = "mm/vma.c may_expand_vm()";
 constexpr std::string_view kEnough =
     "mm/util.c __vm_enough_memory(): allowed iff Committed_AS + request < CommitLimit - reserves";
 constexpr std::string_view kOneRequest = "mm/util.c __vm_enough_memory(): refused iff one request > RAM + swap";
+constexpr std::string_view kManyMappings = "the process has as many mappings as it may have";
+constexpr std::string_view kNoRoom = "there is no room for the mapping";
 constexpr std::string_view kWouldPass =
     "by the recorded figures it would just have passed, but within the error of the counter that the kernel compares";
 
@@ -278,16 +208,20 @@ constexpr CauseRow kMemoryRows[] = {
     {"bad-argument", not_permitted, is_sealed, "a sealed mapping cannot be changed", "mm/mseal.c"},
     {"rlimit-memlock", not_permitted, may_not_lock, "the mapping would be locked into memory", "mm/mmap.c do_mmap()"},
     {"rlimit-memlock", locking, over_rlimit_memlock, "the mapping would be locked into memory", "mm/mmap.c mlock_future_ok()"},
-    {"rlimit-memlock", locked_heap, over_rlimit_memlock, "the heap is locked into memory and may not grow", "mm/mmap.c check_brk_limits()"},
-    {"max-map-count", no_memory, over_map_count, "the process has as many mappings as it may have", "mm/mmap.c do_mmap(), mm/vma.c split_vma()"},
-    {"address-space", places_freely, no_gap, "there is no room for the mapping", "mm/mmap.c get_unmapped_area()"},
-    {"address-space", brk_fails, brk_meets_mapping, "the heap grows in one piece", "mm/mmap.c brk()"},
-    {"address-space", mremap_stays, mremap_meets_mapping, "there is no room for the mapping where it is", "mm/mremap.c"},
+    {"max-map-count", counts_first, over_map_count, kManyMappings, "mm/mmap.c do_mmap(), mm/vma.c split_vma()"},
+    {"address-space", places_freely, no_gap, kNoRoom, "mm/mmap.c get_unmapped_area()"},
+    {"rlimit-data", brk_fails, break_over_rlimit_data, "the heap of the process may not grow that far", "mm/mmap.c brk(): check_data_rlimit()"},
+    {"address-space", brk_fails, break_meets_mapping, "the heap grows in one piece", "mm/mmap.c brk()"},
     {"rlimit-as", adds_space, over_rlimit_as, "the address space of the process may not grow that far", kMayExpand},
     {"rlimit-data", adds_data, over_rlimit_data, "the private writable memory of the process may not grow that far", kMayExpand},
+    {"address-space", mremap_fails, mremap_meets_mapping, "there is no room for the mapping where it is", "mm/mremap.c"},
+    {"address-space", mremap_fails, mremap_no_gap, kNoRoom, "mm/mremap.c, mm/mmap.c get_unmapped_area()"},
+    {"max-map-count", counts_before_charge, over_map_count, kManyMappings, "mm/vma.c do_brk_flags(), mm/mremap.c move_vma()"},
     {"single-request-over-ram-and-swap", charges, over_ram_and_swap, "one request alone is larger than the whole machine", kOneRequest},
     {"commit-limit", charges, over_commit_limit, "the sum of what all processes were promised would pass CommitLimit", kEnough},
+    {"max-map-count", mprotect_fails, over_map_count, kManyMappings, "mm/mprotect.c mprotect_fixup(), mm/vma.c split_vma()"},
     {"commit-limit", charges, near_commit_limit, kWouldPass, kEnough},
+    {"rlimit-memlock", brk_fails, break_locked, "the heap would be locked into memory", "mm/mmap.c brk(): mlock_future_ok()"},
 };
 // clang-format on
 
@@ -315,14 +249,15 @@ std::optional<uint64_t> map_count(const Evidence& evidence) {
   return evidence.machine == ovcshim::Machine::kX86_64 ? *listed - 1 : *listed;
 }
 
-bool over_task_size(const Evidence& evidence, Finding& finding) {
+bool over_rlimit_memlock(const Evidence& evidence, Finding& finding) {
+  const auto limit = rlimit_kb(evidence, FactKey::kRlimitMemlock), locked = evidence.fact(FactKey::kVmLckKb);
   const auto request = request_of(evidence).space_kb;
-  const uint64_t size = task_size(evidence);
-  if (!request || *request <= size / 1024) return false;
-  finding.summary = "larger than the address space of a process";
+  if (!limit || !locked || !request || capable(evidence, kCapIpcLock) != false || *locked + *request <= *limit) return false;
+  finding.summary = "locked memory limit reached (RLIMIT_MEMLOCK)";
   add_figure(finding, "request", request, "kB", "the call");
-  add_figure(finding, "address space", size / 1024, "kB", "the processor");
-  miss_by(finding, *request, size / 1024, "kB");
+  add_figure(finding, "VmLck", locked, "kB", "/proc/self/status");
+  add_figure(finding, "RLIMIT_MEMLOCK", limit, "kB", "getrlimit");
+  miss_by(finding, *locked + *request, *limit, "kB");
   return true;
 }
 

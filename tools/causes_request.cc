@@ -60,29 +60,6 @@ Request mmap_request(const Evidence& evidence) {
   return args[3] & MAP_FIXED ? fixed_request(evidence, request) : request;
 }
 
-// The kernel goes mapping by mapping and keeps what it granted, so the one refused is the first in the range that still
-// has something to be charged.
-Request mprotect_request(const Evidence& evidence) {
-  const auto& args = evidence.event.base.args;
-  if (!(args[2] & PROT_WRITE)) return {.space_kb = 0, .data_kb = 0, .charge_kb = 0};
-  std::span<const MappingEntry> mappings;
-  if (evidence.made_before) mappings = {&*evidence.made_before, 1};
-  if (evidence.mappings_complete) mappings = evidence.mappings;
-  if (mappings.empty() || args[0] > UINT64_MAX - args[1]) return {.space_kb = 0, .data_kb = {}, .charge_kb = {}};
-  Request request{.space_kb = 0, .data_kb = 0, .charge_kb = 0};
-  const uint64_t start = args[0], end = args[0] + args[1];
-  for (const auto& mapping : mappings) {
-    const bool becomes_data = !(mapping.flags & (ovcshim::kMapWrite | ovcshim::kMapShared | ovcshim::kMapGd));
-    const uint64_t from = std::max(start, mapping.start), to = std::min(end, mapping.end);
-    if (from >= to) continue;
-    if (request.data_kb == 0 && becomes_data) request.data_kb = (to - from) / 1024;
-    if (request.charge_kb == 0) request.charge_kb = gain_write_kb(mapping, start, end, evidence.rules);
-  }
-  return request;
-}
-
-Request grow_request(uint64_t kb) { return {.space_kb = kb, .data_kb = kb, .charge_kb = kb}; }
-
 const MappingEntry* heap_of(const Evidence& evidence) {
   if (!evidence.mappings_complete) return nullptr;
   for (const auto& mapping : evidence.mappings)
@@ -90,20 +67,26 @@ const MappingEntry* heap_of(const Evidence& evidence) {
   return nullptr;
 }
 
-// Inside libc the refused system call returned the old break; else the end of [heap] is the old break rounded up.
-Request brk_request(const Evidence& evidence) {
-  const auto& base = evidence.event.base;
-  const uint64_t wanted = base.args[0];
-  const MappingEntry* heap = heap_of(evidence);
-  uint64_t old_break = heap ? heap->end : 0;
-  if ((base.flags & ovcshim::kInsideLibc) && base.result > 0) old_break = static_cast<uint64_t>(base.result);
-  if (old_break == 0 || wanted < old_break) return {};
-  return grow_request(round_to_pages_kb(wanted, evidence.rules) - round_to_pages_kb(old_break, evidence.rules));
+Request mprotect_request(const Evidence& evidence) {
+  const auto& args = evidence.event.base.args;
+  if (!(args[2] & PROT_WRITE)) return {.space_kb = 0, .data_kb = 0, .charge_kb = 0};
+  const MappingEntry* at = mprotect_refused_at(evidence);
+  if (!at) return {.space_kb = 0, .data_kb = {}, .charge_kb = {}};
+  const bool becomes_data = !(at->flags & (ovcshim::kMapWrite | ovcshim::kMapShared | ovcshim::kMapGd));
+  const uint64_t start = std::max(args[0], at->start), end = std::min(args[0] + args[1], at->end);
+  return {.space_kb = 0,
+          .data_kb = becomes_data ? (end - start) / 1024 : 0,
+          .charge_kb = gain_write_kb(*at, start, end, evidence.rules)};
 }
 
-Request sbrk_request(const Evidence& evidence) {
-  const auto kb = charge_kb(evidence.event, evidence.rules);
-  return kb ? grow_request(*kb) : Request{};
+Request grow_request(uint64_t kb) { return {.space_kb = kb, .data_kb = kb, .charge_kb = kb}; }
+
+Request break_request(const Evidence& evidence) {
+  const auto from = old_break(evidence), to = new_break(evidence);
+  if (from && to && *to >= *from)
+    return grow_request(round_to_pages_kb(*to, evidence.rules) - round_to_pages_kb(*from, evidence.rules));
+  const auto kb = charge_kb(evidence.event, evidence.rules);  // an increment of whole pages needs no more
+  return kb && evidence.event.base.op == Op::kSbrk ? grow_request(*kb) : Request{};
 }
 
 Request mremap_request(const Evidence& evidence) {
@@ -143,7 +126,42 @@ Request thread_request(const Evidence& evidence) {
   return grow_request(*stack_kb);
 }
 
+// PROT_READ, PROT_WRITE and PROT_EXEC have the same bits as kMapRead, kMapWrite and kMapExec.
+static_assert(PROT_READ == ovcshim::kMapRead && PROT_WRITE == ovcshim::kMapWrite && PROT_EXEC == ovcshim::kMapExec);
+constexpr uint32_t kProtBits = PROT_READ | PROT_WRITE | PROT_EXEC;
+
 }  // namespace
+
+std::optional<uint64_t> old_break(const Evidence& evidence) {
+  const auto& base = evidence.event.base;
+  if (base.op == Op::kBrk && (base.flags & ovcshim::kInsideLibc) && base.result > 0) return static_cast<uint64_t>(base.result);
+  if (evidence.old_break) return evidence.old_break;
+  const MappingEntry* heap = heap_of(evidence);
+  return heap ? std::optional(heap->end) : std::nullopt;  // rounded up to a page
+}
+
+std::optional<uint64_t> new_break(const Evidence& evidence) {
+  const uint64_t arg = evidence.event.base.args[0];
+  if (evidence.event.base.op == Op::kBrk) return arg;
+  const auto from = old_break(evidence);
+  return from && arg <= INT64_MAX && *from <= INT64_MAX ? std::optional(*from + arg) : std::nullopt;
+}
+
+uint64_t mapped_until(const Evidence& evidence, uint64_t start) {
+  for (const auto& mapping : evidence.mappings)
+    if (mapping.start <= start && start < mapping.end) start = mapping.end;
+  return start;
+}
+
+const MappingEntry* mprotect_refused_at(const Evidence& evidence) {
+  const auto& args = evidence.event.base.args;
+  if (args[0] > UINT64_MAX - args[1]) return nullptr;
+  if (!evidence.mappings_complete) return evidence.made_before ? &*evidence.made_before : nullptr;
+  const uint64_t end = std::min(args[0] + args[1], mapped_until(evidence, args[0]));
+  for (const auto& mapping : evidence.mappings)
+    if (mapping.end > args[0] && mapping.start < end && (mapping.flags & kProtBits) != (args[2] & kProtBits)) return &mapping;
+  return nullptr;
+}
 
 std::optional<uint64_t> malloc_bytes(const Event& event) {
   const auto& args = event.base.args;
@@ -170,8 +188,8 @@ Request request_of(const Evidence& evidence) {
     case Op::kMmap: return mmap_request(evidence);
     case Op::kMprotect: return mprotect_request(evidence);
     case Op::kMremap: return mremap_request(evidence);
-    case Op::kBrk: return brk_request(evidence);
-    case Op::kSbrk: return sbrk_request(evidence);
+    case Op::kBrk:
+    case Op::kSbrk: return break_request(evidence);
     case Op::kMunmap:
     case Op::kMadvise: return {.space_kb = 0, .data_kb = 0, .charge_kb = 0};
     case Op::kPthreadCreate: return thread_request(evidence);

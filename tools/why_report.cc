@@ -86,9 +86,9 @@ class Verdicts {
 
  private:
   // Allocations contain other exported calls, and those contain libc's own.
-  static int level(const Event& event) {
+  int level(const Event& event) const {
     if (event.base.flags & ovcshim::kInsideLibc) return 2;
-    return is_malloc_op(event.base.op) ? 0 : 1;
+    return is_malloc_op(event.base.op) && !scan_.around(event) ? 0 : 1;
   }
 
   void judge_all(int wanted) {

@@ -57,15 +57,25 @@ CallSpan span_of(const Event& event) {
           .changes_mappings = is_memory_op(base.op) && !event.failed() && !asks_only};
 }
 
-// A granted, not writable mapping as smaps would show it.
+// A granted mapping as smaps would show it. PROT_* have the bits of kMapRead, kMapWrite and kMapExec.
 ovcshim::MappingEntry entry_of(const Event& mmap, const HostRules& rules) {
   const MappingKind kind = mapping_kind(mmap.base.args[2], mmap.base.args[3]);
   const auto start = static_cast<uint64_t>(mmap.base.result);
-  uint32_t flags = kind.shared ? ovcshim::kMapShared : 0u;
+  uint32_t flags = static_cast<uint32_t>(mmap.base.args[2] & (PROT_READ | PROT_WRITE | PROT_EXEC));
+  if (kind.shared) flags |= ovcshim::kMapShared;
+  if (kind.writable && !kind.shared && !kind.noreserve && !kind.hugetlb) flags |= ovcshim::kMapAc;
   if (kind.file) flags |= ovcshim::kMapFile;
   if (kind.noreserve && rules.mode != kModeNever) flags |= ovcshim::kMapNr;
   if (kind.hugetlb) flags |= ovcshim::kMapHt;
   return {start, start + mmap.base.args[1], flags, 0, 0, 0};
+}
+
+// Where a granted brk or sbrk left the break.
+std::optional<uint64_t> break_after(const Event& event) {
+  const auto& base = event.base;
+  if (base.op == Op::kSbrk) return static_cast<uint64_t>(base.result) + base.args[0];
+  if (base.op != Op::kBrk) return std::nullopt;
+  return base.flags & ovcshim::kInsideLibc ? static_cast<uint64_t>(base.result) : base.args[0];
 }
 
 // The newest of them before `tick`; nullptr if there is none.
@@ -139,6 +149,7 @@ void WhyScan::take_call(const Event& event, ProcessSigns& signs) {
   signs.spans[base.tid].push_back(span);
   signs.failures += event.failed();
   if (event.failed()) return;
+  if (const auto now = break_after(event)) signs.breaks.emplace_back(base.end_tick, *now);
   if (base.op != Op::kMmap) return;
   const MappingKind kind = mapping_kind(base.args[2], base.args[3]);
   const auto charge = charge_kb(event, rules_);
@@ -176,6 +187,7 @@ void WhyScan::take_facts(const Event& event, ProcessSigns& signs) {
 
 // Events are claimed when a call returns or, for forks, when it begins; spans are looked up by their begin.
 void WhyScan::sort_spans() {
+  for (auto& [key, signs] : processes_) std::sort(signs.breaks.begin(), signs.breaks.end());
   for (auto& [key, signs] : processes_)
     for (auto& [tid, spans] : signs.spans)
       std::stable_sort(spans.begin(), spans.end(), [](const CallSpan& a, const CallSpan& b) { return a.begin < b.begin; });
@@ -183,6 +195,7 @@ void WhyScan::sort_spans() {
 
 bool CallSpan::may_contain(const CallSpan& other) const {
   if (position == other.position || inside_libc || other.begin < begin || other.end > end) return false;
+  if (op == Op::kReallocarray && other.op == Op::kRealloc) return true;  // libc's is made of it
   return other.inside_libc || (is_malloc_op(op) && is_memory_op(other.op));
 }
 
@@ -288,10 +301,19 @@ std::optional<ovcshim::MappingEntry> WhyScan::made_before(const Event& event, co
     const uint64_t start = makes ? static_cast<uint64_t>(call->base.result) : call->base.args[0], len = call->base.args[1];
     if (start > UINT64_MAX - len || start >= args[0] + args[1] || start + len <= args[0]) continue;
     const bool whole = start <= args[0] && start + len >= args[0] + args[1];
-    if (!makes || !whole || (call->base.args[2] & PROT_WRITE)) return std::nullopt;
+    if (!makes || !whole) return std::nullopt;
     return entry_of(*call, rules);
   }
   return std::nullopt;
+}
+
+// The break as the newest granted call before the event left it: of this process, or as a forked child got it.
+std::optional<uint64_t> WhyScan::old_break(const Event& event) const {
+  const auto process = processes_.find(key_of(event));
+  if (process == processes_.end()) return std::nullopt;
+  const auto& breaks = process->second.breaks;
+  const auto after = std::lower_bound(breaks.begin(), breaks.end(), std::pair(event.base.begin_tick, uint64_t{0}));
+  return after == breaks.begin() ? std::nullopt : std::optional(std::prev(after)->second);
 }
 
 // The newest counters before the event: of the process itself, else of the nearest ancestor that has some.
@@ -322,9 +344,13 @@ Evidence WhyScan::alone(const Event& event) const {
   if (evidence.snapshot) evidence.rules = with_facts(evidence.rules, evidence.snapshot->facts);
   borrow_mappings(evidence);
   evidence.made_before = made_before(event, evidence.rules);
+  evidence.old_break = old_break(event);
   if (event.base.end_tick > event.base.begin_tick)
     evidence.duration_ns = log_.ticks_to_ns(static_cast<int64_t>(event.base.end_tick - event.base.begin_tick));
-  if (const auto process = log_.process(event.base.process, event.base.process_serial)) evidence.comm = process->comm();
+  if (const auto process = log_.process(event.base.process, event.base.process_serial)) {
+    evidence.comm = process->comm();
+    evidence.sees_libc = process->slot.internals == static_cast<uint64_t>(ovcshim::InternalsState::kOn);
+  }
   return evidence;
 }
 
@@ -342,12 +368,13 @@ bool made_by(const Event& inner, const Event& outer) {
 }
 
 // A call and those that are part of it fail within microseconds: a snapshot of one speaks for the others.
-void share_proof(const Evidence& from, Evidence& to) {
+// But not the list of mappings, if they were changed between the two.
+void share_proof(const Evidence& from, Evidence& to, bool same_mappings) {
   if (!to.snapshot && from.snapshot) {
     to.snapshot = from.snapshot;
     to.rules = with_facts(to.rules, from.snapshot->facts);
   }
-  if (!to.mappings_complete && from.mappings_complete) {
+  if (same_mappings && !to.mappings_complete && from.mappings_complete) {
     to.mappings = from.mappings;
     to.mappings_complete = true;
   }
@@ -360,9 +387,16 @@ Evidence WhyScan::evidence(const Event& event) const {
   for (const CallSpan* span : inside(event))
     if (const auto inner = log_.event_at(span->position); inner && made_by(*inner, event))
       evidence.inner.push_back(alone(*inner));
-  for (const auto& inner : evidence.inner)
-    if (inner.event.failed()) share_proof(inner, evidence);
-  for (auto& inner : evidence.inner) share_proof(evidence, inner);
+  bool same = true;
+  for (auto inner = evidence.inner.rbegin(); inner != evidence.inner.rend(); ++inner) {
+    if (inner->event.failed()) share_proof(*inner, evidence, same);
+    same &= !span_of(inner->event).changes_mappings;
+  }
+  same = true;
+  for (auto inner = evidence.inner.rbegin(); inner != evidence.inner.rend(); ++inner) {
+    share_proof(evidence, *inner, same);
+    same &= !span_of(inner->event).changes_mappings;
+  }
   return evidence;
 }
 

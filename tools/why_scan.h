@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "tools/causes.h"
@@ -58,14 +59,15 @@ struct ProcessSigns {
   uint64_t events = 0;
   std::optional<uint64_t> exec_intent;  // position of an exec that has not returned
   std::optional<uint64_t> abort_tick;
-  std::vector<Moment> listed;                       // refused calls whose mappings were listed, ascending
-  std::vector<Moment> baselines;                    // kStart and kSnapshot records with counters, ascending
-  std::map<uint32_t, std::vector<CallSpan>> spans;  // by thread, ascending begin
-  uint64_t noreserve_kb = 0, noreserve_calls = 0;   // granted private writable MAP_NORESERVE mappings that were not charged
-  uint64_t accounted_kb = 0, accounted_calls = 0;   // granted mappings that were charged
-  std::optional<uint64_t> noreserve_mode;           // the setting last seen when the newest of those was made
-  uint64_t forks = 0, failures = 0;                 // failures: of the counted memory and fork calls, whatever the reason
-  std::optional<uint64_t> last_fork;                // position
+  std::vector<Moment> listed;                         // refused calls whose mappings were listed, ascending
+  std::vector<Moment> baselines;                      // kStart and kSnapshot records with counters, ascending
+  std::map<uint32_t, std::vector<CallSpan>> spans;    // by thread, ascending begin
+  std::vector<std::pair<uint64_t, uint64_t>> breaks;  // when brk or sbrk was granted, and the break then; ascending
+  uint64_t noreserve_kb = 0, noreserve_calls = 0;     // granted private writable MAP_NORESERVE mappings that were not charged
+  uint64_t accounted_kb = 0, accounted_calls = 0;     // granted mappings that were charged
+  std::optional<uint64_t> noreserve_mode;             // the setting last seen when the newest of those was made
+  uint64_t forks = 0, failures = 0;                   // failures: of the counted memory and fork calls, whatever the reason
+  std::optional<uint64_t> last_fork;                  // position
 };
 
 class WhyScan {
@@ -96,6 +98,7 @@ class WhyScan {
   bool changed_between(const ProcessSigns& signs, uint64_t from_tick, uint64_t to_tick) const;
   std::optional<ovcshim::MappingEntry> made_before(const Event& event, const HostRules& rules) const;
   std::optional<Event> baseline_of(const Event& event) const;
+  std::optional<uint64_t> old_break(const Event& event) const;
   const std::vector<CallSpan>* spans_of(const Event& event) const;
   std::vector<const CallSpan*> inside(const Event& event) const;
   bool continues_streak(const CallSpan& earlier, const CallSpan& later) const;

@@ -1,0 +1,213 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Runs the situations of table.py for real under the shim, asks `ovc why --json` for the cause, and compares it, and the figures
+that are known exactly, with what was set. Started by run.sh, once per mode, inside overcommit.sh; results are added to a file."""
+import argparse
+import collections
+import contextlib
+import errno
+import json
+import os
+import pathlib
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+import table
+
+GROUPS = {"pids": pathlib.Path("/sys/fs/cgroup/pids"), "memory": pathlib.Path("/sys/fs/cgroup/memory")}
+SECONDS = 20  # for one case
+OPS = {"aligned_alloc", "posix_memalign", "pthread_create", "posix_spawn", "posix_spawnp", "_Fork"}
+
+
+def op_of(call):
+    name = call.split(":")[0]
+    return name if name in OPS else name.split("-")[0]
+
+
+def meminfo_kb(key):
+    for line in open("/proc/meminfo"):
+        if line.startswith(key + ":"):
+            return int(line.split()[1])
+    raise KeyError(key)
+
+
+def kb_of(text):
+    return int(text[:-1]) * {"K": 1, "M": 1 << 10, "G": 1 << 20}[text[-1]]
+
+
+def own_group(controller):
+    """Where this process may make groups of its own."""
+    for line in open("/proc/self/cgroup"):
+        _, controllers, path = line.rstrip("\n").split(":", 2)
+        if controller in controllers.split(","):
+            here = GROUPS[controller] / path.lstrip("/")
+            return here if here.is_dir() else GROUPS[controller]
+    raise SystemExit(f"no {controller} cgroup here")
+
+
+class Group:
+    """A cgroup for one case, removed with it."""
+
+    def __init__(self, row):
+        self.path = None
+        controller = "pids" if row.pids else "memory" if row.memory else None
+        if controller is None:
+            return
+        self.path = own_group(controller) / f"ovcshim-case.{os.getpid()}"
+        self.path.mkdir()
+        if row.pids:
+            (self.path / "pids.max").write_text(row.pids)
+        else:
+            (self.path / "memory.oom_control").write_text("1")
+
+    def join(self):
+        if self.path:
+            (self.path / "cgroup.procs").write_text(str(os.getpid()))
+
+    def remove(self):
+        for _ in range(500 if self.path else 0):
+            try:
+                return self.path.rmdir()
+            except OSError as error:
+                if error.errno != errno.EBUSY:
+                    raise
+                time.sleep(0.01)  # its last processes are on their way out
+
+
+class Judge:
+    def __init__(self, build, work):
+        self.build, self.work = pathlib.Path(build), pathlib.Path(work)
+        self.results = []
+
+    def run(self, case, number):
+        """One case: (verdict on the verdict, words)."""
+        log = self.work / f"{number}.ovc"
+        group = Group(case.row)
+        room_mib = (meminfo_kb("CommitLimit") - meminfo_kb("Committed_AS")) // 1024 - 100
+        ram_mib = (meminfo_kb("MemTotal") + meminfo_kb("SwapTotal")) // 1024
+        words, amounts = case.words(room_mib, ram_mib, group.path)
+        room = "16M" if any(word.startswith("many:") for word in words) else "1M"  # for a list of 65,530 mappings
+        env = dict(os.environ, LD_PRELOAD=str(self.build / "libovcshim.so"), OVCSHIM_LOG=str(log), OVCSHIM_EVENTS_SIZE=room,
+                   OVCSHIM_CALLS_SIZE="0")
+
+        def prepare():
+            group.join()
+            if case.row.stack:
+                resource.setrlimit(resource.RLIMIT_STACK, (kb_of(case.row.stack) * 1024, resource.RLIM_INFINITY))
+
+        done = subprocess.Popen([str(self.build / "programs/refused"), *words], env=env, preexec_fn=prepare, start_new_session=True,
+                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        try:
+            stdout, stderr = done.communicate(timeout=SECONDS)
+        except subprocess.TimeoutExpired:
+            return "defect: no end", words
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(done.pid, signal.SIGKILL)  # what it started
+            done.wait()
+            group.remove()
+        if case.row.borderline and done.returncode == 1:
+            return "granted", words
+        if done.returncode != 0:
+            return f"defect: {'granted' if done.returncode == 1 else stderr.strip() or done.returncode}", words
+        said = json.loads(stdout)
+        if said["errno"] != case.row.err:
+            return f"defect: {errno.errorcode.get(said['errno'])}", words
+        why = subprocess.run([str(self.build / "ovc"), "why", "--json", str(log)], capture_output=True, text=True, timeout=SECONDS)
+        if why.returncode != 1:
+            return f"wrong: ovc why ended with {why.returncode} {why.stderr.strip()}", words
+        return self.compare(case, said, json.loads(why.stdout), amounts), words
+
+    def compare(self, case, said, why, amounts):
+        row, op = case.row, op_of(case.call)
+        verdicts = [v for v in why["verdicts"] if not v["caller_coped"]]
+        ours = [v for v in verdicts if v["op"] == op and (v["pid"], v["tid"]) == (said["pid"], said["tid"])]
+        if len(ours) != 1:
+            return f"wrong: {len(ours)} verdicts for the call"
+        if len(verdicts) != 1:
+            return "wrong: a verdict for " + ", ".join(v["op"] for v in verdicts if v is not ours[0])
+        found = ours[0]
+        if found["errno"] != errno.errorcode[row.err]:
+            return f"wrong: errno {found['errno']}"
+        if found["cause"] != row.cause:
+            return "unknown" if found["cause"] == "unknown" else f"wrong: {found['cause']}"
+        return self.compare_figures(case, said, found, amounts)
+
+    def compare_figures(self, case, said, found, amounts):
+        row = case.row
+        for figure in found["figures"]:
+            limit = said.get(figure["label"])
+            if limit is not None and figure["value"] != (limit // 4096 * 4 if figure["unit"] == "kB" else limit):
+                return f"wrong: {figure['label']} {figure['value']}, not {limit}"
+        if row.exact and found["short_by"] != kb_of(amounts["over"]):
+            return f"wrong: short by {found['short_by']}, not {amounts['over']}"
+        charge = found["charge"]
+        if charge and said["charge_kb"] >= 0 and row.steps[:1] != ["hole"] and charge["kb"] != said["charge_kb"] and not row.decoy:
+            return f"wrong: charge {charge['kb']}, not {said['charge_kb']}"
+        if row.cause != "commit-limit" or not found["mode2"]:
+            return "right"
+        short_kb = found["mode2"]["request_kb"] - said["room_kb"] + 4
+        if abs(found["short_by"] - short_kb) > found["error_band"]:
+            return f"wrong: short by {found['short_by']}, not {short_kb}"
+        if row.borderline and not found["borderline"]:
+            return "wrong: not called borderline"
+        return "right"
+
+
+def print_table(title, results, key):
+    counts = collections.defaultdict(collections.Counter)
+    for result in results:
+        counts[key(result)][result["answer"].split(":")[0]] += 1
+    columns = ["right", "unknown", "wrong", "defect", "granted"]
+    print(f"{title:34}" + "".join(f"{c:>9}" for c in ["cases"] + columns))
+    for name in sorted(counts):
+        print(f"{name:34}" + "".join(f"{n:9}" for n in [counts[name].total()] + [counts[name][c] for c in columns]))
+    total = sum(counts.values(), collections.Counter())
+    print(f"{'all':34}" + "".join(f"{n:9}" for n in [total.total()] + [total[c] for c in columns]) + "\n")
+    return total
+
+
+def report(path):
+    results = [json.loads(line) for line in open(path)]
+    print_table("cause", results, lambda r: r["cause"])
+    print_table("call", results, lambda r: r["op"])
+    total = print_table("mode", results, lambda r: f"mode {r['mode']}")
+    for r in results:
+        if r["answer"] not in ("right", "granted"):
+            print(f"{r['answer']} (set: {r['cause']}): mode {r['mode']}: refused {' '.join(r['words'])}")
+    print(f"{sum(r['decoy'] for r in results)} of {total.total()} with another limit near or passed as well")
+    bad = total["wrong"] or total["defect"] or total["unknown"] * 50 > total.total()
+    return 1 if bad else 0
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--count", type=int, default=0, help="0: each row, call and mode once")
+    parser.add_argument("--mode", type=int, help="run the cases of this mode; else report")
+    parser.add_argument("--only", default="", help="run only cases whose cause or call contains this")
+    parser.add_argument("--keep", action="store_true", help="keep the logs")
+    parser.add_argument("--results", required=True)
+    options = parser.parse_args()
+    if options.mode is None:
+        sys.exit(report(options.results))
+    judge = Judge(os.environ["OVC_BUILD"], pathlib.Path(options.results).parent)
+    cases = table.all_cases(options.seed, options.count)
+    with open(options.results, "a") as results:
+        for number, case in enumerate(cases):
+            if case.mode != options.mode or options.only not in f"{case.row.cause} {case.call}":
+                continue
+            pathlib.Path("/proc/sys/vm/overcommit_memory").write_text(str(case.mode))
+            answer, words = judge.run(case, number)
+            log = judge.work / f"{number}.ovc"
+            if not options.keep:
+                log.unlink(missing_ok=True)
+            results.write(json.dumps({"answer": answer, "cause": case.row.cause, "op": op_of(case.call), "mode": case.mode, "words": words,
+                                      "decoy": case.is_decoy(), "number": number}) + "\n")
+
+
+if __name__ == "__main__":
+    main()

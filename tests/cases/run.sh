@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# The judge of `ovc why`: makes hundreds of failing situations for real (tests/programs/refused.c), each with a cause that is
+# known because it was set (table.py), and compares the verdicts with it: no wrong one, at most 2 % unknown.
+#   run.sh [--seed N] [--count N] [--only WORD] [--keep DIR]
+# Other seeds draw other amounts and other things that happened before. Needs root.
+set -euo pipefail
+here=$(realpath "$(dirname "$0")")
+. "$here/../fixtures/e2e.sh"
+((EUID == 0)) || skip "only root can set limits of the machine and make cgroups and namespaces"
+options=()
+keep=
+while (($#)); do
+  case $1 in
+    --keep) keep=$(realpath "$2"); shift 2 ;;
+    *) options+=("$1"); shift ;;
+  esac
+done
+results=${keep:-$work}/results
+: >"$results"
+for mode in 2 0 1; do
+  limit=()
+  ((mode != 2)) || limit=(+4G)
+  overcommit.sh $mode "${limit[@]}" -- python3 "$here/judge.py" --mode $mode "${options[@]}" ${keep:+--keep} --results "$results"
+done
+python3 "$here/judge.py" --results "$results"

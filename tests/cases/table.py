@@ -1,0 +1,295 @@
+# SPDX-License-Identifier: MIT
+"""The situations as a table. A row names the cause that it sets, the modes of vm.overcommit_memory it holds in, the steps that
+make it, and the calls that are refused in it (words of tests/programs/refused.c). {names} are filled in at random.
+The order in which the kernel checks is cited where two limits are passed at once: tests/cases must know it on its own."""
+import errno
+import random
+from dataclasses import dataclass
+
+MEMCG = False
+
+MAPS = ["mmap", "mmap-stack", "mmap-shared", "mmap-file"]
+UNCHARGED = ["mmap-none", "mmap-ro", "mmap-noreserve"]
+MALLOCS = ["malloc", "calloc", "posix_memalign", "aligned_alloc", "memalign", "valloc"]
+COPIES = ["fork", "_Fork", "clone", "clone-vfork"]
+TASKS = COPIES + ["vfork", "clone-vm", "pthread_create"] + ["posix_spawn", "posix_spawnp"]
+
+
+@dataclass
+class Row:
+    cause: str
+    steps: list
+    calls: list
+    modes: str = "012"
+    err: int = errno.ENOMEM
+    decoy: bool = False  # another limit is as near, or passed too, and is not the one that refuses
+    borderline: bool = False  # inside the error of the kernel's counter: may be granted
+    far: str = "8G"  # a limit this far off is not reached
+    pids: str = ""  # in a pids cgroup of its own with this limit (max: none), {group} is its directory
+    memory: bool = False  # in a memory cgroup of its own, {group} is its directory
+    stack: str = ""  # RLIMIT_STACK at the start
+    bare: bool = False  # nothing may come before: the steps need a fresh process
+    exact: bool = False  # short_by is {over}
+
+
+def with_amount(calls, amount):
+    return [f"{call}:{amount}" for call in calls]
+
+
+def limits():
+    """RLIMIT_AS and RLIMIT_DATA: mm/vma.c may_expand_vm(), RLIMIT_AS first; brk looks at RLIMIT_DATA before all else."""
+    over_as, over_data = "as+{over}", "data+{over}"
+    yield Row("rlimit-as", ["limit:as:vmsize+{margin}"], with_amount(MAPS + UNCHARGED + ["sbrk", "brk"], over_as), exact=True)
+    yield Row("rlimit-as", ["target:anon:{small}", "limit:as:vmsize+{margin}"], with_amount(["mremap", "mremap-stay"], over_as), exact=True)
+    yield Row("rlimit-as", ["target:shared:{small}", "limit:as:vmsize+{margin}"], with_amount(["mremap"], over_as), exact=True)
+    yield Row("rlimit-as", ["limit:as:vmsize+{margin}"], with_amount(MALLOCS, over_as))
+    yield Row("rlimit-as", ["block:{small}", "limit:as:vmsize+{margin}"], with_amount(["realloc", "reallocarray"], over_as))
+    yield Row("rlimit-as", ["limit:as:vmsize+{tight}"], with_amount(["malloc-small"], "16K"))
+    yield Row("rlimit-as", ["limit:as:vmsize+{margin}"], with_amount(["pthread_create"], "as+{big}"), err=errno.EAGAIN)
+    yield Row("rlimit-as", ["limit:as:vmsize+4M"], ["pthread_create"], err=errno.EAGAIN, bare=True)
+    yield Row("rlimit-data", ["limit:data:vmdata+{margin}"], with_amount(["mmap", "mmap-file", "mmap-noreserve", "brk", "sbrk"], over_data), exact=True)
+    yield Row("rlimit-data", ["target:anon:{small}", "limit:data:vmdata+{margin}"], with_amount(["mremap"], over_data), exact=True)
+    yield Row("rlimit-data", ["target:none:300M", "limit:data:vmdata+{tight}"], ["mprotect"])
+    yield Row("rlimit-data", ["target:rofile:300M", "limit:data:vmdata+{tight}"], ["mprotect"])
+    yield Row("rlimit-data", ["limit:data:vmdata+{margin}"], with_amount(MALLOCS, over_data))
+    yield Row("rlimit-data", ["block:{small}", "limit:data:vmdata+{margin}"], with_amount(["realloc"], over_data))
+    yield Row("rlimit-data", ["limit:data:vmdata+{tight}"], with_amount(["malloc-small"], "16K"))
+    yield Row("rlimit-data", ["limit:data:vmdata+{margin}"], with_amount(["pthread_create"], "data+{big}"), err=errno.EAGAIN)
+    # The stack is mapped: sysdeps/unix/sysv/linux/spawni.c
+    yield Row("rlimit-as", ["limit:as:vmsize+4K"], ["posix_spawn", "posix_spawnp"])
+    yield Row("rlimit-data", ["limit:data:vmdata+4K"], ["posix_spawn", "posix_spawnp"])
+
+
+def two_limits():
+    both = ["limit:data:vmdata+{margin}", "limit:as:vmsize+{margin}"]
+    yield Row("rlimit-as", both, with_amount(["mmap", "mmap-noreserve", "mmap-shared"], "700M"), decoy=True)
+    yield Row("rlimit-data", ["heap:64M", "limit:data:vmdata+1M", "limit:as:vmsize+1M"], ["sbrk:100M", "brk:100M"], decoy=True)
+    yield Row("rlimit-as", ["map:anon:200M", "limit:data:vmdata+1M", "limit:as:vmsize+1M"], ["sbrk:10M"], decoy=True, bare=True)
+    yield Row("rlimit-as", ["target:anon:1M", "wall", "limit:as:vmsize+1M"], ["mremap-stay:8M"], decoy=True)
+    yield Row("rlimit-as", ["limit:as:vmsize+{margin}"], ["mmap:ram+1G", "mmap:room+1G"], decoy=True)
+    yield Row("rlimit-data", ["limit:data:vmdata+{margin}"], ["mmap:ram+1G", "mmap-noreserve:ram+1G"], decoy=True)
+    yield Row("rlimit-data", ["target:none:400M", "hole:100M", "limit:data:vmdata+100M"], ["mprotect"], decoy=True)
+    yield Row("rlimit-memlock", ["nocaps", "limit:memlock:64K", "limit:as:vmsize+{margin}"], ["mmap-locked:as+1M"], err=errno.EAGAIN, decoy=True)
+    yield Row("max-map-count", ["limit:as:vmsize+400M", "many:1"], ["mmap:as+1M"], decoy=True)
+    yield Row("rlimit-as", ["heap:1M", "many:1", "limit:as:vmsize+1M"], ["brk:as+1M"], decoy=True)
+    yield Row("rlimit-as", ["target:anon:1M", "wall", "many:-2", "limit:as:vmsize+1M"], ["mremap:as+1M"], decoy=True)
+    yield Row("address-space", ["target:anon:1M", "wall", "many:-2"], ["mremap-stay:1M"], decoy=True)
+    yield Row("bad-argument", ["target:ro:4M", "hole:2M", "many:0"], ["mprotect"], decoy=True)
+
+
+def locked():
+    """mm/mmap.c mlock_future_ok(); brk reports it as ENOMEM."""
+    for who in (["nocaps"], ["uid:{uid}"]):
+        limit = who + ["limit:memlock:vmlck+{lockable}"]
+        again = {"err": errno.EAGAIN}
+        yield Row("rlimit-memlock", limit, with_amount(["mmap-locked"], "lock+{over}"), exact=True, **again)
+        yield Row("rlimit-memlock", limit + ["lockfuture"], with_amount(["mmap", "mmap-none", "mmap-shared"], "lock+{over}"), exact=True, **again)
+        yield Row("rlimit-memlock", ["target:locked:16K"] + limit, with_amount(["mremap"], "lock+{over}"), exact=True, **again)
+        yield Row("rlimit-memlock", ["heap:1M"] + limit + ["lockfuture"], with_amount(["brk", "sbrk"], "lock+{over}"))
+        yield Row("rlimit-memlock", limit + ["lockfuture"], with_amount(["brk", "sbrk"], "lock+{over}"))
+        yield Row("rlimit-memlock", limit + ["lockfuture"], with_amount(["malloc", "calloc"], "lock+{over}"))
+        yield Row("rlimit-memlock", limit + ["lockfuture"], with_amount(["pthread_create"], "lock+{over}"), **again)
+    yield Row("rlimit-memlock", ["nocaps", "limit:memlock:0K"], ["mmap-locked:{small}"], err=errno.EPERM)
+
+
+def overcommit():
+    """Mode 2: charge + Committed_AS < CommitLimit - reserves. Mode 0: no single request larger than RAM and swap."""
+    mode2 = {"modes": "2", "far": "64G"}
+    beyond = "room+{beyond}"
+    yield Row("commit-limit", [], with_amount(MAPS + ["mmap-noreserve", "brk", "sbrk"] + MALLOCS, beyond), **mode2)
+    yield Row("commit-limit", ["target:anon:{small}"], with_amount(["mremap"], beyond), **mode2)
+    yield Row("commit-limit", ["gap:64G", "target:anon:{small}", "ungap"], with_amount(["mremap-stay"], beyond), **mode2)
+    yield Row("commit-limit", ["block:{small}"], with_amount(["realloc", "reallocarray"], beyond), **mode2)
+    yield Row("commit-limit", ["target:none:room+{beyond}"], ["mprotect"], **mode2)
+    yield Row("commit-limit", ["target:rofile:room+{beyond}"], ["mprotect"], **mode2)
+    yield Row("commit-limit", [], with_amount(["pthread_create"], beyond), err=errno.EAGAIN, **mode2)
+    yield Row("commit-limit", [], ["pthread_create"], err=errno.EAGAIN, stack="6G", **mode2)
+    for carried in (["map:anon:{carry}"], ["map:anon:{carry}:40"], ["map:file:{carry}"], ["heap:{carry}"], ["malloc:{carry}:8"],
+                    ["map:noreserve:{carry}"], ["map:wipe:{carry}"], ["map:shared:{part}", "map:anon:{part}"]):
+        yield Row("commit-limit", carried, COPIES, **mode2)
+    # Another limit near or passed, but checked later or not by this call.
+    late = {"decoy": True, **mode2}
+    yield Row("commit-limit", ["deadinit", "map:anon:{carry}"], COPIES, **late)
+    yield Row("commit-limit", ["map:anon:{carry}"], COPIES, pids="1", **late)
+    yield Row("commit-limit", ["map:anon:{carry}", "limit:as:vmsize", "limit:data:vmdata", "nocaps", "limit:memlock:0K"], COPIES, **late)
+    yield Row("rlimit-nproc", ["map:anon:{carry}", "uid:{uid}", "limit:nproc:1"], COPIES, err=errno.EAGAIN, **late)
+    yield Row("commit-limit", ["limit:as:vmsize+12G", "limit:data:vmdata+12G"], ["mmap:room+{beyond}"], **late)
+    yield Row("commit-limit", ["target:none:room+1G", "hole:100M"], ["mprotect"], **late)
+    yield Row("commit-limit", ["gap:64G", "target:anon:1M", "ungap", "many:-2"], ["mremap:room+{beyond}"], **late)
+    yield Row("commit-limit", ["map:dontfork:700M", "map:anon:{part}", "map:shared:{part}"], COPIES[:2], **late)
+    yield Row("commit-limit", ["target:anon:{half}"], ["mremap-copy"], **mode2)
+    yield Row("commit-limit", [], ["mmap:room+{inside}", "mmap:room-{inside}"], borderline=True, **mode2)
+    mode0 = {"modes": "0", "far": "900G"}
+    huge = "ram+{over}"
+    yield Row("single-request-over-ram-and-swap", [], with_amount(MAPS + ["brk", "sbrk"], huge), exact=True, **mode0)
+    yield Row("single-request-over-ram-and-swap", [], with_amount(MALLOCS, huge), **mode0)
+    yield Row("single-request-over-ram-and-swap", ["target:anon:{small}"], with_amount(["mremap"], huge), exact=True, **mode0)
+    yield Row("single-request-over-ram-and-swap", ["block:{small}"], with_amount(["realloc"], huge), **mode0)
+    yield Row("single-request-over-ram-and-swap", ["target:none:ram+{over}"], ["mprotect"], **mode0)
+    yield Row("single-request-over-ram-and-swap", [], with_amount(["pthread_create"], "ram+{big}"), err=errno.EAGAIN, **mode0)
+    for made in (["mode:1", "map:anon:ram+{over}", "mode:0"], ["mode:1", "heap:ram+1G", "mode:0"], ["map:anon:{halfram}", "map:anon:{halfram}"],
+                 ["mode:1", "map:file:ram+{over}", "mode:0"]):
+        yield Row("single-request-over-ram-and-swap", made, COPIES, **mode0)
+    late = {"decoy": True, **mode0}
+    yield Row("single-request-over-ram-and-swap", ["map:noreserve:90G", "map:dontfork:{halfram}"], ["mmap:ram+4K"], **late)
+    yield Row("single-request-over-ram-and-swap", ["mode:1", "map:anon:ram+1G", "mode:0"], COPIES[:2], pids="1", **late)
+    yield Row("single-request-over-ram-and-swap", ["deadinit", "mode:1", "map:anon:ram+1G", "mode:0"], COPIES[:2], **late)
+
+
+def tasks():
+    """kernel/fork.c copy_process(): RLIMIT_NPROC, threads-max, memory, pid numbers and their namespace, pids.max."""
+    again = {"err": errno.EAGAIN}
+    yield Row("rlimit-nproc", ["uid:{uid}", "limit:nproc:1"], TASKS, **again)
+    yield Row("rlimit-nproc", ["uid:{uid}", "tasks:{few}", "limit:nproc:2"], TASKS, pids="max", **again)
+    yield Row("pids-max", [], TASKS, pids="1", **again)
+    yield Row("pids-max", ["tasks:{few}", "write:{group}/pids.max:1"], TASKS, pids="max", **again)
+    yield Row("pidns-init-dead", ["deadinit"], [call for call in TASKS if call != "pthread_create"])
+    yield Row("pid-max", ["pidmax:301"], TASKS, pids="max", **again)
+    late = {"decoy": True, **again}
+    yield Row("rlimit-nproc", ["uid:{uid}", "limit:nproc:1"], TASKS, pids="1", **late)
+    yield Row("rlimit-nproc", ["strangerefused", "uid:{uid}", "limit:nproc:1"], TASKS, pids="2", **late)
+    yield Row("pids-max", ["limit:nproc:1", "limit:as:vmsize", "limit:data:vmdata"], COPIES, pids="1", **late)
+    # Root of the host, but in a user namespace that does not say so: whether RLIMIT_NPROC applied cannot be told.
+    yield Row("pids-max", ["userns", "limit:nproc:1"], ["fork"], modes="0", pids="1", **late)
+    yield Row("pids-max", ["map:noreserve:90G"], COPIES[:2], modes="01", pids="1", **late)
+    yield Row("pidns-init-dead", ["deadinit", "write:{group}/pids.max:1"], COPIES + ["vfork"], pids="max", decoy=True)
+    yield Row("pid-max", ["pidmax:301", "write:{group}/pids.max:300"], COPIES + ["vfork"], pids="max", **late)
+    # A group whose OOM killer cannot help: mm/memcontrol.c mem_cgroup_oom().
+    if MEMCG: yield Row("memcg", ["fill"], [call for call in TASKS if call != "pthread_create"], memory=True, bare=True)
+
+
+def mappings():
+    yield Row("max-map-count", ["many:1"], ["mmap:4K", "mmap-shared:1M", "brk:1M", "malloc:1M"])
+    yield Row("max-map-count", ["target:anon:12K", "many:0"], ["munmap-split", "mprotect-split"])
+    yield Row("max-map-count", ["target:anon:12K", "many:0"], ["madvise-split"], err=errno.EAGAIN)
+    yield Row("max-map-count", ["target:anon:12K", "wall", "many:-2"], ["mremap:1M"])
+    yield Row("max-map-count", ["many:1"], ["pthread_create:1M"], err=errno.EAGAIN)
+
+
+def address_space():
+    """mm/mmap.c get_unmapped_area(), brk(), mm/mremap.c: before any of the limits, except RLIMIT_DATA for brk."""
+    far = {"far": "900T"}
+    yield Row("address-space", [], with_amount(["mmap-none", "mmap", "mmap-noreserve", "malloc", "posix_memalign"], "200T"), **far)
+    yield Row("address-space", [], with_amount(["mmap-none"], "120T"), **far)
+    yield Row("address-space", ["target:anon:{small}"], ["mremap:120T"], **far)
+    yield Row("address-space", [], ["pthread_create:200T"], err=errno.EAGAIN, **far)
+    yield Row("address-space", ["target:anon:{small}", "wall"], ["mremap-stay:{small}"])
+    yield Row("address-space", ["heap:1M", "ceiling:{small}"], ["brk:300M", "sbrk:300M"])
+    yield Row("address-space", ["ceiling:{small}"], ["brk:300M"])
+
+
+def arguments():
+    table = {
+        errno.EINVAL: ["mmap-empty", "mmap-no-type", "mmap-unaligned", "mmap-offset", "mprotect-unaligned", "mprotect-prot",
+                       "munmap-unaligned", "munmap-empty", "munmap-outside", "mremap-empty", "mremap-flags", "mremap-unaligned",
+                       "mremap-copy-grow", "clone-sighand", "clone-thread", "clone-newns-fs", "clone-no-stack", "clone-no-function",
+                       "posix_memalign-3", "posix_memalign-4"],
+        errno.EOVERFLOW: ["mmap-overflow"],
+        errno.EBADF: ["mmap-no-file"],
+        errno.EEXIST: ["mmap-taken"],
+        errno.EACCES: ["mmap-not-writable", "mprotect-not-writable"],
+        errno.ENODEV: ["mmap-directory"],
+        errno.EFAULT: ["mremap-unmapped", "mremap-across"],
+        errno.ENOMEM: ["mprotect-hole", "mprotect-unmapped", "madvise-hole", "malloc-huge", "calloc-overflow", "realloc-huge",
+                       "reallocarray-overflow"],
+    }
+    for err, calls in table.items():
+        yield Row("bad-argument", [], calls, err=err)
+    yield Row("bad-argument", ["uid:{uid}"], ["mmap-low", "clone-newnet", "clone-newpid"], err=errno.EPERM)
+
+
+SOURCES = [limits, two_limits, locked, overcommit, tasks, mappings, address_space, arguments]
+
+# What may have happened before without being the cause. name: steps, modes, causes in whose rows it would be one
+BEFORE = {
+    "heap": (["heap:{small}"], "012", ()),
+    "blocks": (["malloc:{small}:9"], "012", ()),
+    "pieces": (["map:anon:{pieces}:60"], "012", ()),
+    "file": (["map:file:{small}", "map:rofile:{small}"], "012", ()),
+    "threads": (["threads:2"], "012", ("rlimit-nproc", "pids-max")),
+    "child": (["child"], "012", ("pids-max", "rlimit-nproc")),
+    "thread": (["thread"], "012", ("pids-max", "rlimit-nproc", "pidns-init-dead")),
+}
+DECOYS = {
+    "as far": (["limit:as:vmsize+{far}"], "012", ("rlimit-as", "address-space")),
+    "data far": (["limit:data:vmdata+{far}"], "012", ("rlimit-data", "address-space")),
+    "memlock small": (["limit:memlock:64K"], "012", ("rlimit-memlock",)),
+    "nproc of root": (["limit:nproc:1"], "012", ("rlimit-nproc",)),
+    "noreserve": (["map:noreserve:70G"], "01", ("address-space",)),
+    "no access": (["map:none:400G"], "012", ("address-space",)),
+    "shared": (["map:shared:300M"], "012", ()),
+    "not copied": (["map:dontfork:200M"], "012", ()),
+    "locked": (["map:locked:32K"], "012", ("rlimit-memlock",)),
+}
+
+
+class Amounts(dict):
+    """Random amounts by name, each drawn once per case. What depends on the machine is in MiB."""
+
+    def __init__(self, rng, far, room_mib, ram_mib, group):
+        super().__init__(far=far, group=group)
+        self.draws = {
+            "over": lambda: rng.choice(["4K", "8K", "60K", "1M", "33M", "200M"]),
+            "big": lambda: rng.choice(["1M", "33M", "200M"]),
+            "margin": lambda: f"{rng.randint(16, 500)}M",
+            "tight": lambda: f"{rng.randint(1, 9)}M",
+            "small": lambda: rng.choice(["64K", "1M", "12M", "60M"]),
+            "pieces": lambda: rng.choice(["1M", "12M", "60M"]),
+            "lockable": lambda: rng.choice(["64K", "256K", "1M"]),
+            "beyond": lambda: f"{rng.randint(200, 3000)}M",
+            "inside": lambda: rng.choice(["4K", "1M", "20M", "60M"]),
+            "carry": lambda: f"{room_mib * rng.randint(57, 66) // 100}M",
+            "part": lambda: f"{room_mib * rng.randint(36, 38) // 100}M",
+            "halfram": lambda: f"{ram_mib * rng.randint(52, 60) // 100}M",
+            "uid": lambda: str(rng.randint(61000, 64000)),
+            "few": lambda: str(rng.randint(1, 5)),
+        }
+
+    def __missing__(self, name):
+        self[name] = self.draws[name]()
+        return self[name]
+
+
+@dataclass
+class Case:
+    row: Row
+    mode: int
+    call: str
+    before: list  # names of BEFORE and DECOYS
+    seed: int
+
+    def words(self, room_mib, ram_mib, group):
+        """The arguments of refused, and the amounts drawn for them."""
+        amounts = Amounts(random.Random(self.seed), self.row.far, room_mib, ram_mib, group)
+        steps = [step for name in self.before for step in (BEFORE.get(name) or DECOYS[name])[0]]
+        return [word.format_map(amounts) for word in steps + self.row.steps + [f"call:{self.call}"]], amounts
+
+    def is_decoy(self):
+        return self.row.decoy or any(name in DECOYS for name in self.before)
+
+
+def fits(name, row, mode):
+    _, modes, causes = BEFORE.get(name) or DECOYS[name]
+    if row.bare or row.cause in causes or str(mode) not in modes:
+        return False
+    if name in DECOYS and row.decoy:
+        return False  # its own limits are the point
+    return name != "nproc of root" or not any(step.startswith("uid") for step in row.steps)
+
+
+# Limits last, then what goes on in another process or thread.
+ORDER = sorted([*BEFORE, *DECOYS], key=lambda name: (name in ("child", "thread"), name.endswith("far")))
+
+
+def all_cases(seed, count):
+    """Every row with every call in every mode once, then again with other amounts and other things before, up to `count`."""
+    rng = random.Random(seed)
+    triples = [(row, int(mode), call) for source in SOURCES for row in source() for mode in row.modes for call in row.calls]
+    cases = []
+    while len(cases) < (count or len(triples)):
+        for row, mode, call in rng.sample(triples, len(triples)):
+            names = [name for name in list(BEFORE) + list(DECOYS) if fits(name, row, mode)]
+            before = rng.sample(names, min(len(names), rng.choice([0, 0, 1, 1, 2])))
+            before.sort(key=ORDER.index)
+            cases.append(Case(row, mode, call, before, rng.getrandbits(32)))
+    return cases[: count or len(triples)]

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: MIT
+// The calls that tests/programs/refused.c can end with, as a table at the end. Each is made once, through libc, and tells
+// what it got and what it asked to be charged.
+#pragma once
+#include <malloc.h>
+#include <spawn.h>
+
+#include "tests/programs/refused_setup.h"
+
+struct outcome {
+  bool failed;
+  int err;
+  int64_t charge_kb;  // -1: nothing is charged, or it is not the point
+};
+
+static size_t bytes_of(const char* word) { return word ? (size_t)amount_kb(word) * 1024 : 0; }
+static struct outcome from_pointer(const void* p, int64_t charge_kb) {
+  return (struct outcome){p == MAP_FAILED || p == NULL, errno, charge_kb};
+}
+static struct outcome from_int(int result, int64_t charge_kb) { return (struct outcome){result == -1, errno, charge_kb}; }
+static struct outcome from_code(int code, int64_t charge_kb) { return (struct outcome){code != 0, code, charge_kb}; }
+
+// ---- mmap and its relatives; words: amount ----
+
+static struct outcome map_as(const char* kind_name, int more_flags, const char* amount) {
+  const struct kind* kind = kind_named(kind_name);
+  const size_t bytes = bytes_of(amount);
+  const int fd = kind->flags & MAP_ANONYMOUS ? -1 : temporary_file(kPage);
+  return from_pointer(mmap(NULL, bytes, kind->prot, kind->flags | more_flags, fd, 0), (int64_t)(bytes / 1024));
+}
+static struct outcome call_mmap(char** words) { return map_as("anon", 0, words[0]); }
+static struct outcome call_mmap_none(char** words) { return map_as("none", 0, words[0]); }
+static struct outcome call_mmap_ro(char** words) { return map_as("rofile", 0, words[0]); }
+static struct outcome call_mmap_shared(char** words) { return map_as("shared", 0, words[0]); }
+static struct outcome call_mmap_file(char** words) { return map_as("file", 0, words[0]); }
+static struct outcome call_mmap_noreserve(char** words) { return map_as("noreserve", 0, words[0]); }
+static struct outcome call_mmap_stack(char** words) { return map_as("anon", MAP_STACK, words[0]); }
+static struct outcome call_mmap_locked(char** words) { return map_as("locked", 0, words[0]); }
+
+// Over the end of the target: only what it adds counts.
+static struct outcome call_mmap_over(char** words) {
+  const size_t bytes = bytes_of(words[0]);
+  void* at = target + target_bytes / 2;
+  const void* got = mmap(at, target_bytes / 2 + bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+  return from_pointer(got, -1);
+}
+
+static struct outcome call_brk(char** words) {
+  const size_t bytes = bytes_of(words[0]);
+  return from_int(brk((char*)sbrk(0) + bytes), (int64_t)(bytes / 1024));
+}
+static struct outcome call_sbrk(char** words) {
+  const size_t bytes = bytes_of(words[0]);
+  return from_pointer(sbrk((intptr_t)bytes), (int64_t)(bytes / 1024));
+}
+
+static struct outcome grow(int flags, const char* amount) {
+  const size_t bytes = bytes_of(amount);
+  return from_pointer(mremap(target, target_bytes, target_bytes + bytes, flags), (int64_t)(bytes / 1024));
+}
+static struct outcome call_mremap(char** words) { return grow(MREMAP_MAYMOVE, words[0]); }
+static struct outcome call_mremap_stay(char** words) { return grow(0, words[0]); }
+static struct outcome call_mremap_copy(char** words) {
+  (void)words;
+  const int flags = MREMAP_MAYMOVE | MREMAP_DONTUNMAP;
+  return from_pointer(mremap(target, target_bytes, target_bytes, flags, NULL), (int64_t)(target_bytes / 1024));
+}
+
+static struct outcome call_mprotect(char** words) {
+  (void)words;
+  return from_int(mprotect(target, target_bytes, PROT_READ | PROT_WRITE), (int64_t)(target_bytes / 1024));
+}
+
+// One page out of the middle of a target of three.
+static struct outcome call_mprotect_split(char** words) {
+  (void)words;
+  return from_int(mprotect(target + kPage, kPage, PROT_READ), -1);
+}
+static struct outcome call_munmap_split(char** words) {
+  (void)words;
+  return from_int(munmap(target + kPage, kPage), -1);
+}
+static struct outcome call_madvise_split(char** words) {
+  (void)words;
+  return from_int(madvise(target + kPage, kPage, MADV_DONTFORK), -1);
+}
+
+// ---- allocations ----
+
+static struct outcome call_malloc(char** words) { return from_pointer(malloc(bytes_of(words[0])), -1); }
+static struct outcome call_calloc(char** words) { return from_pointer(calloc(bytes_of(words[0]) / 16, 16), -1); }
+static struct outcome call_realloc(char** words) {
+  return from_pointer(realloc(target, target_bytes + bytes_of(words[0])), -1);
+}
+static struct outcome call_reallocarray(char** words) {
+  return from_pointer(reallocarray(target, (target_bytes + bytes_of(words[0])) / 16, 16), -1);
+}
+static struct outcome call_posix_memalign(char** words) {
+  void* block = NULL;
+  return from_code(posix_memalign(&block, 64, bytes_of(words[0])), -1);
+}
+static struct outcome call_aligned_alloc(char** words) { return from_pointer(aligned_alloc(64, bytes_of(words[0])), -1); }
+static struct outcome call_memalign(char** words) { return from_pointer(memalign(8192, bytes_of(words[0])), -1); }
+static struct outcome call_valloc(char** words) { return from_pointer(valloc(bytes_of(words[0])), -1); }
+// Small blocks until one is refused; malloc tries several ways for it.
+static struct outcome call_malloc_small(char** words) {
+  const size_t bytes = bytes_of(words[0]);
+  void* block = malloc(bytes);
+  while (block) block = malloc(bytes);
+  return from_pointer(block, -1);
+}
+
+// ---- new tasks ----
+
+static struct outcome forked(pid_t child) {
+  if (child == 0) _exit(0);
+  return from_int(child, -1);
+}
+static struct outcome charged_fork(pid_t (*function)(void)) {
+  const int64_t charge_kb = fork_charge_kb();
+  struct outcome outcome = forked(function());
+  outcome.charge_kb = charge_kb;
+  return outcome;
+}
+static struct outcome call_fork(char** words) {
+  (void)words;
+  return charged_fork(fork);
+}
+static struct outcome call_underscore_fork(char** words) {
+  (void)words;
+  return charged_fork(_Fork);
+}
+static struct outcome call_vfork(char** words) {
+  (void)words;
+  const pid_t child = vfork();
+  if (child == 0) _exit(0);
+  return from_int(child, -1);
+}
+
+static int leave(void* arg) {
+  (void)arg;
+  _exit(0);
+}
+static char clone_stack[65536] __attribute__((aligned(16)));
+static struct outcome cloned(int flags) {
+  const int64_t charge_kb = flags & CLONE_VM ? -1 : fork_charge_kb();
+  return from_int(clone(leave, clone_stack + sizeof clone_stack, flags | SIGCHLD, NULL), charge_kb);
+}
+static struct outcome call_clone(char** words) {
+  (void)words;
+  return cloned(0);
+}
+static struct outcome call_clone_vfork(char** words) {
+  (void)words;
+  return cloned(CLONE_VFORK);
+}
+static struct outcome call_clone_vm(char** words) {
+  (void)words;
+  return cloned(CLONE_VM | CLONE_VFORK);
+}
+
+static void* nothing(void* arg) { return arg; }
+static struct outcome call_pthread_create(char** words) {  // words[0]: stack size
+  pthread_t thread;
+  pthread_attr_t attr;
+  pthread_attr_init(&attr);
+  if (words[0] && pthread_attr_setstacksize(&attr, bytes_of(words[0]))) defect("stack size");
+  return from_code(pthread_create(&thread, words[0] ? &attr : NULL, nothing, NULL), -1);
+}
+
+extern char** environ;
+static char* const kTrue[] = {(char*)(uintptr_t) "true", NULL};
+static struct outcome call_posix_spawn(char** words) {
+  (void)words;
+  pid_t child = 0;
+  return from_code(posix_spawn(&child, "/bin/true", NULL, NULL, kTrue, environ), -1);
+}
+static struct outcome call_posix_spawnp(char** words) {
+  (void)words;
+  pid_t child = 0;
+  return from_code(posix_spawnp(&child, "true", NULL, NULL, kTrue, environ), -1);
+}
+
+#include "tests/programs/refused_bad.h"
+
+static const struct {
+  const char* name;
+  struct outcome (*make)(char** words);
+} kCalls[] = {
+    {"mmap", call_mmap},
+    {"mmap-none", call_mmap_none},
+    {"mmap-ro", call_mmap_ro},
+    {"mmap-shared", call_mmap_shared},
+    {"mmap-file", call_mmap_file},
+    {"mmap-noreserve", call_mmap_noreserve},
+    {"mmap-stack", call_mmap_stack},
+    {"mmap-locked", call_mmap_locked},
+    {"mmap-over", call_mmap_over},
+    {"brk", call_brk},
+    {"sbrk", call_sbrk},
+    {"mremap", call_mremap},
+    {"mremap-stay", call_mremap_stay},
+    {"mremap-copy", call_mremap_copy},
+    {"mprotect", call_mprotect},
+    {"mprotect-split", call_mprotect_split},
+    {"munmap-split", call_munmap_split},
+    {"madvise-split", call_madvise_split},
+    {"malloc", call_malloc},
+    {"malloc-small", call_malloc_small},
+    {"calloc", call_calloc},
+    {"realloc", call_realloc},
+    {"reallocarray", call_reallocarray},
+    {"posix_memalign", call_posix_memalign},
+    {"aligned_alloc", call_aligned_alloc},
+    {"memalign", call_memalign},
+    {"valloc", call_valloc},
+    {"fork", call_fork},
+    {"_Fork", call_underscore_fork},
+    {"vfork", call_vfork},
+    {"clone", call_clone},
+    {"clone-vfork", call_clone_vfork},
+    {"clone-vm", call_clone_vm},
+    {"pthread_create", call_pthread_create},
+    {"posix_spawn", call_posix_spawn},
+    {"posix_spawnp", call_posix_spawnp},
+};
+
+static struct outcome make_call(char** words) {
+  for (size_t i = 0; i < sizeof kCalls / sizeof *kCalls; i++)
+    if (strcmp(kCalls[i].name, words[0]) == 0) return kCalls[i].make(words + 1);
+  return bad_call(words[0]);
+}
