@@ -111,12 +111,6 @@ bool pid_max(const Evidence& evidence, Finding& finding) {
   return true;
 }
 
-bool nproc_applies(const Evidence& evidence) {
-  const auto uid = evidence.fact(FactKey::kUid);
-  const bool root = uid == 0 && evidence.fact(FactKey::kUserNsIdentity).value_or(1) == 1;
-  return uid && !root && capable(evidence, kCapSysResource) == false && capable(evidence, kCapSysAdmin) == false;
-}
-
 void fill_nproc(const Evidence& evidence, Finding& finding, uint64_t limit) {
   finding.summary = "task limit of the user reached (RLIMIT_NPROC)";
   add_figure(finding, "RLIMIT_NPROC", limit, "tasks", "getrlimit");
@@ -127,7 +121,7 @@ void fill_nproc(const Evidence& evidence, Finding& finding, uint64_t limit) {
 
 bool nproc_by_count(const Evidence& evidence, Finding& finding) {
   const auto limit = evidence.fact(FactKey::kRlimitNproc), threads = evidence.fact(FactKey::kThreads);
-  if (!limit || *limit >= ovcshim::kInfinite || !threads || *threads < *limit || !nproc_applies(evidence)) return false;
+  if (!limit || *limit >= ovcshim::kInfinite || !threads || *threads < *limit || !nproc_limit_applies(evidence)) return false;
   fill_nproc(evidence, finding, *limit);
   miss_by(finding, *threads + 1, *limit, "tasks");
   return true;
@@ -145,7 +139,7 @@ bool pids_controller_excluded(const Evidence& evidence) {
 bool nproc_by_exclusion(const Evidence& evidence, Finding& finding) {
   const auto limit = evidence.fact(FactKey::kRlimitNproc), tasks = evidence.fact(FactKey::kTasksTotal);
   const auto threads_limit = evidence.fact(FactKey::kThreadsMax), pid_limit = evidence.fact(FactKey::kPidMax);
-  if (!limit || *limit >= ovcshim::kInfinite || !tasks || *tasks < *limit || !nproc_applies(evidence)) return false;
+  if (!limit || *limit >= ovcshim::kInfinite || !tasks || *tasks < *limit || !nproc_limit_applies(evidence)) return false;
   if (!threads_limit || *tasks >= *threads_limit || !pid_limit || *tasks * 2 >= *pid_limit) return false;
   if (evidence.fact(FactKey::kSeccomp) != 0 || evidence.fact(FactKey::kSchedPolicy).value_or(kSchedDeadline) == kSchedDeadline)
     return false;
@@ -202,6 +196,13 @@ constexpr CauseRow kRows[] = {
 
 }  // namespace
 }  // namespace causes
+
+bool nproc_limit_applies(const Evidence& evidence) {
+  using namespace causes;
+  const auto uid = evidence.fact(FactKey::kUid);
+  const bool root = uid == 0 && evidence.fact(FactKey::kUserNsIdentity).value_or(1) == 1;
+  return uid && !root && capable(evidence, kCapSysResource) == false && capable(evidence, kCapSysAdmin) == false;
+}
 
 std::span<const CauseRow> fork_causes() { return causes::kRows; }
 
