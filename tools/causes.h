@@ -70,10 +70,10 @@ struct WouldPass {
 
 // A charge against the commit rules of all three modes, whether or not it was refused.
 struct CommitOutlook {
-  Charge charge;                        // refused_at: in the mode in force
-  std::optional<Mode2Verdict> mode2;    // nullopt: a term of the inequality is not known
+  Charge charge;                                         // refused_at: in the mode in force
+  std::optional<Mode2Verdict> mode2;                     // nullopt: a term of the inequality is not known
   std::optional<uint64_t> committed_kb, total_vm_pages;  // that mode2 was decided with
-  std::optional<uint64_t> mode0_limit_kb;  // largest single request that mode 0 grants, >= 5.2 only
+  std::optional<uint64_t> mode0_limit_kb;                // largest single request that mode 0 grants, >= 5.2 only
   WouldPass would_pass;
 };
 

@@ -8,12 +8,9 @@ namespace ovc {
 namespace {
 
 Json limit_json(const LimitCheck& check) {
-  return {{"cause", check.cause},
-          {"verdict", answer_name(check.answer)},
-          {"used", or_null(check.used)},
-          {"limit", or_null(check.limit)},
-          {"unit", check.unit},
-          {"what", check.what}};
+  return {{"cause", check.cause},        {"verdict", answer_name(check.answer)},
+          {"used", or_null(check.used)}, {"limit", or_null(check.limit)},
+          {"unit", check.unit},          {"what", check.what}};
 }
 
 Json sums_json(const MappingSums& sums) {
@@ -35,8 +32,7 @@ Json row_json(const CheckRow& row) {
   const LiveProcess& p = row.process;
   const bool exact = !outlook.estimated;
   Json json = {{"pid", p.pid}, {"comm", p.comm}, {"verdict", answer_name(outlook.answer)}};
-  const std::string& reason = p.reason.empty() ? outlook.reason : p.reason;
-  json["reason"] = outlook.answer == Answer::kUnknown ? Json(reason) : Json(nullptr);
+  json["reason"] = outlook.answer == Answer::kUnknown ? Json(outlook.reason) : Json(nullptr);
   json["cause"] = f.cause.empty() ? Json(nullptr) : Json(f.cause);
   json["summary"] = f.summary.empty() ? Json(nullptr) : Json(f.summary);
   json["exact"] = exact;

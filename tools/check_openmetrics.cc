@@ -24,14 +24,14 @@ Value bytes(std::optional<uint64_t> kb) { return kb ? Value(static_cast<double>(
 Value bytes(int64_t kb) { return static_cast<double>(kb) * 1024; }
 Value number(std::optional<uint64_t> value) { return value ? Value(static_cast<double>(*value)) : std::nullopt; }
 Value truth(std::optional<bool> value) { return value ? Value(*value ? 1 : 0) : std::nullopt; }
-bool has_bounds(const CheckRow& row) { return row.process.listed || row.outlook.commit.charge.kb != 0; }
+bool has_bounds(const CheckRow& row) { return row.outlook.answer != Answer::kUnknown || row.process.listed; }
 
 // clang-format off
 constexpr HostFamily kHost[] = {
     {"ovc_overcommit_mode", "", "vm.overcommit_memory: 0 guess, 1 always, 2 never.", [](const CheckReport& r) { return number(r.host.mode); }},
     {"ovc_commit_limit_bytes", "bytes", "CommitLimit of /proc/meminfo.", [](const CheckReport& r) { return bytes(r.host.limit_kb); }},
     {"ovc_committed_bytes", "bytes", "Committed_AS of /proc/meminfo.", [](const CheckReport& r) { return bytes(r.host.committed_kb); }},
-    {"ovc_commit_counter_error_bytes", "bytes", "How far the counter that mode 2 compares may be from Committed_AS.",
+    {"ovc_commit_error_bytes", "bytes", "How far the figure that the kernel compares in mode 2 may be from Committed_AS.",
      [](const CheckReport& r) { return bytes(counter_band_kb(r.host, kModeNever)); }},
 };
 constexpr ProcessFamily kProcess[] = {

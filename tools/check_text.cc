@@ -26,8 +26,7 @@ std::string title(const CheckRow& row) {
 }
 
 std::string cause_text(const CheckRow& row) {
-  if (row.outlook.answer == Answer::kUnknown)
-    return "unknown: " + (row.process.reason.empty() ? row.outlook.reason : row.process.reason);
+  if (row.outlook.answer == Answer::kUnknown) return "unknown: " + row.outlook.reason;
   return row.outlook.finding.summary;
 }
 
@@ -93,12 +92,13 @@ std::string limit_text(const LimitCheck& check) {
 
 void add_limits(Lines& lines, const CheckRow& row) {
   for (const LimitCheck& check : row.outlook.limits) lines.add(check.cause == "memcg" ? "memory" : "tasks", limit_text(check));
-  if (!row.process.groups.all_visible) lines.add("tasks", "control groups above this one may have limits that are not visible here");
+  if (!row.process.groups.all_visible)
+    lines.add("tasks", "control groups above this one may have limits that are not visible here");
 }
 
 std::string read_text(const CheckReport& report, const LiveProcess& process) {
   const bool exact = report.depth == Depth::kExact;
-  if (!process.listed) return fmt::format("{}; statm and status are", process.reason);
+  if (!process.listed) return "statm and status: " + process.reason;
   return fmt::format("{} mappings from {} in {}{}", grouped(process.sums.mappings), exact ? "smaps" : "maps",
                      duration_text(process.read_ns), exact ? ", its mmap and munmap calls had to wait meanwhile" : "");
 }
@@ -118,7 +118,7 @@ void add_details(std::string& out, const CheckReport& report, const CheckRow& ro
 }
 
 std::string why_text(const CheckRow& row) {
-  if (row.outlook.answer == Answer::kUnknown) return cause_text(row);
+  if (row.outlook.answer == Answer::kUnknown) return row.outlook.reason;
   return std::string(row.outlook.finding.cause);
 }
 
@@ -126,9 +126,9 @@ std::string why_text(const CheckRow& row) {
 std::vector<std::string> cells(const CheckRow& row) {
   const WouldPass& pass = row.outlook.commit.would_pass;
   const auto& verdict = row.outlook.commit.mode2;
-  const bool unknown = row.outlook.estimated && row.process.state == ReadState::kForbidden && !row.process.listed;
+  const bool unknown = row.outlook.answer == Answer::kUnknown && !row.process.listed;
   const auto mode = [&](const std::optional<bool>& passes) {
-    return std::string(!passes || (row.outlook.estimated && *passes == false) ? "?" : *passes ? "yes" : "no");
+    return std::string(!passes || unknown || (row.outlook.estimated && *passes == false) ? "?" : *passes ? "yes" : "no");
   };
   const std::string least = row.outlook.estimated ? "<= " : "", more = row.outlook.estimated ? ">= " : "";
   std::vector<std::string> list = {std::to_string(row.process.pid), escaped(row.process.comm),
@@ -170,7 +170,8 @@ std::string check_text(const CheckReport& report) {
     return out;
   }
   out += heading(report.host);
-  Table table({"PID", "COMM", "FORK", "CHARGE kB", "NORESERVE kB", "MODE 0", "MODE 1", "MODE 2", "SPARE IN 2 kB", "WHY"}, "rllrrlllrl");
+  Table table({"PID", "COMM", "FORK", "CHARGE kB", "NORESERVE kB", "MODE 0", "MODE 1", "MODE 2", "SPARE IN 2 kB", "WHY"},
+              "rllrrlllrl");
   for (const CheckRow& row : report.rows) table.row(cells(row));
   if (!table.empty()) table.write(out);
   return out + counts_text(report);

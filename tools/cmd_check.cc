@@ -21,7 +21,8 @@ namespace {
 constexpr size_t kCommBytes = 15;  // the kernel keeps no more of a name
 
 bool is_number(const std::string& text) {
-  return !text.empty() && text.size() <= 10 && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
+  return !text.empty() && text.size() <= 10 &&
+         std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
 std::vector<uint32_t> pids_named(const LiveHost& host, const std::string& name) {
@@ -64,11 +65,9 @@ int status_of(const CheckReport& report) {
   if (report.count(Answer::kFail) || report.count(Answer::kBorderline)) return 1;
   if (report.count(Answer::kPass)) return 0;
   const CheckRow& row = report.rows.front();
-  const std::string& reason = row.process.reason.empty() ? row.outlook.reason : row.process.reason;
-  throw Error(fmt::format("not known for {} (pid {}): {}{}", escaped(row.process.comm), row.process.pid, reason,
-                          row.process.state == ReadState::kForbidden && !row.process.fork.mappings_complete
-                              ? "; --estimate gives bounds without"
-                              : ""));
+  const bool other_way = row.process.state == ReadState::kForbidden && report.depth == Depth::kExact;
+  throw Error(fmt::format("not known for {} (pid {}): {}{}", escaped(row.process.comm), row.process.pid, row.outlook.reason,
+                          other_way ? "; --estimate does without" : ""));
 }
 
 // SIGINT and SIGTERM end the wait, and are blocked outside of it, so that every round is printed in full.

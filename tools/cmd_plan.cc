@@ -16,7 +16,8 @@ namespace ovc {
 namespace {
 
 bool is_pid(const std::string& text) {
-  return !text.empty() && text.size() <= 9 && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
+  return !text.empty() && text.size() <= 9 &&
+         std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
 Evidence fork_of_process(uint32_t pid, PlanReport& report) {
@@ -103,8 +104,8 @@ void work_out(const PlanOptions& options, const Evidence& fork, PlanReport& repo
 
 int plan(const PlanOptions& options) {
   PlanReport report;
-  const Evidence fork =
-      is_pid(options.target) ? fork_of_process(static_cast<uint32_t>(std::stoul(options.target)), report) : fork_of_log(options, report);
+  const Evidence fork = is_pid(options.target) ? fork_of_process(static_cast<uint32_t>(std::stoul(options.target)), report)
+                                               : fork_of_log(options, report);
   work_out(options, fork, report);
   Out out;
   out.text() += options.json ? plan_json(report) : plan_text(report);

@@ -48,7 +48,8 @@ std::string charge_text(const Charge& charge) {
   std::string text = grouped(charge.kb) + " kB";
   if (charge.mappings > 1) text += fmt::format(" over {} mappings", charge.mappings);
   if (!charge.refused_at) return text;
-  return text + fmt::format("; refused at the {}, {}", ordinal(charge.refused_at->index), mapping_text(charge.refused_at->mapping));
+  return text +
+         fmt::format("; refused at the {}, {}", ordinal(charge.refused_at->index), mapping_text(charge.refused_at->mapping));
 }
 
 std::string headroom_text(const Mode2Verdict& v) {

@@ -31,8 +31,8 @@ std::optional<LimitCheck> user_tasks(const LiveProcess& p) {
   if (!limit || *limit == ovcshim::kInfinite || !nproc_limit_applies(p.fork)) return std::nullopt;
   Answer answer = within(p.user_tasks, limit);
   if (answer == Answer::kPass && !p.user_tasks_complete) answer = Answer::kUnknown;
-  return LimitCheck{"rlimit-nproc", answer, p.user_tasks, limit, "tasks",
-                    fmt::format("RLIMIT_NPROC of uid {}", p.fork.fact(FactKey::kUid).value_or(0))};
+  return LimitCheck{"rlimit-nproc", answer,  p.user_tasks,
+                    limit,          "tasks", fmt::format("RLIMIT_NPROC of uid {}", p.fork.fact(FactKey::kUid).value_or(0))};
 }
 
 std::optional<LimitCheck> all_tasks(const LiveProcess& p) {
@@ -98,7 +98,9 @@ std::optional<bool> commit_passes(const WouldPass& pass, std::optional<uint64_t>
   return mode == kModeGuess ? pass.mode0 : mode == kModeNever ? pass.mode2 : std::nullopt;
 }
 
-Answer commit_answer(const ForkOutlook& outlook, const Evidence& fork) {
+Answer commit_answer(const ForkOutlook& outlook, const LiveProcess& process) {
+  const Evidence& fork = process.fork;
+  if (process.state == ReadState::kForbidden && process.wanted == Depth::kExact) return Answer::kUnknown;
   const auto passes = commit_passes(outlook.commit.would_pass, fork.rules.mode);
   const bool near = fork.rules.mode == kModeNever && outlook.commit.charge.kb != 0 && outlook.commit.mode2 &&
                     outlook.commit.mode2->borderline();
@@ -183,12 +185,14 @@ void add_notes(const LiveProcess& p, ForkOutlook& outlook) {
   const MappingSums& sums = p.sums;
   const auto mode = p.fork.rules.mode;
   if (mode == kModeNever && sums.chosen_noreserve_kb != 0)
-    notes.push_back(fmt::format("{} kB were mapped MAP_NORESERVE under mode 0 or 1 and stay uncharged; mapped anew under mode 2, as "
-                                "after a restart, they would be charged",
-                                grouped(sums.chosen_noreserve_kb)));
+    notes.push_back(
+        fmt::format("{} kB were mapped MAP_NORESERVE under mode 0 or 1 and stay uncharged; mapped anew under mode 2, as "
+                    "after a restart, they would be charged",
+                    grouped(sums.chosen_noreserve_kb)));
   if (mode && mode != kModeNever && sums.jemalloc && p.fork.mappings_complete && sums.chosen_noreserve_kb == 0)
-    notes.emplace_back("libjemalloc is loaded but no memory is MAP_NORESERVE: it is older than 4.2, or found mode 2 when the program "
-                       "started; its heap stays charged until a restart");
+    notes.emplace_back(
+        "libjemalloc is loaded but no memory is MAP_NORESERVE: it is older than 4.2, or found mode 2 when the program "
+        "started; its heap stays charged until a restart");
   const HostRules& rules = p.fork.rules;
   if (rules.hugetlb_kb.value_or(0) == 0 || rules.overcommit_kbytes != 0 || !rules.ratio || !rules.limit_kb) return;
   HostRules without = rules;
@@ -199,6 +203,7 @@ void add_notes(const LiveProcess& p, ForkOutlook& outlook) {
 }
 
 std::string why_unknown(const LiveProcess& p, const ForkOutlook& outlook) {
+  if (!p.reason.empty() && p.wanted == Depth::kExact) return p.reason;
   if (!p.fork.rules.mode) return "vm.overcommit_memory cannot be read";
   if (outlook.estimated && p.listed)
     return fmt::format("the charge is somewhere between 0 and {} kB; without --estimate the exact one is read",
@@ -221,7 +226,7 @@ ForkOutlook fork_outlook(const LiveProcess& process) {
   outlook.estimated = !fork.mappings_complete;
   outlook.commit = commit_outlook(fork, outlook.estimated ? highest_charge(process) : fork_charge(fork.mappings, fork.rules));
   outlook.limits = limits_of(process);
-  const Answer commit = commit_answer(outlook, fork);
+  const Answer commit = commit_answer(outlook, process);
   const LimitCheck* early = refusing(outlook.limits, true);
   const LimitCheck* late = refusing(outlook.limits, false);
   outlook.answer = early || late ? Answer::kFail : commit;

@@ -31,7 +31,7 @@ constexpr FileRow kFiles[] = {
     {GroupLimit::Kind::kMemory, 1, ",memory,", "memory.limit_in_bytes", "memory.usage_in_bytes"},
     {GroupLimit::Kind::kMemory, 2, "", "memory.max", "memory.current"},
 };
-constexpr uint64_t kInitialCgroupNs = 0xEFFFFFFB;  // include/linux/proc_ns.h
+constexpr uint64_t kInitialCgroupNs = 0xEFFFFFFB;   // include/linux/proc_ns.h
 constexpr uint64_t kNoLimitV1 = uint64_t{1} << 62;  // version 1 writes "none" as the largest number of whole pages
 
 std::vector<std::string> words(std::string_view line) {
@@ -81,14 +81,14 @@ std::optional<GroupLimit> read_limit(const std::string& folder, const FileRow& r
   found.limit = *limit;
   found.used = number_in(folder + "/" + std::string(row.used));
   if (row.kind == GroupLimit::Kind::kMemory && row.version == 1)
-    found.killer_disabled =
-        number_after(read_small(folder + "/memory.oom_control").value_or(""), "oom_kill_disable") == 1;
+    found.killer_disabled = number_after(read_small(folder + "/memory.oom_control").value_or(""), "oom_kill_disable") == 1;
   return found;
 }
 
 const Mount* mount_of(const std::vector<Mount>& mounts, const FileRow& row) {
   for (const Mount& mount : mounts)
-    if (row.version == 2 ? mount.controllers.empty() : mount.controllers.find(row.controller) != std::string::npos) return &mount;
+    if (row.version == 2 ? mount.controllers.empty() : mount.controllers.find(row.controller) != std::string::npos)
+      return &mount;
   return nullptr;
 }
 

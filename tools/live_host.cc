@@ -41,9 +41,12 @@ struct SettingRow {
   FactKey fact;
 };
 constexpr SettingRow kSettings[] = {
-    {"vm/overcommit_memory", FactKey::kOvercommitMemory},    {"vm/overcommit_ratio", FactKey::kOvercommitRatio},
-    {"vm/overcommit_kbytes", FactKey::kOvercommitKbytes},    {"vm/user_reserve_kbytes", FactKey::kUserReserveKb},
-    {"vm/admin_reserve_kbytes", FactKey::kAdminReserveKb},   {"kernel/threads-max", FactKey::kThreadsMax},
+    {"vm/overcommit_memory", FactKey::kOvercommitMemory},
+    {"vm/overcommit_ratio", FactKey::kOvercommitRatio},
+    {"vm/overcommit_kbytes", FactKey::kOvercommitKbytes},
+    {"vm/user_reserve_kbytes", FactKey::kUserReserveKb},
+    {"vm/admin_reserve_kbytes", FactKey::kAdminReserveKb},
+    {"kernel/threads-max", FactKey::kThreadsMax},
     {"kernel/pid_max", FactKey::kPidMax},
 };
 

@@ -17,7 +17,7 @@ namespace {
 using ovcshim::Fact;
 using ovcshim::FactKey;
 
-constexpr uint64_t kInitialOwner[] = {0, 0, 4294967295};  // uid_map of the initial user namespace
+constexpr uint64_t kIdentityMap[] = {0, 0, 4294967295};  // uid_map of the initial user namespace: inside, outside, count
 
 // What /proc/PID/stat says: "pid (comm) S ppid ... starttime". comm may contain anything, so count from the last ')'.
 struct Stat {
@@ -41,6 +41,7 @@ class Reader {
   Reader(const LiveHost& host, uint32_t pid, Depth depth)
       : host_(host), folder_(fmt::format("{}/{}", host.root().proc, pid)), depth_(depth) {
     process_.pid = pid;
+    process_.wanted = depth;
     process_.fork.event.base.op = Op::kFork;
     process_.fork.event.base.pid = pid;
   }
@@ -86,7 +87,8 @@ class Reader {
     add(FactKey::kSeccomp, number_after(*status, "Seccomp:"));
     const auto caps = line_after(*status, "CapEff:");
     uint64_t mask = 0;
-    if (caps && std::from_chars(caps->data(), caps->data() + caps->size(), mask, 16).ec == std::errc{}) add(FactKey::kCapEff, mask);
+    if (caps && std::from_chars(caps->data(), caps->data() + caps->size(), mask, 16).ec == std::errc{})
+      add(FactKey::kCapEff, mask);
     return true;
   }
 
@@ -109,7 +111,7 @@ class Reader {
   }
 
   static bool is_identity(std::string_view map) {
-    for (const uint64_t wanted : kInitialOwner) {
+    for (const uint64_t wanted : kIdentityMap) {
       const auto value = first_number(map);
       if (value != wanted) return false;
       map.remove_prefix(std::min(map.find_first_of("0123456789"), map.size()));
@@ -168,8 +170,8 @@ class Reader {
     fork.rules = with_facts(host_.fixed(), facts_);
     fork.snapshot.emplace();
     fork.snapshot->facts = facts_;
-    fork.event.base.before = {0, ovcshim::kUnknown, ovcshim::kUnknown, pages.value_or(ovcshim::kUnknown),
-                              ovcshim::kUnknown, ovcshim::kUnknown};
+    fork.event.base.before = {
+        0, ovcshim::kUnknown, ovcshim::kUnknown, pages.value_or(ovcshim::kUnknown), ovcshim::kUnknown, ovcshim::kUnknown};
     const auto uid = fork.fact(FactKey::kUid), limit = fork.fact(FactKey::kRlimitNproc);
     if (!uid || !limit || *limit == ovcshim::kInfinite) return;
     const TaskCensus& census = host_.census();

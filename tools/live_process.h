@@ -31,6 +31,7 @@ enum class ReadState : uint8_t {
 
 struct LiveProcess {
   uint32_t pid = 0;
+  Depth wanted = Depth::kExact;
   std::string comm;  // raw, may be hostile
   ReadState state = ReadState::kGone;
   std::string reason;  // of kForbidden and kGone, for people

@@ -90,7 +90,8 @@ CLI::App* add_check(CLI::App& app, CheckOptions& o) {
 }
 
 CLI::App* add_plan(CLI::App& app, PlanOptions& o) {
-  CLI::App* c = app.add_subcommand("plan", "what if: how far a process may grow and still fork, the smallest setting that lets it");
+  CLI::App* c =
+      app.add_subcommand("plan", "what if: how far a process may grow and still fork, the smallest setting that lets it");
   const auto size = [c](const char* name, std::optional<uint64_t>& bytes, const char* help) {
     c->add_option(name, bytes, help)->transform(CLI::AsSizeValue(false));
   };

@@ -22,8 +22,8 @@ struct PlanReport {
   Charge charge;                      // refused_at: under these settings, growth left aside
   bool passes = false, borderline = false;
   std::optional<Mode2Verdict> mode2;
-  std::optional<int64_t> growth;         // mode 2: on top of growth_kb
-  std::optional<int64_t> single_growth;  // mode 0
+  std::optional<int64_t> growth;                     // mode 2: on top of growth_kb
+  std::optional<int64_t> single_growth;              // mode 0
   std::optional<SmallestSettings> smallest, surely;  // mode 2; surely: whatever the kernel's own counter says
   std::vector<Exclusion> largest;
   ReserveEffect reserve;

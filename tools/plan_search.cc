@@ -19,7 +19,6 @@ bool passes_grown(const ForkCase& fork, int64_t pages) {
   return passes(grown(fork, pages * static_cast<int64_t>(fork.rules.page_kb))).value_or(false);
 }
 
-
 // Smallest total RAM with which the ratio gives at least this limit. Whole pages; the kernel rounds the product down.
 std::optional<uint64_t> ram_for_limit(const HostRules& rules, uint64_t limit_kb) {
   if (!rules.swap_kb || !rules.hugetlb_kb || rules.overcommit_kbytes != 0 || rules.ratio.value_or(0) == 0) return std::nullopt;
@@ -106,7 +105,8 @@ std::optional<SmallestSettings> smallest_settings(const ForkCase& fork, uint64_t
   const auto verdict = mode2_of(fork);
   if (!verdict) return std::nullopt;
   SmallestSettings smallest;
-  const int64_t limit = verdict->limit_kb + verdict->short_kb + static_cast<int64_t>(more_kb / fork.rules.page_kb * fork.rules.page_kb);
+  const int64_t limit =
+      verdict->limit_kb + verdict->short_kb + static_cast<int64_t>(more_kb / fork.rules.page_kb * fork.rules.page_kb);
   smallest.limit_kb = static_cast<uint64_t>(std::max<int64_t>(limit, 0));
   const LimitSettings settings = settings_for_limit(fork.rules, smallest.limit_kb);
   smallest.ratio = settings.ratio;

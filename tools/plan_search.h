@@ -47,30 +47,30 @@ std::optional<int64_t> largest_single_growth_kb(const ForkCase& fork);
 
 // Smallest values, each alone and all else as it is, that let the fork pass in mode 2.
 struct SmallestSettings {
-  uint64_t limit_kb = 0;                  // CommitLimit itself
-  std::optional<uint64_t> ratio;          // with overcommit_kbytes = 0
-  std::optional<uint64_t> kbytes;         // nullopt: swap alone suffices
-  std::optional<uint64_t> swap_kb;        // total; 0: none is needed
-  std::optional<uint64_t> ram_kb;         // total; only where the ratio decides
+  uint64_t limit_kb = 0;            // CommitLimit itself
+  std::optional<uint64_t> ratio;    // with overcommit_kbytes = 0
+  std::optional<uint64_t> kbytes;   // nullopt: swap alone suffices
+  std::optional<uint64_t> swap_kb;  // total; 0: none is needed
+  std::optional<uint64_t> ram_kb;   // total; only where the ratio decides
 };
 std::optional<SmallestSettings> smallest_settings(const ForkCase& fork, uint64_t more_kb = 0);  // more_kb: to spare
 
 // A mapping kept out of the fork with MADV_DONTFORK.
 struct Exclusion {
   ovcshim::MappingEntry mapping{};
-  uint64_t kb = 0;               // what the charge falls by
-  uint64_t charge_left_kb = 0;   // without it and all before it in the list
-  std::optional<bool> passes;    // with that charge
+  uint64_t kb = 0;              // what the charge falls by
+  uint64_t charge_left_kb = 0;  // without it and all before it in the list
+  std::optional<bool> passes;   // with that charge
 };
 // The `count` largest, largest first, equal ones by address.
 std::vector<Exclusion> exclusions(const ForkCase& fork, std::span<const ovcshim::MappingEntry> mappings, size_t count);
 
 // What MAP_NORESERVE changes: the same memory mapped with it where it could be, or without it everywhere.
 struct ReserveEffect {
-  uint64_t noreserve_kb = 0;       // nr now by MAP_NORESERVE alone
-  uint64_t could_be_kb = 0;        // ac now, anonymous and from mmap
-  ForkCase all_accounted;          // as if mapped under mode 2: the first part is ac
-  ForkCase all_noreserve;          // as if mapped MAP_NORESERVE under mode 0 or 1: the second part is nr
+  uint64_t noreserve_kb = 0;  // nr now by MAP_NORESERVE alone
+  uint64_t could_be_kb = 0;   // ac now, anonymous and from mmap
+  ForkCase all_accounted;     // as if mapped under mode 2: the first part is ac
+  ForkCase all_noreserve;     // as if mapped MAP_NORESERVE under mode 0 or 1: the second part is nr
 };
 ReserveEffect reserve_effect(const ForkCase& fork, std::span<const ovcshim::MappingEntry> mappings);
 

@@ -23,7 +23,8 @@ std::string title(const PlanReport& r) {
 std::string settings_text(const PlanReport& r) {
   const HostRules& rules = r.fork.rules;
   std::string text = fmt::format("vm.overcommit_memory = {}", *rules.mode);
-  if (rules.overcommit_kbytes.value_or(0) != 0) text += fmt::format(", overcommit_kbytes {}", grouped(*rules.overcommit_kbytes));
+  if (rules.overcommit_kbytes.value_or(0) != 0)
+    text += fmt::format(", overcommit_kbytes {}", grouped(*rules.overcommit_kbytes));
   else if (rules.ratio) text += fmt::format(", overcommit_ratio {}", *rules.ratio);
   if (rules.ram_kb) text += fmt::format(", RAM {} kB", grouped(*rules.ram_kb));
   if (rules.swap_kb) text += fmt::format(", swap {} kB", grouped(*rules.swap_kb));
@@ -48,20 +49,25 @@ void add_arithmetic(Lines& lines, const PlanReport& r) {
 void add_growth(Lines& lines, const PlanReport& r) {
   if (r.fork.rules.mode == kModeAlways) lines.add("growth", "no commit rule sets a limit in mode 1");
   if (r.single_growth && *r.single_growth >= 0)
-    lines.add("growth", fmt::format("the sum is not checked in mode 0; the largest single mapping may grow by {} kB, to RAM + swap",
-                                    signed_grouped(*r.single_growth)));
+    lines.add("growth",
+              fmt::format("the sum is not checked in mode 0; the largest single mapping may grow by {} kB, to RAM + swap",
+                          signed_grouped(*r.single_growth)));
   else if (r.single_growth)
-    lines.add("growth", fmt::format("the largest single mapping must shrink by {} kB, to RAM + swap", signed_grouped(-*r.single_growth)));
+    lines.add("growth",
+              fmt::format("the largest single mapping must shrink by {} kB, to RAM + swap", signed_grouped(-*r.single_growth)));
   if (r.fork.rules.mode == kModeNever && !r.growth) lines.add("growth", "not even a fork of one page would pass");
   if (!r.growth) return;
   if (*r.growth >= 0)
-    lines.add("growth", fmt::format("the process may grow by {} kB of accountable memory and still fork", signed_grouped(*r.growth)));
+    lines.add("growth",
+              fmt::format("the process may grow by {} kB of accountable memory and still fork", signed_grouped(*r.growth)));
   else
-    lines.add("growth", fmt::format("the process must give back {} kB of accountable memory to fork", signed_grouped(-*r.growth)));
+    lines.add("growth",
+              fmt::format("the process must give back {} kB of accountable memory to fork", signed_grouped(-*r.growth)));
   lines.add("growth", "each kB counts twice, in Committed_AS and in the charge; the user reserve changes with it");
   if (is_redis(r.comm))
-    lines.add("growth", fmt::format("so maxmemory: at most used_memory (INFO memory) {} {} kB, less what the allocator adds",
-                                    *r.growth >= 0 ? "plus" : "minus", signed_grouped(*r.growth >= 0 ? *r.growth : -*r.growth)));
+    lines.add("growth",
+              fmt::format("so maxmemory: at most used_memory (INFO memory) {} {} kB, less what the allocator adds",
+                          *r.growth >= 0 ? "plus" : "minus", signed_grouped(*r.growth >= 0 ? *r.growth : -*r.growth)));
 }
 
 void add_smallest(std::string& out, Lines& lines, const PlanReport& r) {
@@ -94,13 +100,15 @@ std::string verdict_of(const ForkCase& fork) {
 void add_reserve(Lines& lines, const PlanReport& r) {
   const ReserveEffect& effect = r.reserve;
   if (effect.noreserve_kb != 0)
-    lines.add("noreserve", fmt::format("charge {} kB if the {} kB now MAP_NORESERVE were accounted, as when mapped under mode 2: {}",
-                                       grouped(effect.all_accounted.charge_kb), grouped(effect.noreserve_kb),
-                                       verdict_of(effect.all_accounted)));
+    lines.add(
+        "noreserve",
+        fmt::format("charge {} kB if the {} kB now MAP_NORESERVE were accounted, as when mapped under mode 2: {}",
+                    grouped(effect.all_accounted.charge_kb), grouped(effect.noreserve_kb), verdict_of(effect.all_accounted)));
   if (effect.could_be_kb != 0)
-    lines.add("noreserve", fmt::format("charge {} kB if the {} kB that mmap made accountable were MAP_NORESERVE, as modes 0 and 1 allow: {}",
-                                       grouped(effect.all_noreserve.charge_kb), grouped(effect.could_be_kb),
-                                       verdict_of(effect.all_noreserve)));
+    lines.add(
+        "noreserve",
+        fmt::format("charge {} kB if the {} kB that mmap made accountable were MAP_NORESERVE, as modes 0 and 1 allow: {}",
+                    grouped(effect.all_noreserve.charge_kb), grouped(effect.could_be_kb), verdict_of(effect.all_noreserve)));
 }
 
 void add_largest(std::string& out, Lines& lines, const PlanReport& r) {
@@ -108,8 +116,8 @@ void add_largest(std::string& out, Lines& lines, const PlanReport& r) {
   lines.add("dontfork", "with madvise(MADV_DONTFORK) on this mapping and those above it the charge falls:");
   Table table({"MAPPING", "kB", "KIND", "CHARGE LEFT kB", "PASSES"}, "rrlrl");
   for (const Exclusion& e : r.largest)
-    table.row({fmt::format("{:x}", e.mapping.start), grouped(e.kb), std::string(mapping_kind_text(e.mapping)), grouped(e.charge_left_kb),
-               std::string(yes_no(e.passes))});
+    table.row({fmt::format("{:x}", e.mapping.start), grouped(e.kb), std::string(mapping_kind_text(e.mapping)),
+               grouped(e.charge_left_kb), std::string(yes_no(e.passes))});
   table.write(out, kIndent);
 }
 
@@ -122,9 +130,12 @@ Json smallest_json(const SmallestSettings& s) {
 }
 
 Json settings_json(const HostRules& rules) {
-  return {{"overcommit_memory", or_null(rules.mode)},       {"overcommit_ratio", or_null(rules.ratio)},
-          {"overcommit_kbytes", or_null(rules.overcommit_kbytes)}, {"ram_kb", or_null(rules.ram_kb)},
-          {"swap_kb", or_null(rules.swap_kb)},              {"commit_limit_kb", or_null(rules.limit_kb)}};
+  return {{"overcommit_memory", or_null(rules.mode)},
+          {"overcommit_ratio", or_null(rules.ratio)},
+          {"overcommit_kbytes", or_null(rules.overcommit_kbytes)},
+          {"ram_kb", or_null(rules.ram_kb)},
+          {"swap_kb", or_null(rules.swap_kb)},
+          {"commit_limit_kb", or_null(rules.limit_kb)}};
 }
 
 Json case_json(uint64_t changed_kb, const ForkCase& fork) {

@@ -22,11 +22,8 @@ constexpr Flag kVmFlags[] = {
     {"gd", ovcshim::kMapGd}, {"lo", ovcshim::kMapLo}, {"sl", ovcshim::kMapSl}, {"dd", ovcshim::kMapDd},
 };
 constexpr Flag kNames[] = {
-    {"/", ovcshim::kMapFile},
-    {"[heap]", ovcshim::kMapHeap},
-    {"[stack", ovcshim::kMapStack},
-    {"[anon", ovcshim::kMapNamedAnon},
-    {"[", ovcshim::kMapSpecial},
+    {"/", ovcshim::kMapFile},          {"[heap]", ovcshim::kMapHeap}, {"[stack", ovcshim::kMapStack},
+    {"[anon", ovcshim::kMapNamedAnon}, {"[", ovcshim::kMapSpecial},
 };
 struct Size {
   std::string_view name;

@@ -36,15 +36,15 @@ int for_each_mapping(const std::string& path, const EachMapping& each);
 // Sums in kB of what smaps says, and what maps alone can say.
 struct MappingSums {
   uint64_t mappings = 0;
-  uint64_t noreserve_kb = 0;   // nr, private and writable: not charged, though it would be without MAP_NORESERVE
-  uint64_t dont_copy_kb = 0;   // ac and dc: charged to the process, not to its fork
-  uint64_t shared_kb = 0;      // shared and writable: charged, if at all, to the object and once
-  uint64_t huge_kb = 0;        // ht: from the pool of huge pages
-  uint64_t chosen_noreserve_kb = 0;  // nr by nothing but MAP_NORESERVE: anonymous, neither huge nor droppable
+  uint64_t noreserve_kb = 0;           // nr, private and writable: not charged, though it would be without MAP_NORESERVE
+  uint64_t dont_copy_kb = 0;           // ac and dc: charged to the process, not to its fork
+  uint64_t shared_kb = 0;              // shared and writable: charged, if at all, to the object and once
+  uint64_t huge_kb = 0;                // ht: from the pool of huge pages
+  uint64_t chosen_noreserve_kb = 0;    // nr by nothing but MAP_NORESERVE: anonymous, neither huge nor droppable
   uint64_t could_be_noreserve_kb = 0;  // ac, not dc, anonymous and by mmap: MAP_NORESERVE could have made it nr
   uint64_t heap_and_stack_kb = 0;      // the [heap] and [stack] lines
   uint64_t private_kb = 0, biggest_private_kb = 0;  // every mapping that could be charged, by maps alone
-  bool jemalloc = false;  // libjemalloc is mapped
+  bool jemalloc = false;                            // libjemalloc is mapped
 
   void add(const ovcshim::MappingEntry& mapping, std::string_view name);
 };
