@@ -70,6 +70,15 @@ struct WouldPass {
   std::optional<uint64_t> mode0_more_swap_mib;
 };
 
+// A charge against the commit rules of all three modes, whether or not it was refused.
+struct CommitOutlook {
+  Charge charge;                                         // refused_at: in the mode in force
+  std::optional<Mode2Verdict> mode2;                     // nullopt: a term of the inequality is not known
+  std::optional<uint64_t> committed_kb, total_vm_pages;  // that mode2 was decided with
+  std::optional<uint64_t> mode0_limit_kb;                // largest single request that mode 0 grants, >= 5.2 only
+  WouldPass would_pass;
+};
+
 struct CauseRow;
 
 struct InnerStep {
@@ -120,6 +129,13 @@ std::optional<RefusedAt> mode2_crossing(std::span<const ovcshim::MappingEntry> m
                                         int64_t headroom_kb);
 // Mode 0 since 5.2: first mapping that is larger than RAM + swap.
 std::optional<RefusedAt> mode0_crossing(std::span<const ovcshim::MappingEntry> mappings, const HostRules& rules);
+
+// What the commit rules say of a fork that asks for this charge, in the state that `evidence` describes: its host, readings
+// of Committed_AS and total_vm, and mappings if they are complete. A charge of nothing is never checked.
+CommitOutlook commit_outlook(const Evidence& evidence, Charge charge);
+
+// Is it proven that RLIMIT_NPROC binds the caller? The superuser and holders of two capabilities are exempt.
+bool nproc_limit_applies(const Evidence& evidence);
 
 bool is_malloc_op(Op op);
 bool is_memory_op(Op op);

@@ -163,13 +163,20 @@ bool commit_limit(const Evidence& evidence, Finding& finding, bool exceeded) {
   return true;
 }
 
-// Before 5.2 the same check compared the request with an estimate of free memory, of which user space can compute an upper bound.
-bool over_old_estimate(const Evidence& evidence, Finding& finding, const Charge& charge) {
+// Before 5.2 the same check compared the request with an estimate of free memory, of which user space can compute an upper
+// bound. The bound, if the charge is over it.
+std::optional<uint64_t> over_old_estimate_kb(const Evidence& evidence, const Charge& charge) {
   const auto facts =
       evidence.snapshot ? std::span<const ovcshim::Fact>(evidence.snapshot->facts) : std::span<const ovcshim::Fact>();
   const auto at_most = guess_estimate_at_most_kb(evidence.rules, facts);
-  if (!at_most || !charge.biggest_kb || static_cast<int64_t>(*charge.biggest_kb) <= *at_most) return false;
-  const auto estimate = static_cast<uint64_t>(std::max<int64_t>(*at_most, 0));
+  if (!at_most || !charge.biggest_kb || static_cast<int64_t>(*charge.biggest_kb) <= *at_most) return std::nullopt;
+  return static_cast<uint64_t>(std::max<int64_t>(*at_most, 0));
+}
+
+bool over_old_estimate(const Evidence& evidence, Finding& finding, const Charge& charge) {
+  const auto over = over_old_estimate_kb(evidence, charge);
+  if (!over) return false;
+  const uint64_t estimate = *over;
   finding.summary =
       "one request larger than free memory, page cache and free swap together (vm.overcommit_memory = 0, Linux before 5.2)";
   finding.charge = charge;
@@ -212,4 +219,22 @@ bool over_ram_and_swap(const Evidence& evidence, Finding& finding) {
 }
 
 }  // namespace causes
+
+CommitOutlook commit_outlook(const Evidence& evidence, Charge charge) {
+  CommitOutlook outlook;
+  outlook.mode2 = causes::mode2_of(evidence, charge.kb);
+  outlook.total_vm_pages = causes::total_vm_pages(evidence);
+  outlook.committed_kb = outlook.mode2 ? static_cast<uint64_t>(outlook.mode2->committed_kb) : causes::committed_kb(evidence);
+  outlook.mode0_limit_kb = guess_limit_kb(evidence.rules);
+  outlook.would_pass = causes::would_pass(evidence, charge, outlook.mode2);
+  if (!outlook.mode0_limit_kb && causes::over_old_estimate_kb(evidence, charge)) outlook.would_pass.mode0 = false;
+  if (charge.kb == 0) outlook.would_pass.mode0 = outlook.would_pass.mode2 = true;
+  const auto mode = causes::mode_of(evidence);
+  if (evidence.mappings_complete && mode == kModeNever && outlook.would_pass.mode2 == false)
+    charge.refused_at = mode2_crossing(evidence.mappings, evidence.rules, outlook.mode2->headroom_kb);
+  if (evidence.mappings_complete && mode == kModeGuess) charge.refused_at = mode0_crossing(evidence.mappings, evidence.rules);
+  outlook.charge = std::move(charge);
+  return outlook;
+}
+
 }  // namespace ovc

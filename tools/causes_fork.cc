@@ -95,11 +95,6 @@ bool nproc_exempt(const Evidence& evidence) {
   const bool root = evidence.fact(FactKey::kUid) == 0 && evidence.fact(FactKey::kUserNsIdentity) == 1;
   return root || capable(evidence, kCapSysResource) == true || capable(evidence, kCapSysAdmin) == true;
 }
-bool nproc_applies(const Evidence& evidence) {
-  const auto uid = evidence.fact(FactKey::kUid);
-  const bool known_user = uid && *uid != 0 && evidence.fact(FactKey::kUserNsIdentity) == 1;
-  return known_user && capable(evidence, kCapSysResource) == false && capable(evidence, kCapSysAdmin) == false;
-}
 
 // Too fast to have copied the memory: refused by what is checked before that.
 bool refused_before_copy(const Evidence& evidence) {
@@ -212,7 +207,7 @@ void fill_nproc(const Evidence& evidence, Finding& finding, uint64_t limit) {
 
 bool nproc_by_count(const Evidence& evidence, Finding& finding) {
   const auto limit = evidence.fact(FactKey::kRlimitNproc), threads = evidence.fact(FactKey::kThreads);
-  if (!is_finite(limit) || !threads || *threads < *limit || !nproc_applies(evidence)) return false;
+  if (!is_finite(limit) || !threads || *threads < *limit || !nproc_limit_applies(evidence)) return false;
   fill_nproc(evidence, finding, *limit);
   miss_by(finding, *threads + 1, *limit, "tasks");
   return true;
@@ -297,6 +292,13 @@ constexpr CauseRow kRows[] = {
 
 }  // namespace
 }  // namespace causes
+
+bool nproc_limit_applies(const Evidence& evidence) {
+  using namespace causes;
+  const auto uid = evidence.fact(FactKey::kUid);
+  const bool known_user = uid && *uid != 0 && evidence.fact(FactKey::kUserNsIdentity) == 1;
+  return known_user && capable(evidence, kCapSysResource) == false && capable(evidence, kCapSysAdmin) == false;
+}
 
 std::span<const CauseRow> fork_causes() { return causes::kRows; }
 

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "tools/cmd_check.h"
+#include "tools/cmd_plan.h"
 #include "tools/cmd_why.h"
 
 namespace ovc {

@@ -341,6 +341,8 @@ std::optional<uint64_t> counter_band_kb(const HostRules& rules, uint64_t mode) {
   return rules.cpus * batch * rules.page_kb;
 }
 
+bool committed_is_exact(const HostRules& rules) { return rules.kernel >= kExactSumSince; }
+
 std::optional<Mode2Verdict> mode2(const HostRules& rules, std::optional<uint64_t> committed_kb,
                                   std::optional<uint64_t> total_vm_pages, uint64_t request_kb) {
   if (!rules.limit_kb || !rules.user_reserve_kb || !rules.admin_reserve_kb) return std::nullopt;

@@ -155,6 +155,9 @@ std::optional<Mode2Verdict> mode2(const HostRules& rules, std::optional<uint64_t
 // How far the kernel's per-CPU counter may be from its exact sum.
 std::optional<uint64_t> counter_band_kb(const HostRules& rules, uint64_t mode);
 
+// Is Committed_AS of /proc/meminfo an exact sum? Then no process alone is charged more than that.
+bool committed_is_exact(const HostRules& rules);
+
 struct LimitSettings {  // smallest settings that lift CommitLimit to at least a wanted value
   std::optional<uint64_t> ratio, overcommit_kbytes, more_swap_mib;
 };

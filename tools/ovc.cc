@@ -26,6 +26,8 @@ struct Options {
   StatsOptions stats;
   RunOptions run;
   WhyOptions why;
+  CheckOptions check;
+  PlanOptions plan;
 };
 
 // What every command that reads a log has.
@@ -76,6 +78,47 @@ CLI::App* add_run(CLI::App& app, RunOptions& o) {
   return c;
 }
 
+CLI::App* add_check(CLI::App& app, CheckOptions& o) {
+  CLI::App* c = app.add_subcommand("check", "would a fork of this running process pass now; no shim needed");
+  c->add_option("PID|NAME", o.target, "a process, or all whose command (comm) has this name: more than one give a line each");
+  c->add_flag("--all", o.all, "every process, a line each");
+  CLI::Option* json = c->add_flag("--json", o.json, "JSON instead of text");
+  c->add_flag("--openmetrics", o.openmetrics, "metrics for Prometheus and its kin instead of text")->excludes(json);
+  c->add_option("--watch", o.watch_seconds, "again every so many SECONDS, until interrupted or the processes have ended")
+      ->check(CLI::Range(0.1, 1e6));
+  c->add_flag("--estimate", o.estimate, "bounds of the charge from maps, statm and status; smaps is not read");
+  c->footer(
+      "smaps gives the exact charge. Reading it takes about 12 ms for each GiB that the process has in 4 kB pages; its mmap,\n"
+      "munmap and brk calls wait meanwhile, as they would for a fork. --estimate reads what costs microseconds, needs no\n"
+      "privilege, and says pass only if the highest charge possible would pass, else unknown.\n"
+      "Exit status: 0 a fork would pass; 1 it would be refused under the mode in force or by another limit, or is borderline\n"
+      "(nearer to the limit than the kernel's own counter is exact); 2 no such process, or not known.");
+  return c;
+}
+
+CLI::App* add_plan(CLI::App& app, PlanOptions& o) {
+  CLI::App* c =
+      app.add_subcommand("plan", "what if: how far a process may grow and still fork, the smallest setting that lets it");
+  const auto size = [c](const char* name, std::optional<uint64_t>& bytes, const char* help) {
+    c->add_option(name, bytes, help)->transform(CLI::AsSizeValue(false));
+  };
+  c->add_option("LOG|PID", o.target, "the newest refused fork in a log (default: the newest log), or a running process");
+  c->add_option("--pid", o.pid, "of a log: the newest refused fork of this process");
+  c->add_option("--mode", o.mode, "as if vm.overcommit_memory were this")->check(CLI::Range(0, 2));
+  CLI::Option* ratio = c->add_option("--ratio", o.ratio, "as if vm.overcommit_ratio were this, in percent of RAM");
+  c->add_option("--kbytes", o.kbytes, "as if vm.overcommit_kbytes were this, in kB")->excludes(ratio);
+  size("--swap", o.swap_bytes, "as if there were this much swap: bytes, or with suffix K, M, G, T (of 1024)");
+  size("--ram", o.ram_bytes, "as if there were this much RAM, likewise");
+  size("--grow", o.grow_bytes, "as if the process had this much more accountable memory, likewise");
+  c->add_option("-n,--limit", o.limit, "largest mappings to list (default 5)");
+  c->add_flag("--json", o.json, "JSON instead of text");
+  c->footer(
+      "Options replace the host's values; all else is as it was when the fork was refused, or is now. Amounts in kB are exact\n"
+      "borders of the kernel's rule; its own counter may be off by the amount that is printed with them.\n"
+      "Exit status: 0 the fork would pass under these settings, 1 it would be refused or is borderline, 2 not known.");
+  return c;
+}
+
 // THE table of commands. The one that is named becomes `work`.
 void add_commands(CLI::App& app, Options& o, std::function<int()>& work) {
   const auto add = [&work](CLI::App* command, const std::function<int()>& what) {
@@ -91,6 +134,8 @@ void add_commands(CLI::App& app, Options& o, std::function<int()>& work) {
   add(add_reader(app, "stats", "exact totals, what was lost or overwritten, what the log cannot see", o.stats), [&o] {
     return stats(o.stats);
   })->add_option("-n,--limit", o.stats.limit, "processes to show, busiest first; 0: all (default 20)");
+  add(add_check(app, o.check), [&o] { return check(o.check); });
+  add(add_plan(app, o.plan), [&o] { return plan(o.plan); });
   add(add_run(app, o.run), [&o] { return run(o.run); });
 }
 

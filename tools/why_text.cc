@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "tools/call_text.h"
+#include "tools/finding_text.h"
 #include "tools/names.h"
 #include "tools/output.h"
 #include "tools/why_report.h"
@@ -15,24 +16,6 @@ namespace {
 
 constexpr size_t kStepsShown = 12;
 constexpr size_t kCallersInLine = 5;
-
-std::string signed_grouped(int64_t value) {
-  return value < 0 ? "-" + grouped(uint64_t{0} - static_cast<uint64_t>(value)) : grouped(static_cast<uint64_t>(value));
-}
-
-// "  label       text"; a label that repeats is left blank.
-class Lines {
- public:
-  explicit Lines(std::string& out) : out_(out) {}
-  void add(std::string_view label, std::string_view text) {
-    out_ += fmt::format("  {:<11} {}\n", label == last_ ? "" : label, text);
-    last_ = label;
-  }
-
- private:
-  std::string& out_;
-  std::string_view last_;
-};
 
 std::string process_text(const std::string& comm, uint32_t pid) {
   return fmt::format("{} (pid {})", comm.empty() ? "a process" : escaped(comm), pid);
@@ -59,43 +42,6 @@ std::string callers_text(const std::vector<std::string>& callers, std::string_vi
   return text;
 }
 
-std::string ordinal(uint64_t n) {
-  const uint64_t tens = n % 100;
-  const char* ending = tens >= 11 && tens <= 13 ? "th" : n % 10 == 1 ? "st" : n % 10 == 2 ? "nd" : n % 10 == 3 ? "rd" : "th";
-  return fmt::format("{}{}", n, ending);
-}
-
-std::string charge_text(const Charge& charge) {
-  std::string text = grouped(charge.kb) + " kB";
-  if (charge.mappings > 1) text += fmt::format(" over {} mappings", charge.mappings);
-  if (!charge.refused_at) return text;
-  const auto& at = *charge.refused_at;
-  const uint64_t kb = (at.mapping.end - at.mapping.start) / 1024;
-  return text + fmt::format("; refused at the {}, {:x} ({} kB, {})", ordinal(at.index), at.mapping.start, grouped(kb),
-                            mapping_kind_text(at.mapping));
-}
-
-std::string headroom_text(const Mode2Verdict& v) {
-  std::string text = fmt::format("{} kB = CommitLimit {} - Committed_AS {} - user reserve {}", signed_grouped(v.headroom_kb),
-                                 signed_grouped(v.limit_kb), signed_grouped(v.committed_kb), signed_grouped(v.user_reserve_kb));
-  if (v.admin_reserve_kb != 0) text += fmt::format(" - admin reserve {}", signed_grouped(v.admin_reserve_kb));
-  return text;
-}
-
-// "1 task", "2 tasks"
-std::string counted(const std::string& number, std::string_view unit) {
-  if (number == "1" && unit.ends_with('s') && unit != "times") unit.remove_suffix(1);
-  return unit.empty() ? number : fmt::format("{} {}", number, unit);
-}
-
-std::string short_text(const Finding& f) {
-  std::string text = *f.short_by > 0 ? counted(signed_grouped(*f.short_by), f.short_unit)
-                                     : fmt::format("nothing: {} {} to spare", signed_grouped(-*f.short_by), f.short_unit);
-  if (f.band) text += fmt::format("  (the kernel's own counter may be off by {})", signed_grouped(*f.band));
-  if (f.borderline) text += ": borderline";
-  return text;
-}
-
 std::string amount(const Figure& figure) {
   if (figure.unit == "address") return fmt::format("{:x}", figure.value);
   if (figure.value == ovcshim::kInfinite) return "unlimited";
@@ -107,25 +53,6 @@ std::string figures_text(const Finding& f) {
   std::string text;
   for (const auto& figure : f.figures) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", figure.label, amount(figure));
   return text;
-}
-
-std::string_view yes_no(const std::optional<bool>& answer) { return !answer ? "not known" : *answer ? "yes" : "no"; }
-
-std::string mode2_with_text(const WouldPass& pass) {
-  if (pass.mode2 != false) return std::string(yes_no(pass.mode2));
-  const LimitSettings& with = pass.mode2_with;
-  std::string text;
-  if (pass.by_kbytes && with.overcommit_kbytes)
-    text = fmt::format("with overcommit_kbytes >= {}", grouped(*with.overcommit_kbytes));
-  else if (with.ratio) text = fmt::format("with overcommit_ratio >= {}", *with.ratio);
-  if (with.more_swap_mib)
-    text += fmt::format("{}{} MiB more swap", text.empty() ? "with " : ", or ", grouped(*with.more_swap_mib));
-  return text.empty() ? "no" : text;
-}
-
-std::string would_pass_text(const Finding& f) {
-  const WouldPass& pass = *f.would_pass;
-  return fmt::format("mode 0: {}   mode 1: {}   mode 2: {}", yes_no(pass.mode0), yes_no(pass.mode1), mode2_with_text(pass));
 }
 
 std::string step_text(const InnerStep& step) {
@@ -158,7 +85,7 @@ void add_verdict(std::string& out, const LogReader& log, const Verdict& v) {
   if (f.mode2) lines.add("headroom", headroom_text(*f.mode2));
   else if (!f.figures.empty()) lines.add("figures", figures_text(f));
   if (f.short_by) lines.add("short by", short_text(f));
-  if (f.would_pass) lines.add("would pass", would_pass_text(f));
+  if (f.would_pass) lines.add("would pass", would_pass_text(*f.would_pass));
   if (!f.meaning.empty()) lines.add("meaning", f.meaning);
   if (!f.rule.empty()) lines.add("rule", f.rule);
   if (v.coped) lines.add("note", "the caller found another way: the allocation it was part of was granted");

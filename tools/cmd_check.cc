@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT
+//
+// See cmd_check.h: finds the processes, prints, and with --watch does so again until it is interrupted or nobody reads on.
+#include "tools/cmd_check.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <ctime>
+
+#include "tools/check_report.h"
+#include "tools/log_reader.h"
+
+namespace ovc {
+namespace {
+
+constexpr size_t kCommBytes = 15;  // the kernel keeps no more of a name
+
+bool is_number(const std::string& text) {
+  return !text.empty() && text.size() <= 10 &&
+         std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
+std::vector<uint32_t> pids_named(const LiveHost& host, const std::string& name) {
+  std::vector<uint32_t> pids;
+  for (const uint32_t pid : host.pids())
+    if (comm_of(host, pid) == name.substr(0, kCommBytes)) pids.push_back(pid);
+  return pids;
+}
+
+std::vector<uint32_t> pids_of(const LiveHost& host, const CheckOptions& options) {
+  if (options.all) return host.pids();
+  if (is_number(options.target)) return {static_cast<uint32_t>(std::min<uint64_t>(std::stoull(options.target), UINT32_MAX))};
+  return pids_named(host, options.target);
+}
+
+std::string nothing_found(const CheckOptions& options, const CheckReport& report) {
+  if (options.all) return "no process can be seen in /proc";
+  const std::string target = escaped(options.target);
+  if (report.skipped) return fmt::format("{} is a kernel thread or a zombie: it has no memory to copy", target);
+  return is_number(options.target) ? fmt::format("no process {}", target) : fmt::format("no process is named {}", target);
+}
+
+CheckReport look(const CheckOptions& options) {
+  const LiveHost host{SystemRoot{}};
+  const auto pids = pids_of(host, options);
+  CheckReport report = check_processes(host, pids, options.estimate ? Depth::kEstimate : Depth::kExact);
+  report.details = !options.all && pids.size() == 1;
+  return report;
+}
+
+void print(const CheckOptions& options, const CheckReport& report) {
+  Out out;
+  if (options.json) out.text() += json_text(check_json(report), options.watch_seconds > 0 ? -1 : 2) + "\n";
+  else if (options.openmetrics) out.text() += check_openmetrics(report);
+  else out.text() += check_text(report);
+  out.flush();
+}
+
+int status_of(const CheckReport& report) {
+  if (report.count(Answer::kFail) || report.count(Answer::kBorderline)) return 1;
+  if (report.count(Answer::kPass)) return 0;
+  const CheckRow& row = report.rows.front();
+  const bool other_way = row.process.state == ReadState::kForbidden && report.depth == Depth::kExact;
+  throw Error(fmt::format("not known for {} (pid {}): {}{}", escaped(row.process.comm), row.process.pid, row.outlook.reason,
+                          other_way ? "; --estimate does without" : ""));
+}
+
+// SIGINT and SIGTERM end the wait, and are blocked outside of it, so that every round is printed in full.
+class Interval {
+ public:
+  explicit Interval(double seconds) {
+    wait_.tv_sec = static_cast<time_t>(seconds);
+    wait_.tv_nsec = static_cast<long>((seconds - static_cast<double>(wait_.tv_sec)) * 1e9);
+    sigset_t ends;
+    sigemptyset(&ends);
+    for (const int number : {SIGINT, SIGTERM}) {
+      sigaddset(&ends, number);
+      struct sigaction action {};
+      action.sa_handler = [](int) {};
+      sigaction(number, &action, nullptr);
+    }
+    sigprocmask(SIG_BLOCK, &ends, &open_);
+  }
+  // False: interrupted, or nobody reads our output any more.
+  bool pass() const {
+    pollfd out{STDOUT_FILENO, 0, 0};
+    return ppoll(&out, 1, &wait_, &open_) == 0;
+  }
+
+ private:
+  timespec wait_{};
+  sigset_t open_{};
+};
+
+int watch(const CheckOptions& options) {
+  const Interval interval(options.watch_seconds);
+  int status = 0;
+  bool seen = false;
+  do {
+    const CheckReport report = look(options);
+    if (report.rows.empty() && !seen) throw Error(nothing_found(options, report));
+    if (report.rows.empty()) return status;  // what was watched has ended
+    seen = true;
+    print(options, report);
+    status = report.count(Answer::kFail) || report.count(Answer::kBorderline) ? 1 : 0;
+  } while (interval.pass());
+  return status;
+}
+
+}  // namespace
+
+int check(const CheckOptions& options) {
+  if (options.all != options.target.empty()) throw Error("name one: a process number, a command name, or --all");
+  if (options.watch_seconds > 0) return watch(options);
+  const CheckReport report = look(options);
+  if (report.rows.empty()) throw Error(nothing_found(options, report));
+  print(options, report);
+  return status_of(report);
+}
+
+}  // namespace ovc
