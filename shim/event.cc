@@ -130,9 +130,14 @@ uint64_t record_now(Event& event, const char* text) {
 
 // These give pages back or ask for them, and an allocator does so by the thousand: a redis child that saves calls MADV_DONTNEED once a value.
 // They change no charge and no mapping (mm/madvise.c), so a success is counted only, lest it push forks out of the lane.
-bool advice_changes_charge(uint64_t advice) {
-  constexpr uint64_t kRemove = 9, kDontfork = 10, kDofork = 11, kWipeonfork = 18, kKeeponfork = 19;
-  return advice == kRemove || advice == kDontfork || advice == kDofork || advice == kWipeonfork || advice == kKeeponfork;
+bool advice_changes_mapping(uint64_t advice) {
+  constexpr uint64_t kWillneed = 3, kDontneed = 4, kFree = 8, kCold = 20, kPageout = 21, kPopulateRead = 22,
+                     kPopulateWrite = 23, kDontneedLocked = 24;
+  constexpr uint64_t kPagesOnly[] = {kWillneed, kDontneed,     kFree,          kCold,
+                                     kPageout,  kPopulateRead, kPopulateWrite, kDontneedLocked};
+  for (const uint64_t harmless : kPagesOnly)
+    if (advice == harmless) return false;
+  return true;
 }
 
 bool is_memory_call(Op op) { return op < Op::kFork; }
@@ -193,7 +198,7 @@ void end(Event& event, int64_t result, bool failed, int err) {
   base.err = static_cast<uint16_t>(failed ? err : 0);
   base.flags = static_cast<uint16_t>((base.flags & ~kIntent) | (failed ? kFailed : 0));
   count_event(base.op, event.size, failed);
-  if (!failed && base.op == Op::kMadvise && !advice_changes_charge(base.args[2])) return;
+  if (!failed && base.op == Op::kMadvise && !advice_changes_mapping(base.args[2])) return;
   if (failed && is_memory_call(base.op)) {
     t_hot->refused_begin = base.begin_tick;
     t_hot->refused_end = tick_now();

@@ -6,6 +6,7 @@
 #include "shim/backtrace.h"
 #include "shim/event.h"
 #include "shim/event_lane.h"
+#include "shim/snapshot.h"
 
 namespace ovcshim {
 namespace {
@@ -48,6 +49,11 @@ void put_in_force(const ModuleTable* table) {
   if (g_private->slot != kNoIndex) g.processes[g_private->slot].image = g_lineage.image;
 }
 
+// The loader's own mmap calls are not seen, and a list that the ring has passed is none.
+void list_mappings_again() {
+  if (may_list_mappings(ListOccasion::kLater)) write_mapping_list(g_private->module_position);
+}
+
 }  // namespace
 
 void write_modules() {
@@ -66,7 +72,9 @@ void begin_image_modules() {
 
 void keep_modules_known() {
   const uint64_t cursor = __atomic_load_n(&g.header->event_cursor, __ATOMIC_RELAXED);
-  if (OVC_UNLIKELY(cursor - g_private->module_position > g.slot_count / 2)) write_modules();
+  if (OVC_LIKELY(cursor - g_private->module_position <= g.slot_count / 2)) return;
+  write_modules();
+  list_mappings_again();
 }
 
 bool refresh_modules() {
@@ -80,6 +88,7 @@ bool refresh_modules() {
   if (changed) {
     put_in_force(&spare);
     write_modules();
+    list_mappings_again();
   }
   __atomic_store_n(&refreshing, 0, __ATOMIC_RELEASE);
   return changed;

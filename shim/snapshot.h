@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The proof of a failure: limits, counters, settings and the list of mappings, taken right after the call was refused.
+// The proof of a failure: limits, counters, settings and the list of mappings, taken right after the call was refused. And lists of mappings
+// without a failure, from which the address space is followed.
 #pragma once
 #include "shim/log_format.h"
 
@@ -12,5 +13,13 @@ bool wants_snapshot(Op op, int err);
 // Writes kSnapshot, and kMappings records with the whole list of mappings, about the event at `position`. The mapping list is costly
 // for a big process (12 ms per GiB of 4 kB pages): at most one a second per process for memory calls, always for forks.
 void write_snapshot(uint64_t position, const EventBase& about);
+
+// The whole list of mappings as kMappings records about the event at `position`, from which a reader can follow the address space: when an
+// image starts, when the loader has brought new objects (its own calls are not seen), when the lane is about to pass the last list, at the end.
+void write_mapping_list(uint64_t position);
+
+// An image's first list is always written: the process is small then. A later one may take 1 % of the time, the last one 1 ms.
+enum class ListOccasion { kLater, kEnd };
+bool may_list_mappings(ListOccasion occasion);
 
 }  // namespace ovcshim

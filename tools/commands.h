@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "tools/cmd_maps.h"
 #include "tools/cmd_why.h"
 
 namespace ovc {

@@ -26,6 +26,7 @@ struct Options {
   StatsOptions stats;
   RunOptions run;
   WhyOptions why;
+  MapsOptions maps;
 };
 
 // What every command that reads a log has.
@@ -57,6 +58,13 @@ CLI::App* add_show(CLI::App& app, ShowOptions& o) {
   return c;
 }
 
+CLI::App* add_maps(CLI::App& app, MapsOptions& o) {
+  CLI::App* c = add_reader(app, "maps", "the address space of a process: each mapping, its charge, the call that made it", o);
+  c->add_option("--at", o.at, std::string("at this time; default: the end of the log. ") + kTimeHelp);
+  c->add_option("--pid", o.pid, "of this process; default: the one with the most accountable memory");
+  return c;
+}
+
 CLI::App* add_run(CLI::App& app, RunOptions& o) {
   CLI::App* c = app.add_subcommand("run", "starts COMMAND under the shim; exits as it does");
   c->add_option("-o,--log", o.log, "the log; %c command, %p pid; default: ovcshim.%c.%p.ovc here, else in /var/tmp");
@@ -84,6 +92,7 @@ void add_commands(CLI::App& app, Options& o, std::function<int()>& work) {
   add(add_reader(app, "stats", "exact totals, what was lost or overwritten, what the log cannot see", o.stats), [&o] {
     return stats(o.stats);
   })->add_option("-n,--limit", o.stats.limit, "processes to show, busiest first; 0: all (default 20)");
+  add(add_maps(app, o.maps), [&o] { return maps(o.maps); });
   add(add_run(app, o.run), [&o] { return run(o.run); });
 }
 
