@@ -284,8 +284,7 @@ void write_snapshot(uint64_t position, const EventBase& about) {
 
 bool may_list_mappings(ListOccasion occasion) {
   const uint64_t cost = expected_list_ticks();
-  if (occasion == ListOccasion::kEnd) return cost < g_ticks_per_ms;
-  return tick_now() - g_private->list_tick > 100 * cost;
+  return cost < g_ticks_per_ms || (occasion == ListOccasion::kLater && tick_now() - g_private->list_tick > 100 * cost);
 }
 
 void write_mapping_list(uint64_t about) {
