@@ -146,7 +146,7 @@ std::string run_and_check(uint64_t seed, uint64_t steps_wanted, Score& score) {
       break;
     }
   }
-  if (trouble.empty() || !std::getenv("OVC_LEDGER_KEEP")) std::filesystem::remove(log_path), std::filesystem::remove(dump);
+  if (!std::getenv("OVC_LEDGER_KEEP")) std::filesystem::remove(log_path), std::filesystem::remove(dump);
   return trouble;
 }
 

@@ -100,17 +100,6 @@ void AddressSpace::insert(const Piece& piece) {
   fresh_.emplace_back(piece.start, piece.end);
 }
 
-bool AddressSpace::covered(uint64_t start, uint64_t end) const {
-  auto it = pieces_.upper_bound(start);
-  if (it == pieces_.begin()) return false;
-  for (--it; it != pieces_.end() && it->first <= start; ++it) {
-    if (it->second.end <= start) return false;
-    start = it->second.end;
-    if (start >= end) return true;
-  }
-  return false;
-}
-
 // Applies `what` to the pieces in a range; it says whether it changed one.
 template <typename Change>
 void AddressSpace::change(uint64_t start, uint64_t end, Change what) {
@@ -212,8 +201,12 @@ void AddressSpace::apply_mprotect(const Event& event) {
     const auto it = pieces_.upper_bound(start);
     if (it != pieces_.begin() && std::prev(it)->second.has(kMapGd)) start = std::prev(it)->second.start;
   }
-  if (!covered(start, end)) contradictions_ += end != start;
-  const uint32_t prot = prot_flags(args[2]);
+  if (mapped_until(start) < end) ++contradictions_;
+  protect_range(start, end, args[2]);
+}
+
+void AddressSpace::protect_range(uint64_t start, uint64_t end, uint64_t wanted) {
+  const uint32_t prot = prot_flags(wanted);
   change(start, end, [&](Piece& piece) {
     if ((piece.flags & kProtFlags) == prot) return false;  // mprotect_fixup() leaves at once
     protect(piece, prot);
@@ -224,14 +217,17 @@ void AddressSpace::apply_mprotect(const Event& event) {
 
 void AddressSpace::apply_madvise(const Event& event) {
   const auto& args = event.base.args;
-  const uint64_t start = args[0], end = args[0] + page_up(args[1]);
+  if (args[0] < kKernelHalf && args[1] < kKernelHalf) advise_range(args[0], args[0] + page_up(args[1]), args[2]);
+}
+
+void AddressSpace::advise_range(uint64_t start, uint64_t end, uint64_t advice_given) {
   if (end <= start) return;
-  if (args[2] == kAdviceGuardInstall) {  // mm/madvise.c madvise_guard_install(): needs an anon_vma
+  if (advice_given == kAdviceGuardInstall) {  // mm/madvise.c madvise_guard_install(): needs an anon_vma
     change(start, end, [](Piece& piece) { return piece.touched = Sure::kYes, false; });
     return;
   }
   for (const AdviceRow& row : kAdviceRows) {
-    if (row.advice != args[2]) continue;
+    if (row.advice != advice_given) continue;
     change(start, end, [&](Piece& piece) {
       const uint32_t flags = (piece.flags & ~row.clear) | row.set;
       const uint32_t advice = (piece.advice & ~row.clear_advice) | row.set_advice;
@@ -291,7 +287,7 @@ void AddressSpace::move(uint64_t old_start, uint64_t new_start, uint64_t bytes, 
     moved.push_back(it->second);
     if (keep_old && it->second.is_private_anonymous()) it->second.touched = Sure::kOpen, it->second.family = 0;
   }
-  if (moved.empty() || !covered(old_start, old_start + bytes)) ++contradictions_;
+  if (moved.empty() || mapped_until(old_start) < old_start + bytes) ++contradictions_;
   if (!keep_old)  // not remove(): shared memory lives on at its new place
     pieces_.erase(pieces_.lower_bound(old_start), pieces_.lower_bound(old_start + bytes));
   if (const auto it = pieces_.lower_bound(old_start);
@@ -336,7 +332,7 @@ void AddressSpace::apply_mremap(const Event& event) {
 
 // ---- refused calls -----------------------------------------------------------------------------------------------------
 
-// The part of the range that a refused call may have changed is charged or not: only a list can tell.
+// What a refused call may have done to a range: charged or not, one mapping or not, only a list can tell.
 void AddressSpace::doubt(uint64_t start, uint64_t end) {
   ++unclear_failures_;
   split(start);
@@ -344,26 +340,56 @@ void AddressSpace::doubt(uint64_t start, uint64_t end) {
   for (auto it = pieces_.lower_bound(start); it != pieces_.end() && it->first < end; ++it) {
     if (!it->second.has(kMapShared) && it->second.noreserve != Sure::kYes) it->second.charged = Sure::kOpen;
     it->second.joined = Sure::kOpen;
+    if (it != pieces_.begin() && std::prev(it)->second.joined == Sure::kYes) std::prev(it)->second.joined = Sure::kOpen;
   }
 }
 
-// Most refused calls change nothing. mprotect and madvise go mapping by mapping and stop at the first that refuses;
-// MAP_FIXED up to 6.11 has already unmapped what was there when its charge is refused.
+// End of what is mapped without a hole from `start` on.
+uint64_t AddressSpace::mapped_until(uint64_t start) const {
+  auto it = pieces_.upper_bound(start);
+  if (it == pieces_.begin()) return start;
+  for (--it; it != pieces_.end() && it->first <= start && it->second.end > start; ++it) start = it->second.end;
+  return start;
+}
+
+// mprotect goes mapping by mapping (mm/mprotect.c do_mprotect_pkey()) and stops where it is refused or at the first hole.
+void AddressSpace::apply_refused_mprotect(const Event& event) {
+  const uint64_t start = event.base.args[0], end = start + page_up(event.base.args[1]), hole = mapped_until(start);
+  if (event.base.err == EINVAL || hole == start) return;
+  // Where no charge and no limit can refuse it, ENOMEM means the hole.
+  const auto largest = guess_limit_kb(rules_);
+  const bool granted = rules_.mode == kModeAlways || (rules_.mode == kModeGuess && largest && (end - start) / 1024 <= *largest);
+  if (event.base.err == ENOMEM && hole < end && granted && !data_limited_)
+    return protect_range(start, hole, event.base.args[2]);
+  const auto first = std::prev(pieces_.upper_bound(start));
+  if (first->second.end < end) doubt(start, std::min(hole, end));
+}
+
+// So does madvise (mm/madvise.c madvise_walk_vmas()), but it passes over holes and says ENOMEM at its end.
+void AddressSpace::apply_refused_madvise(const Event& event) {
+  const uint64_t start = event.base.args[0], end = start + page_up(event.base.args[1]);
+  if (event.base.err == ENOMEM) return advise_range(start, end, event.base.args[2]);
+  if (event.base.err != EINVAL || event.base.args[2] != MADV_WIPEONFORK) return;
+  auto it = pieces_.upper_bound(start);
+  if (it != pieces_.begin()) --it;
+  for (; it != pieces_.end(); ++it)  // refused for files and shared memory
+    if (it->second.end > start && it->second.has(kMapShared | kMapFile))
+      return advise_range(start, std::min(end, it->first), MADV_WIPEONFORK);
+}
+
+// Most refused calls change nothing. MAP_FIXED up to 6.11 has already unmapped what was there when its charge is refused;
+// MREMAP_FIXED unmaps its target first (mm/mremap.c mremap_to()).
 void AddressSpace::apply_failure(const Event& event) {
   const auto& args = event.base.args;
-  const uint64_t start = args[0], end = args[0] + page_up(args[1]);
-  if (event.base.flags & (kInjected | kRehearsed) || end <= start) return;
-  if (event.base.op == Op::kMmap && (args[3] & MAP_FIXED) && event.base.err == ENOMEM) {
-    const ChangeRow* row = change_row(Change::kReplaceFixed, {}, rules_);
-    if (!row || row->effect == Effect::kCharge) doubt(start, end);
-  }
-  const bool stepwise = event.base.op == Op::kMprotect || event.base.op == Op::kMadvise;
-  if (!stepwise || event.base.err == EINVAL) return;
-  const auto first = pieces_.upper_bound(start);
-  const bool starts_inside = first != pieces_.begin() && std::prev(first)->second.end > start;
-  const bool one_piece = starts_inside && std::prev(first)->second.end >= end;
-  if (event.base.op == Op::kMadvise && event.base.err == ENOMEM) return apply_madvise(event);  // holes are passed over
-  if (event.base.op == Op::kMprotect && !one_piece && starts_inside) doubt(start, end);
+  const bool asked = !(event.base.flags & (kInjected | kRehearsed));
+  if (!asked || args[1] > kKernelHalf || args[0] > kKernelHalf || args[1] == 0) return;
+  if (event.base.op == Op::kMprotect) return apply_refused_mprotect(event);
+  if (event.base.op == Op::kMadvise) return apply_refused_madvise(event);
+  if (event.base.op == Op::kMremap && (args[3] & MREMAP_FIXED) && event.base.err != EINVAL && args[2] < kKernelHalf)
+    return doubt(args[4], args[4] + page_up(args[2]));
+  if (event.base.op != Op::kMmap || !(args[3] & MAP_FIXED) || event.base.err != ENOMEM) return;
+  const ChangeRow* row = change_row(Change::kReplaceFixed, {}, rules_);
+  if (!row || row->effect == Effect::kCharge) doubt(args[0], args[0] + page_up(args[1]));
 }
 
 }  // namespace ovc

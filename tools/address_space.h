@@ -86,6 +86,8 @@ class AddressSpace {
   explicit AddressSpace(const HostRules& rules) : rules_(rules) {}
 
   void set_mode(std::optional<uint64_t> mode) { rules_.mode = mode; }
+  // Is RLIMIT_DATA set, or not known?
+  void set_data_limited(bool limited) { data_limited_ = limited; }
   // A call of the mmap family that has returned. Others change nothing.
   void apply(const Event& event);
   // The kernel's own list replaces what was thought; calls that made its mappings stay known where they fit.
@@ -121,7 +123,11 @@ class AddressSpace {
   Piece new_piece(const Event& event, uint64_t bytes);
   void remove(uint64_t start, uint64_t end);
   void insert(const Piece& piece);
-  bool covered(uint64_t start, uint64_t end) const;
+  uint64_t mapped_until(uint64_t start) const;
+  void protect_range(uint64_t start, uint64_t end, uint64_t prot);
+  void advise_range(uint64_t start, uint64_t end, uint64_t advice);
+  void apply_refused_mprotect(const Event& event);
+  void apply_refused_madvise(const Event& event);
   void doubt(uint64_t start, uint64_t end);
   template <typename Change>
   void change(uint64_t start, uint64_t end, Change what);
@@ -142,6 +148,7 @@ class AddressSpace {
   void age();
 
   HostRules rules_;
+  bool data_limited_ = true;
   Pieces pieces_;
   std::map<uint64_t, SharedMemory> shared_;           // by object
   std::vector<std::pair<uint64_t, uint64_t>> fresh_;  // ranges that became writable by the last call

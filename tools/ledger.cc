@@ -140,6 +140,8 @@ void Ledger::step(LedgerState& state, const Entry& entry, const std::vector<Entr
   if (entry.kind == Kind::kImage) {
     state = LedgerState(rules_);
     state.last_tick = entry.begin;
+    const auto start = log_.event_at(entry.position);
+    state.space.set_data_limited(!start || start->fact(FactKey::kRlimitData) != kInfinite);
   }
   if (entry.kind != Kind::kCall) return;
   const auto event = log_.event_at(entry.position);
