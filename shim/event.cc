@@ -122,6 +122,11 @@ uint64_t write_with_stack(Event& event, const char* text, Scratch* scratch) {
 
 uint64_t record_now(Event& event, const char* text) {
   keep_modules_known();
+  Private& p = *g_private;
+  if (p.objects_looked_for != p.reading.tick) {
+    p.objects_looked_for = p.reading.tick;
+    notice_new_objects();
+  }
   Scratch* scratch = take_scratch();
   const uint64_t position = write_with_stack(event, text, scratch);
   if (scratch) give_back(scratch);

@@ -3,10 +3,14 @@
 // See module_list.h. Two tables: the one in force is never written, the other is filled and then put in its place. Same rules as event_lane.cc.
 #include "shim/module_list.h"
 
+#include <link.h>
+
 #include "shim/backtrace.h"
 #include "shim/event.h"
 #include "shim/event_lane.h"
 #include "shim/snapshot.h"
+
+#pragma weak _r_debug
 
 namespace ovcshim {
 namespace {
@@ -16,6 +20,23 @@ constexpr uint64_t kFirstPauseMs = 100, kLongestPauseMs = 10000;
 constinit ModuleTable tables[2]{};
 constinit uint32_t refreshing = 0;
 constinit uint64_t next_refresh_tick = 0, pause_ms = kFirstPauseMs;
+constinit uint64_t last_object = 0;  // address of the loader's entry for the newest object known; 0: the loader does not tell
+
+// The loader appends to its list (elf/dl-object.c _dl_add_to_namespace_list()) without a word to anybody; dlclose frees entries at any time.
+bool read_entry(uint64_t address, link_map& entry) {
+  return address != 0 && sys::safe_copy(&entry, reinterpret_cast<const void*>(address), sizeof entry);
+}
+
+uint64_t find_last_object() {
+  link_map entry;
+  uint64_t last = 0;
+  if (!&_r_debug) return 0;
+  for (auto at = reinterpret_cast<uint64_t>(_r_debug.r_map); last != at && read_entry(at, entry);) {
+    last = at;
+    if (entry.l_next) at = reinterpret_cast<uint64_t>(entry.l_next);
+  }
+  return last;
+}
 
 void write_module(const Module& module, uint64_t* first) {
   Record record{plain_base(Op::kModule)};
@@ -68,6 +89,7 @@ void write_modules() {
 void begin_image_modules() {
   read_modules(tables[0]);
   put_in_force(&tables[0]);
+  last_object = find_last_object();
 }
 
 void keep_modules_known() {
@@ -92,6 +114,15 @@ bool refresh_modules() {
   }
   __atomic_store_n(&refreshing, 0, __ATOMIC_RELEASE);
   return changed;
+}
+
+void notice_new_objects() {
+  link_map entry;
+  const uint64_t known = __atomic_load_n(&last_object, __ATOMIC_RELAXED);
+  if (ovcshim_quiet || !read_entry(known, entry) || !entry.l_next) return;
+  if (tick_now() < __atomic_load_n(&next_refresh_tick, __ATOMIC_RELAXED)) return;
+  __atomic_store_n(&last_object, find_last_object(), __ATOMIC_RELAXED);  // first: what comes meanwhile is noticed the next time
+  refresh_modules();
 }
 
 }  // namespace ovcshim

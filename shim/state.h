@@ -98,6 +98,7 @@ struct Private {
   uint64_t reading_seq;
   Reading reading;
   uint64_t snapshot_tick;             // last mapping list of a failure, for the rate limit
+  uint64_t objects_looked_for;        // Reading::tick at which the loader's list was last looked at
   uint64_t list_tick;                 // last mapping list without a failure, likewise
   uint64_t hots_full_until;           // tick before which no free Hot is looked for
   uint32_t own_stripes[kOwnStripes];  // stripes of this process, 0: none

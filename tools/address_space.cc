@@ -108,6 +108,8 @@ void AddressSpace::change(uint64_t start, uint64_t end, Change what) {
   std::vector<std::pair<uint64_t, bool>> changed;
   for (auto it = pieces_.lower_bound(start); it != pieces_.end() && it->first < end; ++it)
     changed.emplace_back(it->first, what(it->second));
+  part(end);
+  for (const auto& [at, now] : changed) part(at);
   bool before = false;
   for (const auto& [at, now] : changed) {
     if (before || now) settle_changed(at, before && now);

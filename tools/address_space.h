@@ -143,6 +143,7 @@ class AddressSpace {
   Sure same_backing(const Piece& a, const Piece& b) const;
   void split(uint64_t address);
   void settle(uint64_t boundary);
+  void part(uint64_t boundary);
   void settle_changed(uint64_t boundary, bool was_same);
   void share_history(Pieces::iterator left, Pieces::iterator right);
   void age();

@@ -94,6 +94,14 @@ void AddressSpace::settle(uint64_t boundary) {
   share_history(left, right);
 }
 
+// What differs is no longer one mapping; to be said before anything is joined anew.
+void AddressSpace::part(uint64_t boundary) {
+  const auto right = pieces_.find(boundary);
+  if (right == pieces_.end() || right == pieces_.begin()) return;
+  Piece& left = std::prev(right)->second;
+  if (left.end == boundary && can_join(left, right->second) == Sure::kNo) left.joined = Sure::kNo;
+}
+
 // After a change of one side or both: what was one mapping and was changed alike still is one.
 void AddressSpace::settle_changed(uint64_t boundary, bool both_changed) {
   const auto right = pieces_.find(boundary);

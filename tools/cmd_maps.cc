@@ -124,8 +124,10 @@ class Maps {
           fmt::format("VmSize at {} was {}, the mappings followed add up to {}: the difference was not mapped by a "
                       "call of libc's (growth of the stack, the loader, direct system calls)",
                       time_text(state_.size->tick), kb_text(state_.size->kernel_kb), kb_text(state_.size->ledger_kb)));
+    const bool size_agrees = state_.size && state_.size->kernel_kb == state_.size->ledger_kb;
     if (!state_.stack_followed && state_.base != LedgerBase::kNone)
-      list.push_back(fmt::format("the stack's size is that of {}: it grows without a call", time_text(state_.base_tick)));
+      list.push_back(fmt::format("the stack's size is that of {}: it grows without a call",
+                                 time_text(size_agrees ? state_.size->tick : state_.base_tick)));
     if (const SpaceTotals t = state_.space.totals(); !t.charged.exact())
       list.push_back(
           "ac?: memory made unwritable since 6.7 loses its charge only if it was never written to; that is not recorded");
