@@ -124,6 +124,11 @@ uint64_t write_with_stack(Event& event, const char* text, Scratch* scratch, bool
 
 uint64_t record_now(Event& event, const char* text, bool vital = false) {
   keep_modules_known();
+  Private& p = *g_private;
+  if (p.objects_looked_for != p.reading.tick) {
+    p.objects_looked_for = p.reading.tick;
+    notice_new_objects();
+  }
   Scratch* scratch = take_scratch();
   const uint64_t position = write_with_stack(event, text, scratch, vital);
   if (scratch) give_back(scratch);
@@ -132,9 +137,14 @@ uint64_t record_now(Event& event, const char* text, bool vital = false) {
 
 // These give pages back or ask for them, and an allocator does so by the thousand: a redis child that saves calls MADV_DONTNEED once a value.
 // They change no charge and no mapping (mm/madvise.c), so a success is counted only, lest it push forks out of the lane.
-bool advice_changes_charge(uint64_t advice) {
-  constexpr uint64_t kRemove = 9, kDontfork = 10, kDofork = 11, kWipeonfork = 18, kKeeponfork = 19;
-  return advice == kRemove || advice == kDontfork || advice == kDofork || advice == kWipeonfork || advice == kKeeponfork;
+bool advice_changes_mapping(uint64_t advice) {
+  constexpr uint64_t kWillneed = 3, kDontneed = 4, kFree = 8, kCold = 20, kPageout = 21, kPopulateRead = 22,
+                     kPopulateWrite = 23, kDontneedLocked = 24;
+  constexpr uint64_t kPagesOnly[] = {kWillneed, kDontneed,     kFree,          kCold,
+                                     kPageout,  kPopulateRead, kPopulateWrite, kDontneedLocked};
+  for (const uint64_t harmless : kPagesOnly)
+    if (advice == harmless) return false;
+  return true;
 }
 
 bool is_memory_call(Op op) { return op < Op::kFork; }
@@ -196,7 +206,7 @@ void end(Event& event, int64_t result, bool failed, int err) {
   base.flags = static_cast<uint16_t>((base.flags & ~kIntent) | (failed ? kFailed : 0));
   if (failed && OVC_UNLIKELY(g.refuses)) base.flags |= refusal_flag(base.op, base.begin_tick);
   count_event(base.op, event.size, failed);
-  if (!failed && base.op == Op::kMadvise && !advice_changes_charge(base.args[2])) return;
+  if (!failed && base.op == Op::kMadvise && !advice_changes_mapping(base.args[2])) return;
   if (failed && is_memory_call(base.op)) {
     t_hot->refused_begin = base.begin_tick;
     t_hot->refused_end = tick_now();

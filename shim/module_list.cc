@@ -3,9 +3,14 @@
 // See module_list.h. Two tables: the one in force is never written, the other is filled and then put in its place. Same rules as event_lane.cc.
 #include "shim/module_list.h"
 
+#include <link.h>
+
 #include "shim/backtrace.h"
 #include "shim/event.h"
 #include "shim/event_lane.h"
+#include "shim/snapshot.h"
+
+#pragma weak _r_debug
 
 namespace ovcshim {
 namespace {
@@ -15,6 +20,23 @@ constexpr uint64_t kFirstPauseMs = 100, kLongestPauseMs = 10000;
 constinit ModuleTable tables[2]{};
 constinit uint32_t refreshing = 0;
 constinit uint64_t next_refresh_tick = 0, pause_ms = kFirstPauseMs;
+constinit uint64_t last_object = 0;  // address of the loader's entry for the newest object known; 0: the loader does not tell
+
+// The loader appends to its list (elf/dl-object.c _dl_add_to_namespace_list()) without a word to anybody; dlclose frees entries at any time.
+bool read_entry(uint64_t address, link_map& entry) {
+  return address != 0 && sys::safe_copy(&entry, reinterpret_cast<const void*>(address), sizeof entry);
+}
+
+uint64_t find_last_object() {
+  link_map entry;
+  uint64_t last = 0;
+  if (!&_r_debug) return 0;
+  for (auto at = reinterpret_cast<uint64_t>(_r_debug.r_map); last != at && read_entry(at, entry);) {
+    last = at;
+    if (entry.l_next) at = reinterpret_cast<uint64_t>(entry.l_next);
+  }
+  return last;
+}
 
 void write_module(const Module& module, uint64_t* first) {
   Record record{plain_base(Op::kModule)};
@@ -48,6 +70,12 @@ void put_in_force(const ModuleTable* table) {
   if (g_private->slot != kNoIndex) g.processes[g_private->slot].image = g_lineage.image;
 }
 
+// The loader's own mmap calls are not seen, and a list that the ring has passed is none.
+void list_mappings_again() {
+  if (may_list_mappings(ListOccasion::kLater)) write_mapping_list(g_private->module_position);
+  else g_private->listed_at += g.events.count / 8;  // too dear now: asked again later
+}
+
 }  // namespace
 
 void write_modules() {
@@ -62,11 +90,16 @@ void write_modules() {
 void begin_image_modules() {
   read_modules(tables[0]);
   put_in_force(&tables[0]);
+  last_object = find_last_object();
 }
 
 void keep_modules_known() {
-  const uint64_t cursor = __atomic_load_n(&g.header->vital_cursor, __ATOMIC_RELAXED);
-  if (OVC_UNLIKELY(cursor - (g_private->module_position & ~kVitalBit) > g.vitals.count / 2)) write_modules();
+  const uint64_t vitals = __atomic_load_n(&g.header->vital_cursor, __ATOMIC_RELAXED);
+  const uint64_t events = __atomic_load_n(&g.header->event_cursor, __ATOMIC_RELAXED);
+  const bool modules_passed = vitals - (g_private->module_position & ~kVitalBit) > g.vitals.count / 2;
+  if (OVC_UNLIKELY(modules_passed)) write_modules();
+  // A list is followed by the memory calls after it: without them it is none.
+  if (OVC_UNLIKELY(modules_passed || events - g_private->listed_at > g.events.count / 2)) list_mappings_again();
 }
 
 bool refresh_modules() {
@@ -80,9 +113,19 @@ bool refresh_modules() {
   if (changed) {
     put_in_force(&spare);
     write_modules();
+    list_mappings_again();
   }
   __atomic_store_n(&refreshing, 0, __ATOMIC_RELEASE);
   return changed;
+}
+
+void notice_new_objects() {
+  link_map entry;
+  const uint64_t known = __atomic_load_n(&last_object, __ATOMIC_RELAXED);
+  if (ovcshim_quiet || !read_entry(known, entry) || !entry.l_next) return;
+  if (tick_now() < __atomic_load_n(&next_refresh_tick, __ATOMIC_RELAXED)) return;
+  __atomic_store_n(&last_object, find_last_object(), __ATOMIC_RELAXED);  // first: what comes meanwhile is noticed the next time
+  refresh_modules();
 }
 
 }  // namespace ovcshim

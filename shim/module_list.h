@@ -13,6 +13,9 @@ void write_modules();
 // Before a record with a stack: writes the list again if the ring is about to pass it.
 void keep_modules_known();
 
+// Has the loader brought an object since? Then the list is read again. Two microseconds: called with every new reading of the commit state.
+void notice_new_objects();
+
 // A stack led to code that no known object holds: perhaps one was loaded since. Reads the list again, less and less often if that was not so
 // (code made at run time). True if the list has changed.
 bool refresh_modules();

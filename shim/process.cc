@@ -9,6 +9,7 @@
 #include "shim/process_table.h"
 #include "shim/providers.h"
 #include "shim/rehearse.h"
+#include "shim/snapshot.h"
 
 namespace ovcshim {
 namespace {
@@ -31,7 +32,7 @@ void add_baseline(Facts& facts, const StatFields& stat, bool new_image, char* io
   add_providers(facts);
 }
 
-void write_start(const StatFields& stat, bool new_image) {
+uint64_t write_start(const StatFields& stat, bool new_image) {
   BigScratch& big = g_private->big;  // nobody else uses it before we are registered
   Record record{plain_base(Op::kStart)};
   Facts facts{big.facts, sizeof big.facts / sizeof big.facts[0]};
@@ -45,7 +46,7 @@ void write_start(const StatFields& stat, bool new_image) {
   const char* exe = g_private->slot != kNoIndex ? g.processes[g_private->slot].exe : "";
   record.base.text_len = static_cast<uint16_t>(sys::length(exe));
   record.text = exe;
-  write_event(record);
+  return write_event(record);
 }
 
 }  // namespace
@@ -76,8 +77,12 @@ bool register_process(uint64_t fork_position, bool new_image) {
   claim_process_slot(stat, fork_position, new_image);
   p.module_position = new_image || g_lineage.slot == kNoIndex ? 0 : g.processes[g_lineage.slot].module_position;
   g_lineage.pid = p.pid, g_lineage.slot = p.slot, g_lineage.serial = p.serial;
-  write_start(stat, new_image);
-  if (new_image) write_modules();
+  const uint64_t position = write_start(stat, new_image);
+  if (new_image) {
+    write_modules();
+    write_mapping_list(position);
+  }
+  note_listed();
   __atomic_store_n(&p.registered, 2, __ATOMIC_RELEASE);
   return true;
 }
@@ -97,7 +102,14 @@ void end_process() {
   const Private& p = *g_private;
   Record record{plain_base(Op::kEnd)};
   commit_state(record.base.before, Freshness::kFresh);
-  write_event(record);
+  Fact list[16];
+  Facts facts{list, sizeof list / sizeof list[0]};
+  char io[2048];
+  if (!ovcshim_quiet) add_status(facts, io, sizeof io);
+  record.base.facts = static_cast<uint8_t>(facts.count);
+  record.fact_list = list;
+  const uint64_t position = write_event(record);
+  if (record.base.pid == p.pid && may_list_mappings(ListOccasion::kEnd)) write_mapping_list(position);
   if (p.slot == kNoIndex || record.base.pid != p.pid) return;
   __atomic_store_n(&g.processes[p.slot].end_tick, tick_now(), __ATOMIC_RELEASE);
   __atomic_store_n(&g.processes[p.slot].use, static_cast<uint32_t>(SlotUse::kEnded), __ATOMIC_RELEASE);

@@ -38,7 +38,7 @@ struct MapTotals {
 // Collects entries and writes a record whenever enough have come.
 class MappingWriter {
  public:
-  MappingWriter(uint64_t about, BigScratch& big) : about_(about), big_(big) {}
+  MappingWriter(uint64_t about, BigScratch& big) : about_(about), start_tick_(tick_now()), big_(big) {}
   void add(const MappingEntry& m) {
     totals.add(m);
     if (listed_ + pending_ >= kMaxListed) return;
@@ -47,19 +47,24 @@ class MappingWriter {
   }
   void flush(bool last) {
     Record record{plain_base(Op::kMappings)};
+    record.base.begin_tick = start_tick_;  // the list shows the process somewhere between its two ticks
     record.base.args[0] = about_;
     record.base.args[1] = listed_;
     record.base.args[2] = totals.count;
     record.base.args[3] = last && listed_ + pending_ == totals.count;
     record.base.mappings = static_cast<uint8_t>(pending_);
     record.mapping_list = big_.mappings;
+    if (last && facts_of_list) record.base.facts = static_cast<uint8_t>(facts_of_list->count);
+    if (last && facts_of_list) record.fact_list = facts_of_list->list;
     write_event(record);
     listed_ += pending_, pending_ = 0;
   }
+  uint64_t ticks() const { return tick_now() - start_tick_; }
   MapTotals totals;
+  const Facts* facts_of_list = nullptr;  // go with the last record
 
  private:
-  uint64_t about_;
+  uint64_t about_, start_tick_;
   BigScratch& big_;
   uint32_t pending_ = 0, listed_ = 0;
 };
@@ -102,6 +107,13 @@ bool mapping_list_due(Op op) {
   return true;
 }
 
+// What a list will cost by the memory in use: 12 ms per GiB of 4 kB pages, and never less than 200 us.
+uint64_t expected_list_ticks() {
+  const uint64_t resident = g_private->reading.resident_pages;
+  if (resident == kUnknown || g_private->reading.tick == 0) return 1000 * g_ticks_per_ms;
+  return (200 + resident * 12 / 256) * g_ticks_per_ms / 1000;
+}
+
 }  // namespace
 
 Proof proof_for(Op op, int err) {
@@ -133,10 +145,9 @@ void write_snapshot(uint64_t position, Proof proof) {
   add_oom_kills(facts, big.io, sizeof big.io);
   if (proof == Proof::kFull) {
     MappingWriter writer(position, big);
-    const uint64_t start = tick_now();
     if (list_mappings(writer, big)) {
       writer.flush(true);
-      add_map_totals(facts, writer.totals, tick_now() - start);
+      add_map_totals(facts, writer.totals, writer.ticks());
     }
   } else {
     count(g.header->snapshots_skipped);
@@ -148,6 +159,31 @@ void write_snapshot(uint64_t position, Proof proof) {
   record.fact_list = facts.list;
   record.base.end_tick = tick_now();
   write_event(record);
+  __atomic_store_n(&big.taken, 0, __ATOMIC_RELEASE);
+}
+
+void note_listed() {
+  g_private->list_tick = tick_now();
+  g_private->listed_at = __atomic_load_n(&g.header->event_cursor, __ATOMIC_RELAXED);
+}
+
+bool may_list_mappings(ListOccasion occasion) {
+  const uint64_t cost = expected_list_ticks();
+  return cost < g_ticks_per_ms || (occasion == ListOccasion::kLater && tick_now() - g_private->list_tick > 100 * cost);
+}
+
+void write_mapping_list(uint64_t about) {
+  BigScratch& big = g_private->big;
+  if (ovcshim_quiet || __atomic_exchange_n(&big.taken, 1, __ATOMIC_ACQUIRE)) return;
+  MappingWriter writer(about, big);
+  if (list_mappings(writer, big)) {
+    Facts facts{big.facts, sizeof big.facts / sizeof big.facts[0]};
+    facts.add(FactKey::kOvercommitMemory, read_number("/proc/sys/vm/overcommit_memory"));
+    add_map_totals(facts, writer.totals, writer.ticks());
+    writer.facts_of_list = &facts;
+    writer.flush(true);
+  }
+  note_listed();
   __atomic_store_n(&big.taken, 0, __ATOMIC_RELEASE);
 }
 

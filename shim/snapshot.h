@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // The proof of a failure: limits, counters, cgroup and, where due, every mapping with its charge flags, as the kernel shows them right after.
+// And lists of mappings without a failure, from which the address space is followed.
 #pragma once
 #include "shim/log_format.h"
 
@@ -17,5 +18,16 @@ Proof proof_for(Op op, int err);
 
 // Writes it, about the record at `position`.
 void write_snapshot(uint64_t position, Proof proof);
+
+// The whole list of mappings as kMappings records about the event at `position`, from which a reader can follow the address space: when an
+// image starts, when the loader has brought new objects (its own calls are not seen), when the lane is about to pass the last list, at the end.
+void write_mapping_list(uint64_t position);
+
+// An image's first list is always written: the process is small then. A later one is written if it will take
+// less than 1 ms or not more than 1 % of the time (module lists are read ten times a second at most), the last one if less than 1 ms.
+enum class ListOccasion { kLater, kEnd };
+bool may_list_mappings(ListOccasion occasion);
+// The address space is known from here on without a list: a forked child's is its parent's.
+void note_listed();
 
 }  // namespace ovcshim

@@ -106,7 +106,10 @@ struct Private {
   uint32_t reading_lock, next_hot;
   uint64_t reading_seq;
   Reading reading;
-  uint64_t snapshot_tick;             // last mapping list, for the rate limit
+  uint64_t snapshot_tick;             // last mapping list of a failure, for the rate limit
+  uint64_t objects_looked_for;        // Reading::tick at which the loader's list was last looked at
+  uint64_t list_tick;                 // last mapping list without a failure, likewise
+  uint64_t listed_at;                 // slots of the events ring claimed when it was made
   uint64_t hots_full_until;           // tick before which no free Hot is looked for
   uint64_t injected[8];               // calls that matched each rule of OVCSHIM_INJECT
   uint32_t own_stripes[kOwnStripes];  // stripes of this process, 0: none

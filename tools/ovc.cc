@@ -28,6 +28,7 @@ struct Options {
   WhyOptions why;
   CheckOptions check;
   PlanOptions plan;
+  MapsOptions maps;
 };
 
 // What every command that reads a log has.
@@ -56,6 +57,13 @@ CLI::App* add_show(CLI::App& app, ShowOptions& o) {
   c->footer(
       "A time marked ~ is exact to the thread's next time mark only, the order within a thread is exact.\n"
       "'libc:' marks system calls that libc made inside itself. Lists of mappings and modules: --op mappings,module");
+  return c;
+}
+
+CLI::App* add_maps(CLI::App& app, MapsOptions& o) {
+  CLI::App* c = add_reader(app, "maps", "the address space of a process: each mapping, its charge, the call that made it", o);
+  c->add_option("--at", o.at, std::string("at this time; default: the end of the log. ") + kTimeHelp);
+  c->add_option("--pid", o.pid, "of this process; default: the one with the most accountable memory");
   return c;
 }
 
@@ -136,6 +144,7 @@ void add_commands(CLI::App& app, Options& o, std::function<int()>& work) {
   })->add_option("-n,--limit", o.stats.limit, "processes to show, busiest first; 0: all (default 20)");
   add(add_check(app, o.check), [&o] { return check(o.check); });
   add(add_plan(app, o.plan), [&o] { return plan(o.plan); });
+  add(add_maps(app, o.maps), [&o] { return maps(o.maps); });
   add(add_run(app, o.run), [&o] { return run(o.run); });
 }
 

@@ -1,0 +1,345 @@
+// SPDX-License-Identifier: MIT
+//
+// See cmd_maps.h. Every figure is either followed from a list by recorded calls, or said to be not known.
+#include "tools/cmd_maps.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
+
+#include "tools/filter.h"
+#include "tools/ledger.h"
+#include "tools/names.h"
+#include "tools/output.h"
+#include "tools/symbols.h"
+
+namespace ovc {
+namespace {
+
+using namespace ovcshim;
+
+constexpr size_t kProcessesShown = 8;
+
+std::string bounds_text(const Bounds& kb) {
+  return kb.exact() ? kb_text(kb.low) : fmt::format("{} to {} kB", grouped(kb.low), grouped(kb.high));
+}
+Json bounds_json(const Bounds& kb) { return {{"low_kb", kb.low}, {"high_kb", kb.high}}; }
+
+std::string_view sure_text(Sure value) { return value == Sure::kYes ? "yes" : value == Sure::kNo ? "no" : "unknown"; }
+
+bool is_system(std::string_view module) {
+  constexpr std::string_view kSystem[] = {"libc.so", "libc-", "libpthread", "ld-linux", "ld-musl", "libovcshim"};
+  return std::any_of(std::begin(kSystem), std::end(kSystem), [=](std::string_view name) { return module.starts_with(name); });
+}
+
+// "rw-p ac nr", as smaps writes them; "ac?" where both are possible.
+std::string flags_text(const Piece& p) {
+  std::string text = {p.has(kMapRead) ? 'r' : '-', p.has(kMapWrite) ? 'w' : '-', p.has(kMapExec) ? 'x' : '-',
+                      p.has(kMapShared) ? 's' : 'p'};
+  const auto add = [&](Sure value, std::string_view name) {
+    if (value != Sure::kNo) text += fmt::format(" {}{}", name, value == Sure::kOpen ? "?" : "");
+  };
+  add(p.charged, "ac");
+  add(p.noreserve, "nr");
+  add(sure(p.has(kMapDc)), "dc");
+  add(sure(p.has(kMapWf)), "wf");
+  add(sure(p.has(kMapHt)), "ht");
+  add(sure(p.has(kMapGd)), "gd");
+  add(sure(p.has(kMapLo)), "lo");
+  return text;
+}
+
+Bounds charge_of(const Mapping& mapping) {
+  Bounds kb;
+  for (const Piece& p : mapping.pieces) {
+    if (p.charged == Sure::kYes) kb.low += p.kb();
+    if (p.charged != Sure::kNo) kb.high += p.kb();
+  }
+  return kb;
+}
+
+class Maps {
+ public:
+  explicit Maps(const MapsOptions& options)
+      : options_(options), log_(log_or_newest(options.log)), symbols_(log_), ledger_(log_), state_(host_rules(log_)) {}
+
+  int run() {
+    choose_moment();
+    choose_process();
+    options_.json ? write_json() : write_text();
+    out_.flush();
+    return 0;
+  }
+
+ private:
+  void choose_moment() {
+    log_.for_each_event([this](const Event& event) {
+      tick_ = std::max({tick_, event.base.begin_tick, event.base.end_tick});
+      return true;
+    });
+    if (options_.at.empty()) return;
+    const int64_t wanted = parse_moment(options_.at, log_.posix_ns(log_.header().created.tick));
+    uint64_t low = log_.header().created.tick, high = tick_ + 1;
+    while (low < high) {  // the last tick that is not later
+      const uint64_t middle = low + (high - low) / 2;
+      if (log_.posix_ns(middle) <= wanted) low = middle + 1;
+      else high = middle;
+    }
+    tick_ = low == 0 ? 0 : low - 1;
+  }
+
+  void choose_process() {
+    for (const LedgerProcess& p : ledger_.processes())
+      if (p.first_tick <= tick_) candidates_.push_back(&p);
+    const auto wanted = [&](const LedgerProcess* p) { return !options_.pid || p->pid == *options_.pid; };
+    bool found = false;
+    for (const LedgerProcess* p : candidates_) {
+      if (!wanted(p)) continue;
+      const bool gone = p->end_tick != 0 && p->end_tick < tick_;
+      LedgerState state = ledger_.at(*p, tick_);
+      const bool better = !found || (chosen_gone_ && !gone) || options_.pid ||
+                          (gone == chosen_gone_ && state.space.totals().charged.high > state_.space.totals().charged.high);
+      if (!better) continue;
+      chosen_ = p, state_ = std::move(state), chosen_gone_ = gone, found = true;
+    }
+    if (!found)
+      throw Error(options_.pid ? fmt::format("no process {} is recorded up to this moment", *options_.pid)
+                               : "no process is recorded up to this moment");
+  }
+
+  std::string time_text(uint64_t tick) const { return clock_text(log_.posix_ns(tick)); }
+
+  // ---- what is not known ----
+
+  std::vector<std::string> notes() const {
+    std::vector<std::string> list;
+    if (state_.base == LedgerBase::kNone)
+      list.push_back("there is no complete list of mappings before this moment: only what recorded calls mapped is shown");
+    if (state_.modules_tick)
+      list.push_back(fmt::format("the loader brought objects at {} or before; what it mapped is not shown",
+                                 time_text(*state_.modules_tick)));
+    if (state_.size && state_.size->kernel_kb != state_.size->ledger_kb)
+      list.push_back(
+          fmt::format("VmSize at {} was {}, the mappings followed add up to {}: the difference was not mapped by a "
+                      "call of libc's (growth of the stack, the loader, direct system calls)",
+                      time_text(state_.size->tick), kb_text(state_.size->kernel_kb), kb_text(state_.size->ledger_kb)));
+    const bool size_agrees = state_.size && state_.size->kernel_kb == state_.size->ledger_kb;
+    if (!state_.stack_followed && state_.base != LedgerBase::kNone)
+      list.push_back(fmt::format("the stack's size is that of {}: it grows without a call",
+                                 time_text(size_agrees ? state_.size->tick : state_.base_tick)));
+    if (const SpaceTotals t = state_.space.totals(); !t.charged.exact())
+      list.push_back(
+          "ac?: memory made unwritable since 6.7 loses its charge only if it was never written to; that is not recorded");
+    add_losses(list);
+    return list;
+  }
+
+  void add_losses(std::vector<std::string>& list) const {
+    const auto say = [&](uint64_t count, std::string_view what) {
+      if (count != 0) list.push_back(fmt::format("{} {}", grouped(count), what));
+    };
+    const Losses lost = log_.losses();
+    say(state_.space.contradictions(), "calls do not fit what is shown: memory came or went by calls that are not recorded");
+    say(state_.space.unclear_failures(), "refused calls may have done a part of their work");
+    say(lost.events_lost_busy + lost.event_slots_torn, "records of the log are lost or torn");
+    say(ledger_.foreign_calls(), "memory calls by children that shared their parent's memory (vfork) are not followed");
+    if (ledger_.mode_changed()) list.push_back("vm.overcommit_memory changed while this was recorded");
+    const auto process = log_.process(chosen_->index, chosen_->serial);
+    if (process && process->slot.internals != static_cast<uint64_t>(InternalsState::kOn))
+      list.push_back(fmt::format("memory that libc maps for itself is not followed: calls that libc makes inside itself are {}",
+                                 internals_text(process->slot.internals)));
+  }
+
+  bool exact() const {
+    const SpaceTotals t = state_.space.totals();
+    const bool size_agrees = !state_.size || state_.size->kernel_kb == state_.size->ledger_kb;
+    return state_.base != LedgerBase::kNone && !state_.modules_tick && size_agrees && t.charged.exact() &&
+           state_.space.contradictions() == 0 && state_.space.unclear_failures() == 0;
+  }
+
+  std::string base_text() const {
+    const std::string calls = fmt::format("{} call{}", grouped(state_.calls), state_.calls == 1 ? "" : "s");
+    switch (state_.base) {
+      case LedgerBase::kImageStart:
+        return fmt::format("the kernel's list of {}, when the program began, and {} since", time_text(state_.base_tick), calls);
+      case LedgerBase::kList: return fmt::format("the kernel's list of {} and {} since", time_text(state_.base_tick), calls);
+      case LedgerBase::kFork:
+        return fmt::format("its parent's mappings at the fork of {} and {} since", time_text(state_.base_tick), calls);
+      case LedgerBase::kNone: break;
+    }
+    return fmt::format("{}, without a list to begin with", calls);
+  }
+
+  std::string checked_text() const {
+    if (!state_.size) return "no size was read since";
+    const bool same = state_.size->kernel_kb == state_.size->ledger_kb;
+    return fmt::format("VmSize of {} {}", time_text(state_.size->tick), same ? "agrees" : "does not agree");
+  }
+
+  // ---- what a mapping is, and who made it ----
+
+  std::string what(const Mapping& mapping) const {
+    const Piece& p = mapping.pieces.front();
+    if (p.has(kMapOwn)) return "the shim's own";
+    if (p.has(kMapHeap)) return "[heap]";
+    if (p.has(kMapStack)) return "[stack]";
+    if (p.has(kMapSpecial)) return "the kernel's";
+    if (!p.has(kMapFile)) return p.has(kMapShared) ? "shared memory" : "";
+    const std::string module = symbols_.module_of(state_.image, p.start);
+    return module.empty() ? "file" : escaped(module);
+  }
+
+  // The call that made most of it.
+  const Piece& main_piece(const Mapping& mapping) const {
+    const auto known = [](const Piece& p) { return p.made_by == kUnknown ? 0 : p.kb(); };
+    return *std::max_element(mapping.pieces.begin(), mapping.pieces.end(),
+                             [&](const Piece& a, const Piece& b) { return known(a) < known(b); });
+  }
+
+  std::string caller_of(const Event& event) {
+    for (const Frame& frame : symbols_.stack(event.base.image, event.frames))
+      if (!is_system(frame.module)) return frame.text();
+    return event.frames.empty() ? "" : symbols_.stack(event.base.image, event.frames).front().text();
+  }
+
+  std::string made_text(const Mapping& mapping) {
+    const Piece& piece = main_piece(mapping);
+    if (piece.made_by == kUnknown) return state_.base == LedgerBase::kFork ? "before the fork" : "before";
+    const auto event = log_.event_at(piece.made_by);
+    if (!event) return "a record that is gone";
+    std::string text =
+        fmt::format("{} {} {}", time_text(event->base.begin_tick), op_name(event->base.op), escaped(caller_of(*event)));
+    if (mapping.pieces.size() > 1) text += fmt::format(", and {} more", mapping.pieces.size() - 1);
+    return text;
+  }
+
+  // ---- text ----
+
+  void line(std::string_view name, const std::string& value) { fmt::format_to(to(), "{:<10} {}\n", name, value); }
+  std::back_insert_iterator<std::string> to() { return std::back_inserter(out_.text()); }
+
+  void write_head() {
+    const SpaceTotals t = state_.space.totals();
+    line("process", fmt::format("{} {} ({}), at {}{}", chosen_->pid, escaped(chosen_->comm), escaped(chosen_->exe),
+                                time_text(tick_), chosen_gone_ ? "; it had ended, this is its last state" : ""));
+    if (candidates_.size() > 1) line("others", others_text());
+    line("known by", base_text());
+    line("checked", checked_text());
+    line("charged", fmt::format("{} of the commit limit, {} once more at a fork{}", bounds_text(t.charged),
+                                bounds_text(t.at_fork), exact() ? "" : "; partly known, see below"));
+    line("biggest", bounds_text(t.biggest) + (t.biggest.low ? fmt::format(" at {:x}", t.biggest_start) : ""));
+    line("not so", fmt::format("noreserve {}; shared memory promised {}, other shared mappings {}", kb_text(t.noreserve),
+                               kb_text(t.shared_promised), kb_text(t.shared_unknown)));
+  }
+
+  std::string others_text() const {
+    std::string text;
+    size_t shown = 0;
+    for (const LedgerProcess* p : candidates_) {
+      if (p == chosen_ || ++shown > kProcessesShown) continue;
+      text += fmt::format("{}{} {}", text.empty() ? "" : ", ", p->pid, escaped(p->comm));
+    }
+    if (shown > kProcessesShown) text += fmt::format(" and {} more", shown - kProcessesShown);
+    return text + " (--pid)";
+  }
+
+  void write_text() {
+    write_head();
+    Table table({"start-end", "kB", "flags", "charged kB", "what", "made by"}, "lrlrll");
+    for (const Mapping& m : state_.space.mappings()) {
+      const Bounds charge = charge_of(m);
+      table.row({fmt::format("{:x}-{:x}{}", m.start(), m.end(), m.more_behind == Sure::kOpen ? "+" : ""),
+                 grouped((m.end() - m.start()) / 1024), flags_text(m.pieces.front()),
+                 charge.exact() ? grouped(charge.low) : fmt::format("{}-{}", grouped(charge.low), grouped(charge.high)),
+                 what(m), made_text(m)});
+      open_ = open_ || m.more_behind == Sure::kOpen;
+    }
+    out_.text() += '\n';
+    table.write(out_.text());
+    const std::vector<std::string> list = notes();
+    if (list.empty() && !open_) return;
+    out_.text() += "\nnot known\n";
+    for (const std::string& note : list) fmt::format_to(to(), "  {}\n", note);
+    if (open_) fmt::format_to(to(), "  +: may be one mapping with the next; that depends on what was written to first\n");
+  }
+
+  // ---- JSON ----
+
+  Json piece_json(const Piece& p) {
+    Json json = {{"start", hex_text(p.start)}, {"end", hex_text(p.end)}, {"flags", flags_text(p)}};
+    const auto event = p.made_by == kUnknown ? std::nullopt : log_.event_at(p.made_by);
+    json["made_by"] = event ? Json{{"position", p.made_by},
+                                   {"time", iso_text(log_.posix_ns(event->base.begin_tick))},
+                                   {"tid", event->base.tid},
+                                   {"op", op_name(event->base.op)},
+                                   {"caller", caller_of(*event)}}
+                            : Json();
+    return json;
+  }
+
+  Json mapping_json(const Mapping& m) {
+    Json pieces = Json::array();
+    for (const Piece& p : m.pieces) pieces.push_back(piece_json(p));
+    return {{"start", hex_text(m.start())},
+            {"end", hex_text(m.end())},
+            {"kb", (m.end() - m.start()) / 1024},
+            {"flags", flags_text(m.pieces.front())},
+            {"charged", bounds_json(charge_of(m))},
+            {"what", what(m)},
+            {"one_with_next", sure_text(m.more_behind)},
+            {"pieces", pieces}};
+  }
+
+  void write_json() {
+    const SpaceTotals t = state_.space.totals();
+    Json mappings = Json::array(), processes = Json::array();
+    for (const Mapping& m : state_.space.mappings()) mappings.push_back(mapping_json(m));
+    for (const LedgerProcess* p : candidates_) processes.push_back({{"pid", p->pid}, {"comm", p->comm}});
+    constexpr std::string_view kBases[] = {"none", "image_start", "list", "fork"};
+    Json size;
+    if (state_.size)
+      size = {{"time", iso_text(log_.posix_ns(state_.size->tick))},
+              {"kernel_kb", state_.size->kernel_kb},
+              {"followed_kb", state_.size->ledger_kb}};
+    const Json all = {
+        {"log", log_.path()},
+        {"pid", chosen_->pid},
+        {"comm", chosen_->comm},
+        {"exe", chosen_->exe},
+        {"at", iso_text(log_.posix_ns(tick_))},
+        {"ended", chosen_gone_},
+        {"base", kBases[static_cast<size_t>(state_.base)]},
+        {"base_time", state_.base == LedgerBase::kNone ? Json() : Json(iso_text(log_.posix_ns(state_.base_tick)))},
+        {"calls", state_.calls},
+        {"exact", exact()},
+        {"vm_size", size},
+        {"charged", bounds_json(t.charged)},
+        {"charged_at_fork", bounds_json(t.at_fork)},
+        {"biggest", bounds_json(t.biggest)},
+        {"noreserve_kb", t.noreserve},
+        {"shared_promised_kb", t.shared_promised},
+        {"shared_unknown_kb", t.shared_unknown},
+        {"mappings", mappings},
+        {"not_known", notes()},
+        {"processes", processes}};
+    out_.text() = json_text(all, 2) + '\n';
+  }
+
+  const MapsOptions& options_;
+  LogReader log_;
+  mutable Symbols symbols_;
+  Ledger ledger_;
+  uint64_t tick_ = 0;
+  std::vector<const LedgerProcess*> candidates_;  // that had begun
+  const LedgerProcess* chosen_ = nullptr;
+  bool chosen_gone_ = false, open_ = false;
+  LedgerState state_;
+  Out out_;
+};
+
+}  // namespace
+
+int maps(const MapsOptions& options) { return Maps(options).run(); }
+
+}  // namespace ovc

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+//
+// Replays the address space of a recorded process up to a moment: from the newest complete list of mappings, or from its
+// parent's at the fork, through every recorded call. Says what the result rests on and what is not known.
+#pragma once
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tools/address_space.h"
+#include "tools/log_reader.h"
+
+namespace ovc {
+
+// What a replay begins with.
+enum class LedgerBase : uint8_t { kNone, kImageStart, kList, kFork };
+
+// VmSize as the kernel gave it while no recorded call was under way, beside the replay's.
+struct SizeCheck {
+  uint64_t tick = 0, kernel_kb = 0, ledger_kb = 0;
+};
+
+// A complete list beside what the replay had come to when it was taken. Figures in kB, of accountable memory.
+struct ListCheck {
+  uint64_t tick = 0, kernel_kb = 0;
+  Bounds ledger;
+};
+
+struct LedgerState {
+  explicit LedgerState(const HostRules& rules) : space(rules) {}
+  AddressSpace space;
+  LedgerBase base = LedgerBase::kNone;
+  uint64_t base_tick = 0, last_tick = 0;  // of the base, of the last call applied
+  uint64_t calls = 0;                     // applied since the base
+  uint64_t image_calls = 0;               // since the image began, or since the fork
+  std::optional<SizeCheck> size;          // newest
+  std::vector<ListCheck> lists;           // of this image, the first one included
+  uint32_t image = 0;                     // whose module list the base belongs to
+  std::optional<uint64_t> modules_tick;   // the loader brought objects at about this time, and no list shows them
+  bool stack_followed = false;            // VmStk is known for the moment
+  uint64_t lists_unusable = 0;            // taken while other threads made calls, or incomplete
+};
+
+struct LedgerProcess {
+  uint32_t index = 0, serial = 0, pid = 0;
+  std::string comm, exe;  // raw
+  uint64_t first_tick = 0, end_tick = 0;
+};
+
+class Ledger {
+ public:
+  explicit Ledger(const LogReader& log);
+  const std::vector<LedgerProcess>& processes() const { return processes_; }  // by first tick
+  // The process's address space when every call that had returned by `tick` had been made.
+  LedgerState at(const LedgerProcess& process, uint64_t tick) const;
+  // Memory calls by children that shared their parent's memory (vfork): they belong to no process of the log.
+  uint64_t foreign_calls() const { return foreign_calls_; }
+  // Values of vm.overcommit_memory differ between readings: what was mapped between them may be either.
+  bool mode_changed() const { return mode_changed_; }
+
+ private:
+  enum class Kind : uint8_t { kCall, kList, kImage, kEnd, kModules, kOther };
+  struct Entry {
+    uint64_t key, begin, end, position;
+    Kind kind;
+    uint32_t image;
+    uint64_t age_ticks, vm_pages;  // the reading before it; kUnknown if there is none
+    uint64_t calls_from_here = 0;  // earliest begin of the calls not yet replayed at this place
+  };
+  struct List {
+    std::vector<uint64_t> parts;
+    uint64_t total = 0, listed = 0;
+    bool complete = false;
+  };
+  using ProcessKey = std::pair<uint32_t, uint32_t>;
+  using ListKey = std::pair<uint64_t, uint64_t>;  // position of what it is about, begin tick
+
+  void take(const Event& event);
+  void take_list(const Event& event);
+  void sort(std::vector<Entry>& entries) const;
+  void collect_processes();
+  std::optional<uint64_t> mode_at(uint64_t tick) const;
+  LedgerState begin(const LedgerProcess& process, uint64_t tick, unsigned depth) const;
+  LedgerState replay(const LedgerProcess& process, uint64_t tick, unsigned depth) const;
+  void step(LedgerState& state, const Entry& entry, const std::vector<Entry>& entries) const;
+  void apply_list(LedgerState& state, const Entry& entry, const std::vector<Entry>& entries) const;
+  void apply_end(LedgerState& state, const Entry& entry) const;
+  void check_size(LedgerState& state, const Entry& entry) const;
+  std::optional<std::vector<ovcshim::MappingEntry>> read_list(const List& list) const;
+
+  const LogReader& log_;
+  HostRules rules_;
+  std::map<ProcessKey, std::vector<Entry>> entries_;  // by key
+  std::map<ListKey, List> lists_;
+  std::map<uint64_t, ListKey> list_at_;  // by position of the last part
+  std::vector<LedgerProcess> processes_;
+  std::vector<std::pair<uint64_t, uint64_t>> modes_;  // tick, mode
+  uint64_t foreign_calls_ = 0;
+  bool mode_changed_ = false;
+};
+
+}  // namespace ovc
