@@ -143,7 +143,7 @@ void AddressSpace::apply(const Event& event) {
 
 Piece AddressSpace::new_piece(const Event& event, uint64_t bytes) {
   const auto& args = event.base.args;
-  const MappingKind kind = mapping_kind(args[2], args[3]);
+  const MappingKind kind = mapping_kind(args[2], args[3], rules_);
   Piece p;
   p.start = static_cast<uint64_t>(event.base.result);
   p.end = p.start + bytes;

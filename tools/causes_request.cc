@@ -49,7 +49,7 @@ Request fixed_request(const Evidence& evidence, Request request) {
 
 Request mmap_request(const Evidence& evidence) {
   const auto& args = evidence.event.base.args;
-  const MappingKind kind = mapping_kind(args[2], args[3]);
+  const MappingKind kind = mapping_kind(args[2], args[3], evidence.rules);
   const MappingRow* row = mapping_row(kind, evidence.rules);
   const uint64_t len_kb = round_to_pages_kb(args[1], evidence.rules);
   const bool is_data = kind.writable && !kind.shared && !(args[3] & MAP_GROWSDOWN);

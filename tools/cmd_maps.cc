@@ -116,6 +116,11 @@ class Maps {
     std::vector<std::string> list;
     if (state_.base == LedgerBase::kNone)
       list.push_back("there is no complete list of mappings before this moment: only what recorded calls mapped is shown");
+    if (state_.calls_missing && state_.base != LedgerBase::kNone)
+      list.push_back(
+          fmt::format("memory calls since {} were overwritten by newer ones (OVCSHIM_EVENTS_SIZE is larger): what is shown "
+                      "is known in parts only",
+                      time_text(state_.base_tick)));
     if (state_.modules_tick)
       list.push_back(fmt::format("the loader brought objects at {} or before; what it mapped is not shown",
                                  time_text(*state_.modules_tick)));
@@ -154,8 +159,8 @@ class Maps {
   bool exact() const {
     const SpaceTotals t = state_.space.totals();
     const bool size_agrees = !state_.size || state_.size->kernel_kb == state_.size->ledger_kb;
-    return state_.base != LedgerBase::kNone && !state_.modules_tick && size_agrees && t.charged.exact() &&
-           state_.space.contradictions() == 0 && state_.space.unclear_failures() == 0;
+    return state_.base != LedgerBase::kNone && !state_.calls_missing && !state_.modules_tick && size_agrees &&
+           t.charged.exact() && state_.space.contradictions() == 0 && state_.space.unclear_failures() == 0;
   }
 
   std::string base_text() const {

@@ -145,7 +145,7 @@ void take(std::optional<uint64_t>& to, std::span<const ovcshim::Fact> facts, Fac
 
 std::optional<uint64_t> mmap_charge_kb(const Event& event, const HostRules& rules) {
   const auto& args = event.base.args;
-  const MappingRow* row = mapping_row(mapping_kind(args[2], args[3]), rules);
+  const MappingRow* row = mapping_row(mapping_kind(args[2], args[3], rules), rules);
   if (!row) return std::nullopt;
   if (row->cost != Cost::kLength) return 0;
   if (args[3] & MAP_FIXED) {
@@ -219,6 +219,7 @@ HostRules host_rules(const ovcshim::FileHeader& header) {
   const std::string_view release(header.kernel_release, strnlen(header.kernel_release, sizeof header.kernel_release));
   HostRules rules;
   rules.kernel = parse_kernel_release(release);
+  rules.noreserve_ignored = std::string_view(header.rehearse).starts_with("mode=2");
   rules.vendor_kernel = release.find(".el") != release.npos;
   if (header.page_size >= 1024 && header.page_size <= (1 << 20)) rules.page_kb = header.page_size / 1024;
   rules.cpus = header.cpus_online == ovcshim::kUnknown ? 0 : std::min<uint64_t>(header.cpus_online, 1 << 16);  // 0: not known
@@ -235,12 +236,12 @@ std::optional<bool> holds(KernelVersion since, KernelVersion until, const HostRu
   return rules.kernel >= since && (!until.known() || rules.kernel < until);
 }
 
-MappingKind mapping_kind(uint64_t prot, uint64_t flags) {
+MappingKind mapping_kind(uint64_t prot, uint64_t flags, const HostRules& rules) {
   const uint64_t type = flags & kMapTypeMask;
   return {.shared = type == MAP_SHARED || type == MAP_SHARED_VALIDATE,
           .writable = (prot & PROT_WRITE) != 0,
           .file = !(flags & MAP_ANONYMOUS),
-          .noreserve = (flags & MAP_NORESERVE) != 0,
+          .noreserve = (flags & MAP_NORESERVE) && (!rules.noreserve_ignored || (flags & MAP_HUGETLB)),
           .hugetlb = (flags & MAP_HUGETLB) != 0,
           .droppable = type == kMapDroppable};
 }

@@ -40,6 +40,7 @@ struct HostRules {
   std::optional<uint64_t> ram_kb, swap_kb, hugetlb_kb;
   std::optional<uint64_t> ratio, overcommit_kbytes, user_reserve_kb, admin_reserve_kb;
   std::optional<uint64_t> limit_kb, committed_kb;  // /proc/meminfo CommitLimit, Committed_AS
+  bool noreserve_ignored = false;                  // recorded under a rehearsal of mode 2: the shim took the flag away
   std::optional<bool> admin;                       // CAP_SYS_ADMIN in the initial user namespace
 };
 HostRules host_rules(const LogReader& log);
@@ -61,7 +62,7 @@ enum class Cost : uint8_t {
 struct MappingKind {
   bool shared = false, writable = false, file = false, noreserve = false, hugetlb = false, droppable = false;
 };
-MappingKind mapping_kind(uint64_t prot, uint64_t flags);  // of mmap(2)
+MappingKind mapping_kind(uint64_t prot, uint64_t flags, const HostRules& rules = {});  // of mmap(2)
 
 // First matching row wins.
 struct MappingRow {

@@ -100,7 +100,11 @@ std::optional<uint64_t> Ledger::mode_at(uint64_t tick) const {
   return after == modes_.end() || after->second == before ? std::optional(before) : std::nullopt;
 }
 
-LedgerState Ledger::at(const LedgerProcess& process, uint64_t tick) const { return replay(process, tick, 0); }
+LedgerState Ledger::at(const LedgerProcess& process, uint64_t tick) const {
+  LedgerState state = replay(process, tick, 0);
+  state.calls_missing = state.calls_missing || state.base_tick < log_.events_complete_from();
+  return state;
+}
 
 // A forked child begins with its parent's memory.
 LedgerState Ledger::begin(const LedgerProcess& process, uint64_t tick, unsigned depth) const {
@@ -119,6 +123,7 @@ LedgerState Ledger::begin(const LedgerProcess& process, uint64_t tick, unsigned 
     state.base_tick = state.last_tick = fork->base.begin_tick;
     state.modules_tick = before.modules_tick;
     state.image = before.image;
+    state.calls_missing = before.base_tick < log_.events_complete_from();
   }
   return state;
 }
@@ -186,6 +191,7 @@ void Ledger::apply_list(LedgerState& state, const Entry& entry, const std::vecto
   state.image = entry.image;
   state.last_tick = std::max(state.last_tick, entry.end);
   state.calls = 0;
+  state.calls_missing = false;
   state.modules_tick.reset();
   state.size.reset();
   state.stack_followed = true;

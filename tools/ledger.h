@@ -41,6 +41,7 @@ struct LedgerState {
   uint32_t image = 0;                     // whose module list the base belongs to
   std::optional<uint64_t> modules_tick;   // the loader brought objects at about this time, and no list shows them
   bool stack_followed = false;            // VmStk is known for the moment
+  bool calls_missing = false;             // calls since the base were overwritten
   uint64_t lists_unusable = 0;            // taken while other threads made calls, or incomplete
 };
 

@@ -153,6 +153,19 @@ std::optional<Event> LogReader::event_at(uint64_t position) const {
   return event;
 }
 
+// A call is recorded when it has returned: what was overwritten had ended before its slots were claimed, and so before the oldest
+// records that are left. Of these a few are looked at, since one may have been claimed a moment after its end.
+uint64_t LogReader::events_complete_from() const {
+  constexpr unsigned kLookedAt = 64;
+  const Ring of = ring(false);
+  if (of.start == 0) return 0;
+  RingWalk walk(*this, of, 0);
+  uint64_t tick = 0;
+  for (unsigned i = 0; i < kLookedAt && !walk.done(); ++i, walk.step())
+    tick = std::max({tick, walk.event().base.begin_tick, walk.event().base.end_tick});
+  return tick;
+}
+
 // A later part of a record whose beginning the wrap has taken: overwritten, not torn.
 bool LogReader::is_tail(const Ring& ring, uint64_t count) const {
   const uint64_t word = load_word(slot_at(count | ring.mark));

@@ -137,6 +137,8 @@ class LogReader {
   // threads may be slightly out of order); stops early when it returns false. Returns the place after those looked at.
   LanePlace for_each_event(const std::function<bool(const Event&)>& each, LanePlace from = {}) const;
   std::optional<Event> event_at(uint64_t position) const;
+  // Tick from which no call of the events ring has been overwritten; 0: none ever was.
+  uint64_t events_complete_from() const;
 
   // The threads that have records in the call lane; their chunks oldest first.
   std::vector<CallThread> call_threads() const;

@@ -59,11 +59,11 @@ CallSpan span_of(const Event& event) {
 
 // A granted mapping as smaps would show it. PROT_* have the bits of kMapRead, kMapWrite and kMapExec.
 ovcshim::MappingEntry entry_of(const Event& mmap, const HostRules& rules) {
-  const MappingKind kind = mapping_kind(mmap.base.args[2], mmap.base.args[3]);
+  const MappingKind kind = mapping_kind(mmap.base.args[2], mmap.base.args[3], rules);
   const auto start = static_cast<uint64_t>(mmap.base.result);
   uint32_t flags = static_cast<uint32_t>(mmap.base.args[2] & (PROT_READ | PROT_WRITE | PROT_EXEC));
   if (kind.shared) flags |= ovcshim::kMapShared;
-  if (kind.writable && !kind.shared && !kind.noreserve && !kind.hugetlb) flags |= ovcshim::kMapAc;
+  if (kind.writable && !kind.shared && !(kind.noreserve && rules.mode != kModeNever) && !kind.hugetlb) flags |= ovcshim::kMapAc;
   if (kind.file) flags |= ovcshim::kMapFile;
   if (kind.noreserve && rules.mode != kModeNever) flags |= ovcshim::kMapNr;
   if (kind.hugetlb) flags |= ovcshim::kMapHt;
@@ -151,7 +151,7 @@ void WhyScan::take_call(const Event& event, ProcessSigns& signs) {
   if (event.failed()) return;
   if (const auto now = break_after(event)) signs.breaks.emplace_back(base.end_tick, *now);
   if (base.op != Op::kMmap) return;
-  const MappingKind kind = mapping_kind(base.args[2], base.args[3]);
+  const MappingKind kind = mapping_kind(base.args[2], base.args[3], rules_);
   const auto charge = charge_kb(event, rules_);
   if (kind.noreserve && kind.writable && !kind.shared && charge == 0) {
     signs.noreserve_kb += round_to_pages_kb(base.args[1], rules_);
