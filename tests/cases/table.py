@@ -117,7 +117,7 @@ def overcommit():
     yield Row("commit-limit", ["target:none:room+1G", "hole:100M"], ["mprotect"], **late)
     yield Row("commit-limit", ["gap:64G", "target:anon:1M", "ungap", "many:-2"], ["mremap:room+{beyond}"], **late)
     yield Row("commit-limit", ["map:dontfork:700M", "map:anon:{part}", "map:shared:{part}"], COPIES[:2], **late)
-    yield Row("commit-limit", ["target:anon:{half}"], ["mremap-copy"], **mode2)
+    yield Row("commit-limit", ["target:anon:{carry}"], ["mremap-copy"], **mode2)
     yield Row("commit-limit", [], ["mmap:room+{inside}", "mmap:room-{inside}"], borderline=True, **mode2)
     mode0 = {"modes": "0", "far": "900G"}
     huge = "ram+{over}"
