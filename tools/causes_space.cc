@@ -134,6 +134,7 @@ bool no_gap(const Evidence& evidence, Finding& finding) {
 bool break_over_rlimit_data(const Evidence& evidence, Finding& finding) {
   const auto data = break_data(evidence);
   if (!data || !data->limit_kb || data->heap_kb <= *data->limit_kb) return false;
+  if (over_rlimit_data(evidence, finding)) return true;  // passed as well, and by more
   finding.summary = "data limit reached (RLIMIT_DATA)";
   add_figure(finding, "heap as it would be", data->heap_kb, "kB", "the call and /proc/self/smaps");
   add_figure(finding, "RLIMIT_DATA", data->limit_kb, "kB", "getrlimit");

@@ -6,7 +6,6 @@ import errno
 import random
 from dataclasses import dataclass
 
-MEMCG = False
 
 MAPS = ["mmap", "mmap-stack", "mmap-shared", "mmap-file"]
 UNCHARGED = ["mmap-none", "mmap-ro", "mmap-noreserve"]
@@ -155,7 +154,7 @@ def tasks():
     yield Row("pidns-init-dead", ["deadinit", "write:{group}/pids.max:1"], COPIES + ["vfork"], pids="max", decoy=True)
     yield Row("pid-max", ["pidmax:301", "write:{group}/pids.max:300"], COPIES + ["vfork"], pids="max", **late)
     # A group whose OOM killer cannot help: mm/memcontrol.c mem_cgroup_oom().
-    if MEMCG: yield Row("memcg", ["fill"], [call for call in TASKS if call != "pthread_create"], memory=True, bare=True)
+    yield Row("memcg", ["fill:{group}:12"], [call for call in TASKS if call != "pthread_create"], memory=True, bare=True)
 
 
 def mappings():
@@ -274,6 +273,8 @@ def fits(name, row, mode):
         return False
     if name in DECOYS and row.decoy:
         return False  # its own limits are the point
+    if row.stack and name.startswith("thread"):
+        return False  # its stack would be refused
     return name != "nproc of root" or not any(step.startswith("uid") for step in row.steps)
 
 
