@@ -50,6 +50,10 @@ inline std::vector<ovcshim::Fact> calm_facts() {
           fact(kPidNs, 0xEFFFFFFC),
           fact(kPidForChildrenNs, 0xEFFFFFFC),
           fact(kMapsSource, 1),
+          fact(kRlimitAs, ovcshim::kInfinite),
+          fact(kRlimitData, ovcshim::kInfinite),
+          fact(kRlimitNproc, ovcshim::kInfinite),
+          fact(kMapsCount, 100),
           fact(kMmapMinAddr, 65536)};
 }
 

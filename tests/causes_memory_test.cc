@@ -92,6 +92,41 @@ TEST_CASE("brk meets a mapping, or a limit") {
   CHECK(Case(Op::kSbrk, ENOMEM, {kMib}).mappings({locked}).with(FactKey::kRlimitMemlock, 65536).cause() == "rlimit-memlock");
 }
 
+TEST_CASE("brk: in the kernel's order, without a heap yet, and locked") {
+  using enum FactKey;
+  const auto heap = mapping(0x10000000, 65536, kAnonAc | ovcshim::kMapHeap);
+  Case both(Op::kSbrk, ENOMEM, {100 * kMib});
+  both.mappings({heap}).with(kRlimitData, 60 * kMib).with(kRlimitAs, 100 * kMib);
+  CHECK(both.cause() == "rlimit-data");  // brk looks at it first, at the heap alone
+  CHECK(both.with(kRlimitData, 180 * kMib).cause() == "rlimit-as");
+  CHECK(both.with(kMapsCount, 65532).with(kMaxMapCount, 0).cause() == "rlimit-as");  // the count comes later
+  Case bare(Op::kBrk, ENOMEM, {0x10000000 + 8 * kMib});
+  bare.mappings({mapping(0x10000000 + 4 * kMib, 4, kAnonAc)});
+  CHECK(bare.cause() == "unknown");
+  bare.evidence.old_break = 0x10000000;
+  CHECK(bare.cause() == "address-space");
+  Case locked(Op::kSbrk, ENOMEM, {kMib});
+  CHECK(locked.mappings({heap}).with(kRlimitMemlock, 65536).cause() == "rlimit-memlock");
+  CHECK(locked.with(kSeccomp, 2).cause() == "unknown");
+}
+
+TEST_CASE("mremap: limits before neighbours, the count only for a move") {
+  using enum FactKey;
+  const auto old = mapping(0x10000000, 1024, kAnonAc), next = mapping(0x10000000 + kMib, 4, kAnonAc);
+  Case stay(Op::kMremap, ENOMEM, {0x10000000, kMib, 64 * kMib, 0});
+  CHECK(stay.mappings({old, next}).with(kRlimitAs, 128 * kMib).cause() == "rlimit-as");
+  Case grow(Op::kMremap, ENOMEM, {0x10000000, kMib, 16 * kGib, MREMAP_MAYMOVE});
+  CHECK(grow.mappings({old}).with(kMaxMapCount, 1).cause() == "single-request-over-ram-and-swap");  // grows where it is
+  CHECK(grow.mappings({old, next}).with(kMaxMapCount, 2).cause() == "max-map-count");
+  Case wide(Op::kMremap, ENOMEM, {0x10000000, kMib, 127 * kTib, MREMAP_MAYMOVE});
+  CHECK(wide.mappings({old, next, mapping(kTib, 4, kAnonAc)}).with(kOvercommitMemory, 1).cause() == "address-space");
+}
+
+TEST_CASE("madvise that splits at vm.max_map_count answers EAGAIN") {
+  Case c(Op::kMadvise, EAGAIN, {0x10001000, 4096, MADV_DONTFORK});
+  CHECK(c.with(FactKey::kMaxMapCount, 1).mappings({mapping(0x10000000, 64, kAnonAc)}).cause() == "max-map-count");
+}
+
 TEST_CASE("mremap") {
   const auto old = mapping(0x10000000, 1024, kAnonAc);
   const auto next = mapping(0x10000000 + kMib, 4, kAnonAc);
@@ -112,7 +147,9 @@ TEST_CASE("mprotect") {
   Case c(Op::kMprotect, ENOMEM, {0x10000000, 16 * kGib, kRw});
   CHECK(c.cause() == "unknown");  // what is there is not recorded
   CHECK(c.mappings({reserve}).cause() == "single-request-over-ram-and-swap");
-  CHECK(c.mappings({mapping(0x10000000, kMib, static_cast<uint32_t>(none))}).cause() == "bad-argument");  // a hole behind it
+  CHECK(c.mappings({mapping(0x10000000, kMib, kAnonAc)}).cause() == "bad-argument");  // a hole behind what was changed
+  Case hole(Op::kMprotect, ENOMEM, {0x10000000, 20 * kGib, kRw});
+  CHECK(hole.mappings({reserve}).cause() == "single-request-over-ram-and-swap");  // it never came to the hole
   c.evidence.mappings_complete = false;
   c.evidence.made_before = reserve;
   CHECK(c.cause() == "single-request-over-ram-and-swap");

@@ -3,6 +3,7 @@
 // Causes of refused forks from synthetic evidence: each id once where it is proven, and next to it where it is not. Memory
 // calls: causes_memory_test.cc.
 #include <sched.h>
+#include <signal.h>
 
 #include "tests/catch.h"
 #include "tests/cause_case.h"
@@ -187,20 +188,60 @@ TEST_CASE("fork: control group memory") {
   CHECK(v1.cause() == "unknown");
 }
 
-TEST_CASE("fork: task limits") {
+TEST_CASE("fork: pids.max of its own group, or by exclusion of one above") {
   using enum FactKey;
   Case pids(Op::kFork, EAGAIN);
   CHECK(pids.with(kPidsMax, 10).with(kPidsCurrent, 10).cause() == "pids-max");
-  CHECK(pids.with(kPidsCurrent, 9).cause() == "unknown");
+  CHECK(pids.with(kSeccomp, 2).cause() == "pids-max");
+  CHECK(pids.with(kPidsCurrent, 9).cause() == "unknown");  // it may have been the filter
+  CHECK(has_text(pids.with(kSeccomp, 0).verdict().notes, "exclusion"));
   CHECK(pids.with(kPidsEventsMax, 3).baseline(kPidsEventsMax, 2).cause() == "pids-max");
-  CHECK(pids.baseline(kPidsEventsMax, 3).cause() == "unknown");
-  CHECK(pids.with(kPidsMax, ovcshim::kInfinite).with(kPidsCurrent, 9).cause() == "unknown");
+  CHECK(pids.baseline(kPidsEventsMax, 3).cause() == "pids-max");  // since 6.11 a group above counts its own
+  CHECK(pids.with(kMemcgVersion, 1).cause() == "unknown");        // version 1 counts where the task is
+  CHECK(pids.with(kPidsCurrent, 10).cause() == "unknown");
+}
 
+TEST_CASE("fork: a full group is not to blame if RLIMIT_NPROC may have refused first") {
+  using enum FactKey;
+  Case c(Op::kVfork, EAGAIN);
+  c.with(kPidsMax, 10).with(kPidsCurrent, 10).with(kPidsEventsMax, 3).baseline(kPidsEventsMax, 2);
+  CHECK(c.with(kRlimitNproc, 4).cause() == "rlimit-nproc");
+  CHECK(c.with(kRlimitNproc, 100).cause() == "unknown");
+  CHECK(c.with(kUid, 0).cause() == "pids-max");            // root is exempt
+  CHECK(c.with(kUserNsIdentity, 0).cause() == "unknown");  // root of another user namespace need not be
+  CHECK(c.with(kRlimitNproc, 301).cause() == "pids-max");  // more than there are tasks
+}
+
+TEST_CASE("fork: limits of the host and of process numbers") {
+  using enum FactKey;
   Case threads(Op::kVfork, EAGAIN);
   CHECK(threads.with(kTasksTotal, 60000).cause() == "threads-max");
   Case pid(Op::kFork, EAGAIN);
   CHECK(pid.with(kTasksTotal, 32600).cause() == "pid-max");
-  CHECK(pid.with(kPidNs, 4026532222).with(kPidForChildrenNs, 4026532222).cause() == "unknown");
+  pid.with(kPidNs, 4026532222).with(kPidForChildrenNs, 4026532222).with(kPidMax, 301).with(kTasksTotal, 140);
+  CHECK(pid.cause() == "unknown");
+  pid.with(kMemcgVersion, 1).with(kPidsEventsMax, 3).baseline(kPidsEventsMax, 3);
+  CHECK(pid.cause() == "pid-max");
+}
+
+TEST_CASE("a thread or posix_spawn: what clone refused is told from what the stack met") {
+  using enum FactKey;
+  for (const Op op : {Op::kPthreadCreate, Op::kPosixSpawn}) {
+    Case c(op, EAGAIN);
+    c.with(kRlimitNproc, 100).with(kMemcgVersion, 1).with(kPidsEventsMax, 3).baseline(kPidsEventsMax, 3);
+    CHECK(c.cause() == "unknown");  // the stack cannot be excluded
+    c.evidence.sees_libc = true;
+    CHECK(c.cause() == "rlimit-nproc");
+    c.evidence.inner.push_back(mmap_case(8 * kMib, PROT_NONE).evidence);
+    CHECK(c.cause() == "unknown");  // the stack was refused, whatever for
+  }
+}
+
+TEST_CASE("clone: namespaces need CAP_SYS_ADMIN") {
+  Case c(Op::kClone, EPERM, {CLONE_NEWNET | SIGCHLD});
+  CHECK(c.cause() == "bad-argument");
+  CHECK(c.with(FactKey::kCapEff, 1 << 21).cause() == "unknown");
+  CHECK(Case(Op::kClone, EPERM, {CLONE_NEWUSER | CLONE_NEWNET | SIGCHLD}).cause() == "unknown");
 }
 
 TEST_CASE("fork: RLIMIT_NPROC by count, or when all else is excluded") {

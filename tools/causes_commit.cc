@@ -54,7 +54,7 @@ std::optional<RefusedAt> mode0_crossing(std::span<const MappingEntry> mappings, 
 namespace causes {
 namespace {
 
-constexpr uint64_t kFreshNs = 5'000'000;  // a reading younger than this is taken before one made after the refusal
+constexpr uint64_t kFreshNs = 200'000;  // a reading younger than this is taken before one made after the refusal
 constexpr std::string_view kMeminfo = "/proc/meminfo";
 
 // Readings of Committed_AS around the refusal, the more trustworthy first. The refused request is in none of them.

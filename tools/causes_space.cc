@@ -94,14 +94,21 @@ bool limit_excluded(const Evidence& evidence, FactKey key, std::optional<uint64_
   return bytes && (*bytes >= ovcshim::kInfinite || surely_below(rlimit_kb(evidence, key), used, request));
 }
 
-bool charge_excluded(const Evidence& evidence) {
-  const auto mode = mode_of(evidence);
-  Finding unused;
+// A charge of this much would have been granted.
+bool charge_excluded(const Evidence& evidence, uint64_t kb) {
+  const auto mode = mode_of(evidence), limit = guess_limit_kb(evidence.rules), vm_kb = vm_size_kb(evidence);
   if (mode == kModeAlways) return true;
-  if (mode == kModeGuess) return guess_limit_kb(evidence.rules) && !over_ram_and_swap(evidence, unused);
-  const auto verdict = mode2(evidence.rules, committed_kb(evidence), vm_size_kb(evidence).value_or(0) / evidence.rules.page_kb,
-                             request_of(evidence).charge_kb.value_or(0));
-  return mode == kModeNever && verdict && verdict->passes() && !verdict->borderline();
+  if (mode == kModeGuess) return limit && kb <= *limit;
+  if (mode != kModeNever || !vm_kb) return false;
+  const auto verdict = mode2(evidence.rules, committed_kb(evidence), *vm_kb / evidence.rules.page_kb, kb);
+  return verdict && verdict->passes() && !verdict->borderline();
+}
+
+// A call that adds this much to the address space meets neither the limits nor the accounting, whatever kind of memory it is.
+bool limits_excluded(const Evidence& evidence, uint64_t kb) {
+  return limit_excluded(evidence, FactKey::kRlimitAs, vm_size_kb(evidence), kb) &&
+         limit_excluded(evidence, FactKey::kRlimitData, evidence.fact(FactKey::kVmDataKb), kb) &&
+         charge_excluded(evidence, kb) && evidence.fact(FactKey::kSeccomp) == 0;
 }
 
 }  // namespace
@@ -127,6 +134,7 @@ bool no_gap(const Evidence& evidence, Finding& finding) {
 bool break_over_rlimit_data(const Evidence& evidence, Finding& finding) {
   const auto data = break_data(evidence);
   if (!data || !data->limit_kb || data->heap_kb <= *data->limit_kb) return false;
+  if (over_rlimit_data(evidence, finding)) return true;  // passed as well, and by more
   finding.summary = "data limit reached (RLIMIT_DATA)";
   add_figure(finding, "heap as it would be", data->heap_kb, "kB", "the call and /proc/self/smaps");
   add_figure(finding, "RLIMIT_DATA", data->limit_kb, "kB", "getrlimit");
@@ -148,23 +156,30 @@ bool break_locked(const Evidence& evidence, Finding& finding) {
   const auto data = break_data(evidence);
   const auto count = map_count(evidence), most = evidence.fact(FactKey::kMaxMapCount);
   if (!growth || !data || !over_rlimit_memlock(evidence, finding)) return false;
-  const bool data_excluded = limit_excluded(evidence, FactKey::kRlimitData, data->at_most_kb, 0) &&
-                             limit_excluded(evidence, FactKey::kRlimitData, evidence.fact(FactKey::kVmDataKb), growth);
-  if (!data_excluded || !limit_excluded(evidence, FactKey::kRlimitAs, vm_size_kb(evidence), growth)) return false;
-  if (!count || !most || *count > *most || !charge_excluded(evidence) || evidence.fact(FactKey::kSeccomp) != 0) return false;
+  if (!limit_excluded(evidence, FactKey::kRlimitData, data->at_most_kb, 0) || !limits_excluded(evidence, *growth)) return false;
+  if (!count || !most || *count > *most) return false;
   finding.notes.emplace_back(
       "proven by exclusion: mlockall(MCL_FUTURE) must be in force, since RLIMIT_DATA, RLIMIT_AS, the next mapping, "
       "vm.max_map_count and overcommit are ruled out");
   return true;
 }
 
+namespace {
+
+uint64_t grown_kb(const Evidence& evidence) {
+  const uint64_t old_kb = round_to_pages_kb(args_of(evidence)[1], evidence.rules);
+  const uint64_t new_kb = round_to_pages_kb(args_of(evidence)[2], evidence.rules);
+  return new_kb > old_kb ? new_kb - old_kb : 0;
+}
+
+}  // namespace
+
 bool mremap_moves(const Evidence& evidence) {
   const auto& args = args_of(evidence);
   if (args[3] & (MREMAP_FIXED | MREMAP_DONTUNMAP)) return true;
   if (!(args[3] & MREMAP_MAYMOVE) || args[0] > UINT64_MAX - args[2]) return false;
-  Finding unused;
   const MappingEntry* mapping = mapping_at(evidence, args[0]);
-  if (!mapping) return !evidence.mappings_complete && charge_excluded(evidence);  // nothing else is left
+  if (!mapping) return !evidence.mappings_complete && limits_excluded(evidence, grown_kb(evidence));  // nothing else is left
   const MappingEntry* next = next_mapping(evidence, mapping->end);
   return mapping->end != page_up(evidence, args[0] + args[1]) || (next && args[0] + args[2] > next->start);
 }
@@ -172,6 +187,11 @@ bool mremap_moves(const Evidence& evidence) {
 bool mremap_meets_mapping(const Evidence& evidence, Finding& finding) {
   const auto& args = args_of(evidence);
   if (args[3] & MREMAP_MAYMOVE) return false;
+  if (!evidence.mappings_complete && limits_excluded(evidence, grown_kb(evidence))) {
+    finding.summary = "the mapping cannot grow in place, and MREMAP_MAYMOVE was not given";
+    finding.notes.emplace_back("proven by exclusion: RLIMIT_AS, RLIMIT_DATA and overcommit are ruled out");
+    return true;
+  }
   const MappingEntry* mapping = mapping_at(evidence, args[0]);
   const MappingEntry* next = mapping ? next_mapping(evidence, mapping->end) : nullptr;
   if (!next || args[0] > UINT64_MAX - args[2] || args[0] + args[2] <= next->start) return false;

@@ -211,6 +211,34 @@ static void step_write(char** words) {
   close(fd);
 }
 
+// fill:DIRECTORY: the memory cgroup it is in is full, of what cannot be taken away: pages in pipes. All memory of the process is
+// there already and locked, since its next page fault would wait for ever (mm/memcontrol-v1.c, oom_kill_disable).
+static void step_fill(char** words) {
+  static char page[kPage];
+  char path[512], limit[32];
+  volatile char stack[1 << 16];
+  for (size_t i = 0; i < sizeof stack; i += kPage) stack[i] = 1;
+  memset(file_text, 1, sizeof file_text);
+  if (mlockall(MCL_CURRENT)) defect("mlockall");
+  snprintf(path, sizeof path, "%s/memory.usage_in_bytes", words[0]);
+  snprintf(limit, sizeof limit, "%lld", (long long)number_in(path) + (8 << 20));
+  snprintf(path, sizeof path, "%s/memory.limit_in_bytes", words[0]);
+  step_write((char*[]){path, limit});
+  int last[2];
+  if (pipe2(last, O_NONBLOCK | O_CLOEXEC)) defect("pipe2");
+  while (write(last[1], page, sizeof page) > 0) {}
+  bool full = false;
+  for (int ends[2]; !full && pipe2(ends, O_NONBLOCK | O_CLOEXEC) == 0;) {
+    while (write(ends[1], page, sizeof page) > 0) {}
+    full = errno == ENOMEM;
+  }
+  const int err = errno;
+  for (long n = atol(words[1]); n > 0; n--)
+    if (read(last[0], page, sizeof page) != sizeof page) defect("read");
+  errno = err;
+  if (errno != ENOMEM && errno != ENFILE) defect("pipe2");
+}
+
 static void step_join(char** words) {  // cgroup directory
   char pid[32], path[512];
   snprintf(path, sizeof path, "%s/cgroup.procs", words[0]);
@@ -306,33 +334,20 @@ static const struct {
   const char* name;
   void (*make)(char** words);
 } kSteps[] = {
-    {"map", step_map},
-    {"target", step_target},
-    {"block", step_block},
-    {"wall", step_wall},
-    {"hole", step_hole},
-    {"ceiling", step_ceiling},
-    {"gap", step_gap},
-    {"ungap", step_ungap},
-    {"heap", step_heap},
-    {"malloc", step_malloc},
-    {"many", step_many},
-    {"limit", step_limit},
-    {"uid", step_uid},
-    {"nocaps", step_nocaps},
-    {"userns", step_userns},
-    {"mode", step_mode},
-    {"write", step_write},
-    {"join", step_join},
-    {"tasks", step_tasks},
-    {"threads", step_threads},
-    {"child", step_child},
-    {"newpidns", step_newpidns},
-    {"deadinit", step_deadinit},
-    {"pidmax", step_pidmax},
-    {"lockfuture", step_lockfuture},
-    {"lockall", step_lockall},
-    {"strangerefused", step_strangerefused},
+    {"map", step_map},           {"target", step_target},
+    {"block", step_block},       {"wall", step_wall},
+    {"hole", step_hole},         {"ceiling", step_ceiling},
+    {"gap", step_gap},           {"ungap", step_ungap},
+    {"heap", step_heap},         {"malloc", step_malloc},
+    {"many", step_many},         {"limit", step_limit},
+    {"uid", step_uid},           {"nocaps", step_nocaps},
+    {"userns", step_userns},     {"mode", step_mode},
+    {"write", step_write},       {"join", step_join},
+    {"fill", step_fill},         {"tasks", step_tasks},
+    {"threads", step_threads},   {"child", step_child},
+    {"newpidns", step_newpidns}, {"deadinit", step_deadinit},
+    {"pidmax", step_pidmax},     {"lockfuture", step_lockfuture},
+    {"lockall", step_lockall},   {"strangerefused", step_strangerefused},
 };
 static void make_step(char* text) {
   char* words[4];
