@@ -32,6 +32,10 @@ std::string cause_text(const CheckRow& row) {
 
 std::string bounds_text(const CheckRow& row) {
   const std::string most = grouped(row.outlook.commit.charge.kb);
+  const uint64_t own_kb =
+      row.process.listed ? row.process.sums.private_kb : row.process.fork.fact(ovcshim::FactKey::kVmSizeKb).value_or(0);
+  if (row.outlook.commit.charge.kb < own_kb)
+    return fmt::format("between 0 and {} kB, what all processes together were promised", most);
   if (!row.process.listed) return fmt::format("between 0 and {} kB, its whole address space", most);
   return fmt::format("between 0 and {} kB, all private mappings; heap and stack, {} kB, count unless MADV_DONTFORK", most,
                      grouped(row.process.sums.heap_and_stack_kb));
