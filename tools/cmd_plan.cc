@@ -68,7 +68,7 @@ PlanSettings settings_of(const PlanOptions& options, PlanReport& report) {
 }
 
 std::optional<RefusedAt> crossing(const PlanReport& report, const Evidence& fork) {
-  if (report.passes) return std::nullopt;
+  if (report.passes || report.growth_kb != 0) return std::nullopt;  // where the growth would lie is not known
   if (report.fork.rules.mode == kModeGuess) return mode0_crossing(fork.mappings, report.fork.rules);
   return mode2_crossing(fork.mappings, report.fork.rules, report.mode2->headroom_kb);
 }
