@@ -38,6 +38,16 @@ forker_stop
 [[ ! -d $group ]] || rmdir "$group"
 group=
 
+# A memory limit is told; nobody can say beforehand that it will refuse.
+status=0
+# shellcheck disable=SC2016  # for the inner shell
+memcg.sh 268435456 bash -c 'ovc check $$ --json >memcg.json' >out || status=$?
+if ((status == 77)); then
+  echo "left out: $(<out)"
+else
+  [[ $status == 0 && $(jq '.processes[0].limits[] | select(.cause == "memcg") | .limit' memcg.json | head -n 1) == 262144 ]] || fail "memory limit"
+fi
+
 for limit in 1 2; do
   coproc FORKER { exec prlimit --nproc=$limit "${nobody[@]}" ./forker; }
   # shellcheck disable=SC2153  # set by coproc
