@@ -8,7 +8,7 @@ set -euo pipefail
 
 demo=(g++ cmake make pkg-config libfmt-dev libdw-dev libelf-dev libcli11-dev nlohmann-json3-dev redis-server redis-tools)
 tests=("${demo[@]}" catch2 jq python3)
-ci=("${tests[@]}" clang-format clang-tidy shellcheck)
+ci=("${tests[@]}" clang-format clang-tidy shellcheck prometheus)  # prometheus: promtool
 case ${1:-tests} in
   demo) wanted=("${demo[@]}") ;;
   tests) wanted=("${tests[@]}") ;;
@@ -41,6 +41,7 @@ apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -y -q -o DPkg::L
 quietly "${apt[@]}" update
 quietly "${apt[@]}" install --no-install-recommends "${missing[@]}"
 rm -f "$log"
-if [[ " ${missing[*]} " == *" redis-server "* && -d /run/systemd/system ]]; then
-  "${as_root[@]}" systemctl disable --quiet redis-server || true
-fi
+for service in redis-server prometheus; do
+  [[ " ${missing[*]} " == *" $service "* && -d /run/systemd/system ]] || continue
+  "${as_root[@]}" systemctl disable --quiet "$service" || true
+done

@@ -233,7 +233,7 @@ CommitOutlook commit_outlook(const Evidence& evidence, Charge charge) {
   if (evidence.mappings_complete && mode == kModeNever && outlook.would_pass.mode2 == false)
     charge.refused_at = mode2_crossing(evidence.mappings, evidence.rules, outlook.mode2->headroom_kb);
   if (evidence.mappings_complete && mode == kModeGuess) charge.refused_at = mode0_crossing(evidence.mappings, evidence.rules);
-  outlook.charge = std::move(charge);
+  outlook.charge = charge;
   return outlook;
 }
 

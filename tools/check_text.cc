@@ -32,6 +32,10 @@ std::string cause_text(const CheckRow& row) {
 
 std::string bounds_text(const CheckRow& row) {
   const std::string most = grouped(row.outlook.commit.charge.kb);
+  const uint64_t own_kb =
+      row.process.listed ? row.process.sums.private_kb : row.process.fork.fact(ovcshim::FactKey::kVmSizeKb).value_or(0);
+  if (row.outlook.commit.charge.kb < own_kb)
+    return fmt::format("between 0 and {} kB, what all processes together were promised", most);
   if (!row.process.listed) return fmt::format("between 0 and {} kB, its whole address space", most);
   return fmt::format("between 0 and {} kB, all private mappings; heap and stack, {} kB, count unless MADV_DONTFORK", most,
                      grouped(row.process.sums.heap_and_stack_kb));
@@ -59,9 +63,25 @@ std::string largest_text(const CheckRow& row) {
   return text;
 }
 
-std::string spare_text(const Mode2Verdict& verdict) {
-  return verdict.short_kb > 0 ? fmt::format("short by {} kB", signed_grouped(verdict.short_kb))
-                              : fmt::format("{} kB to spare", signed_grouped(-verdict.short_kb));
+// The amount alone; of an estimate it is the one that the highest charge leaves.
+std::string spare_kb_text(const CheckRow& row) {
+  const int64_t short_kb = row.outlook.finding.mode2->short_kb;
+  const char* bound = !row.outlook.estimated ? "" : short_kb > 0 ? "at most " : "at least ";
+  return fmt::format("{}{} kB", bound, signed_grouped(short_kb > 0 ? short_kb : -short_kb));
+}
+
+void add_mode2(Lines& lines, const CheckRow& row) {
+  const Finding& f = row.outlook.finding;
+  const bool is_short = f.mode2->short_kb > 0;
+  if (row.process.fork.rules.mode != kModeNever) {
+    lines.add("in mode 2", fmt::format("{}{}{}; headroom {}", is_short ? "short by " : "", spare_kb_text(row),
+                                       is_short ? "" : " to spare", headroom_text(*f.mode2)));
+    return;
+  }
+  lines.add("headroom", headroom_text(*f.mode2));
+  lines.add(is_short ? "short by" : "to spare",
+            fmt::format("{}  (the kernel's own counter may be off by {}){}", spare_kb_text(row),
+                        signed_grouped(f.mode2->band_kb), f.borderline ? ": borderline" : ""));
 }
 
 void add_commit(Lines& lines, const CheckRow& row) {
@@ -70,15 +90,7 @@ void add_commit(Lines& lines, const CheckRow& row) {
   const std::string free = row.outlook.estimated ? "" : not_charged_text(row.process.sums);
   if (!free.empty()) lines.add("not charged", free);
   if (row.biggest) lines.add("largest", largest_text(row));
-  const bool in_force = row.process.fork.rules.mode == kModeNever;
-  if (f.mode2 && in_force) {
-    lines.add("headroom", headroom_text(*f.mode2));
-    std::string band = fmt::format("  (the kernel's own counter may be off by {})", signed_grouped(f.mode2->band_kb));
-    if (f.borderline) band += ": borderline";
-    const bool is_short = f.mode2->short_kb > 0;
-    lines.add(is_short ? "short by" : "to spare",
-              signed_grouped(is_short ? f.mode2->short_kb : -f.mode2->short_kb) + " kB" + band);
-  } else if (f.mode2) lines.add("in mode 2", fmt::format("{}; headroom {}", spare_text(*f.mode2), headroom_text(*f.mode2)));
+  if (f.mode2) add_mode2(lines, row);
   if (!row.outlook.estimated) lines.add("would pass", would_pass_text(*f.would_pass));
 }
 

@@ -52,6 +52,20 @@ Evidence fork_of_log(const PlanOptions& options, PlanReport& report) {
                           options.pid ? fmt::format(" of process {}", *options.pid) : "", escaped(log.path())));
 }
 
+constexpr uint64_t kMostKb = uint64_t{1} << 48, kMostRatio = 100000;  // beyond any machine; below, no product overflows
+
+void check_range(const char* option, const std::optional<uint64_t>& value, uint64_t most) {
+  if (value && *value >= most) throw Error(fmt::format("{} {}: more than any machine has", option, *value));
+}
+
+void check_ranges(const PlanOptions& options) {
+  check_range("--ratio", options.ratio, kMostRatio);
+  check_range("--kbytes", options.kbytes, kMostKb);
+  check_range("--swap", options.swap_bytes, kMostKb * 1024);
+  check_range("--ram", options.ram_bytes, kMostKb * 1024);
+  check_range("--grow", options.grow_bytes, kMostKb * 1024);
+}
+
 PlanSettings settings_of(const PlanOptions& options, PlanReport& report) {
   PlanSettings settings{options.mode, options.ratio, options.kbytes, {}, {}};
   if (options.swap_bytes) settings.swap_kb = *options.swap_bytes / 1024;
@@ -68,7 +82,7 @@ PlanSettings settings_of(const PlanOptions& options, PlanReport& report) {
 }
 
 std::optional<RefusedAt> crossing(const PlanReport& report, const Evidence& fork) {
-  if (report.passes) return std::nullopt;
+  if (report.passes || report.growth_kb != 0) return std::nullopt;  // where the growth would lie is not known
   if (report.fork.rules.mode == kModeGuess) return mode0_crossing(fork.mappings, report.fork.rules);
   return mode2_crossing(fork.mappings, report.fork.rules, report.mode2->headroom_kb);
 }
@@ -103,6 +117,7 @@ void work_out(const PlanOptions& options, const Evidence& fork, PlanReport& repo
 }  // namespace
 
 int plan(const PlanOptions& options) {
+  check_ranges(options);
   PlanReport report;
   const Evidence fork = is_pid(options.target) ? fork_of_process(static_cast<uint32_t>(std::stoul(options.target)), report)
                                                : fork_of_log(options, report);

@@ -163,7 +163,7 @@ void fill_arithmetic(ForkOutlook& outlook, const Evidence& fork) {
   if (f.cause == "unknown") f.cause = {};
   f.charge = outlook.commit.charge;
   f.would_pass = outlook.commit.would_pass;
-  f.mode2 = outlook.commit.mode2;
+  if (outlook.commit.charge.kb != 0) f.mode2 = outlook.commit.mode2;  // nothing asked for is never checked
   if (!f.mode2 || fork.rules.mode != kModeNever) return;
   f.band = f.mode2->band_kb;
   f.borderline = f.mode2->borderline();
@@ -205,9 +205,13 @@ void add_notes(const LiveProcess& p, ForkOutlook& outlook) {
 std::string why_unknown(const LiveProcess& p, const ForkOutlook& outlook) {
   if (!p.reason.empty() && p.wanted == Depth::kExact) return p.reason;
   if (!p.fork.rules.mode) return "vm.overcommit_memory cannot be read";
-  if (outlook.estimated && p.listed)
-    return fmt::format("the charge is somewhere between 0 and {} kB; without --estimate the exact one is read",
-                       grouped(outlook.commit.charge.kb));
+  if (outlook.estimated && p.listed) {
+    const auto& verdict = outlook.commit.mode2;
+    const bool hopeless = verdict && verdict->headroom_kb <= static_cast<int64_t>(p.sums.heap_and_stack_kb);
+    return fmt::format("the charge is somewhere between 0 and {} kB{}; without --estimate the exact one is read",
+                       grouped(outlook.commit.charge.kb),
+                       hopeless ? ", and heap and stack alone would not pass unless MADV_DONTFORK" : "");
+  }
   if (outlook.estimated) return "not even maps may be read, and its whole address space would not pass";
   if (p.fork.rules.mode == kModeGuess) return "the rule of mode 0 before Linux 5.2 needs figures that user space cannot read";
   return "a term of mode 2's inequality cannot be read";

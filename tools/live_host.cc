@@ -64,11 +64,20 @@ uint64_t cpus_online(const SystemRoot& root) {
   return cpus;
 }
 
-// Hugetlb: is missing before 4.19: then the pool of the default size is what is known, and others are not.
-std::optional<uint64_t> hugetlb_kb(std::string_view meminfo) {
+// All pools of huge pages. The line Hugetlb: is missing before 4.19, and all of them where the kernel has no huge pages.
+std::optional<uint64_t> hugetlb_kb(std::string_view meminfo, const SystemRoot& root) {
   if (const auto kb = number_after(meminfo, "Hugetlb:")) return kb;
-  const auto pages = number_after(meminfo, "HugePages_Total:");
-  return pages == 0 ? std::optional<uint64_t>(0) : std::nullopt;
+  if (!line_after(meminfo, "HugePages_Total:")) return 0;
+  uint64_t sum_kb = 0;
+  std::error_code error;
+  for (const auto& pool : std::filesystem::directory_iterator(root.files + "/sys/kernel/mm/hugepages", error)) {
+    const std::string name = pool.path().filename();  // hugepages-2048kB
+    const auto page_kb = first_number(std::string_view(name).substr(std::min(name.find('-'), name.size() - 1) + 1));
+    const auto pages = number_in(pool.path().string() + "/nr_hugepages");
+    if (!page_kb || !pages) return std::nullopt;
+    sum_kb += *page_kb * *pages;
+  }
+  return error ? std::nullopt : std::optional(sum_kb);
 }
 
 bool hides_processes(const SystemRoot& root) {
@@ -101,7 +110,7 @@ std::vector<Fact> LiveHost::facts() const {
   add(FactKey::kTasksTotal, tasks_total(read_small(root_.proc + "/loadavg").value_or("")));
   const std::string meminfo = read_small(root_.proc + "/meminfo").value_or("");
   for (const MeminfoRow& row : kMeminfo)
-    add(row.fact, row.fact == FactKey::kHugetlbKb ? hugetlb_kb(meminfo) : number_after(meminfo, row.key));
+    add(row.fact, row.fact == FactKey::kHugetlbKb ? hugetlb_kb(meminfo, root_) : number_after(meminfo, row.key));
   return facts;
 }
 

@@ -157,7 +157,7 @@ class Reader {
 
   std::string reason_of(int error, bool exact) const {
     const char* file = exact ? "smaps" : "maps";
-    if (error == EACCES || error == EPERM) return fmt::format("{} may be read by its owner and by root only", file);
+    if (error == EACCES || error == EPERM) return fmt::format("no permission to read its {}", file);
     if (error != 0) return fmt::format("cannot read {}: {}", file, strerror(error));
     return process_.sums.mappings == 0 ? fmt::format("{} is empty", file) : "smaps of this kernel lacks VmFlags";
   }

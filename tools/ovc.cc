@@ -92,7 +92,8 @@ CLI::App* add_check(CLI::App& app, CheckOptions& o) {
   c->add_flag("--all", o.all, "every process, a line each");
   CLI::Option* json = c->add_flag("--json", o.json, "JSON instead of text");
   c->add_flag("--openmetrics", o.openmetrics, "metrics for Prometheus and its kin instead of text")->excludes(json);
-  c->add_option("--watch", o.watch_seconds, "again every so many SECONDS, until interrupted or the processes have ended")
+  c->add_option("--watch", o.watch_seconds,
+                "again every so many SECONDS, until interrupted or the processes have ended; --json: a line each time")
       ->check(CLI::Range(0.1, 1e6));
   c->add_flag("--estimate", o.estimate, "bounds of the charge from maps, statm and status; smaps is not read");
   c->footer(

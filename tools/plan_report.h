@@ -19,7 +19,7 @@ struct PlanReport {
   std::vector<std::string> given;     // the options that replace the host's values, as they were given
   uint64_t growth_kb = 0;             // asked for with --grow
   ForkCase fork;                      // under these settings, grown
-  Charge charge;                      // refused_at: under these settings, growth left aside
+  Charge charge;                      // without the growth
   bool passes = false, borderline = false;
   std::optional<Mode2Verdict> mode2;
   std::optional<int64_t> growth;                     // mode 2: on top of growth_kb
