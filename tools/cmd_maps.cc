@@ -92,18 +92,15 @@ class Maps {
   void choose_process() {
     for (const LedgerProcess& p : ledger_.processes())
       if (p.first_tick <= tick_) candidates_.push_back(&p);
-    const auto wanted = [&](const LedgerProcess* p) { return !options_.pid || p->pid == *options_.pid; };
-    bool found = false;
+    const auto has_ended = [&](const LedgerProcess* p) { return p->end_tick != 0 && p->end_tick < tick_; };
+    const bool all_ended = std::all_of(candidates_.begin(), candidates_.end(), has_ended);
     for (const LedgerProcess* p : candidates_) {
-      if (!wanted(p)) continue;
-      const bool gone = p->end_tick != 0 && p->end_tick < tick_;
-      LedgerState state = ledger_.at(*p, tick_);
-      const bool better = !found || (chosen_gone_ && !gone) || options_.pid ||
-                          (gone == chosen_gone_ && state.space.totals().charged.high > state_.space.totals().charged.high);
-      if (!better) continue;
-      chosen_ = p, state_ = std::move(state), chosen_gone_ = gone, found = true;
+      if (options_.pid ? p->pid != *options_.pid : has_ended(p) && (!all_ended || chosen_)) continue;
+      LedgerState state = ledger_.at(*p, tick_);  // of several with the pid asked for the last one counts
+      if (chosen_ && !options_.pid && state.space.totals().charged.high <= state_.space.totals().charged.high) continue;
+      chosen_ = p, state_ = std::move(state), chosen_gone_ = has_ended(p);
     }
-    if (!found)
+    if (!chosen_)
       throw Error(options_.pid ? fmt::format("no process {} is recorded up to this moment", *options_.pid)
                                : "no process is recorded up to this moment");
   }

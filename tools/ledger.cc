@@ -102,6 +102,12 @@ std::optional<uint64_t> Ledger::mode_at(uint64_t tick) const {
 
 LedgerState Ledger::at(const LedgerProcess& process, uint64_t tick) const { return replay(process, tick, 0); }
 
+size_t Ledger::lists_of(const LedgerProcess& process) const {
+  const auto& entries = entries_.at({process.index, process.serial});
+  return static_cast<size_t>(
+      std::count_if(entries.begin(), entries.end(), [](const Entry& e) { return e.kind == Kind::kList; }));
+}
+
 // A forked child begins with its parent's memory.
 LedgerState Ledger::begin(const LedgerProcess& process, uint64_t tick, unsigned depth) const {
   LedgerState state(rules_);
@@ -206,6 +212,23 @@ void Ledger::check_size(LedgerState& state, const Entry& entry) const {
   if (entry.vm_pages == kUnknown || state.base == LedgerBase::kNone || entry.calls_from_here < entry.begin) return;
   if (entry.age_ticks > entry.begin || state.last_tick >= entry.begin - entry.age_ticks) return;
   state.size = {entry.begin, entry.vm_pages * rules_.page_kb, state.space.totals().size};
+}
+
+std::optional<double> Coverage::percent() const {
+  if (kernel_kb <= 0 || low_kb != high_kb) return std::nullopt;
+  return 100.0 * static_cast<double>(low_kb) / static_cast<double>(kernel_kb);
+}
+
+std::optional<Coverage> coverage(const LedgerState& state) {
+  if (state.lists.size() < 2) return std::nullopt;
+  const ListCheck &first = state.lists.front(), &last = state.lists.back();
+  Coverage c{first.tick, last.tick, static_cast<int64_t>(last.kernel_kb) - static_cast<int64_t>(first.kernel_kb), 0, 0};
+  for (size_t i = 1; i < state.lists.size(); ++i) {
+    const auto before = static_cast<int64_t>(state.lists[i - 1].kernel_kb);
+    c.low_kb += static_cast<int64_t>(state.lists[i].ledger.low) - before;
+    c.high_kb += static_cast<int64_t>(state.lists[i].ledger.high) - before;
+  }
+  return c;
 }
 
 }  // namespace ovc

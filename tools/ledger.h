@@ -56,6 +56,8 @@ class Ledger {
   const std::vector<LedgerProcess>& processes() const { return processes_; }  // by first tick
   // The process's address space when every call that had returned by `tick` had been made.
   LedgerState at(const LedgerProcess& process, uint64_t tick) const;
+  // Complete lists of mappings that the process left.
+  size_t lists_of(const LedgerProcess& process) const;
   // Memory calls by children that shared their parent's memory (vfork): they belong to no process of the log.
   uint64_t foreign_calls() const { return foreign_calls_; }
   // Values of vm.overcommit_memory differ between readings: what was mapped between them may be either.
@@ -101,5 +103,15 @@ class Ledger {
   uint64_t foreign_calls_ = 0;
   bool mode_changed_ = false;
 };
+
+// How much of the accountable memory that the kernel's lists say was gained, recorded calls account for. In kB; the first
+// list of the image to the newest. nullopt with fewer than two lists.
+struct Coverage {
+  uint64_t first_tick = 0, last_tick = 0;
+  int64_t kernel_kb = 0, low_kb = 0, high_kb = 0;
+  // Of a gain, when what the calls gained is known to the kB.
+  std::optional<double> percent() const;
+};
+std::optional<Coverage> coverage(const LedgerState& state);
 
 }  // namespace ovc
