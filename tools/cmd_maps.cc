@@ -116,12 +116,8 @@ class Maps {
     if (state_.modules_tick)
       list.push_back(fmt::format("the loader brought objects at {} or before; what it mapped is not shown",
                                  time_text(*state_.modules_tick)));
-    if (state_.size && state_.size->kernel_kb != state_.size->ledger_kb)
-      list.push_back(
-          fmt::format("VmSize at {} was {}, the mappings followed add up to {}: the difference was not mapped by a "
-                      "call of libc's (growth of the stack, the loader, direct system calls)",
-                      time_text(state_.size->tick), kb_text(state_.size->kernel_kb), kb_text(state_.size->ledger_kb)));
-    const bool size_agrees = state_.size && state_.size->kernel_kb == state_.size->ledger_kb;
+    if (state_.size && !state_.size->agrees()) list.push_back(difference_text(*state_.size));
+    const bool size_agrees = state_.size && state_.size->agrees();
     if (!state_.stack_followed && state_.base != LedgerBase::kNone)
       list.push_back(fmt::format("the stack's size is that of {}: it grows without a call",
                                  time_text(size_agrees ? state_.size->tick : state_.base_tick)));
@@ -130,6 +126,25 @@ class Maps {
           "ac?: memory made unwritable since 6.7 loses its charge only if it was never written to; that is not recorded");
     add_losses(list);
     return list;
+  }
+
+  std::string difference_text(const SizeCheck& size) const {
+    const std::string time = time_text(size.tick);
+    if (const uint64_t kb = size.unseen_private_kb())
+      return fmt::format(
+          "at {} there were {} more of private writable memory than recorded calls mapped: the stack had grown, or "
+          "system calls were made directly",
+          time, kb_text(kb));
+    return fmt::format(
+        "VmSize at {} was {}, the mappings followed add up to {}: the loader or direct system calls changed them", time,
+        kb_text(size.kernel_kb), kb_text(size.ledger_kb));
+  }
+
+  // What was not seen may be charged, too.
+  Bounds charged() const {
+    Bounds kb = state_.space.totals().charged;
+    if (state_.size) kb.high += state_.size->unseen_private_kb();
+    return kb;
   }
 
   void add_losses(std::vector<std::string>& list) const {
@@ -150,7 +165,7 @@ class Maps {
 
   bool exact() const {
     const SpaceTotals t = state_.space.totals();
-    const bool size_agrees = !state_.size || state_.size->kernel_kb == state_.size->ledger_kb;
+    const bool size_agrees = !state_.size || state_.size->agrees();
     return state_.base != LedgerBase::kNone && !state_.modules_tick && size_agrees && t.charged.exact() &&
            state_.space.contradictions() == 0 && state_.space.unclear_failures() == 0;
   }
@@ -170,7 +185,7 @@ class Maps {
 
   std::string checked_text() const {
     if (!state_.size) return "no size was read since";
-    const bool same = state_.size->kernel_kb == state_.size->ledger_kb;
+    const bool same = state_.size->agrees();
     return fmt::format("VmSize of {} {}", time_text(state_.size->tick), same ? "agrees" : "does not agree");
   }
 
@@ -223,7 +238,7 @@ class Maps {
     if (candidates_.size() > 1) line("others", others_text());
     line("known by", base_text());
     line("checked", checked_text());
-    line("charged", fmt::format("{} of the commit limit, {} once more at a fork{}", bounds_text(t.charged),
+    line("charged", fmt::format("{} of the commit limit, {} once more at a fork{}", bounds_text(charged()),
                                 bounds_text(t.at_fork), exact() ? "" : "; partly known, see below"));
     line("biggest", bounds_text(t.biggest) + (t.biggest.low ? fmt::format(" at {:x}", t.biggest_start) : ""));
     line("not so", fmt::format("noreserve {}; shared memory promised {}, other shared mappings {}", kb_text(t.noreserve),
@@ -311,7 +326,7 @@ class Maps {
         {"calls", state_.calls},
         {"exact", exact()},
         {"vm_size", size},
-        {"charged", bounds_json(t.charged)},
+        {"charged", bounds_json(charged())},
         {"charged_at_fork", bounds_json(t.at_fork)},
         {"biggest", bounds_json(t.biggest)},
         {"noreserve_kb", t.noreserve},

@@ -52,8 +52,8 @@ void Ledger::take(const Event& event) {
   const double slack = static_cast<double>(b.before.age_ns) * 1.02 + 5000;  // the shim knows its clock's rate to about 1 %
   const uint64_t age = read ? static_cast<uint64_t>(slack / log_.ns_per_tick()) : kUnknown;
   const uint64_t key = kind == Kind::kCall ? order_of(event) : kind == Kind::kList ? b.end_tick : b.begin_tick;
-  entries_[{b.process, b.process_serial}].push_back(
-      {key, b.begin_tick, b.end_tick, event.position, kind, b.image, age, read ? b.before.vm_size_pages : kUnknown, 0});
+  entries_[{b.process, b.process_serial}].push_back({key, b.begin_tick, b.end_tick, event.position, kind, b.image, age,
+                                                     read ? b.before.vm_size_pages : kUnknown, b.before.data_pages, 0});
 }
 
 void Ledger::take_list(const Event& event) {
@@ -204,14 +204,18 @@ void Ledger::apply_end(LedgerState& state, const Entry& entry) const {
   const auto stack = event->fact(FactKey::kVmStkKb), size = event->fact(FactKey::kVmSizeKb);
   if (!stack || !state.space.set_stack_kb(*stack)) return;
   state.stack_followed = true;
-  if (size && entry.calls_from_here >= entry.begin) state.size = {entry.begin, *size, state.space.totals().size};
+  if (size && entry.calls_from_here >= entry.begin) state.size = SizeCheck{entry.begin, *size, state.space.totals().size};
 }
 
 // Only while no call was under way between the reading and the event that carries it.
 void Ledger::check_size(LedgerState& state, const Entry& entry) const {
   if (entry.vm_pages == kUnknown || state.base == LedgerBase::kNone || entry.calls_from_here < entry.begin) return;
   if (entry.age_ticks > entry.begin || state.last_tick >= entry.begin - entry.age_ticks) return;
-  state.size = {entry.begin, entry.vm_pages * rules_.page_kb, state.space.totals().size};
+  const SpaceTotals t = state.space.totals();
+  state.size = SizeCheck{entry.begin, entry.vm_pages * rules_.page_kb, t.size};
+  if (entry.data_pages == kUnknown) return;
+  state.size->kernel_data_kb = entry.data_pages * rules_.page_kb;
+  state.size->ledger_data_kb = t.data;
 }
 
 std::optional<double> Coverage::percent() const {
