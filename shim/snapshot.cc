@@ -169,7 +169,9 @@ void note_listed() {
 
 bool may_list_mappings(ListOccasion occasion) {
   const uint64_t cost = expected_list_ticks();
-  return cost < g_ticks_per_ms || (occasion == ListOccasion::kLater && tick_now() - g_private->list_tick > 100 * cost);
+  if (cost < g_ticks_per_ms) return true;
+  if (occasion == ListOccasion::kEnd && cost > 20 * g_ticks_per_ms) return false;
+  return tick_now() - g_private->list_tick > 100 * cost;
 }
 
 void write_mapping_list(uint64_t about) {

@@ -23,8 +23,8 @@ void write_snapshot(uint64_t position, Proof proof);
 // image starts, when the loader has brought new objects (its own calls are not seen), when the lane is about to pass the last list, at the end.
 void write_mapping_list(uint64_t position);
 
-// An image's first list is always written: the process is small then. A later one is written if it will take
-// less than 1 ms or not more than 1 % of the time (module lists are read ten times a second at most), the last one if less than 1 ms.
+// An image's first list is always written: the process is small then. A later one if it will take less than 1 ms or not more than 1 % of the
+// time (and module lists are read ten times a second at most); the last one likewise, but it never holds up the end for more than 20 ms.
 enum class ListOccasion { kLater, kEnd };
 bool may_list_mappings(ListOccasion occasion);
 // The address space is known from here on without a list: a forked child's is its parent's.

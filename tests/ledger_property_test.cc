@@ -2,7 +2,9 @@
 //
 // The ledger against the kernel: a program changes its address space at random under the shim and writes down smaps after
 // each step; the replay of its log must come to the same. OVC_LEDGER_SEEDS and OVC_LEDGER_STEPS ask for more.
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -118,6 +120,19 @@ std::string check_step(const Step& step, const LedgerState& state, Score& score)
   return check_mappings(step, state, score);
 }
 
+// While this lives no test of ours changes vm.overcommit_*; see fixtures/overcommit.sh.
+struct SettingsStay {
+  SettingsStay() {
+    const char* path = std::getenv("OVC_OVERCOMMIT_LOCK");
+    fd = open(path ? path : "/tmp/ovcshim-overcommit.lock", O_RDONLY | O_CREAT | O_CLOEXEC, 0666);
+    if (fd >= 0) flock(fd, LOCK_SH);
+  }
+  ~SettingsStay() { close(fd); }
+  SettingsStay(const SettingsStay&) = delete;
+  SettingsStay& operator=(const SettingsStay&) = delete;
+  int fd;
+};
+
 uint64_t wanted(const char* name, uint64_t otherwise) {
   const char* text = std::getenv(name);
   return text ? strtoull(text, nullptr, 10) : otherwise;
@@ -128,6 +143,7 @@ std::string run_and_check(uint64_t seed, uint64_t steps_wanted, Score& score) {
                     dump = base + ".smaps";
   const std::string command = fmt::format("OVCSHIM_LOG={} LD_PRELOAD={}/libovcshim.so {}/programs/random_mappings {} {} {}",
                                           log_path, OVC_BINARY_DIR, OVC_BINARY_DIR, seed, steps_wanted, dump);
+  const SettingsStay stay;
   std::string trouble = std::system(command.c_str()) == 0 ? "" : "the program failed";
   if (trouble.empty()) {
     const LogReader log(log_path);

@@ -69,6 +69,7 @@ struct SpaceTotals {
   uint64_t shared_promised = 0;  // shared anonymous memory, charged in full when it was mapped
   uint64_t shared_unknown = 0;   // shared mappings known from lists only: files, or shared memory
   uint64_t size = 0;             // VmSize
+  uint64_t data = 0;             // VmData and VmStk: private and writable, or growing downwards
   Bounds biggest;                // of the mappings that are charged
   uint64_t biggest_start = 0;    // of the one that gives biggest.low
 };

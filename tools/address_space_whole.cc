@@ -119,6 +119,8 @@ SpaceTotals AddressSpace::totals() const {
   Sure joined = Sure::kNo;
   for (const auto& [start, p] : pieces_) {
     t.size += p.kb();
+    // mm/vma.c vm_stat_account(), mm/internal.h is_data_mapping(), is_stack_mapping()
+    if (p.has(kMapGd) || (p.has(kMapWrite) && !p.has(kMapShared))) t.data += p.kb();
     add_charge(t.charged, p);
     if (!p.has(kMapDc)) add_charge(t.at_fork, p);
     if (p.noreserve == Sure::kYes) t.noreserve += p.kb();

@@ -92,18 +92,15 @@ class Maps {
   void choose_process() {
     for (const LedgerProcess& p : ledger_.processes())
       if (p.first_tick <= tick_) candidates_.push_back(&p);
-    const auto wanted = [&](const LedgerProcess* p) { return !options_.pid || p->pid == *options_.pid; };
-    bool found = false;
+    const auto has_ended = [&](const LedgerProcess* p) { return p->end_tick != 0 && p->end_tick < tick_; };
+    const bool all_ended = std::all_of(candidates_.begin(), candidates_.end(), has_ended);
     for (const LedgerProcess* p : candidates_) {
-      if (!wanted(p)) continue;
-      const bool gone = p->end_tick != 0 && p->end_tick < tick_;
-      LedgerState state = ledger_.at(*p, tick_);
-      const bool better = !found || (chosen_gone_ && !gone) || options_.pid ||
-                          (gone == chosen_gone_ && state.space.totals().charged.high > state_.space.totals().charged.high);
-      if (!better) continue;
-      chosen_ = p, state_ = std::move(state), chosen_gone_ = gone, found = true;
+      if (options_.pid ? p->pid != *options_.pid : has_ended(p) && (!all_ended || chosen_)) continue;
+      LedgerState state = ledger_.at(*p, tick_);  // of several with the pid asked for the last one counts
+      if (chosen_ && !options_.pid && state.space.totals().charged.high <= state_.space.totals().charged.high) continue;
+      chosen_ = p, state_ = std::move(state), chosen_gone_ = has_ended(p);
     }
-    if (!found)
+    if (!chosen_)
       throw Error(options_.pid ? fmt::format("no process {} is recorded up to this moment", *options_.pid)
                                : "no process is recorded up to this moment");
   }
@@ -124,12 +121,8 @@ class Maps {
     if (state_.modules_tick)
       list.push_back(fmt::format("the loader brought objects at {} or before; what it mapped is not shown",
                                  time_text(*state_.modules_tick)));
-    if (state_.size && state_.size->kernel_kb != state_.size->ledger_kb)
-      list.push_back(
-          fmt::format("VmSize at {} was {}, the mappings followed add up to {}: the difference was not mapped by a "
-                      "call of libc's (growth of the stack, the loader, direct system calls)",
-                      time_text(state_.size->tick), kb_text(state_.size->kernel_kb), kb_text(state_.size->ledger_kb)));
-    const bool size_agrees = state_.size && state_.size->kernel_kb == state_.size->ledger_kb;
+    if (state_.size && !state_.size->agrees()) list.push_back(difference_text(*state_.size));
+    const bool size_agrees = state_.size && state_.size->agrees();
     if (!state_.stack_followed && state_.base != LedgerBase::kNone)
       list.push_back(fmt::format("the stack's size is that of {}: it grows without a call",
                                  time_text(size_agrees ? state_.size->tick : state_.base_tick)));
@@ -138,6 +131,25 @@ class Maps {
           "ac?: memory made unwritable since 6.7 loses its charge only if it was never written to; that is not recorded");
     add_losses(list);
     return list;
+  }
+
+  std::string difference_text(const SizeCheck& size) const {
+    const std::string time = time_text(size.tick);
+    if (const uint64_t kb = size.unseen_private_kb())
+      return fmt::format(
+          "at {} there were {} more of private writable memory than recorded calls mapped: the stack had grown, or "
+          "system calls were made directly",
+          time, kb_text(kb));
+    return fmt::format(
+        "VmSize at {} was {}, the mappings followed add up to {}: the loader or direct system calls changed them", time,
+        kb_text(size.kernel_kb), kb_text(size.ledger_kb));
+  }
+
+  // What was not seen may be charged, too.
+  Bounds charged() const {
+    Bounds kb = state_.space.totals().charged;
+    if (state_.size) kb.high += state_.size->unseen_private_kb();
+    return kb;
   }
 
   void add_losses(std::vector<std::string>& list) const {
@@ -158,7 +170,7 @@ class Maps {
 
   bool exact() const {
     const SpaceTotals t = state_.space.totals();
-    const bool size_agrees = !state_.size || state_.size->kernel_kb == state_.size->ledger_kb;
+    const bool size_agrees = !state_.size || state_.size->agrees();
     return state_.base != LedgerBase::kNone && !state_.calls_missing && !state_.modules_tick && size_agrees &&
            t.charged.exact() && state_.space.contradictions() == 0 && state_.space.unclear_failures() == 0;
   }
@@ -178,7 +190,7 @@ class Maps {
 
   std::string checked_text() const {
     if (!state_.size) return "no size was read since";
-    const bool same = state_.size->kernel_kb == state_.size->ledger_kb;
+    const bool same = state_.size->agrees();
     return fmt::format("VmSize of {} {}", time_text(state_.size->tick), same ? "agrees" : "does not agree");
   }
 
@@ -231,7 +243,7 @@ class Maps {
     if (candidates_.size() > 1) line("others", others_text());
     line("known by", base_text());
     line("checked", checked_text());
-    line("charged", fmt::format("{} of the commit limit, {} once more at a fork{}", bounds_text(t.charged),
+    line("charged", fmt::format("{} of the commit limit, {} once more at a fork{}", bounds_text(charged()),
                                 bounds_text(t.at_fork), exact() ? "" : "; partly known, see below"));
     line("biggest", bounds_text(t.biggest) + (t.biggest.low ? fmt::format(" at {:x}", t.biggest_start) : ""));
     line("not so", fmt::format("noreserve {}; shared memory promised {}, other shared mappings {}", kb_text(t.noreserve),
@@ -319,7 +331,7 @@ class Maps {
         {"calls", state_.calls},
         {"exact", exact()},
         {"vm_size", size},
-        {"charged", bounds_json(t.charged)},
+        {"charged", bounds_json(charged())},
         {"charged_at_fork", bounds_json(t.at_fork)},
         {"biggest", bounds_json(t.biggest)},
         {"noreserve_kb", t.noreserve},

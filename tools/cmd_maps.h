@@ -11,7 +11,7 @@ namespace ovc {
 struct MapsOptions {
   std::string log;
   std::string at;               // as `ovc show --since`; empty: the end of the log
-  std::optional<uint32_t> pid;  // default: the log's only process, else the one with the most accountable memory
+  std::optional<uint32_t> pid;  // default: of those alive the one with the most accountable memory, else the log's first
   bool json = false;
 };
 

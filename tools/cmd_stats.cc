@@ -94,8 +94,20 @@ class StatsText {
     write_totals(p.totals);
     if (!p.served_by.empty()) line("  served by", served_text(p.served_by));
     line("  in libc", fmt::format("calls that libc makes inside itself are {}", internals_text(slot.internals)));
+    line("  growth", growth_text(p.growth));
     line("  end", end_text(slot));
     if (p.own_mapped_kb || p.own_commit_kb) line("  shim", own_cost(p));
+  }
+
+  // Of accountable memory: what fork would charge again, MADV_DONTFORK aside.
+  std::string growth_text(const std::optional<Coverage>& growth) const {
+    if (!growth) return "share explained by recorded calls unknown: fewer than two complete lists of mappings";
+    const auto time = [this](uint64_t tick) { return clock_text(log_.posix_ns(tick), 3); };
+    const std::string share = growth->percent() ? fmt::format(" ({:.1f} %)", std::floor(*growth->percent() * 10) / 10) : "";
+    const std::string calls = growth->low_kb == growth->high_kb ? fmt::format("{:+}", growth->low_kb)
+                                                                : fmt::format("{:+} to {:+}", growth->low_kb, growth->high_kb);
+    return fmt::format("accountable memory {:+} kB from {} to {}; recorded calls explain {} kB{}", growth->kernel_kb,
+                       time(growth->first_tick), time(growth->last_tick), calls, share);
   }
 
   static std::string end_text(const ProcessSlot& slot) {
@@ -189,7 +201,17 @@ Json totals_json(const Totals& totals) {
           {"threads", totals.threads}};
 }
 
-Json process_json(const ProcessStats& p) {
+Json growth_json(const LogReader& log, const std::optional<Coverage>& growth) {
+  if (!growth) return {};
+  return {{"from", iso_text(log.posix_ns(growth->first_tick))},
+          {"to", iso_text(log.posix_ns(growth->last_tick))},
+          {"kernel_kb", growth->kernel_kb},
+          {"explained_low_kb", growth->low_kb},
+          {"explained_high_kb", growth->high_kb},
+          {"percent", growth->percent() ? Json(*growth->percent()) : Json()}};
+}
+
+Json process_json(const LogReader& log, const ProcessStats& p) {
   const ProcessSlot& slot = p.process.slot;
   const auto figure = [](const std::optional<uint64_t>& value) { return value ? Json(*value) : Json(); };
   return {{"pid", slot.pid},
@@ -203,6 +225,7 @@ Json process_json(const ProcessStats& p) {
           {"totals", totals_json(p.totals)},
           {"served_by", p.served_by},
           {"inside_libc", internals_text(slot.internals)},
+          {"growth", growth_json(log, p.growth)},
           {"own_mapped_kb", figure(p.own_mapped_kb)},
           {"own_commit_kb", figure(p.own_commit_kb)},
           {"own_start_ns", figure(p.own_start_ns)}};
@@ -210,7 +233,7 @@ Json process_json(const ProcessStats& p) {
 
 Json stats_json(const LogReader& log, const Stats& stats) {
   Json processes = Json::array(), losses = Json::object(), host = Json::object();
-  for (const ProcessStats& p : stats.processes) processes.push_back(process_json(p));
+  for (const ProcessStats& p : stats.processes) processes.push_back(process_json(log, p));
   for (const Loss& loss : stats.losses) losses[std::string(loss.key)] = loss.count;
   for (const Fact& fact : log.header().host) {
     if (fact.key == 0) break;

@@ -52,8 +52,8 @@ void Ledger::take(const Event& event) {
   const double slack = static_cast<double>(b.before.age_ns) * 1.02 + 5000;  // the shim knows its clock's rate to about 1 %
   const uint64_t age = read ? static_cast<uint64_t>(slack / log_.ns_per_tick()) : kUnknown;
   const uint64_t key = kind == Kind::kCall ? order_of(event) : kind == Kind::kList ? b.end_tick : b.begin_tick;
-  entries_[{b.process, b.process_serial}].push_back(
-      {key, b.begin_tick, b.end_tick, event.position, kind, b.image, age, read ? b.before.vm_size_pages : kUnknown, 0});
+  entries_[{b.process, b.process_serial}].push_back({key, b.begin_tick, b.end_tick, event.position, kind, b.image, age,
+                                                     read ? b.before.vm_size_pages : kUnknown, b.before.data_pages, 0});
 }
 
 void Ledger::take_list(const Event& event) {
@@ -104,6 +104,12 @@ LedgerState Ledger::at(const LedgerProcess& process, uint64_t tick) const {
   LedgerState state = replay(process, tick, 0);
   state.calls_missing = state.calls_missing || state.base_tick < log_.events_complete_from();
   return state;
+}
+
+size_t Ledger::lists_of(const LedgerProcess& process) const {
+  const auto& entries = entries_.at({process.index, process.serial});
+  return static_cast<size_t>(
+      std::count_if(entries.begin(), entries.end(), [](const Entry& e) { return e.kind == Kind::kList; }));
 }
 
 // A forked child begins with its parent's memory.
@@ -204,14 +210,35 @@ void Ledger::apply_end(LedgerState& state, const Entry& entry) const {
   const auto stack = event->fact(FactKey::kVmStkKb), size = event->fact(FactKey::kVmSizeKb);
   if (!stack || !state.space.set_stack_kb(*stack)) return;
   state.stack_followed = true;
-  if (size && entry.calls_from_here >= entry.begin) state.size = {entry.begin, *size, state.space.totals().size};
+  if (size && entry.calls_from_here >= entry.begin) state.size = SizeCheck{entry.begin, *size, state.space.totals().size};
 }
 
 // Only while no call was under way between the reading and the event that carries it.
 void Ledger::check_size(LedgerState& state, const Entry& entry) const {
   if (entry.vm_pages == kUnknown || state.base == LedgerBase::kNone || entry.calls_from_here < entry.begin) return;
   if (entry.age_ticks > entry.begin || state.last_tick >= entry.begin - entry.age_ticks) return;
-  state.size = {entry.begin, entry.vm_pages * rules_.page_kb, state.space.totals().size};
+  const SpaceTotals t = state.space.totals();
+  state.size = SizeCheck{entry.begin, entry.vm_pages * rules_.page_kb, t.size};
+  if (entry.data_pages == kUnknown) return;
+  state.size->kernel_data_kb = entry.data_pages * rules_.page_kb;
+  state.size->ledger_data_kb = t.data;
+}
+
+std::optional<double> Coverage::percent() const {
+  if (kernel_kb <= 0 || low_kb != high_kb) return std::nullopt;
+  return 100.0 * static_cast<double>(low_kb) / static_cast<double>(kernel_kb);
+}
+
+std::optional<Coverage> coverage(const LedgerState& state) {
+  if (state.lists.size() < 2) return std::nullopt;
+  const ListCheck &first = state.lists.front(), &last = state.lists.back();
+  Coverage c{first.tick, last.tick, static_cast<int64_t>(last.kernel_kb) - static_cast<int64_t>(first.kernel_kb), 0, 0};
+  for (size_t i = 1; i < state.lists.size(); ++i) {
+    const auto before = static_cast<int64_t>(state.lists[i - 1].kernel_kb);
+    c.low_kb += static_cast<int64_t>(state.lists[i].ledger.low) - before;
+    c.high_kb += static_cast<int64_t>(state.lists[i].ledger.high) - before;
+  }
+  return c;
 }
 
 }  // namespace ovc

@@ -18,9 +18,17 @@ namespace ovc {
 // What a replay begins with.
 enum class LedgerBase : uint8_t { kNone, kImageStart, kList, kFork };
 
-// VmSize as the kernel gave it while no recorded call was under way, beside the replay's.
+// The kernel's figures while no recorded call was under way, beside the replay's. In kB.
 struct SizeCheck {
-  uint64_t tick = 0, kernel_kb = 0, ledger_kb = 0;
+  uint64_t tick = 0;
+  uint64_t kernel_kb = 0, ledger_kb = 0;            // VmSize
+  uint64_t kernel_data_kb = 0, ledger_data_kb = 0;  // VmData and VmStk; 0, 0: not read
+  bool agrees() const { return kernel_kb == ledger_kb && kernel_data_kb == ledger_data_kb; }
+  // All that is missing is private and writable: the stack has grown, or system calls were made directly.
+  uint64_t unseen_private_kb() const {
+    const bool same = kernel_kb - ledger_kb == kernel_data_kb - ledger_data_kb;
+    return same && kernel_kb > ledger_kb ? kernel_kb - ledger_kb : 0;
+  }
 };
 
 // A complete list beside what the replay had come to when it was taken. Figures in kB, of accountable memory.
@@ -57,6 +65,8 @@ class Ledger {
   const std::vector<LedgerProcess>& processes() const { return processes_; }  // by first tick
   // The process's address space when every call that had returned by `tick` had been made.
   LedgerState at(const LedgerProcess& process, uint64_t tick) const;
+  // Complete lists of mappings that the process left.
+  size_t lists_of(const LedgerProcess& process) const;
   // Memory calls by children that shared their parent's memory (vfork): they belong to no process of the log.
   uint64_t foreign_calls() const { return foreign_calls_; }
   // Values of vm.overcommit_memory differ between readings: what was mapped between them may be either.
@@ -68,8 +78,8 @@ class Ledger {
     uint64_t key, begin, end, position;
     Kind kind;
     uint32_t image;
-    uint64_t age_ticks, vm_pages;  // the reading before it; kUnknown if there is none
-    uint64_t calls_from_here = 0;  // earliest begin of the calls not yet replayed at this place
+    uint64_t age_ticks, vm_pages, data_pages;  // the reading before it; kUnknown if there is none
+    uint64_t calls_from_here = 0;              // earliest begin of the calls not yet replayed at this place
   };
   struct List {
     std::vector<uint64_t> parts;
@@ -102,5 +112,15 @@ class Ledger {
   uint64_t foreign_calls_ = 0;
   bool mode_changed_ = false;
 };
+
+// How much of the accountable memory that the kernel's lists say was gained, recorded calls account for. In kB; the first
+// list of the image to the newest. nullopt with fewer than two lists.
+struct Coverage {
+  uint64_t first_tick = 0, last_tick = 0;
+  int64_t kernel_kb = 0, low_kb = 0, high_kb = 0;
+  // Of a gain, when what the calls gained is known to the kB.
+  std::optional<double> percent() const;
+};
+std::optional<Coverage> coverage(const LedgerState& state);
 
 }  // namespace ovc

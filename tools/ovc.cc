@@ -63,7 +63,8 @@ CLI::App* add_show(CLI::App& app, ShowOptions& o) {
 CLI::App* add_maps(CLI::App& app, MapsOptions& o) {
   CLI::App* c = add_reader(app, "maps", "the address space of a process: each mapping, its charge, the call that made it", o);
   c->add_option("--at", o.at, std::string("at this time; default: the end of the log. ") + kTimeHelp);
-  c->add_option("--pid", o.pid, "of this process; default: the one with the most accountable memory");
+  c->add_option("--pid", o.pid,
+                "of this process; default: of those alive the one with the most accountable memory, else the first");
   return c;
 }
 

@@ -52,6 +52,7 @@ class Gatherer {
       note(event);
       return true;
     });
+    add_growth();
     auto& list = stats_.processes;
     std::stable_sort(list.begin(), list.end(), [](const auto& a, const auto& b) { return a.calls() > b.calls(); });
     stats_.retired = log_.retired_totals();
@@ -66,7 +67,7 @@ class Gatherer {
   void add_processes() {
     for (const Process& p : log_.processes()) {
       by_slot_[{p.index, p.slot.serial}] = stats_.processes.size();
-      stats_.processes.push_back({p, log_.totals(p.index, p.slot.serial), {}, {}, {}, {}});
+      stats_.processes.push_back({p, log_.totals(p.index, p.slot.serial), {}, {}, {}, {}, {}});
     }
   }
 
@@ -85,6 +86,13 @@ class Gatherer {
     p.own_start_ns = event.fact(FactKey::kOwnStartNs);
     p.served_by.clear();
     for (const Fact& fact : event.facts) note_provider(p, b.image, fact);
+  }
+
+  void add_growth() {
+    const Ledger ledger(log_);
+    for (const LedgerProcess& p : ledger.processes())
+      if (const auto place = by_slot_.find({p.index, p.serial}); place != by_slot_.end() && ledger.lists_of(p) > 1)
+        stats_.processes[place->second].growth = coverage(ledger.at(p, UINT64_MAX));
   }
 
   void note_provider(ProcessStats& p, uint32_t image, const Fact& fact) {

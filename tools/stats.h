@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "tools/ledger.h"
 #include "tools/log_reader.h"
 #include "tools/names.h"
 #include "tools/symbols.h"
@@ -19,6 +20,7 @@ struct ProcessStats {
   Totals totals;
   std::map<std::string, std::string> served_by;  // call -> module of its newest image
   std::optional<uint64_t> own_mapped_kb, own_commit_kb, own_start_ns;
+  std::optional<Coverage> growth;  // of accountable memory, and what calls explain of it
   uint64_t calls() const;
 };
 
