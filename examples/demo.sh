@@ -3,7 +3,8 @@
 # Shows: Debian's unmodified redis-server, whose BGSAVE the kernel refuses (vm.overcommit_memory = 2), and what ovc says.
 #   Installs what is missing, builds, and puts every setting back. Needs root; says what it cannot show without.
 # Run:   ./examples/demo.sh
-# Expect, from redis-server and then from `ovc why`:
+# Expect, from `ovc check`, from redis-server and then from `ovc why`:
+#   a fork of redis-server (pid ...) would be refused now (vm.overcommit_memory = 2)
 #   ...Can't save in background: fork: Cannot allocate memory
 #   fork refused with ENOMEM at ... in redis-server (pid ...)
 #   asked by ... rdbSaveBackground ... (BGSAVE)
@@ -32,9 +33,12 @@ if [[ ${1-} == --inside ]]; then
   redis_fill "$data_mib"
   # Just before the fork, so that what other programs do meanwhile does not matter.
   [[ $2 != 2 ]] || tests/fixtures/overcommit.sh 2 +1030M
+  foretold=$("$build/ovc" check "$redis_pid") || (($? == 1))
   answer=$(redis bgsave)
   echo "pid $redis_pid, port $redis_port; vm.overcommit_memory = $(</proc/sys/vm/overcommit_memory)"
   grep -E '^(CommitLimit|Committed_AS)' /proc/meminfo
+  say "ovc check $redis_pid, before it is tried (no shim needed)"
+  tee "$build/demo.check" <<<"$foretold"
   say "redis-cli BGSAVE"
   echo "$answer"
   redis_bgsave_ends
@@ -64,4 +68,4 @@ say "ovc why $log"
 found=0
 "$build/ovc" why "$log" || found=$?
 ((found <= 1)) || exit "$found"
-printf '\nNext: %s/ovc show --op fork --stacks %s\n' "$build" "$log"
+printf '\nNext: %s/ovc plan %s\n      %s/ovc show --op fork --stacks %s\n' "$build" "$log" "$build" "$log"

@@ -146,8 +146,8 @@ enum class Op : uint16_t {
   kExeclp = 55,
   kExecle = 56,
   // ends asked for
-  kExit = 60,            // status
-  kUnderscoreExit = 61,  // status (_exit and _Exit)
+  kExit = 60,            // status, minor page faults since the fork (getrusage; 0 or kUnknown: not read)
+  kUnderscoreExit = 61,  // the same (_exit and _Exit)
   kAbort = 62,
   kCallOps = 96,  // end of the counted calls
   // records about the process, not calls

@@ -2,7 +2,10 @@
 //
 // The rows of commit_rules.h against the running kernel: make the mapping, then ask /proc/self/smaps (VmFlags) and
 // Committed_AS. Rows of other modes are for whoever runs this under another vm.overcommit_memory.
+#include <fcntl.h>
+#include <sys/ipc.h>
 #include <sys/mman.h>
+#include <sys/shm.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -13,6 +16,7 @@
 
 #include "tests/catch.h"
 #include "tools/commit_rules.h"
+#include "tools/guess_probe.h"
 
 using namespace ovc;
 
@@ -145,6 +149,43 @@ TEST_CASE("this kernel: shared anonymous memory is charged at once and as a whol
     const Mapped mapped(256 * kMib, prot, kSharedAnon | flags);
     return committed_now_kb() - before;
   }));
+}
+
+TEST_CASE("this kernel: shared memory objects", "[kernel]") {
+  const HostRules rules = this_host();
+  const bool noreserve = GENERATE(false, true);
+  const SharedRow* row = shared_row(SharedObject::kSysV, noreserve, rules);
+  REQUIRE(row);
+  CAPTURE(noreserve, *rules.mode);
+  CHECK(committed_grows_by(row->cost == Cost::kLength ? 256 * 1024 : 0, [&] {
+    const int64_t before = committed_now_kb();
+    const int id = shmget(IPC_PRIVATE, 256 * kMib, 0600 | (noreserve ? SHM_NORESERVE : 0));
+    REQUIRE(id >= 0);
+    const int64_t grown = committed_now_kb() - before;
+    shmctl(id, IPC_RMID, nullptr);
+    return grown;
+  }));
+}
+
+TEST_CASE("this kernel: a memfd is charged page by page", "[kernel]") {
+  REQUIRE(shared_row(SharedObject::kFile, false, this_host())->cost == Cost::kTouched);
+  const bool written = GENERATE(false, true);
+  CHECK(committed_grows_by(written ? 128 * 1024 : 0, [&] {
+    const int64_t before = committed_now_kb();
+    const int fd = memfd_create("rules", 0);
+    REQUIRE(ftruncate(fd, 256 * kMib) == 0);
+    if (written) REQUIRE(fallocate(fd, 0, 0, 128 * kMib) == 0);
+    const int64_t grown = committed_now_kb() - before;
+    close(fd);
+    return grown;
+  }));
+}
+
+TEST_CASE("this kernel: the era of the mode-0 check is told by trying it", "[kernel]") {
+  const HostRules rules = this_host();
+  const int64_t all_kb = std::stol(line_of("/proc/meminfo", "MemTotal:")) + std::stol(line_of("/proc/meminfo", "SwapTotal:"));
+  if (rules.mode != kModeGuess) WARN("skipped: vm.overcommit_memory is not 0");
+  else CHECK(probe_simple_guess(static_cast<uint64_t>(all_kb)) == guess_is_simple(rules));
 }
 
 TEST_CASE("this kernel: a fork is charged what the rules say", "[kernel]") {

@@ -54,6 +54,18 @@ Event mmap_event(uint64_t len, int prot, int flags) {
 }
 }  // namespace
 
+TEST_CASE("a vendor's kernel below 5.2 is judged by what trying has shown, or not at all") {
+  HostRules rules;
+  rules.kernel = {4, 18};
+  CHECK(guess_is_simple(rules) == false);
+  rules.vendor_kernel = true;
+  CHECK_FALSE(guess_is_simple(rules).has_value());
+  rules.simple_guess_probed = true;
+  CHECK(guess_is_simple(rules) == true);
+  rules.simple_guess_probed = false;
+  CHECK(guess_is_simple(rules) == false);
+}
+
 TEST_CASE("kernel release") {
   const auto [text, version] = GENERATE(table<const char*, KernelVersion>({
       {"6.1.0-18-amd64", {6, 1}},

@@ -16,6 +16,13 @@ output() {
       [[ -e $build/demo.ovc ]] || { echo "skipped: no $build/demo.ovc; run examples/demo.sh as root first" >&2; exit 77; }
       echo "\$ ovc why"
       "$ovc" why "$build/demo.ovc" || (($? == 1)) ;;
+    demo_check) # just before that, by the same demo
+      [[ -e $build/demo.check ]] || { echo "skipped: no $build/demo.check; run examples/demo.sh as root first" >&2; exit 77; }
+      echo "\$ ovc check redis-server"
+      cat "$build/demo.check" ;;
+    demo_plan)
+      echo "\$ ovc plan"
+      "$ovc" plan "$build/demo.ovc" || (($? == 1)) ;;
     show_fork)
       "$ovc" run -o "$work/log" -- "$build/examples/fork_once" >/dev/null 2>&1
       echo "\$ ovc run -- examples/fork_once; ovc show --op fork,clone,waitpid,_exit"

@@ -2,6 +2,7 @@
 //
 // The overcommit causes: a fork's mappings or a single request against mode 2's limit and mode 0's check, with the
 // arithmetic that shows it and what would let the same call pass.
+#include <fmt/format.h>
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -182,6 +183,11 @@ bool over_old_estimate(const Evidence& evidence, Finding& finding, const Charge&
   finding.charge = charge;
   add_figure(finding, "largest request", charge.biggest_kb, "kB", "/proc/self/smaps or the call");
   add_figure(finding, "estimate of free memory, at most", estimate, "kB", kMeminfo);
+  for (const GuessStep& step : guess_steps()) {
+    const bool counts = step.fact != FactKey::kNone && holds(step.since, step.until, evidence.rules).value_or(false) &&
+                        !(step.unless_admin && evidence.rules.admin.value_or(true));
+    if (counts) add_figure(finding, fmt::format("{} {}", step.sign, step.what), evidence.fact(step.fact), "kB", kMeminfo);
+  }
   miss_by(finding, *charge.biggest_kb, estimate, "kB");
   finding.would_pass =
       WouldPass{.mode0 = false, .mode1 = true, .mode2 = {}, .mode2_with = {}, .by_kbytes = false, .mode0_more_swap_mib = {}};

@@ -34,6 +34,7 @@ struct End {
   std::string text;          // "exited, 0"
   std::string_view seen_by;  // "wait", "exit", "log"
   uint64_t max_rss_kb = 0;   // 0: not asked for
+  uint64_t page_faults = 0;  // minor ones: each copied at most one page of the parent's, or a huge one. 0: not known
 };
 
 struct Fork {
@@ -95,7 +96,8 @@ class Forks {
     if (is_fork(event)) forks_.push_back({event, {}, {}, {}, {}, {}, {}, {}});
     if (b.op >= Op::kWait && b.op <= Op::kWaitid && event.returned() && !event.failed()) note_wait(event);
     if (b.op == Op::kExit || b.op == Op::kUnderscoreExit)
-      note_end(b.pid, {b.begin_tick, fmt::format("exited, {}", b.args[0] & 0xff), b.op == Op::kExit ? "exit" : "_exit", 0});
+      note_end(b.pid, {b.begin_tick, fmt::format("exited, {}", b.args[0] & 0xff), b.op == Op::kExit ? "exit" : "_exit", 0,
+                       b.args[1] == kUnknown ? 0 : b.args[1]});
     if (b.op == Op::kAbort) note_end(b.pid, {b.begin_tick, "called abort", "abort", 0});
     if (b.op == Op::kSnapshot) snapshots_[b.args[0]] = event.fact(FactKey::kMapsAcKb);
     if (b.op == Op::kStart && !(b.flags & kChildSide)) images_[b.pid].emplace_back(b.begin_tick, event.text);
@@ -183,12 +185,16 @@ class Forks {
     const uint64_t from = fork.event.base.begin_tick, to = next_birth(pid, from);
     for (const auto& [tick, exe] : images_[pid])
       if (tick > from && tick < to) fork.program = exe;
+    uint64_t faults = 0;
     for (const End& end : ends_[pid]) {
-      if (end.tick <= from || end.tick >= to || (fork.end && end.seen_by != "wait")) continue;
+      if (end.tick <= from || end.tick >= to) continue;
+      faults = std::max(faults, end.page_faults);
+      if (fork.end && end.seen_by != "wait") continue;
       const uint64_t tick = fork.end ? std::min(fork.end->tick, end.tick) : end.tick;
       fork.end = end;         // what the parent was told counts,
       fork.end->tick = tick;  // but it may have asked late
     }
+    if (fork.end) fork.end->page_faults = faults;
     if (fork.end) return;
     for (const Process& p : processes_[fork.event.position]) {
       if (p.slot.pid != pid || !p.slot.end_tick) continue;
@@ -241,6 +247,7 @@ class Forks {
   std::string end_text(const Fork& fork) const {
     if (!fork.event.returned() || fork.event.failed()) return "";
     std::string text = fork.end ? fork.end->text : "no end recorded";
+    if (fork.end && fork.end->page_faults) text += fmt::format("; {} page faults", grouped(fork.end->page_faults));
     if (!fork.program.empty()) text += "; ran " + escaped(fork.program);
     return text;
   }
@@ -299,6 +306,7 @@ class Forks {
     child["end_seen_by"] = f.end->seen_by;
     child["lived_ns"] = life_ns(f);
     if (f.end->max_rss_kb) child["max_rss_kb"] = f.end->max_rss_kb;
+    if (f.end->page_faults) child["page_faults"] = f.end->page_faults;
     return child;
   }
 

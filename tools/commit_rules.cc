@@ -95,6 +95,18 @@ constexpr ChangeRow kChangeRows[] = {
 };
 // clang-format on
 
+// clang-format off
+constexpr SharedRow kSharedRows[] = {
+    {SharedObject::kSysV, kNo, kAll, Cost::kLength, "shmget is promised the whole segment, until it is removed and the last user is gone",
+     "ipc/shm.c newseg(); mm/shmem.c shmem_acct_size()"},
+    {SharedObject::kSysV, kYes, k2, Cost::kLength, "mode 2 does not know SHM_NORESERVE", "ipc/shm.c newseg()"},
+    {SharedObject::kSysV, kYes, kAll, Cost::kTouched, "SHM_NORESERVE: page by page", "mm/shmem.c shmem_acct_blocks()"},
+    {SharedObject::kFile, kAny, kAll, Cost::kTouched,
+     "page by page; a refusal is ENOSPC to write(2) and SIGBUS to a touch, until the file is cut or its last user is gone",
+     "mm/shmem.c shmem_inode_acct_blocks()"},
+};
+// clang-format on
+
 // Mode 0 before 5.2, in the order of the removed code; the request passes iff it is smaller than the sum.
 // clang-format off
 constexpr GuessStep kGuessSteps[] = {
@@ -261,6 +273,18 @@ const MappingRow* mapping_row(const MappingKind& kind, const HostRules& rules) {
   return nullptr;
 }
 
+std::span<const SharedRow> shared_rows() { return kSharedRows; }
+
+const SharedRow* shared_row(SharedObject object, bool noreserve, const HostRules& rules) {
+  for (const auto& row : kSharedRows) {
+    if (row.object != object || !matches(row.noreserve, noreserve)) continue;
+    if (row.modes == kAll && row.noreserve != kYes) return &row;
+    if (!rules.mode || *rules.mode > 2) return nullptr;
+    if (row.modes >> *rules.mode & 1) return &row;
+  }
+  return nullptr;
+}
+
 MappingState mapping_state(const ovcshim::MappingEntry& mapping) {
   const auto has = [&](uint32_t flag) { return (mapping.flags & flag) != 0; };
   return {.accounted = has(ovcshim::kMapAc),
@@ -379,7 +403,7 @@ LimitSettings settings_for_limit(const HostRules& rules, uint64_t wanted_limit_k
 std::optional<bool> guess_is_simple(const HostRules& rules) {
   if (!rules.kernel.known()) return std::nullopt;
   if (rules.kernel >= kSimpleGuessSince) return true;
-  return rules.vendor_kernel ? std::nullopt : std::optional(false);
+  return rules.vendor_kernel ? rules.simple_guess_probed : std::optional(false);
 }
 
 std::optional<uint64_t> guess_limit_kb(const HostRules& rules) {

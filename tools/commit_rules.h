@@ -33,7 +33,8 @@ inline constexpr uint64_t kModeGuess = 0, kModeAlways = 1, kModeNever = 2;
 // What decides whether the kernel grants a charge: settings and sizes of the host, and the caller's privilege.
 struct HostRules {
   KernelVersion kernel;
-  bool vendor_kernel = false;  // long-lived vendor tree: rules may have been backported, see guess_is_simple()
+  bool vendor_kernel = false;               // long-lived vendor tree: rules may have been backported, see guess_is_simple()
+  std::optional<bool> simple_guess_probed;  // what trying it has shown (guess_probe.h), where the release tells nothing
   uint64_t page_kb = 4;
   uint64_t cpus = 0;             // present; 0 = unknown
   std::optional<uint64_t> mode;  // vm.overcommit_memory
@@ -75,6 +76,21 @@ struct MappingRow {
 std::span<const MappingRow> mapping_rows();
 // nullptr if the answer depends on a mode or version that is not known.
 const MappingRow* mapping_row(const MappingKind& kind, const HostRules& rules);
+
+// Shared memory that is an object of its own: its mappings are never accounted, and a fork is not charged for it.
+enum class SharedObject : uint8_t {
+  kSysV,  // shmget
+  kFile,  // memfd_create, shm_open, a file on tmpfs
+};
+struct SharedRow {
+  SharedObject object;
+  Tri noreserve;  // SHM_NORESERVE
+  uint8_t modes;
+  Cost cost;
+  std::string_view what, source;
+};
+std::span<const SharedRow> shared_rows();
+const SharedRow* shared_row(SharedObject object, bool noreserve, const HostRules& rules);
 
 // ---- What a change of an existing mapping is charged or gives back -----------------------------------------------------
 

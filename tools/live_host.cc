@@ -3,6 +3,8 @@
 // See live_host.h. Which figure stands in which file is a table.
 #include "tools/live_host.h"
 
+#include "tools/guess_probe.h"
+
 #include <unistd.h>
 
 #include <algorithm>
@@ -99,6 +101,10 @@ LiveHost::LiveHost(SystemRoot root) : root_(std::move(root)) {
   fixed_.vendor_kernel = release.find(".el") != release.npos;
   fixed_.page_kb = static_cast<uint64_t>(sysconf(_SC_PAGESIZE)) / 1024;
   fixed_.cpus = cpus_online(root_);
+  if (guess_is_simple(fixed_) || root_.proc != "/proc") return;
+  const HostRules now = rules();
+  if (now.mode == kModeGuess && now.ram_kb && now.swap_kb)
+    fixed_.simple_guess_probed = probe_simple_guess(*now.ram_kb + *now.swap_kb);
 }
 
 std::vector<Fact> LiveHost::facts() const {
