@@ -97,19 +97,18 @@ class Interval {
   sigset_t open_{};
 };
 
+// The status is that of the last round.
 int watch(const CheckOptions& options) {
   const Interval interval(options.watch_seconds);
-  int status = 0;
-  bool seen = false;
+  CheckReport last;
   do {
-    const CheckReport report = look(options);
-    if (report.rows.empty() && !seen) throw Error(nothing_found(options, report));
-    if (report.rows.empty()) return status;  // what was watched has ended
-    seen = true;
+    CheckReport report = look(options);
+    if (report.rows.empty() && last.rows.empty()) throw Error(nothing_found(options, report));
+    if (report.rows.empty()) break;  // what was watched has ended
     print(options, report);
-    status = report.count(Answer::kFail) || report.count(Answer::kBorderline) ? 1 : 0;
+    last = std::move(report);
   } while (interval.pass());
-  return status;
+  return status_of(last);
 }
 
 }  // namespace

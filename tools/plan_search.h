@@ -68,7 +68,7 @@ std::vector<Exclusion> exclusions(const ForkCase& fork, std::span<const ovcshim:
 // What MAP_NORESERVE changes: the same memory mapped with it where it could be, or without it everywhere.
 struct ReserveEffect {
   uint64_t noreserve_kb = 0;  // nr now by MAP_NORESERVE alone
-  uint64_t could_be_kb = 0;   // ac now, anonymous and from mmap
+  uint64_t could_be_kb = 0;   // ac now, anonymous, neither heap nor stack
   ForkCase all_accounted;     // as if mapped under mode 2: the first part is ac
   ForkCase all_noreserve;     // as if mapped MAP_NORESERVE under mode 0 or 1: the second part is nr
 };

@@ -105,10 +105,10 @@ void add_reserve(Lines& lines, const PlanReport& r) {
         fmt::format("charge {} kB if the {} kB now MAP_NORESERVE were accounted, as when mapped under mode 2: {}",
                     grouped(effect.all_accounted.charge_kb), grouped(effect.noreserve_kb), verdict_of(effect.all_accounted)));
   if (effect.could_be_kb != 0)
-    lines.add(
-        "noreserve",
-        fmt::format("charge {} kB if the {} kB that mmap made accountable were MAP_NORESERVE, as modes 0 and 1 allow: {}",
-                    grouped(effect.all_noreserve.charge_kb), grouped(effect.could_be_kb), verdict_of(effect.all_noreserve)));
+    lines.add("noreserve", fmt::format("charge {} kB if the {} kB of anonymous memory besides heap and stack were "
+                                       "MAP_NORESERVE, as modes 0 and 1 allow: {}",
+                                       grouped(effect.all_noreserve.charge_kb), grouped(effect.could_be_kb),
+                                       verdict_of(effect.all_noreserve)));
 }
 
 void add_largest(std::string& out, Lines& lines, const PlanReport& r) {

@@ -41,7 +41,7 @@ struct MappingSums {
   uint64_t shared_kb = 0;              // shared and writable: charged, if at all, to the object and once
   uint64_t huge_kb = 0;                // ht: from the pool of huge pages
   uint64_t chosen_noreserve_kb = 0;    // nr by nothing but MAP_NORESERVE: anonymous, neither huge nor droppable
-  uint64_t could_be_noreserve_kb = 0;  // ac, not dc, anonymous and by mmap: MAP_NORESERVE could have made it nr
+  uint64_t could_be_noreserve_kb = 0;  // ac, not dc, anonymous, neither heap nor stack
   uint64_t heap_and_stack_kb = 0;      // the [heap] and [stack] lines
   uint64_t private_kb = 0, biggest_private_kb = 0;  // every mapping that could be charged, by maps alone
   bool jemalloc = false;                            // libjemalloc is mapped
