@@ -197,9 +197,16 @@ class Maps {
     if (p.has(kMapHeap)) return "[heap]";
     if (p.has(kMapStack)) return "[stack]";
     if (p.has(kMapSpecial)) return "the kernel's";
-    if (!p.has(kMapFile)) return p.has(kMapShared) ? "shared memory" : "";
+    if (p.has(kMapShared) && is_shared_memory(p)) return "shared memory";  // smaps names it a file
+    if (!p.has(kMapFile)) return "";
     const std::string module = symbols_.module_of(state_.image, p.start);
     return module.empty() ? "file" : escaped(module);
+  }
+
+  bool is_shared_memory(const Piece& p) const {
+    const auto event = p.made_by == kUnknown ? std::nullopt : log_.event_at(p.made_by);
+    return !p.has(kMapFile) ||
+           (event && event->base.op == Op::kMmap && !mapping_kind(event->base.args[2], event->base.args[3]).file);
   }
 
   // The call that made most of it.
