@@ -119,6 +119,15 @@ TEST_CASE("mprotect charges once; what loses write permission may give back sinc
   CHECK(Space().mmap(kAt, 8, PROT_NONE, kAnon | MAP_NORESERVE).mprotect(kAt, 8, kRw).charged() == kb(0));
 }
 
+TEST_CASE("who mapped it and who had it charged are two calls", "[ledger]") {
+  Space s;
+  s.mmap(kAt, 8, PROT_NONE).mprotect(kAt, 2, kRw);
+  REQUIRE(s.count() == 2);
+  CHECK(s.space.mappings()[0].pieces[0].made_by == 100);
+  CHECK(s.space.mappings()[0].pieces[0].charged_by == 101);
+  CHECK(s.space.mappings()[1].pieces[0].charged_by == kUnknown);
+}
+
 TEST_CASE("a list that shows written pages settles what mprotect gives back", "[ledger]") {
   Space s;
   s.list({{kAt, kAt + 8 * kPage, kListed, 4, 4, 0}});

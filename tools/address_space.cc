@@ -122,6 +122,7 @@ void AddressSpace::change(uint64_t start, uint64_t end, Change what) {
 
 void AddressSpace::apply(const Event& event) {
   age();
+  now_ = event.position;
   const auto& args = event.base.args;
   if (!event.returned()) return;
   if (event.failed()) return apply_failure(event);
@@ -190,6 +191,7 @@ void AddressSpace::protect(Piece& piece, uint32_t prot) {
   Sure charged = piece.touched == Sure::kOpen ? one_of(over(change, true), over(change, false))
                                               : over(change, piece.touched == Sure::kYes);
   if (writable && !was_writable && piece.noreserve == Sure::kOpen) charged = Sure::kOpen;
+  if (charged == Sure::kYes && piece.charged == Sure::kNo) piece.charged_by = now_;
   piece.charged = charged;
   piece.flags = (piece.flags & ~kProtFlags) | prot;
 }

@@ -38,17 +38,18 @@ enum AdviceFlag : uint32_t {
 // A range with one history. The kernel's mapping is a run of pieces that are joined.
 struct Piece {
   uint64_t start = 0, end = 0;
-  uint32_t flags = 0;                    // MappingFlag, without kMapAc and kMapNr
-  uint32_t advice = 0;                   // AdviceFlag
-  Sure charged = Sure::kNo;              // ac
-  Sure noreserve = Sure::kNo;            // nr
-  Sure touched = Sure::kNo;              // was ever written to: the kernel has an anon_vma for it
-  Sure inherited = Sure::kNo;            // that anon_vma came from the parent
-  Sure joined = Sure::kNo;               // one mapping with the next piece
-  uint64_t object = 0;                   // not 0: which mapping of a file, or which shared memory
-  uint64_t offset = 0;                   // of `start` in it; of anonymous memory, the address it was made for; kUnknown
-  uint64_t family = 0;                   // not 0: pieces with the same number certainly share their anon_vma
-  uint64_t made_by = ovcshim::kUnknown;  // position of the call's record; kUnknown: known from a list only
+  uint32_t flags = 0;                       // MappingFlag, without kMapAc and kMapNr
+  uint32_t advice = 0;                      // AdviceFlag
+  Sure charged = Sure::kNo;                 // ac
+  Sure noreserve = Sure::kNo;               // nr
+  Sure touched = Sure::kNo;                 // was ever written to: the kernel has an anon_vma for it
+  Sure inherited = Sure::kNo;               // that anon_vma came from the parent
+  Sure joined = Sure::kNo;                  // one mapping with the next piece
+  uint64_t object = 0;                      // not 0: which mapping of a file, or which shared memory
+  uint64_t offset = 0;                      // of `start` in it; of anonymous memory, the address it was made for; kUnknown
+  uint64_t family = 0;                      // not 0: pieces with the same number certainly share their anon_vma
+  uint64_t made_by = ovcshim::kUnknown;     // position of the call's record; kUnknown: known from a list only
+  uint64_t charged_by = ovcshim::kUnknown;  // position of the mprotect that had it charged later; kUnknown: none
 
   uint64_t kb() const { return (end - start) / 1024; }
   bool has(uint32_t flag) const { return (flags & flag) != 0; }
@@ -155,6 +156,7 @@ class AddressSpace {
   std::map<uint64_t, SharedMemory> shared_;           // by object
   std::vector<std::pair<uint64_t, uint64_t>> fresh_;  // ranges that became writable by the last call
   std::optional<uint64_t> break_;                     // program break
+  uint64_t now_ = ovcshim::kUnknown;                  // position of the call being applied
   uint64_t next_object_ = 1, next_family_ = 1, contradictions_ = 0, unclear_failures_ = 0;
 };
 

@@ -37,7 +37,7 @@ Piece piece_of(const MappingEntry& m, bool image_start) {
 
 // Fills in what the calls told of the part of a listed mapping that begins at `known`.
 void AddressSpace::remember(Piece& piece, const Piece& known) const {
-  piece.made_by = known.made_by, piece.object = known.object, piece.offset = known.offset;
+  piece.made_by = known.made_by, piece.charged_by = known.charged_by, piece.object = known.object, piece.offset = known.offset;
   piece.advice = known.advice, piece.inherited = known.inherited;
   if (piece.touched != Sure::kYes) piece.touched = known.touched;
 }

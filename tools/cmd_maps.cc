@@ -202,9 +202,16 @@ class Maps {
     if (p.has(kMapHeap)) return "[heap]";
     if (p.has(kMapStack)) return "[stack]";
     if (p.has(kMapSpecial)) return "the kernel's";
-    if (!p.has(kMapFile)) return p.has(kMapShared) ? "shared memory" : "";
+    if (p.has(kMapShared) && is_shared_memory(p)) return "shared memory";  // smaps names it a file
+    if (!p.has(kMapFile)) return "";
     const std::string module = symbols_.module_of(state_.image, p.start);
     return module.empty() ? "file" : escaped(module);
+  }
+
+  bool is_shared_memory(const Piece& p) const {
+    const auto event = p.made_by == kUnknown ? std::nullopt : log_.event_at(p.made_by);
+    return !p.has(kMapFile) ||
+           (event && event->base.op == Op::kMmap && !mapping_kind(event->base.args[2], event->base.args[3]).file);
   }
 
   // The call that made most of it.
@@ -220,14 +227,18 @@ class Maps {
     return event.frames.empty() ? "" : symbols_.stack(event.base.image, event.frames).front().text();
   }
 
+  std::string call_text(uint64_t position) {
+    const auto event = log_.event_at(position);
+    if (!event) return "a record that is gone";
+    return fmt::format("{} {} {}", time_text(event->base.begin_tick), op_name(event->base.op), escaped(caller_of(*event)));
+  }
+
   std::string made_text(const Mapping& mapping) {
     const Piece& piece = main_piece(mapping);
     if (piece.made_by == kUnknown) return state_.base == LedgerBase::kFork ? "before the fork" : "before";
-    const auto event = log_.event_at(piece.made_by);
-    if (!event) return "a record that is gone";
-    std::string text =
-        fmt::format("{} {} {}", time_text(event->base.begin_tick), op_name(event->base.op), escaped(caller_of(*event)));
-    if (mapping.pieces.size() > 1) text += fmt::format(", and {} more", mapping.pieces.size() - 1);
+    std::string text = call_text(piece.made_by);
+    if (piece.charged_by != kUnknown) text += "; charged " + call_text(piece.charged_by);
+    if (mapping.pieces.size() > 1) text += fmt::format("; and {} more", mapping.pieces.size() - 1);
     return text;
   }
 
@@ -283,16 +294,22 @@ class Maps {
 
   // ---- JSON ----
 
+  Json call_json(uint64_t position) {
+    const auto event = position == kUnknown ? std::nullopt : log_.event_at(position);
+    if (!event) return {};
+    return {{"position", position},
+            {"time", iso_text(log_.posix_ns(event->base.begin_tick))},
+            {"tid", event->base.tid},
+            {"op", op_name(event->base.op)},
+            {"caller", caller_of(*event)}};
+  }
+
   Json piece_json(const Piece& p) {
-    Json json = {{"start", hex_text(p.start)}, {"end", hex_text(p.end)}, {"flags", flags_text(p)}};
-    const auto event = p.made_by == kUnknown ? std::nullopt : log_.event_at(p.made_by);
-    json["made_by"] = event ? Json{{"position", p.made_by},
-                                   {"time", iso_text(log_.posix_ns(event->base.begin_tick))},
-                                   {"tid", event->base.tid},
-                                   {"op", op_name(event->base.op)},
-                                   {"caller", caller_of(*event)}}
-                            : Json();
-    return json;
+    return {{"start", hex_text(p.start)},
+            {"end", hex_text(p.end)},
+            {"flags", flags_text(p)},
+            {"made_by", call_json(p.made_by)},
+            {"charged_by", call_json(p.charged_by)}};
   }
 
   Json mapping_json(const Mapping& m) {
