@@ -18,9 +18,13 @@ while (($#)); do
 done
 results=${keep:-$work}/results
 : >"$results"
-for mode in 2 0 1; do
-  limit=()
-  ((mode != 2)) || limit=(+4G)
-  overcommit.sh $mode "${limit[@]}" -- python3 "$here/judge.py" --mode $mode "${options[@]}" ${keep:+--keep} --results "$results"
+judge() { python3 "$here/judge.py" "${options[@]}" ${keep:+--keep} --results "$results" "$@"; }
+batches=$(judge --batches)
+for ((batch = 0; batch < batches; batch++)); do
+  for mode in 2 0 1; do
+    limit=()
+    ((mode != 2)) || limit=(+4G)
+    overcommit.sh $mode "${limit[@]}" -- python3 "$here/judge.py" "${options[@]}" ${keep:+--keep} --results "$results" --mode $mode --batch $batch
+  done
 done
-python3 "$here/judge.py" --results "$results"
+judge
