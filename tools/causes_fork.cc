@@ -21,7 +21,7 @@ constexpr uint64_t kNumbersPerTask = 3;  // its own, and those of a process grou
 constexpr uint64_t kAbsurdTasks = 1 << 30;
 constexpr uint64_t kInitialPidNs = 0xEFFFFFFC;  // include/linux/proc_ns.h PROC_PID_INIT_INO
 constexpr uint64_t kSchedDeadline = 6;
-constexpr int64_t kBeforeMemoryCopyNs = 60'000;  // a fork that took less never came to the cgroup and pid checks
+constexpr int64_t kBeforeMemoryCopyNs = 30'000;  // a fork that took less never came to the cgroup and pid checks
 constexpr KernelVersion kEventsAtOwner{6, 11};   // pids.events of v2 counts where the limit is, not where the fork is
 
 bool no_memory(const Evidence& evidence) { return evidence.err() == ENOMEM; }
@@ -83,10 +83,16 @@ bool memcg(const Evidence& evidence, Finding& finding) {
 
 // ---- EAGAIN ----
 
-// Everything that makes copy_process() answer EAGAIN, and of a thread also its stack. Possible until a figure excludes it.
+// Everything that makes copy_process() answer EAGAIN. Each is possible until a figure excludes it.
 struct Suspects {
-  bool nproc, threads, numbers, pids, others;
+  bool nproc, threads, numbers, pids;
+  bool others;  // a seccomp filter, SCHED_DEADLINE
 };
+
+// All others are excluded.
+bool only(const Suspects& s, bool Suspects::*suspect) {
+  return s.*suspect && s.nproc + s.threads + s.numbers + s.pids + s.others == 1;
+}
 
 bool is_finite(std::optional<uint64_t> limit) { return limit && *limit < ovcshim::kInfinite; }
 
@@ -155,8 +161,7 @@ bool pids_full(const Evidence& evidence, Finding& finding) {
 }
 
 bool pids_by_exclusion(const Evidence& evidence, Finding& finding) {
-  const Suspects s = suspects_of(evidence);
-  if (!s.pids || s.nproc || s.threads || s.numbers || s.others || !only_clone_is_left(evidence)) return false;
+  if (!only(suspects_of(evidence), &Suspects::pids) || !only_clone_is_left(evidence)) return false;
   fill_pids(evidence, finding);
   note_exclusion(finding);
   return true;
@@ -189,8 +194,7 @@ bool numbers_used_up(const Evidence& evidence, Finding& finding) {
 
 // In a pid namespace with a limit of its own (since 6.14) its tasks cannot be told from the host's.
 bool numbers_by_exclusion(const Evidence& evidence, Finding& finding) {
-  const Suspects s = suspects_of(evidence);
-  if (!s.numbers || s.nproc || s.threads || s.pids || s.others || !only_clone_is_left(evidence)) return false;
+  if (!only(suspects_of(evidence), &Suspects::numbers) || !only_clone_is_left(evidence)) return false;
   fill_numbers(evidence, finding);
   finding.notes.emplace_back("the limit may be that of the process's own pid namespace or of one around it");
   note_exclusion(finding);
@@ -215,10 +219,7 @@ bool nproc_by_count(const Evidence& evidence, Finding& finding) {
 
 bool nproc_by_exclusion(const Evidence& evidence, Finding& finding) {
   const auto limit = evidence.fact(FactKey::kRlimitNproc);
-  const Suspects s = suspects_of(evidence);
-  if (!is_finite(limit) || !s.nproc || s.threads || s.numbers || s.pids || s.others || !only_clone_is_left(evidence))
-    return false;
-  if (evidence.fact(FactKey::kTasksTotal).value_or(0) < *limit) return false;
+  if (!is_finite(limit) || !only(suspects_of(evidence), &Suspects::nproc) || !only_clone_is_left(evidence)) return false;
   fill_nproc(evidence, finding, *limit);
   note_exclusion(finding);
   return true;

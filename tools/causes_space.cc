@@ -187,7 +187,8 @@ bool mremap_moves(const Evidence& evidence) {
 bool mremap_meets_mapping(const Evidence& evidence, Finding& finding) {
   const auto& args = args_of(evidence);
   if (args[3] & MREMAP_MAYMOVE) return false;
-  if (!evidence.mappings_complete && limits_excluded(evidence, grown_kb(evidence))) {
+  const uint64_t kb = grown_kb(evidence);
+  if (!evidence.mappings_complete && kb != 0 && limits_excluded(evidence, kb)) {
     finding.summary = "the mapping cannot grow in place, and MREMAP_MAYMOVE was not given";
     finding.notes.emplace_back("proven by exclusion: RLIMIT_AS, RLIMIT_DATA and overcommit are ruled out");
     return true;

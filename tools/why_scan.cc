@@ -360,7 +360,7 @@ namespace {
 // allocation's caller is not on its stack. Where the stack was not followed, only libc's own calls are taken for part of it.
 bool made_by(const Event& inner, const Event& outer) {
   if (!is_malloc_op(outer.base.op)) return true;
-  if (outer.base.err != ENOMEM) return false;
+  if (outer.base.err != ENOMEM && outer.base.err != EAGAIN) return false;  // what mmap answered last may be left in errno
   if (requested_bytes(outer) >= ovcshim::kBigRequestBytes) return true;
   if (std::find(inner.frames.begin(), inner.frames.end(), outer.base.caller) != inner.frames.end()) return true;
   const bool cut = inner.frames.size() <= 1 || (inner.base.flags & ovcshim::kStackCut);

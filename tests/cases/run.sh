@@ -18,9 +18,17 @@ while (($#)); do
 done
 results=${keep:-$work}/results
 : >"$results"
-for mode in 2 0 1; do
-  limit=()
-  ((mode != 2)) || limit=(+4G)
-  overcommit.sh $mode "${limit[@]}" -- python3 "$here/judge.py" --mode $mode "${options[@]}" ${keep:+--keep} --results "$results"
+judge=(python3 "$here/judge.py" "${options[@]}" ${keep:+--keep} --results "$results")
+batches=$("${judge[@]}" --batches)
+for ((batch = 0; batch < batches; batch++)); do
+  for mode in 2 0 1; do
+    limit=()
+    ((mode != 2)) || limit=(+4G)
+    status=0
+    overcommit.sh $mode "${limit[@]}" -- "${judge[@]}" --mode $mode --batch $batch || status=$?
+    ((status == 0)) || exit $status
+  done
 done
-python3 "$here/judge.py" --results "$results"
+status=0
+"${judge[@]}" || status=$?
+exit $status

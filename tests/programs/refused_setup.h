@@ -59,13 +59,15 @@ static const struct kind* kind_named(const char* name) {
   defect(name);
 }
 
-static char* map_kind(const struct kind* kind, size_t bytes) {
+static char* map_kind_at(void* where, const struct kind* kind, size_t bytes) {
   const int fd = kind->flags & MAP_ANONYMOUS ? -1 : temporary_file(bytes);
-  char* at = mmap(NULL, bytes, kind->prot, kind->flags, fd, 0);
+  char* at = mmap(where, bytes, kind->prot, kind->flags | (where ? MAP_FIXED : 0), fd, 0);
   if (at == MAP_FAILED || (kind->advice && madvise(at, bytes, kind->advice))) defect(kind->name);
   if (fd >= 0) close(fd);
   return at;
 }
+
+static char* map_kind(const struct kind* kind, size_t bytes) { return map_kind_at(NULL, kind, bytes); }
 
 // A page that nothing merges with.
 static void wall_at(void* at) {
@@ -83,10 +85,22 @@ static void step_map(char** words) {
   }
 }
 
+// gap:SIZE before target, ungap after it: free room behind the target
+static char* gap;
+static size_t gap_bytes;
+static void step_gap(char** words) {
+  gap_bytes = (size_t)amount_kb(words[0]) * 1024;
+  gap = map_kind(kind_named("none"), gap_bytes);
+}
+static void step_ungap(char** words) {
+  (void)words;
+  if (munmap(gap + target_bytes, gap_bytes - target_bytes)) defect("ungap");
+}
+
 // target:KIND:SIZE: what the call is to change
 static void step_target(char** words) {
   target_bytes = (size_t)amount_kb(words[1]) * 1024;
-  target = map_kind(kind_named(words[0]), target_bytes);
+  target = map_kind_at(gap, kind_named(words[0]), target_bytes);
 }
 
 static void step_block(char** words) {  // what realloc is to change
@@ -98,18 +112,6 @@ static void step_block(char** words) {  // what realloc is to change
 static void step_wall(char** words) {
   (void)words;
   wall_at(target + target_bytes);
-}
-
-// gap:SIZE before target, ungap after it: free room behind the target
-static void* gap;
-static size_t gap_bytes;
-static void step_gap(char** words) {
-  gap_bytes = (size_t)amount_kb(words[0]) * 1024;
-  gap = map_kind(kind_named("none"), gap_bytes);
-}
-static void step_ungap(char** words) {
-  (void)words;
-  if (target + target_bytes != gap || munmap(gap, gap_bytes)) defect("ungap");
 }
 
 static void step_hole(char** words) {  // the end of the target is not mapped
