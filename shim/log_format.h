@@ -152,9 +152,12 @@ enum class Op : uint16_t {
   kCallOps = 96,  // end of the counted calls
   // records about the process, not calls
   kStart = 128,     // an image begins or a child is first seen. text: exe path. facts: baseline
-  kEnd = 129,       // normal end reached: destructors run
+  kEnd = 129,       // normal end reached: destructors run. facts: /proc/self/status
   kSnapshot = 130,  // args[0] = position of the event it proves. facts; text: cgroup lines of /proc/self/cgroup
-  kMappings = 131,  // args: position of the event, index of first entry, entries in the list, 1 = list is complete
+  // One part of a list of all mappings, taken between begin_tick and end_tick. args: position of the event it is about (a
+  // refusal, kStart, kEnd, or the first kModule of a new list), index of first entry, entries in the list, 1 = list is
+  // complete. The last part has facts.
+  kMappings = 131,
   kModule = 132,    // args: start, end, load bias, build id length. facts: none. text: build id bytes, then path
 };
 
