@@ -52,7 +52,7 @@ TEST_CASE("fork in mode 2: the worked example to the kB") {
   CHECK(f.would_pass->mode2_with.more_swap_mib == 353);
   REQUIRE_FALSE(f.advice.empty());
   CHECK(f.advice.front() ==
-        "this service only: a maxmemory lower by 353 MiB; under mode 2 all of its data is charged again at each fork");
+        "this service only: 177 MiB less data (maxmemory); it counts twice, in Committed_AS and again at the fork");
 }
 
 TEST_CASE("fork in mode 2 without the list of mappings: the totals are enough") {

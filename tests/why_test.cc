@@ -129,8 +129,8 @@ TEST_CASE("the worked example word for word") {
   would pass  mode 0: yes   mode 1: yes   mode 2: with overcommit_ratio >= 16, or 353 MiB more swap
   meaning     fork asks for every accounted mapping once more, and the sum with what all processes were promised passes CommitLimit
   rule        mm/mmap.c dup_mmap(); mm/util.c __vm_enough_memory(): allowed iff Committed_AS + request < CommitLimit - reserves
-  to do       this service only: a maxmemory lower by 353 MiB; under mode 2 all of its data is charged again at each fork
-              see who was promised the rest of Committed_AS: the ac mappings in /proc/PID/smaps of the biggest processes
+  to do       this service only: 177 MiB less data (maxmemory); it counts twice, in Committed_AS and again at the fork
+              see who was promised the rest of Committed_AS: ovc check --all
               353 MiB more swap: CommitLimit grows by as much, and nothing else changes
               for the whole host: vm.overcommit_ratio = 16 (now 14)
               for the whole host: vm.overcommit_memory = 0; only single requests larger than RAM and swap are refused then

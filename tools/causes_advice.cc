@@ -32,8 +32,8 @@ bool in_mode2(const Evidence& evidence, const Finding&) { return is_redis(eviden
 // clang-format off
 constexpr AdviceRow kAdvice[] = {
     {"commit-limit", is_redis_fork,
-     "this service only: a maxmemory lower by {short_mib} MiB; under mode 2 all of its data is charged again at each fork"},
-    {"commit-limit", always, "see who was promised the rest of Committed_AS: the ac mappings in /proc/PID/smaps of the biggest processes"},
+     "this service only: {half_mib} MiB less data (maxmemory); it counts twice, in Committed_AS and again at the fork"},
+    {"commit-limit", always, "see who was promised the rest of Committed_AS: ovc check --all"},
     {"commit-limit", always, "{swap_mib} MiB more swap: CommitLimit grows by as much, and nothing else changes"},
     {"commit-limit", by_ratio, "for the whole host: vm.overcommit_ratio = {ratio} (now {ratio_now})"},
     {"commit-limit", by_kbytes, "for the whole host: vm.overcommit_kbytes = {kbytes} (now {kbytes_now})"},
@@ -73,10 +73,22 @@ void put(Figures& figures, std::string_view name, std::optional<uint64_t> value)
   if (value) figures[name] = *value;
 }
 
+// More of the process is accountable than MAP_NORESERVE: less data is a smaller charge.
+bool data_is_charged(const Evidence& evidence) {
+  if (!evidence.mappings_complete) return false;
+  uint64_t charged = 0, noreserve = 0;
+  for (const auto& mapping : evidence.mappings) {
+    if (mapping.flags & ovcshim::kMapAc) charged += mapping.end - mapping.start;
+    if (mapping.flags & ovcshim::kMapNr) noreserve += mapping.end - mapping.start;
+  }
+  return noreserve < charged;
+}
+
 Figures advice_figures(const Evidence& evidence, const Finding& finding) {
   Figures figures;
   if (finding.short_by && finding.short_unit == "kB" && *finding.short_by > 0)
     figures["short_mib"] = (static_cast<uint64_t>(*finding.short_by) + 1023) / 1024;
+  if (data_is_charged(evidence) && figures.contains("short_mib")) figures["half_mib"] = (figures["short_mib"] + 1) / 2;
   put(figures, "ratio_now", evidence.rules.ratio);
   put(figures, "kbytes_now", evidence.rules.overcommit_kbytes);
   if (!finding.would_pass) return figures;

@@ -48,7 +48,7 @@ overcommit.sh 2 +1100M
 bgsave fail
 exits 1 ovc check "$redis_pid" >out
 finds '^  cause       commit limit reached \(vm.overcommit_memory = 2\)$' out
-finds '^  to do       this service only: a maxmemory lower by [0-9]+ MiB' out
+finds '^  to do       this service only: [0-9]+ MiB less data' out
 exits 1 ovc plan "$redis_pid" >out
 finds '^  growth      the process must give back [0-9,]+ kB of accountable memory to fork$' out
 overcommit.sh 0
