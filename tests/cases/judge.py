@@ -110,8 +110,9 @@ class Judge:
             if case.row.stack:
                 resource.setrlimit(resource.RLIMIT_STACK, (kb_of(case.row.stack) * 1024, resource.RLIM_INFINITY))
 
-        done = subprocess.Popen([str(self.build / "programs/refused"), *words], env=env, preexec_fn=prepare, text=True,
-                                start_new_session=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        done = subprocess.Popen([str(self.build / "programs/refused"), *words], env=env, preexec_fn=prepare,
+                                start_new_session=True, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE)
         try:
             stdout, stderr = done.communicate(timeout=SECONDS)
         except subprocess.TimeoutExpired:

@@ -42,6 +42,9 @@ def limits():
     yield Row("rlimit-as", ["target:anon:{small}", "limit:as:vmsize+{margin}"],
               with_amount(["mremap", "mremap-stay"], over_as), exact=True)
     yield Row("rlimit-as", ["target:shared:{small}", "limit:as:vmsize+{margin}"], with_amount(["mremap"], over_as), exact=True)
+    # MAP_FIXED over the end of the target: only what it adds counts.
+    yield Row("rlimit-as", ["gap:8G", "target:anon:60M", "ungap", "limit:as:vmsize+{margin}"],
+              with_amount(["mmap-over"], over_as), exact=True)
     yield Row("rlimit-as", ["limit:as:vmsize+{margin}"], with_amount(MALLOCS, over_as))
     yield Row("rlimit-as", ["block:{small}", "limit:as:vmsize+{margin}"], with_amount(["realloc", "reallocarray"], over_as))
     yield Row("rlimit-as", ["limit:as:vmsize+{tight}"], with_amount(["malloc-small"], "16K"))
@@ -51,6 +54,8 @@ def limits():
               with_amount(["mmap", "mmap-file", "mmap-noreserve", "brk", "sbrk"], over_data), exact=True)
     yield Row("rlimit-data", ["target:anon:{small}", "limit:data:vmdata+{margin}"], with_amount(["mremap"], over_data),
               exact=True)
+    yield Row("rlimit-data", ["gap:8G", "target:anon:60M", "ungap", "limit:data:vmdata+{margin}"],
+              with_amount(["mmap-over"], over_data), exact=True)
     yield Row("rlimit-data", ["target:none:300M", "limit:data:vmdata+{tight}"], ["mprotect"])
     yield Row("rlimit-data", ["target:rofile:300M", "limit:data:vmdata+{tight}"], ["mprotect"])
     yield Row("rlimit-data", ["limit:data:vmdata+{margin}"], with_amount(MALLOCS, over_data))
@@ -105,6 +110,7 @@ def overcommit():
     yield Row("commit-limit", [], with_amount(MAPS + ["mmap-noreserve", "brk", "sbrk"] + MALLOCS, beyond), **mode2)
     yield Row("commit-limit", ["target:anon:{small}"], with_amount(["mremap"], beyond), **mode2)
     yield Row("commit-limit", ["gap:64G", "target:anon:{small}", "ungap"], with_amount(["mremap-stay"], beyond), **mode2)
+    yield Row("commit-limit", ["gap:64G", "target:anon:60M"], with_amount(["mmap-over"], beyond), **mode2)
     yield Row("commit-limit", ["block:{small}"], with_amount(["realloc", "reallocarray"], beyond), **mode2)
     yield Row("commit-limit", ["target:none:room+{beyond}"], ["mprotect"], **mode2)
     yield Row("commit-limit", ["target:rofile:room+{beyond}"], ["mprotect"], **mode2)
@@ -131,11 +137,13 @@ def overcommit():
     yield Row("single-request-over-ram-and-swap", [], with_amount(MAPS + ["brk", "sbrk"], huge), exact=True, **mode0)
     yield Row("single-request-over-ram-and-swap", [], with_amount(MALLOCS, huge), **mode0)
     yield Row("single-request-over-ram-and-swap", ["target:anon:{small}"], with_amount(["mremap"], huge), exact=True, **mode0)
+    yield Row("single-request-over-ram-and-swap", ["gap:400G", "target:anon:60M"], with_amount(["mmap-over"], huge), exact=True,
+              **mode0)
     yield Row("single-request-over-ram-and-swap", ["block:{small}"], with_amount(["realloc"], huge), **mode0)
     yield Row("single-request-over-ram-and-swap", ["target:none:ram+{over}"], ["mprotect"], **mode0)
     yield Row("single-request-over-ram-and-swap", [], with_amount(["pthread_create"], "ram+{big}"), err=errno.EAGAIN, **mode0)
-    for made in (["mode:1", "map:anon:ram+{over}", "mode:0"], ["mode:1", "heap:ram+1G", "mode:0"], ["map:anon:{halfram}", "map:anon:{halfram}"],
-                 ["mode:1", "map:file:ram+{over}", "mode:0"]):
+    for made in (["mode:1", "map:anon:ram+{over}", "mode:0"], ["mode:1", "heap:ram+1G", "mode:0"],
+                 ["map:anon:{halfram}", "map:anon:{halfram}"], ["mode:1", "map:file:ram+{over}", "mode:0"]):
         yield Row("single-request-over-ram-and-swap", made, COPIES, **mode0)
     late = {"decoy": True, **mode0}
     yield Row("single-request-over-ram-and-swap", ["map:noreserve:90G", "map:dontfork:{halfram}"], ["mmap:ram+4K"], **late)
@@ -177,7 +185,8 @@ def mappings():
 def address_space():
     """mm/mmap.c get_unmapped_area(), brk(), mm/mremap.c: before any of the limits, except RLIMIT_DATA for brk."""
     far = {"far": "900T"}
-    yield Row("address-space", [], with_amount(["mmap-none", "mmap", "mmap-noreserve", "malloc", "posix_memalign"], "200T"), **far)
+    yield Row("address-space", [],
+              with_amount(["mmap-none", "mmap", "mmap-noreserve", "malloc", "posix_memalign"], "200T"), **far)
     yield Row("address-space", [], with_amount(["mmap-none"], "120T"), **far)
     yield Row("address-space", ["target:anon:{small}"], ["mremap:120T"], **far)
     yield Row("address-space", [], ["pthread_create:200T"], err=errno.EAGAIN, **far)
@@ -190,8 +199,8 @@ def arguments():
     table = {
         errno.EINVAL: ["mmap-empty", "mmap-no-type", "mmap-unaligned", "mmap-offset", "mprotect-unaligned", "mprotect-prot",
                        "munmap-unaligned", "munmap-empty", "munmap-outside", "mremap-empty", "mremap-flags", "mremap-unaligned",
-                       "mremap-copy-grow", "clone-sighand", "clone-thread", "clone-newns-fs", "clone-no-stack", "clone-no-function",
-                       "posix_memalign-3", "posix_memalign-4"],
+                       "mremap-copy-grow", "clone-sighand", "clone-thread", "clone-newns-fs", "clone-no-stack",
+                       "clone-no-function", "posix_memalign-3", "posix_memalign-4"],
         errno.EOVERFLOW: ["mmap-overflow"],
         errno.EBADF: ["mmap-no-file"],
         errno.EEXIST: ["mmap-taken"],
@@ -294,8 +303,8 @@ ORDER = sorted([*BEFORE, *DECOYS], key=lambda name: (name in ("child", "thread")
 
 
 def all_cases(seed, count):
-    """Every row with every call once, in one of its modes (a count of 0 ends here); then in the other modes; then all again. Each
-    time with other amounts, and after other things."""
+    """Every row with every call once, in one of its modes (a count of 0 ends here); then in the other modes; then all again.
+    Each time with other amounts, and after other things."""
     rng = random.Random(seed)
     pairs = [(row, call, rng.sample(row.modes, len(row.modes))) for source in SOURCES for row in source() for call in row.calls]
     triples = [(row, call, modes[turn]) for turn in range(3) for row, call, modes in pairs if turn < len(modes)]

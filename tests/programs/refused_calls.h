@@ -37,12 +37,12 @@ static struct outcome call_mmap_noreserve(char** words) { return map_as("noreser
 static struct outcome call_mmap_stack(char** words) { return map_as("anon", MAP_STACK, words[0]); }
 static struct outcome call_mmap_locked(char** words) { return map_as("locked", 0, words[0]); }
 
-// Over the end of the target: only what it adds counts.
+// Over the second half of the target and on: only what it adds counts.
 static struct outcome call_mmap_over(char** words) {
   const size_t bytes = bytes_of(words[0]);
   void* at = target + target_bytes / 2;
   const void* got = mmap(at, target_bytes / 2 + bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
-  return from_pointer(got, -1);
+  return from_pointer(got, (int64_t)(bytes / 1024));
 }
 
 static struct outcome call_brk(char** words) {
