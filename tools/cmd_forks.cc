@@ -13,6 +13,7 @@
 #include "tools/causes.h"
 #include "tools/commands.h"
 #include "tools/commit_rules.h"
+#include "tools/ledger.h"
 #include "tools/log_reader.h"
 #include "tools/names.h"
 #include "tools/output.h"
@@ -41,7 +42,7 @@ struct Fork {
   Event event;
   std::vector<std::string> functions;  // outside libc and the shim, innermost first
   std::string purpose, comm;
-  std::optional<uint64_t> charge_kb;           // proven: of a refused fork, from its list of mappings
+  std::optional<uint64_t> charge_kb;           // proven: from the list of mappings of a refused fork, or from the ledger
   std::optional<int64_t> committed_change_kb;  // observed
   std::string program;                         // the child's exec, if it came to a new image
   std::optional<End> end;
@@ -71,6 +72,7 @@ class Forks {
   int run(bool json) {
     collect();
     for (Fork& fork : forks_) complete(fork);
+    charge_granted();
     json ? write_json() : write_table();
     out_.flush();
     const bool found = std::any_of(forks_.begin(), forks_.end(), [](const Fork& f) { return f.event.failed(); });
@@ -172,6 +174,28 @@ class Forks {
     const bool read = fork.event.returned() && !fork.event.failed() && after != 0 && after != kUnknown && before != kUnknown;
     if (read) fork.committed_change_kb = static_cast<int64_t>(after) - static_cast<int64_t>(before);
     if (child_pid(fork.event)) find_life(fork);
+  }
+
+  // Of a granted fork no list of mappings was taken: its charge follows from the calls before it, and is given where the size
+  // that the kernel had just then is the replay's.
+  void charge_granted() {
+    const Ledger ledger(log_);
+    for (const LedgerProcess& process : ledger.processes()) {
+      std::vector<Fork*> asked;
+      std::vector<uint64_t> ticks;
+      for (Fork& fork : forks_) {
+        const EventBase& b = fork.event.base;
+        if (b.process != process.index || b.process_serial != process.serial || fork.charge_kb || fork.event.failed()) continue;
+        if (!copies_memory(fork.event)) continue;
+        asked.push_back(&fork);
+        ticks.push_back(b.begin_tick);
+      }
+      ledger.at_each(process, ticks, [&](size_t i, const LedgerState& state) {
+        const Bounds charge = state.space.totals().at_fork;
+        const bool checked = state.size && state.size->tick == ticks[i];
+        if (checked && state.exact() && charge.exact()) asked[i]->charge_kb = charge.low;
+      });
+    }
   }
 
   static bool is_system(std::string_view module) {

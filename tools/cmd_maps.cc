@@ -168,13 +168,6 @@ class Maps {
                                  internals_text(process->slot.internals)));
   }
 
-  bool exact() const {
-    const SpaceTotals t = state_.space.totals();
-    const bool size_agrees = !state_.size || state_.size->agrees();
-    return state_.base != LedgerBase::kNone && !state_.calls_missing && !state_.modules_tick && size_agrees &&
-           t.charged.exact() && state_.space.contradictions() == 0 && state_.space.unclear_failures() == 0;
-  }
-
   std::string base_text() const {
     const std::string calls = fmt::format("{} call{}", grouped(state_.calls), state_.calls == 1 ? "" : "s");
     switch (state_.base) {
@@ -255,7 +248,7 @@ class Maps {
     line("known by", base_text());
     line("checked", checked_text());
     line("charged", fmt::format("{} of the commit limit, {} once more at a fork{}", bounds_text(charged()),
-                                bounds_text(t.at_fork), exact() ? "" : "; partly known, see below"));
+                                bounds_text(t.at_fork), state_.exact() ? "" : "; partly known, see below"));
     line("biggest", bounds_text(t.biggest) + (t.biggest.low ? fmt::format(" at {:x}", t.biggest_start) : ""));
     line("not so", fmt::format("noreserve {}; shared memory promised {}, other shared mappings {}", kb_text(t.noreserve),
                                kb_text(t.shared_promised), kb_text(t.shared_unknown)));
@@ -346,7 +339,7 @@ class Maps {
         {"base", kBases[static_cast<size_t>(state_.base)]},
         {"base_time", state_.base == LedgerBase::kNone ? Json() : Json(iso_text(log_.posix_ns(state_.base_tick)))},
         {"calls", state_.calls},
-        {"exact", exact()},
+        {"exact", state_.exact()},
         {"vm_size", size},
         {"charged", bounds_json(charged())},
         {"charged_at_fork", bounds_json(t.at_fork)},

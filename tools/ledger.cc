@@ -112,6 +112,26 @@ size_t Ledger::lists_of(const LedgerProcess& process) const {
       std::count_if(entries.begin(), entries.end(), [](const Entry& e) { return e.kind == Kind::kList; }));
 }
 
+void Ledger::at_each(const LedgerProcess& process, const std::vector<uint64_t>& ticks,
+                     const std::function<void(size_t, const LedgerState&)>& each) const {
+  if (ticks.empty()) return;
+  const uint64_t complete_from = log_.events_complete_from();
+  LedgerState state = begin(process, ticks.front(), 0);
+  const bool parent_incomplete = state.calls_missing;
+  size_t next = 0;
+  const auto show = [&] {
+    state.calls_missing = (state.base == LedgerBase::kFork && parent_incomplete) || state.base_tick < complete_from;
+    each(next++, state);
+  };
+  const std::vector<Entry>& entries = entries_.at({process.index, process.serial});
+  for (const Entry& entry : entries) {
+    while (next < ticks.size() && entry.key > ticks[next]) show();
+    if (next == ticks.size()) return;
+    step(state, entry, entries);
+  }
+  while (next < ticks.size()) show();
+}
+
 // A forked child begins with its parent's memory.
 LedgerState Ledger::begin(const LedgerProcess& process, uint64_t tick, unsigned depth) const {
   LedgerState state(rules_);
@@ -222,6 +242,12 @@ void Ledger::check_size(LedgerState& state, const Entry& entry) const {
   if (entry.data_pages == kUnknown) return;
   state.size->kernel_data_kb = entry.data_pages * rules_.page_kb;
   state.size->ledger_data_kb = t.data;
+}
+
+bool LedgerState::exact() const {
+  const SpaceTotals t = space.totals();
+  return base != LedgerBase::kNone && !calls_missing && !modules_tick && (!size || size->agrees()) && t.charged.exact() &&
+         space.contradictions() == 0 && space.unclear_failures() == 0;
 }
 
 std::optional<double> Coverage::percent() const {

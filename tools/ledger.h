@@ -4,6 +4,7 @@
 // parent's at the fork, through every recorded call. Says what the result rests on and what is not known.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -51,6 +52,9 @@ struct LedgerState {
   bool stack_followed = false;            // VmStk is known for the moment
   bool calls_missing = false;             // calls since the base were overwritten
   uint64_t lists_unusable = 0;            // taken while other threads made calls, or incomplete
+
+  // Nothing that is known speaks against it: the sums are the kernel's.
+  bool exact() const;
 };
 
 struct LedgerProcess {
@@ -65,6 +69,9 @@ class Ledger {
   const std::vector<LedgerProcess>& processes() const { return processes_; }  // by first tick
   // The process's address space when every call that had returned by `tick` had been made.
   LedgerState at(const LedgerProcess& process, uint64_t tick) const;
+  // The same for many moments (ascending) in one pass: each(index of the moment, state).
+  void at_each(const LedgerProcess& process, const std::vector<uint64_t>& ticks,
+               const std::function<void(size_t, const LedgerState&)>& each) const;
   // Complete lists of mappings that the process left.
   size_t lists_of(const LedgerProcess& process) const;
   // Memory calls by children that shared their parent's memory (vfork): they belong to no process of the log.
