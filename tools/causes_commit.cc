@@ -64,15 +64,17 @@ std::vector<uint64_t> committed_readings(const Evidence& evidence) {
   std::vector<uint64_t> readings;
   if (before.committed_kb != ovcshim::kUnknown) readings.push_back(before.committed_kb);
   if (const auto after = evidence.fact(FactKey::kCommittedAsKb)) readings.push_back(*after);
-  // mprotect keeps what it was granted before it was refused: only the later reading contains that.
-  const bool stale = before.age_ns > kFreshNs || evidence.event.base.op == Op::kMprotect;
+  // Only a fork has a reading of its own; another call's may be older than the memory calls right before it, and mprotect keeps
+  // what it was granted before it was refused.
+  const bool stale = before.age_ns > kFreshNs || !copies_memory(evidence.event);
   if (stale && readings.size() == 2) std::swap(readings[0], readings[1]);
   return readings;
 }
 
 std::optional<uint64_t> total_vm_pages(const Evidence& evidence) {
   const auto& before = evidence.event.base.before;
-  if (before.vm_size_pages != ovcshim::kUnknown && before.age_ns <= kFreshNs) return before.vm_size_pages;
+  const bool own = before.vm_size_pages != ovcshim::kUnknown && before.age_ns <= kFreshNs && copies_memory(evidence.event);
+  if (own) return before.vm_size_pages;
   if (const auto kb = vm_size_kb(evidence)) return *kb / evidence.rules.page_kb;
   return std::nullopt;
 }

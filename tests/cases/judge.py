@@ -110,17 +110,19 @@ class Judge:
             if case.row.stack:
                 resource.setrlimit(resource.RLIMIT_STACK, (kb_of(case.row.stack) * 1024, resource.RLIM_INFINITY))
 
-        done = subprocess.Popen([str(self.build / "programs/refused"), *words], env=env, preexec_fn=prepare,
-                                start_new_session=True, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                stderr=subprocess.PIPE)
+        done = None
         try:
+            done = subprocess.Popen([str(self.build / "programs/refused"), *words], env=env, preexec_fn=prepare,
+                                    start_new_session=True, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                    stderr=subprocess.PIPE)
             stdout, stderr = done.communicate(timeout=SECONDS)
         except subprocess.TimeoutExpired:
             return "defect: no end", words
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(done.pid, signal.SIGKILL)  # what it started
-            done.wait()
+            if done:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(done.pid, signal.SIGKILL)  # what it started
+                done.wait()
             group.remove()
         if case.row.borderline and done.returncode == 1:
             return "granted", words
