@@ -26,7 +26,7 @@ bool renew_reading() {
       r.committed_kb = find_value(scratch->io, "Committed_AS:");
       r.limit_kb = find_value(scratch->io, "CommitLimit:");
     }
-    if (read_file("/proc/self/statm", scratch->io, sizeof scratch->io) > 0) {
+    if (read_file("/proc/thread-self/statm", scratch->io, sizeof scratch->io) > 0) {
       const char* rest = scratch->io;
       r.vm_size_pages = parse_number(rest, &rest);
       r.resident_pages = parse_number(rest, &rest);

@@ -160,7 +160,7 @@ void add_status(Facts& facts, char* io, uint64_t room) {
       {"VmPin:", FactKey::kVmPinKb},   {"VmData:", FactKey::kVmDataKb}, {"VmStk:", FactKey::kVmStkKb},
       {"Threads:", FactKey::kThreads}, {"Seccomp:", FactKey::kSeccomp}, {"NoNewPrivs:", FactKey::kNoNewPrivs},
   };
-  if (read_file("/proc/self/status", io, room) <= 0) return;
+  if (read_file("/proc/thread-self/status", io, room) <= 0) return;
   add_lines(facts, io, kLines, sizeof kLines / sizeof kLines[0]);
   for (const char* line = io; line; line = next_line(line)) {
     if (!starts_with(line, "CapEff:\t")) continue;
@@ -229,7 +229,7 @@ void add_tasks(Facts& facts, char* io, uint64_t room) {
   const long policy = sys::call(__NR_sched_getscheduler, 0);
   if (!sys::failed(policy)) facts.add(FactKey::kSchedPolicy, static_cast<uint64_t>(policy));
   facts.add(FactKey::kPidNs, namespace_inode("/proc/self/ns/pid"));
-  facts.add(FactKey::kPidForChildrenNs, namespace_inode("/proc/self/ns/pid_for_children"));
+  facts.add(FactKey::kPidForChildrenNs, namespace_inode("/proc/thread-self/ns/pid_for_children"));
   facts.add(FactKey::kUserNsIdentity, identity_map(io, room));
 }
 
@@ -286,7 +286,7 @@ bool read_cgroup_file(const char* root, const char* group, const CgroupFile& fil
   return true;
 }
 
-// In a container the group named in /proc/self/cgroup can lie outside what is mounted: then the mount's root is ours.
+// In a container the group named in /proc/thread-self/cgroup can lie outside what is mounted: then the mount's root is ours.
 template <size_t N>
 bool add_group(Facts& facts, const char* root, const char* group, const CgroupFile (&files)[N]) {
   bool any = false;
@@ -302,7 +302,7 @@ bool add_group(Facts& facts, const char* root, const char* group, const CgroupFi
 }  // namespace
 
 void add_cgroups(Facts& facts, char* io, uint64_t room) {
-  if (read_file("/proc/self/cgroup", io, room) <= 0) return;
+  if (read_file("/proc/thread-self/cgroup", io, room) <= 0) return;
   const char* path = nullptr;
   for (const char* line = io; line && *line; line = next_line(line)) {
     if (has_controller(line, "memory", &path) && add_group(facts, "/sys/fs/cgroup/memory", path, kMemoryV1))

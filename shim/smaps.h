@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The mappings of this process, one by one, from /proc/self/smaps through a small buffer. Reading holds mmap_lock for read and takes
-// about 12 ms per GiB of 4 kB pages that are present (fs/proc/task_mmu.c).
+// The mappings of this process, one by one, from smaps through a small buffer: the thread's own, since /proc/self shows nothing once the
+// first thread has ended. Reading holds mmap_lock for read and takes about 12 ms per GiB of 4 kB pages that are present
+// (fs/proc/task_mmu.c).
 #pragma once
 #include "shim/lines.h"
 #include "shim/state.h"
@@ -10,7 +11,7 @@ namespace ovcshim {
 
 class Smaps {
  public:
-  Smaps(char* io, uint64_t room) : lines_("/proc/self/smaps", io, room) {}
+  Smaps(char* io, uint64_t room) : lines_("/proc/thread-self/smaps", io, room) {}
   // The next mapping, ascending; false at the end, or if there is nothing to be read.
   bool next(MappingEntry& mapping);
 

@@ -28,9 +28,10 @@ output() {
       echo "\$ ovc run -- examples/fork_once; ovc show --op fork,clone,waitpid,_exit"
       "$ovc" show --op fork,clone,waitpid,_exit --no-calls "$work/log" ;;
     maps)
-      "$ovc" run -o "$work/maps" -- "$build/examples/fork_doubles" >/dev/null 2>&1
+      rm -f "$work/log"
+      "$ovc" run -o "$work/log" -- "$build/examples/fork_doubles" >/dev/null 2>&1
       echo "\$ ovc run -- examples/fork_doubles; ovc maps | grep -v 'before$'"
-      "$ovc" maps "$work/maps" | grep -v 'before$' ;;
+      "$ovc" maps "$work/log" | grep -v 'before$' | sed "s|$(realpath "$build")|build|" ;;
     bench_pair)
       OVC_BUILD=$build tests/bench/pair.sh 7
       printf '%s, %s, Linux %s\n' "$(date +%F)" "$(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1)" "$(uname -r)" ;;

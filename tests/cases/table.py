@@ -225,7 +225,7 @@ BEFORE = {
     "file": (["map:file:{small}", "map:rofile:{small}"], "012", ()),
     "threads": (["threads:2"], "012", ("rlimit-nproc", "pids-max")),
     "child": (["child"], "012", ("pids-max", "rlimit-nproc")),
-    "thread": (["thread"], "012", ("pids-max", "rlimit-nproc", "pidns-init-dead")),
+    "thread": (["thread"], "012", ("pids-max", "rlimit-nproc")),
 }
 DECOYS = {
     "as far": (["limit:as:vmsize+{far}"], "012", ("rlimit-as", "address-space")),
