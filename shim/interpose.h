@@ -4,6 +4,8 @@
 #pragma once
 #include <errno.h>
 
+#include <type_traits>
+
 #include "shim/event.h"
 #include "shim/providers.h"
 
@@ -15,10 +17,10 @@ namespace ovcshim {
 // How a function reports failure.
 enum class Failure { kMinusOne, kMapFailed, kNull, kCode };
 
-inline int64_t to_word(int64_t value) { return value; }
 template <typename T>
-int64_t to_word(T* value) {
-  return static_cast<int64_t>(reinterpret_cast<uint64_t>(value));
+int64_t to_word(T value) {
+  if constexpr (std::is_pointer_v<T>) return static_cast<int64_t>(reinterpret_cast<uint64_t>(value));
+  else return static_cast<int64_t>(value);
 }
 
 template <Failure how>

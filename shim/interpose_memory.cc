@@ -41,12 +41,13 @@ template <Op op, Failure how, typename R, typename... Args>
 
 }  // namespace
 
-#define MEMORY(symbol, op, type, parameters, arguments, failure)                                                   \
-  OVC_EXPORT type symbol parameters noexcept {                                                                     \
-    constexpr Failure how = Failure::failure;                                                                      \
-    auto forward = [caller = OVC_CALLER](auto... a)                                                                \
-                       [[gnu::always_inline]] { return traced<Op::op, how>(#symbol, caller, next.symbol, a...); }; \
-    return forward arguments;                                                                                      \
+#define MEMORY(symbol, op, type, parameters, arguments, failure)                     \
+  OVC_EXPORT type symbol parameters noexcept {                                       \
+    constexpr Failure how = Failure::failure;                                        \
+    auto forward = [caller = OVC_CALLER](auto... a) __attribute__((always_inline)) { \
+      return traced<Op::op, how>(#symbol, caller, next.symbol, a...);                \
+    };                                                                               \
+    return forward arguments;                                                        \
   }
 #define OTHER(symbol, op, type, parameters)
 #define ALIAS(symbol, of)

@@ -121,12 +121,12 @@ using SpawnFunction = int(pid_t*, const char*, const posix_spawn_file_actions_t*
 }  // namespace
 
 OVC_EXPORT int posix_spawn(pid_t* pid, const char* path, const posix_spawn_file_actions_t* actions,
-                           const posix_spawnattr_t* attributes, char* const* argv, char* const* envp) noexcept {
+                           const posix_spawnattr_t* attributes, char* const* argv, char* const* envp) {
   auto* function = found(next.posix_spawn, "posix_spawn");
   return traced_spawn(Op::kPosixSpawn, OVC_CALLER, function, pid, path, actions, attributes, argv, envp);
 }
 OVC_EXPORT int posix_spawnp(pid_t* pid, const char* file, const posix_spawn_file_actions_t* actions,
-                            const posix_spawnattr_t* attributes, char* const* argv, char* const* envp) noexcept {
+                            const posix_spawnattr_t* attributes, char* const* argv, char* const* envp) {
   auto* function = found(next.posix_spawnp, "posix_spawnp");
   return traced_spawn(Op::kPosixSpawnp, OVC_CALLER, function, pid, file, actions, attributes, argv, envp);
 }

@@ -16,7 +16,7 @@ thread_local constinit Refusal t_refusal{};
 namespace {
 
 constinit InjectSpec injections;
-constinit Next real;  // behind the stand-ins
+constinit Next real{};  // behind the stand-ins
 
 int inject(Op op, uint64_t size) {
   const uint64_t bit = uint64_t{1} << static_cast<unsigned>(op);

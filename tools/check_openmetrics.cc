@@ -38,9 +38,9 @@ constexpr ProcessFamily kProcess[] = {
     {"ovc_fork_passes", "", "Would a fork pass now: 1 yes, 0 no or borderline; absent if not known.", [](const CheckRow& r) {
        return r.outlook.answer == Answer::kUnknown ? Value() : truth(r.outlook.answer == Answer::kPass); }},
     {"ovc_fork_charge_min_bytes", "bytes", "What a fork is charged, at least.", [](const CheckRow& r) {
-       return has_bounds(r) ? bytes(r.outlook.estimated ? 0 : r.outlook.commit.charge.kb) : Value(); }},
+       return has_bounds(r) ? bytes(std::optional(r.outlook.estimated ? 0 : r.outlook.commit.charge.kb)) : Value(); }},
     {"ovc_fork_charge_max_bytes", "bytes", "What a fork is charged, at most; the same if smaps was read.", [](const CheckRow& r) {
-       return has_bounds(r) ? bytes(r.outlook.commit.charge.kb) : Value(); }},
+       return has_bounds(r) ? bytes(std::optional(r.outlook.commit.charge.kb)) : Value(); }},
     {"ovc_fork_largest_request_bytes", "bytes", "The largest mapping that a fork is charged for, which mode 0 compares.",
      [](const CheckRow& r) { return r.outlook.estimated ? Value() : bytes(r.outlook.commit.charge.biggest_kb); }},
     {"ovc_fork_noreserve_bytes", "bytes", "MAP_NORESERVE memory, which a fork is not charged for.",
