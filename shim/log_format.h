@@ -158,7 +158,7 @@ enum class Op : uint16_t {
   // refusal, kStart, kEnd, or the first kModule of a new list), index of first entry, entries in the list, 1 = list is
   // complete. The last part has facts.
   kMappings = 131,
-  kModule = 132,    // args: start, end, load bias, build id length. facts: none. text: build id bytes, then path
+  kModule = 132,  // args: start, end, load bias, build id length. facts: none. text: build id bytes, then path
 };
 
 // EventBase::flags

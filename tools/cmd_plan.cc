@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "tools/granted_fork.h"
 #include "tools/live_process.h"
 #include "tools/log_reader.h"
 #include "tools/plan_report.h"
@@ -33,7 +34,7 @@ Evidence fork_of_process(uint32_t pid, PlanReport& report) {
   }
 }
 
-// The newest refused fork whose mappings were all listed.
+// The newest refused fork whose mappings were all listed; if there is none, the newest granted one that the log explains in full.
 Evidence fork_of_log(const PlanOptions& options, PlanReport& report) {
   const LogReader log(log_or_newest(options.target));
   const WhyScan scan(log);
@@ -48,7 +49,13 @@ Evidence fork_of_log(const PlanOptions& options, PlanReport& report) {
     report.refused_ns = log.posix_ns(event->base.begin_tick);
     return evidence;
   }
-  throw Error(fmt::format("no refused fork{} with all of its mappings in {}: give the number of a running process instead",
+  if (auto granted = newest_granted_fork(log, scan, options.pid)) {
+    report.comm = granted->comm;
+    report.pid = granted->event.base.pid;
+    report.granted_ns = log.posix_ns(granted->event.base.begin_tick);
+    return std::move(*granted);
+  }
+  throw Error(fmt::format("no fork{} with all of its mappings in {}: give the number of a running process instead",
                           options.pid ? fmt::format(" of process {}", *options.pid) : "", escaped(log.path())));
 }
 

@@ -112,7 +112,9 @@ CLI::App* add_plan(CLI::App& app, PlanOptions& o) {
   const auto size = [c](const char* name, std::optional<uint64_t>& bytes, const char* help) {
     c->add_option(name, bytes, help)->transform(CLI::AsSizeValue(false));
   };
-  c->add_option("LOG|PID", o.target, "the newest refused fork in a log (default: the newest log), or a running process");
+  c->add_option(
+      "LOG|PID", o.target,
+      "the newest refused fork in a log, else the newest granted one (default: the newest log), or a running process");
   c->add_option("--pid", o.pid, "of a log: the newest refused fork of this process");
   c->add_option("--mode", o.mode, "as if vm.overcommit_memory were this")->check(CLI::Range(0, 2));
   CLI::Option* ratio = c->add_option("--ratio", o.ratio, "as if vm.overcommit_ratio were this, in percent of RAM");

@@ -15,11 +15,11 @@ namespace ovc {
 struct PlanReport {
   std::string comm;  // raw
   uint32_t pid = 0;
-  std::optional<int64_t> refused_ns;  // when the fork was refused, ns since 1970; nullopt: a process that runs now
-  std::vector<std::string> given;     // the options that replace the host's values, as they were given
-  uint64_t growth_kb = 0;             // asked for with --grow
-  ForkCase fork;                      // under these settings, grown
-  Charge charge;                      // without the growth
+  std::optional<int64_t> refused_ns, granted_ns;  // when the fork was, ns since 1970; neither: a process that runs now
+  std::vector<std::string> given;                 // the options that replace the host's values, as they were given
+  uint64_t growth_kb = 0;                         // asked for with --grow
+  ForkCase fork;                                  // under these settings, grown
+  Charge charge;                                  // without the growth
   bool passes = false, borderline = false;
   std::optional<Mode2Verdict> mode2;
   std::optional<int64_t> growth;                     // mode 2: on top of growth_kb

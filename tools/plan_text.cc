@@ -14,8 +14,9 @@ constexpr std::string_view kIndent = "              ";  // beneath the text of L
 
 std::string title(const PlanReport& r) {
   const char* verdict = r.borderline ? "may pass or be refused: borderline" : r.passes ? "would pass" : "would be refused";
-  const std::string when =
-      r.refused_ns ? fmt::format("as it was when refused at {}", clock_text(*r.refused_ns, 3)) : "as it is now";
+  const std::string when = r.refused_ns   ? fmt::format("as it was when refused at {}", clock_text(*r.refused_ns, 3))
+                           : r.granted_ns ? fmt::format("as it was when granted at {}", clock_text(*r.granted_ns, 3))
+                                          : "as it is now";
   const std::string grown = r.growth_kb ? fmt::format(", grown by {} kB", grouped(r.growth_kb)) : "";
   return fmt::format("a fork of {} (pid {}), {}{}: {}\n", escaped(r.comm), r.pid, when, grown, verdict);
 }
@@ -157,7 +158,10 @@ std::string plan_text(const PlanReport& r) {
 }
 
 std::string plan_json(const PlanReport& r) {
-  Json json = {{"pid", r.pid}, {"comm", r.comm}, {"refused", r.refused_ns ? Json(iso_text(*r.refused_ns)) : Json(nullptr)}};
+  Json json = {{"pid", r.pid},
+               {"comm", r.comm},
+               {"refused", r.refused_ns ? Json(iso_text(*r.refused_ns)) : Json(nullptr)},
+               {"granted", r.granted_ns ? Json(iso_text(*r.granted_ns)) : Json(nullptr)}};
   json["settings"] = settings_json(r.fork.rules);
   json["grown_by_kb"] = r.growth_kb;
   json["passes"] = r.passes;

@@ -12,7 +12,15 @@ if [[ ${1-} != --inside ]]; then
 fi
 LD_PRELOAD=$shim OVCSHIM_LOG=$work/log.ovc forker_start ac=1572864 nr=1024
 exits 2 ovc plan log.ovc 2>err
-finds '^ovc: no refused fork with all of its mappings in log.ovc: ' err
+finds '^ovc: no fork with all of its mappings in log.ovc: ' err
+# A granted fork is as good a start: its charge is what `ovc check` says of the living process.
+overcommit.sh 0
+charge_kb=$(checked .charge.kb)
+[[ $(tell fork) == passed ]] || fail "a fork in mode 0 was refused"
+overcommit.sh 2 +4G
+exits 0 ovc plan log.ovc --mode 0 --json >plan.json
+[[ $(jq .charge_kb plan.json) == "$charge_kb" && $(jq .granted plan.json) != null ]] || fail "of a granted fork: $(<plan.json)"
+[[ $(tell "grow 4") == grown ]] || fail "no room for a page"  # and its child ends
 overcommit.sh 2 +1100M
 charge_kb=$(checked .charge.kb)
 [[ $(tell fork) == "refused ENOMEM" ]] || fail "the fork passed"
