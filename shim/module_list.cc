@@ -71,8 +71,8 @@ void put_in_force(const ModuleTable* table) {
 }
 
 // The loader's own mmap calls are not seen, and a list that the ring has passed is none.
-void list_mappings_again() {
-  if (may_list_mappings(ListOccasion::kLater)) write_mapping_list(g_private->module_position);
+void list_mappings_again(ListOccasion occasion) {
+  if (may_list_mappings(occasion)) write_mapping_list(g_private->module_position);
   else g_private->listed_at += g.events.count / 8;  // too dear now: asked again later
 }
 
@@ -99,7 +99,8 @@ void keep_modules_known() {
   const bool modules_passed = vitals - (g_private->module_position & ~kVitalBit) > g.vitals.count / 2;
   if (OVC_UNLIKELY(modules_passed)) write_modules();
   // A list is followed by the memory calls after it: without them it is none.
-  if (OVC_UNLIKELY(modules_passed || events - g_private->listed_at > g.events.count / 2)) list_mappings_again();
+  if (OVC_UNLIKELY(modules_passed || events - g_private->listed_at > g.events.count / 2))
+    list_mappings_again(ListOccasion::kPassed);
 }
 
 bool refresh_modules() {
@@ -113,7 +114,7 @@ bool refresh_modules() {
   if (changed) {
     put_in_force(&spare);
     write_modules();
-    list_mappings_again();
+    list_mappings_again(ListOccasion::kNewObjects);
   }
   __atomic_store_n(&refreshing, 0, __ATOMIC_RELEASE);
   return changed;

@@ -124,7 +124,7 @@ Proof proof_for(Op op, int err) {
   return mapping_list_due(op) ? Proof::kFull : Proof::kFacts;
 }
 
-void write_snapshot(uint64_t position, Proof proof) {
+void write_snapshot(uint64_t position, Proof proof, bool rehearsed) {
   BigScratch& big = g_private->big;
   if (__atomic_exchange_n(&big.taken, 1, __ATOMIC_ACQUIRE)) {
     count(g.header->snapshots_skipped);
@@ -152,7 +152,7 @@ void write_snapshot(uint64_t position, Proof proof) {
   } else {
     count(g.header->snapshots_skipped);
   }
-  if (t_refusal.flag == kRehearsed) add_rehearsal(facts);
+  if (rehearsed) add_rehearsal(facts);
   record.vital = proof == Proof::kFull;
   record.base.args[0] = position;
   record.base.facts = static_cast<uint8_t>(facts.count);
@@ -168,10 +168,10 @@ void note_listed() {
 }
 
 bool may_list_mappings(ListOccasion occasion) {
-  const uint64_t cost = expected_list_ticks();
-  if (cost < g_ticks_per_ms) return true;
-  if (occasion == ListOccasion::kEnd && cost > 20 * g_ticks_per_ms) return false;
-  return tick_now() - g_private->list_tick > 100 * cost;
+  const uint64_t cost = expected_list_ticks(), now = tick_now();
+  const bool seldom = now - g_private->list_tick > 100 * cost;
+  if (occasion == ListOccasion::kEnd) return cost < g_ticks_per_ms || (cost < 20 * g_ticks_per_ms && seldom);
+  return cost < g_ticks_per_ms && (occasion == ListOccasion::kNewObjects || seldom);
 }
 
 void write_mapping_list(uint64_t about) {

@@ -17,15 +17,17 @@ enum class Proof {
 Proof proof_for(Op op, int err);
 
 // Writes it, about the record at `position`.
-void write_snapshot(uint64_t position, Proof proof);
+// `rehearsed`: with what the rehearsal compared.
+void write_snapshot(uint64_t position, Proof proof, bool rehearsed);
 
 // The whole list of mappings as kMappings records about the event at `position`, from which a reader can follow the address space: when an
 // image starts, when the loader has brought new objects (its own calls are not seen), when the lane is about to pass the last list, at the end.
 void write_mapping_list(uint64_t position);
 
-// An image's first list is always written: the process is small then. A later one if it will take less than 1 ms or not more than 1 % of the
-// time (and module lists are read ten times a second at most); the last one likewise, but it never holds up the end for more than 20 ms.
-enum class ListOccasion { kLater, kEnd };
+// An image's first list is always written: the process is small then. A later one only if it takes less than 1 ms, whatever that leaves
+// unknown: a big server must not be stopped for it. When the lane passes the old one also only if it is less than 1 % of the time; for new
+// objects the refresh of the module list sees to that, ten times a second at most. The last one may take 20 ms if that is less than 1 %.
+enum class ListOccasion { kNewObjects, kPassed, kEnd };
 bool may_list_mappings(ListOccasion occasion);
 // The address space is known from here on without a list: a forked child's is its parent's.
 void note_listed();
