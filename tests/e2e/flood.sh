@@ -16,5 +16,5 @@ ovc stats --json flood.ovc >stats.json
 (($(jq '.lost.event_slots_overwritten' stats.json) > 100000)) || fail "nothing was pushed out: the test says nothing"
 (($(jq '.lost.vital_slots_overwritten' stats.json) == 0)) || fail "vitals were pushed out"
 # What was pushed out is not passed over in silence: a list without the calls after it is not taken for the whole.
-ovc maps --json --at "$(ovc show --json --op fork flood.ovc | jq -r '.time[11:26]')" flood.ovc >maps.json
+TZ=UTC ovc maps --json --at "$(ovc show --json --op fork flood.ovc | jq -r '.time[11:26]')" flood.ovc >maps.json
 [[ $(jq .exact maps.json) == false ]] || fail "calls were overwritten, and the address space is said to be known"
