@@ -9,6 +9,12 @@
 using namespace ovc;
 using Stack = std::vector<std::string>;
 
+namespace {
+
+auto purpose(const Stack& stack, const char* comm) { return ovc::purpose({stack, comm, "", "fork"}); }
+
+}  // namespace
+
 TEST_CASE("stacks that tell what a fork was for") {
   const auto [comm, stack, text] = GENERATE(table<const char*, Stack, const char*>({
       {"redis-server", {"redisFork", "rdbSaveBackground", "bgsaveCommand", "call", "processCommand"}, "BGSAVE"},
@@ -36,7 +42,10 @@ TEST_CASE("stacks that tell what a fork was for") {
       {"bash", {"make_child", "execute_command_internal"}, "shell command"},
       {"bash", {"make_child", "command_substitute"}, "command substitution"},
       {"python3", {"do_fork_exec", "subprocess_fork_exec"}, "subprocess"},
-      {"memcached", {"daemonize"}, "daemonize"},
+      {"python3", {"", "<method fork>", "", "PyObject_Vectorcall"}, "os.fork"},
+      {"gunicorn", {"", "", "<method fork_exec>", "", "_PyObject_MakeTpCall"}, "subprocess"},
+      {"make", {"child_execute_job", "new_job"}, "recipe line"},
+      {"make", {"child_execute_job", "func_shell_base"}, "$(shell ...) in a makefile"},
       {"x", {"daemon", "main"}, "daemonize"},
   }));
   CAPTURE(stack);
@@ -49,6 +58,25 @@ TEST_CASE("frames without names, compilers' copies and parameter lists do not ma
 
 TEST_CASE("the order on the stack matters") {
   CHECK(purpose(Stack{"bgsaveCommand", "rdbSaveBackground"}, "redis-server") == "background save");
+}
+
+TEST_CASE("where a program forks for one reason only, the file that made the call tells") {
+  const auto [object, call, text] = GENERATE(table<const char*, const char*, const char*>({
+      {"memcached", "fork", "daemonize"},
+      {"dash", "fork", "shell command"},
+      {"dash", "vfork", "shell command"},
+      {"python3.11", "vfork", "subprocess"},
+      {"_posixsubprocess.cpython-311-x86_64-linux-gnu.so", "fork", "subprocess"},
+      {"anything", "popen", "program started through popen"},
+      {"anything", "daemon", "daemonize"},
+  }));
+  CAPTURE(object, call);
+  CHECK(ovc::purpose({{""}, "x", object, call}) == text);
+  CHECK_FALSE(ovc::purpose({{""}, "x", "libother.so", "fork"}));
+}
+
+TEST_CASE("what the interpreter forks for is not known from its name alone") {
+  CHECK_FALSE(ovc::purpose({{"", "PyObject_Vectorcall"}, "python3", "python3.11", "fork"}));
 }
 
 TEST_CASE("names that more than one program uses need the program") {

@@ -212,6 +212,12 @@ const ElfObject::Symbol* ElfObject::symbol_at(uint64_t address) const {
   return nullptr;
 }
 
+const MethodNames::Method* ElfObject::method_at(uint64_t address) const {
+  if (!own_) return nullptr;
+  if (!methods_) methods_ = std::make_unique<MethodNames>(own_->elf);
+  return methods_->at(address);
+}
+
 std::vector<SourceFrame> ElfObject::source_at(uint64_t address) const {
   std::vector<SourceFrame> frames;
   const Parts* parts = own_ && own_->dwarf ? own_.get() : debug_.get();

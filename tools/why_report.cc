@@ -32,15 +32,18 @@ std::vector<std::string> function_names(Symbols& symbols, const Event& event) {
   return names;
 }
 
-// Names if there are any; a stack without one is still told apart by module and offset.
+// Names if there are any outside libc; a stack without one is still told apart by module and offset.
 std::vector<std::string> callers_of(Symbols& symbols, const Event& event) {
-  std::vector<std::string> named, unnamed;
+  std::vector<std::string> named, all;
+  bool tells = false;
   for (const auto& frame : symbols.stack(event.base.image, event.frames)) {
     if (frame.module.starts_with("libovcshim")) continue;  // our wrapper around the call beneath which this one was made
-    auto& list = frame.function.empty() ? unnamed : named;
-    if (list.size() < kCallersShown) list.push_back(frame.function.empty() ? frame.text() : frame.function);
+    if (all.size() < kCallersShown) all.push_back(frame.function.empty() ? frame.text() : frame.function);
+    if (frame.function.empty()) continue;
+    if (named.size() < kCallersShown) named.push_back(frame.function);
+    tells |= !is_plumbing(frame.module) && frame.function != "_start";
   }
-  return named.empty() ? unnamed : named;
+  return tells ? named : all;
 }
 
 bool is_allocator(std::string_view function) {
@@ -116,7 +119,7 @@ class Verdicts {
 
   Verdict verdict(const Event& event, Finding finding, bool coped) {
     Verdict v{event, std::move(finding), comm_of(log_, event), callers_of(symbols_, event), {}, 1, 0, {}, coped};
-    if (is_fork_op(event.base.op)) v.purpose = purpose(function_names(symbols_, event), v.comm).value_or("");
+    if (is_fork_op(event.base.op)) v.purpose = purpose(asker_of(log_, symbols_, event)).value_or("");
     return v;
   }
 
@@ -138,7 +141,7 @@ std::map<ProcessKey, uint64_t> children_of(const LogReader& log) {
 
 ForkGroup recorded_forks(const LogReader& log, Symbols& symbols, const Event& last, uint64_t count) {
   ForkGroup group{comm_of(log, last), last.base.pid, count, last.base.begin_tick, callers_of(symbols, last), {}};
-  group.purpose = purpose(function_names(symbols, last), group.comm).value_or("");
+  group.purpose = purpose(asker_of(log, symbols, last)).value_or("");
   return group;
 }
 

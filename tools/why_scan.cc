@@ -3,6 +3,7 @@
 // See why_scan.h.
 #include "tools/why_scan.h"
 
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 
@@ -165,7 +166,8 @@ void WhyScan::take_call(const Event& event, ProcessSigns& signs) {
 
 // fork() and the clone it makes inside libc are one fork; the record of fork() comes first, since it is written beforehand.
 void WhyScan::take_fork(const Event& event, ProcessSigns& signs) {
-  if (!copies_memory(event) || event.failed() || event.base.result <= 0) return;
+  if (event.base.op == Op::kPthreadCreate || event.failed() || child_pid(event) == 0) return;
+  if (event.base.op == Op::kClone && (event.base.args[0] & CLONE_THREAD)) return;
   const auto& spans = signs.spans[event.base.tid];
   const CallSpan span = span_of(event);
   const bool part_of_fork = std::any_of(spans.rbegin(), spans.rbegin() + std::min<std::ptrdiff_t>(8, std::ssize(spans)),
