@@ -47,7 +47,7 @@ class ElfObject {
   ElfObject();
   void read_symbols(Parts& parts);
 
-  std::unique_ptr<Parts> own_, debug_;  // the mapped file; the separate file with its debug information
+  std::unique_ptr<Parts> own_, debug_;            // the mapped file; the separate file with its debug information
   mutable std::unique_ptr<MethodNames> methods_;  // read when first asked for
   std::vector<Symbol> symbols_;                   // ascending by start, one per address
 };

@@ -33,8 +33,7 @@ std::string_view bytes_at(Elf* elf, uint64_t address) {
 template <typename T>
 T load(std::string_view bytes, size_t offset) {
   T value{};
-  if (offset <= bytes.size() && sizeof value <= bytes.size() - offset)
-    std::memcpy(&value, bytes.data() + offset, sizeof value);
+  if (offset <= bytes.size() && sizeof value <= bytes.size() - offset) std::memcpy(&value, bytes.data() + offset, sizeof value);
   return value;
 }
 
