@@ -19,7 +19,8 @@ namespace {
 
 constexpr size_t kCallersShown = 6;
 
-using GroupKey = std::tuple<ProcessKey, Op, uint16_t, uint64_t, std::string_view, bool>;
+// A server forks in one place for several reasons: the caller alone does not tell them apart.
+using GroupKey = std::tuple<ProcessKey, Op, uint16_t, uint64_t, std::string_view, std::string_view, bool>;
 
 std::string comm_of(const LogReader& log, const Event& event) {
   const auto process = log.process(event.base.process, event.base.process_serial);
@@ -108,19 +109,17 @@ class Verdicts {
     evidence.libc_malloc = is_malloc_op(event.base.op) ? served_by_libc(evidence, log_, symbols_, scan_) : std::nullopt;
     Finding finding = diagnose(evidence);
     const bool coped = found_another_way(scan_, symbols_, event);
-    const GroupKey key{key_of(event), event.base.op, event.base.err, event.base.caller, finding.cause, coped};
+    const std::string_view asked_for =
+        is_fork_op(event.base.op) ? purpose(asker_of(log_, symbols_, event)).value_or("") : std::string_view();
+    const GroupKey key{key_of(event), event.base.op, event.base.err, event.base.caller, asked_for, finding.cause, coped};
     const auto [place, fresh] = groups_.try_emplace(key, verdicts_.size());
-    if (fresh) verdicts_.push_back(verdict(event, std::move(finding), coped));
+    if (fresh)
+      verdicts_.push_back(
+          {event, std::move(finding), comm_of(log_, event), callers_of(symbols_, event), asked_for, 1, 0, {}, coped});
     else ++verdicts_[place->second].count;
     Verdict& group = verdicts_[place->second];
     group.last_tick = std::max(group.last_tick, event.base.begin_tick);
     if (group.positions.size() < kMostPositions) group.positions.push_back(event.position);
-  }
-
-  Verdict verdict(const Event& event, Finding finding, bool coped) {
-    Verdict v{event, std::move(finding), comm_of(log_, event), callers_of(symbols_, event), {}, 1, 0, {}, coped};
-    if (is_fork_op(event.base.op)) v.purpose = purpose(asker_of(log_, symbols_, event)).value_or("");
-    return v;
   }
 
   const LogReader& log_;

@@ -344,7 +344,6 @@ Evidence WhyScan::alone(const Event& event) const {
   evidence.rules = host_rules(log_);
   if (evidence.baseline) evidence.rules = with_facts(evidence.rules, evidence.baseline->facts);
   if (evidence.snapshot) evidence.rules = with_facts(evidence.rules, evidence.snapshot->facts);
-  borrow_mappings(evidence);
   evidence.made_before = made_before(event, evidence.rules);
   evidence.old_break = old_break(event);
   if (event.base.end_tick > event.base.begin_tick)
@@ -399,6 +398,9 @@ Evidence WhyScan::evidence(const Event& event) const {
     share_proof(evidence, *inner, same);
     same &= !span_of(inner->event).changes_mappings;
   }
+  // Last: what is borrowed is a part of a snapshot only, and must not stand in the way of a whole one.
+  borrow_mappings(evidence);
+  for (Evidence& inner : evidence.inner) borrow_mappings(inner);
   return evidence;
 }
 
