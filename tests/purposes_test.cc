@@ -9,6 +9,12 @@
 using namespace ovc;
 using Stack = std::vector<std::string>;
 
+namespace {
+
+auto purpose(const Stack& stack, const char* comm) { return ovc::purpose({stack, comm, "", "fork"}); }
+
+}  // namespace
+
 TEST_CASE("stacks that tell what a fork was for") {
   const auto [comm, stack, text] = GENERATE(table<const char*, Stack, const char*>({
       {"redis-server", {"redisFork", "rdbSaveBackground", "bgsaveCommand", "call", "processCommand"}, "BGSAVE"},
@@ -29,14 +35,16 @@ TEST_CASE("stacks that tell what a fork was for") {
       {"redis-sentinel", {"sentinelRunPendingScripts", "sentinelTimer"}, "sentinel script"},
       {"postgres", {"fork_process", "StartBackgroundWorker"}, "background worker"},
       {"postgres", {"fork_process", "StartAutoVacWorker", "ServerLoop", "PostmasterMain"}, "autovacuum worker"},
+      {"postgres", {"fork_process", "ServerLoop", "PostmasterMain"}, "backend for a new connection"},
+      {"postgres", {"fork_process", "do_start_bgworker", "ServerLoop", "PostmasterMain"}, "background worker"},
       {"postgres", {"fork_process", "PostmasterMain"}, "child of the postmaster"},
-      {"apache2", {"make_child", "main"}, "worker process"},
-      {"php-fpm8.2", {"fpm_children_make"}, "worker process"},
-      {"nginx", {"ngx_spawn_process", "ngx_start_worker_processes"}, "worker process"},
       {"bash", {"make_child", "execute_command_internal"}, "shell command"},
       {"bash", {"make_child", "command_substitute"}, "command substitution"},
       {"python3", {"do_fork_exec", "subprocess_fork_exec"}, "subprocess"},
-      {"memcached", {"daemonize"}, "daemonize"},
+      {"python3", {"", "<method fork>", "", "PyObject_Vectorcall"}, "os.fork"},
+      {"gunicorn", {"", "", "<method fork_exec>", "", "_PyObject_MakeTpCall"}, "subprocess"},
+      {"make", {"child_execute_job", "new_job"}, "recipe line"},
+      {"make", {"child_execute_job", "func_shell_base"}, "$(shell ...) in a makefile"},
       {"x", {"daemon", "main"}, "daemonize"},
   }));
   CAPTURE(stack);
@@ -51,9 +59,46 @@ TEST_CASE("the order on the stack matters") {
   CHECK(purpose(Stack{"bgsaveCommand", "rdbSaveBackground"}, "redis-server") == "background save");
 }
 
+TEST_CASE("where a program forks for one reason only, the file that made the call tells") {
+  const auto [object, call, text] = GENERATE(table<const char*, const char*, const char*>({
+      {"memcached", "fork", "daemonize"},
+      {"dash", "fork", "shell command"},
+      {"dash", "vfork", "shell command"},
+      {"python3.11", "vfork", "subprocess"},
+      {"_posixsubprocess.cpython-311-x86_64-linux-gnu.so", "fork", "subprocess"},
+      {"anything", "popen", "program started through popen"},
+      {"anything", "daemon", "daemonize"},
+  }));
+  CAPTURE(object, call);
+  CHECK(ovc::purpose({{""}, "x", object, call}) == text);
+  CHECK_FALSE(ovc::purpose({{""}, "x", "libother.so", "fork"}));
+}
+
+TEST_CASE("a server's workers have its functions on their stacks: what modules fork there is something else") {
+  const auto [object, stack, text] = GENERATE(table<const char*, Stack, const char*>({
+      {"mod_mpm_event.so", {"make_child", "ap_run_mpm", "main"}, "worker process"},
+      {"libapr-1.so.0", {"apr_proc_create", "run_cgi_child", "ap_run_handler", "make_child", "ap_run_mpm"}, "CGI program"},
+      {"libapr-1.so.0", {"apr_proc_create", "cgid_server", "ap_run_post_config"}, "CGI program"},
+      {"mod_cgid.so", {"", "ap_run_post_config", "main"}, "CGI daemon"},
+      {"nginx", {"ngx_spawn_process", "ngx_start_worker_processes"}, "worker process"},
+      {"nginx", {"ngx_spawn_process", "ngx_start_cache_manager_processes"}, "cache manager or loader"},
+      {"nginx", {"ngx_spawn_process", "ngx_master_process_cycle"}, "worker or cache process"},
+      {"php-fpm8.2", {"fpm_children_make", "", "_start"}, "worker process"},
+      {"php-fpm8.2", {"php_exec", "execute_ex", "php_execute_script"}, "program started by PHP (exec, system, ...)"},
+  }));
+  CAPTURE(object, stack);
+  CHECK(ovc::purpose({stack, "x", object, "fork"}) == text);
+  if (stack.front() != "apr_proc_create" && stack.front() != "php_exec")
+    CHECK_FALSE(ovc::purpose({stack, "x", "libother.so", "fork"}));
+}
+
+TEST_CASE("what the interpreter forks for is not known from its name alone") {
+  CHECK_FALSE(ovc::purpose({{"", "PyObject_Vectorcall"}, "python3", "python3.11", "fork"}));
+}
+
 TEST_CASE("names that more than one program uses need the program") {
   CHECK_FALSE(purpose(Stack{"make_child"}, "myserver"));
-  CHECK(purpose(Stack{"make_child"}, "httpd") == "worker process");
+  CHECK(ovc::purpose({{"make_child"}, "httpd", "httpd", "fork"}) == "worker process");
 }
 
 TEST_CASE("an unknown stack has no purpose") {

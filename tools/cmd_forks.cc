@@ -42,7 +42,7 @@ struct End {
 struct Fork {
   Event event;
   std::vector<std::string> functions;  // outside libc and the shim, innermost first
-  std::string purpose, comm;
+  std::string purpose, comm, object;
   std::optional<uint64_t> charge_kb;           // proven: from the list of mappings of a refused fork, or from the ledger
   std::optional<int64_t> committed_change_kb;  // observed
   std::string program;                         // the child's exec, if it came to a new image
@@ -130,12 +130,14 @@ class Forks {
 
   void note(const Event& event) {
     const EventBase& b = event.base;
-    if (is_fork(event)) forks_.push_back({event, {}, {}, {}, {}, {}, {}, {}, 0});
+    if (is_fork(event)) forks_.emplace_back().event = event;
     if (b.op >= Op::kWait && b.op <= Op::kWaitid && event.returned() && !event.failed()) note_wait(event);
     if (b.op == Op::kExit || b.op == Op::kUnderscoreExit)
       note_end(b.pid, {b.begin_tick, fmt::format("exited, {}", b.args[0] & 0xff), b.op == Op::kExit ? "exit" : "_exit", 0,
                        b.args[1] == kUnknown ? 0 : b.args[1]});
     if (b.op == Op::kAbort) note_end(b.pid, {b.begin_tick, "called abort", "abort", 0});
+    // Also of images that a vfork led to: their slot does not know the call.
+    if (b.op == Op::kEnd) note_end(b.pid, {b.begin_tick, "ended normally", "log", 0});
     if (b.op == Op::kSnapshot) snapshots_[b.args[0]] = event.fact(FactKey::kMapsAcKb);
     if (b.op == Op::kDaemon && event.returned() && !event.failed())  // misc/daemon.c: the parent's last act
       note_end(b.pid, {b.end_tick, "exited, 0", "daemon", 0});
@@ -201,13 +203,18 @@ class Forks {
 
   void complete(Fork& fork) {
     const EventBase& b = fork.event.base;
-    if (const auto p = log_.process(b.process, b.process_serial)) fork.comm = p->comm();
+    const Asker asker = asker_of(log_, symbols_, fork.event);
+    fork.comm = asker.comm;
+    fork.object = asker.object;
+    fork.purpose = purpose(asker).value_or("");
     for (const Frame& frame : symbols_.stack(b.image, fork.event.frames))
-      if (!frame.function.empty() && !is_system(frame.module)) fork.functions.push_back(frame.function);
-    if (const auto found = purpose(fork.functions, fork.comm)) fork.purpose = *found;
+      if (!frame.function.empty() && !is_plumbing(frame.module)) fork.functions.push_back(frame.function);
     const auto snapshot = snapshots_.find(fork.event.position);
     const bool listed = snapshot != snapshots_.end() && copies_memory(fork.event);
     fork.charge_kb = listed ? snapshot->second : charge_kb(fork.event, rules_);
+    const bool spawn = b.op == Op::kPosixSpawn || b.op == Op::kPosixSpawnp;
+    if (spawn && !fork.event.failed())
+      fork.charge_kb = 0;  // libc shares the memory until the exec (glibc 2.24 and later, musl)
     const uint64_t after = b.args[5], before = b.before.committed_kb;
     const bool read = fork.event.returned() && !fork.event.failed() && after != 0 && after != kUnknown && before != kUnknown;
     if (read) fork.committed_change_kb = static_cast<int64_t>(after) - static_cast<int64_t>(before);
@@ -234,11 +241,6 @@ class Forks {
         if (checked && state.exact() && charge.exact()) asked[i]->charge_kb = charge.low;
       });
     }
-  }
-
-  static bool is_system(std::string_view module) {
-    constexpr std::string_view kSystem[] = {"libc.so", "libc-", "libpthread", "ld-linux", "ld-musl", "libovcshim"};
-    return std::any_of(std::begin(kSystem), std::end(kSystem), [=](std::string_view name) { return module.starts_with(name); });
   }
 
   // The same pid can come again: what lies between this fork and the next with that result belongs to this child.
@@ -284,14 +286,9 @@ class Forks {
     std::string chain;
     for (size_t i = 0; i < std::min(fork.functions.size(), kFunctionsShown); ++i)
       chain += (i ? " <- " : "") + fork.functions[i];
-    if (chain.empty()) chain = symbols_text(fork);
+    if (chain.empty()) chain = fork.object.empty() ? hex_text(fork.event.base.caller) : fork.object;
     if (text.empty()) return escaped(chain);
     return escaped(fmt::format("{}: {}", text, chain));
-  }
-
-  std::string symbols_text(const Fork& fork) const {
-    const std::string module = symbols_.module_of(fork.event.base.image, fork.event.base.caller - 1);
-    return module.empty() ? hex_text(fork.event.base.caller) : module;
   }
 
   std::string charge_text(const Fork& fork) const {
@@ -352,6 +349,7 @@ class Forks {
                 {"call", call_name(f.event)}};
     if (!f.purpose.empty()) object["purpose"] = f.purpose;
     object["asked_by"] = f.functions;
+    if (!f.object.empty()) object["object"] = f.object;
     object["failed"] = f.event.failed();
     if (f.event.failed()) object["errno"] = errno_name(b.err);
     object["duration_ns"] = f.event.returned() ? Json(duration_ns(f)) : Json();

@@ -9,6 +9,9 @@
 #include <string_view>
 #include <vector>
 
+#include "tools/message_names.h"
+#include "tools/method_names.h"
+
 namespace ovc {
 
 // One level of source position: the code's own function, or one inlined into the next.
@@ -33,6 +36,10 @@ class ElfObject {
   };
   // Symbol that covers an address of the file (as linked), or nullptr.
   const Symbol* symbol_at(uint64_t address) const;
+  // The Python method whose code holds the address; nullptr where no table of methods names it.
+  const MethodNames::Method* method_at(uint64_t address) const;
+  // A static function of a stripped server, told by its message. file_name: this file's, without directories.
+  std::optional<MessageNames::Function> messenger_at(uint64_t address, std::string_view file_name) const;
   // Innermost first; empty without debug information for this address.
   std::vector<SourceFrame> source_at(uint64_t address) const;
   // True if these bytes stand at the address.
@@ -43,8 +50,10 @@ class ElfObject {
   ElfObject();
   void read_symbols(Parts& parts);
 
-  std::unique_ptr<Parts> own_, debug_;  // the mapped file; the separate file with its debug information
-  std::vector<Symbol> symbols_;         // ascending by start, one per address
+  std::unique_ptr<Parts> own_, debug_;            // the mapped file; the separate file with its debug information
+  mutable std::unique_ptr<MethodNames> methods_;  // read when first asked for
+  mutable std::unique_ptr<MessageNames> messages_;
+  std::vector<Symbol> symbols_;  // ascending by start, one per address
 };
 
 }  // namespace ovc

@@ -110,7 +110,8 @@ constexpr Name kFacts[] = {
     OVC_FACT(MapsCount), OVC_FACT(MapsAcKb), OVC_FACT(MapsAcCount), OVC_FACT(MapsDcKb), OVC_FACT(MapsNrKb), OVC_FACT(MapsBiggestAcKb),
     OVC_FACT(MapsBiggestAcStart), OVC_FACT(MapsReadNs), OVC_FACT(MapsSource), OVC_FACT(SharedWritableKb), OVC_FACT(OwnMappedKb),
     OVC_FACT(OwnCommitKb), OVC_FACT(OwnStartNs), OVC_FACT(Internals), OVC_FACT(Ring), OVC_FACT(ParentPid), OVC_FACT(StartTicks),
-    OVC_FACT(ParentStartTicks),
+    OVC_FACT(ParentStartTicks), OVC_FACT(RehearsedMode), OVC_FACT(RehearsedLimitKb), OVC_FACT(RehearsedChargeKb),
+    OVC_FACT(RehearsedCommittedKb), OVC_FACT(RehearsedAllowedKb),
 };
 #undef OVC_FACT
 

@@ -1,13 +1,21 @@
 // SPDX-License-Identifier: MIT
 //
 // The table. A row matches if its functions all stand on the stack in this order; frames between them do not matter, since
-// static functions have no name in a stripped program and inlined ones no frame. First match wins: special before general.
+// static functions have no name in a stripped program and inlined ones no frame. Where a program forks for one reason only, the
+// file that made the call says it, without a name. First match wins: special before general.
 #include "tools/purposes.h"
 
+#include <algorithm>
 #include <array>
+#include <iterator>
+#include <span>
+
+#include "tools/names.h"
 
 namespace ovc {
 namespace {
+
+using namespace ovcshim;
 
 constexpr size_t kMostFunctions = 4;
 
@@ -15,6 +23,8 @@ struct PurposeRow {
   std::string_view comm;                                   // prefix of the command name; empty: any
   std::array<std::string_view, kMostFunctions> functions;  // innermost first
   std::string_view text;
+  std::string_view object = {};  // prefix of the name of the file that made the call; empty: any
+  std::string_view call = {};    // prefix of the call's; empty: any
 };
 
 // clang-format off
@@ -53,36 +63,66 @@ constexpr PurposeRow kPurposes[] = {
     {"", {"fork_process", "pgarch_start"},                              "archiver"},
     {"", {"fork_process", "pgstat_start"},                              "statistics collector"},
     {"", {"fork_process", "StartChildProcess"},                         "auxiliary process"},
+    // ServerLoop calls the others by their names: what it forks itself is a BackendStartup that the compiler has put into it
+    {"", {"fork_process", "ServerLoop"},                                "backend for a new connection"},
     {"", {"fork_process", "postmaster_child_launch"},                   "child of the postmaster"},
     {"postgres", {"fork_process"},                                      "child of the postmaster"},
-    // Apache httpd server/mpm
-    {"apache2", {"make_child"},                                         "worker process"},
-    {"httpd", {"make_child"},                                           "worker process"},
+    {"", {"OpenPipeStream"},                                            "program of COPY ... PROGRAM", "", "popen"},
+    {"", {"RestoreArchivedFile"},                                       "restore_command", "", "system"},
+    {"", {"PgArchiverMain"},                                            "archive_command", "", "system"},
+    {"pg_ctl", {},                                                      "postmaster", "pg_ctl", "fork"},
+    // Apache httpd server/mpm, modules/generators. Workers run with make_child on their stacks: only its own call is meant
+    {"", {"make_child"},                                                "worker process", "mod_mpm_"},
+    {"apache2", {"make_child"},                                         "worker process", "apache2"},
+    {"httpd", {"make_child"},                                           "worker process", "httpd"},
+    {"", {},                                                            "CGI daemon", "mod_cgid"},
+    {"", {"apr_proc_create", "run_cgi_child"},                          "CGI program"},
+    {"", {"apr_proc_create", "cgid_server"},                            "CGI program"},
     {"", {"apr_proc_fork"},                                             "apr_proc_fork"},
     {"", {"apr_proc_detach"},                                           "daemonize"},
     {"", {"apr_proc_create"},                                           "program started through APR"},
-    // PHP-FPM, nginx, uWSGI
-    {"", {"fpm_children_make"},                                         "worker process"},
-    {"", {"ngx_spawn_process", "ngx_start_cache_manager_processes"},    "cache manager"},
-    {"", {"ngx_spawn_process", "ngx_start_worker_processes"},           "worker process"},
-    {"", {"ngx_spawn_process", "ngx_exec_new_binary"},                  "new binary on the fly"},
-    {"", {"ngx_spawn_process"},                                         "worker process"},
+    // nginx: also what its workers run has ngx_spawn_process on the stack. What the master starts again needs no other function.
+    {"", {"ngx_spawn_process", "ngx_start_cache_manager_processes"},    "cache manager or loader", "nginx"},
+    {"", {"ngx_spawn_process", "ngx_start_worker_processes"},           "worker process", "nginx"},
+    {"", {"ngx_spawn_process", "ngx_exec_new_binary"},                  "new binary on the fly", "nginx"},
+    {"", {"ngx_spawn_process"},                                         "worker or cache process", "nginx"},
     {"", {"ngx_daemon"},                                                "daemonize"},
+    // PHP
+    {"", {"fpm_children_make"},                                         "worker process", "php-fpm"},
+    {"", {"fpm_unix_init_main"},                                        "daemonize", "php-fpm"},
+    {"", {"php_exec"},                                                  "program started by PHP (exec, system, ...)"},
+    {"", {"php_execute_script"},                                        "program started by a PHP script", "php"},
+    {"", {"php_execute_script"},                                        "program started by a PHP script", "libphp"},
+    // uWSGI
     {"", {"uwsgi_respawn_worker"},                                      "worker process"},
-    // Python Modules/posixmodule.c, Modules/_posixsubprocess.c
+    // CPython Modules/posixmodule.c, Modules/_posixsubprocess.c: <method ...>: see method_names.h. os.popen is a subprocess
     {"", {"do_fork_exec"},                                              "subprocess"},
     {"", {"subprocess_fork_exec"},                                      "subprocess"},
+    {"", {"<method fork_exec>"},                                        "subprocess"},
     {"", {"os_forkpty"},                                                "os.forkpty"},
+    {"", {"<method forkpty>"},                                          "os.forkpty"},
     {"", {"os_fork"},                                                   "os.fork"},
-    {"python", {"PyOS_BeforeFork"},                                     "os.fork"},
-    // Shells, daemons
+    {"", {"<method fork>"},                                             "os.fork"},
+    {"", {"os_posix_spawn"},                                            "os.posix_spawn"},
+    {"", {"os_posix_spawnp"},                                           "os.posix_spawn"},
+    {"", {"<method posix_spawn>"},                                      "os.posix_spawn"},
+    {"", {"<method posix_spawnp>"},                                     "os.posix_spawn"},
+    {"", {"os_system"},                                                 "os.system"},
+    {"", {"<method system>"},                                           "os.system"},
+    {"", {},                                                            "subprocess", "_posixsubprocess"},
+    {"", {},                                                            "subprocess", "python", "vfork"},
+    {"", {},                                                            "subprocess", "libpython", "vfork"},
+    // Shells, make, daemons
     {"", {"make_child", "command_substitute"},                          "command substitution"},
     {"", {"make_child", "process_substitute"},                          "process substitution"},
     {"", {"make_child", "execute_command_internal"},                    "shell command"},
     {"bash", {"make_child"},                                            "shell command"},
+    {"", {},                                                            "shell command", "dash"},
+    {"make", {"child_execute_job", "func_shell_base"},                  "$(shell ...) in a makefile"},
+    {"make", {"child_execute_job"},                                     "recipe line"},
     {"", {"privsep_preauth"},                                           "privilege separation"},
     {"sshd", {"server_accept_loop"},                                    "new connection"},
-    {"memcached", {"daemonize"},                                        "daemonize"},
+    {"", {},                                                            "daemonize", "memcached"},
     // C library and runtimes
     {"", {"daemon"},                                                    "daemonize"},
     {"", {"forkpty"},                                                   "forkpty"},
@@ -93,8 +133,13 @@ constexpr PurposeRow kPurposes[] = {
     {"", {"Perl_my_popen"},                                             "pipe to a program, in Perl"},
     {"", {"Perl_pp_system"},                                            "system in Perl"},
     {"", {"uv_spawn"},                                                  "program started through libuv"},
-    {"", {"childproc"},                                                 "child process of the JVM"},
+    {"", {"Java_java_lang_ProcessImpl_forkAndExec"},                    "program started by Java"},
+    {"", {"Java_java_lang_UNIXProcess_forkAndExec"},                    "program started by Java"},
     {"", {"daemonize"},                                                 "daemonize"},
+    {"", {},                                                            "daemonize", "", "daemon"},
+    {"", {},                                                            "forkpty", "", "forkpty"},
+    {"", {},                                                            "program started through popen", "", "popen"},
+    {"", {},                                                            "program started through system", "", "system"},
 };
 // clang-format on
 
@@ -109,12 +154,34 @@ bool on_stack(const PurposeRow& row, std::span<const std::string> functions) {
   return wanted == row.functions.size() || row.functions[wanted].empty();
 }
 
+bool matches(const PurposeRow& row, const Asker& asker) {
+  return asker.comm.starts_with(row.comm) && asker.object.starts_with(row.object) && asker.call.starts_with(row.call) &&
+         on_stack(row, asker.functions);
+}
+
 }  // namespace
 
-std::optional<std::string_view> purpose(std::span<const std::string> functions, std::string_view comm) {
+std::optional<std::string_view> purpose(const Asker& asker) {
   for (const auto& row : kPurposes)
-    if (comm.substr(0, row.comm.size()) == row.comm && on_stack(row, functions)) return row.text;
+    if (matches(row, asker)) return row.text;
   return std::nullopt;
+}
+
+bool is_plumbing(std::string_view module) {
+  constexpr std::string_view kNames[] = {"libc.so", "libc-", "libpthread", "ld-linux", "ld-musl", "libovcshim"};
+  return std::any_of(std::begin(kNames), std::end(kNames), [=](std::string_view name) { return module.starts_with(name); });
+}
+
+Asker asker_of(const LogReader& log, Symbols& symbols, const Event& event) {
+  const EventBase& b = event.base;
+  Asker asker{{}, {}, {}, op_name(b.op)};
+  if (const auto process = log.process(b.process, b.process_serial)) asker.comm = process->comm();
+  for (const Frame& frame : symbols.stack(b.image, event.frames)) {
+    if (asker.object.empty() && !is_plumbing(frame.module)) asker.object = frame.module;
+    asker.functions.push_back(frame.function);
+  }
+  if (event.frames.empty() && b.caller != 0) asker.object = symbols.module_of(b.image, b.caller - 1);
+  return asker;
 }
 
 }  // namespace ovc

@@ -1,16 +1,28 @@
 // SPDX-License-Identifier: MIT
 //
-// What a fork was for, told from the functions on the stack: "BGSAVE", "replication: full synchronisation to disk", ...
+// What a fork was for, told from who asked for it: "BGSAVE", "replication: full synchronisation to disk", ...
 #pragma once
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
+
+#include "tools/log_reader.h"
+#include "tools/symbols.h"
 
 namespace ovc {
 
-// functions: innermost first, as resolved; unknown frames may be empty or missing. comm: the process, for names that more
-// than one program uses.
-std::optional<std::string_view> purpose(std::span<const std::string> functions, std::string_view comm);
+struct Asker {
+  std::vector<std::string> functions;  // innermost first, as resolved; unknown frames may be empty or missing
+  std::string comm;                    // the process, for names that more than one program uses
+  std::string object;                  // file name of the code that made the call: the first that is neither libc nor the shim
+  std::string_view call;               // "fork", "vfork", ...
+};
+Asker asker_of(const LogReader& log, Symbols& symbols, const Event& event);
+
+std::optional<std::string_view> purpose(const Asker& asker);
+
+// libc, the loader and the shim: how a call was made, not who made it.
+bool is_plumbing(std::string_view module);
 
 }  // namespace ovc

@@ -141,6 +141,16 @@ std::vector<Frame> Symbols::look_up(uint32_t image, uint64_t address, Pc pc) {
   if (const ElfObject::Symbol* symbol = object->symbol_at(in_file)) {
     frame.function = demangled(symbol->name);
     frame.offset = address - module->bias - symbol->start;
+  } else if (MethodNames::expected_in(module->file_name())) {
+    if (const auto* method = object->method_at(in_file)) {
+      frame.function = fmt::format("<method {}>", method->name);
+      frame.offset = address - module->bias - method->start;
+    }
+  } else if (MessageNames::expected_in(module->file_name())) {
+    if (const auto messenger = object->messenger_at(in_file, module->file_name())) {
+      frame.function = messenger->name;
+      frame.offset = address - module->bias - messenger->start;
+    }
   }
   std::vector<Frame> frames;
   for (SourceFrame& source : object->source_at(in_file)) {

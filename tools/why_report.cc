@@ -19,7 +19,8 @@ namespace {
 
 constexpr size_t kCallersShown = 6;
 
-using GroupKey = std::tuple<ProcessKey, Op, uint16_t, uint64_t, std::string_view, bool>;
+// A server forks in one place for several reasons: the caller alone does not tell them apart.
+using GroupKey = std::tuple<ProcessKey, Op, uint16_t, uint64_t, std::string_view, std::string_view, bool>;
 
 std::string comm_of(const LogReader& log, const Event& event) {
   const auto process = log.process(event.base.process, event.base.process_serial);
@@ -32,15 +33,18 @@ std::vector<std::string> function_names(Symbols& symbols, const Event& event) {
   return names;
 }
 
-// Names if there are any; a stack without one is still told apart by module and offset.
+// Names if there are any outside libc; a stack without one is still told apart by module and offset.
 std::vector<std::string> callers_of(Symbols& symbols, const Event& event) {
-  std::vector<std::string> named, unnamed;
+  std::vector<std::string> named, all;
+  bool tells = false;
   for (const auto& frame : symbols.stack(event.base.image, event.frames)) {
     if (frame.module.starts_with("libovcshim")) continue;  // our wrapper around the call beneath which this one was made
-    auto& list = frame.function.empty() ? unnamed : named;
-    if (list.size() < kCallersShown) list.push_back(frame.function.empty() ? frame.text() : frame.function);
+    if (all.size() < kCallersShown) all.push_back(frame.function.empty() ? frame.text() : frame.function);
+    if (frame.function.empty()) continue;
+    if (named.size() < kCallersShown) named.push_back(frame.function);
+    tells |= !is_plumbing(frame.module) && frame.function != "_start";
   }
-  return named.empty() ? unnamed : named;
+  return tells ? named : all;
 }
 
 bool is_allocator(std::string_view function) {
@@ -105,19 +109,17 @@ class Verdicts {
     evidence.libc_malloc = is_malloc_op(event.base.op) ? served_by_libc(evidence, log_, symbols_, scan_) : std::nullopt;
     Finding finding = diagnose(evidence);
     const bool coped = found_another_way(scan_, symbols_, event);
-    const GroupKey key{key_of(event), event.base.op, event.base.err, event.base.caller, finding.cause, coped};
+    const std::string_view asked_for =
+        is_fork_op(event.base.op) ? purpose(asker_of(log_, symbols_, event)).value_or("") : std::string_view();
+    const GroupKey key{key_of(event), event.base.op, event.base.err, event.base.caller, asked_for, finding.cause, coped};
     const auto [place, fresh] = groups_.try_emplace(key, verdicts_.size());
-    if (fresh) verdicts_.push_back(verdict(event, std::move(finding), coped));
+    if (fresh)
+      verdicts_.push_back(
+          {event, std::move(finding), comm_of(log_, event), callers_of(symbols_, event), asked_for, 1, 0, {}, coped});
     else ++verdicts_[place->second].count;
     Verdict& group = verdicts_[place->second];
     group.last_tick = std::max(group.last_tick, event.base.begin_tick);
     if (group.positions.size() < kMostPositions) group.positions.push_back(event.position);
-  }
-
-  Verdict verdict(const Event& event, Finding finding, bool coped) {
-    Verdict v{event, std::move(finding), comm_of(log_, event), callers_of(symbols_, event), {}, 1, 0, {}, coped};
-    if (is_fork_op(event.base.op)) v.purpose = purpose(function_names(symbols_, event), v.comm).value_or("");
-    return v;
   }
 
   const LogReader& log_;
@@ -138,7 +140,7 @@ std::map<ProcessKey, uint64_t> children_of(const LogReader& log) {
 
 ForkGroup recorded_forks(const LogReader& log, Symbols& symbols, const Event& last, uint64_t count) {
   ForkGroup group{comm_of(log, last), last.base.pid, count, last.base.begin_tick, callers_of(symbols, last), {}};
-  group.purpose = purpose(function_names(symbols, last), group.comm).value_or("");
+  group.purpose = purpose(asker_of(log, symbols, last)).value_or("");
   return group;
 }
 

@@ -3,6 +3,7 @@
 // See why_scan.h.
 #include "tools/why_scan.h"
 
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 
@@ -165,7 +166,8 @@ void WhyScan::take_call(const Event& event, ProcessSigns& signs) {
 
 // fork() and the clone it makes inside libc are one fork; the record of fork() comes first, since it is written beforehand.
 void WhyScan::take_fork(const Event& event, ProcessSigns& signs) {
-  if (!copies_memory(event) || event.failed() || event.base.result <= 0) return;
+  if (event.base.op == Op::kPthreadCreate || event.failed() || child_pid(event) == 0) return;
+  if (event.base.op == Op::kClone && (event.base.args[0] & CLONE_THREAD)) return;
   const auto& spans = signs.spans[event.base.tid];
   const CallSpan span = span_of(event);
   const bool part_of_fork = std::any_of(spans.rbegin(), spans.rbegin() + std::min<std::ptrdiff_t>(8, std::ssize(spans)),
@@ -342,7 +344,6 @@ Evidence WhyScan::alone(const Event& event) const {
   evidence.rules = host_rules(log_);
   if (evidence.baseline) evidence.rules = with_facts(evidence.rules, evidence.baseline->facts);
   if (evidence.snapshot) evidence.rules = with_facts(evidence.rules, evidence.snapshot->facts);
-  borrow_mappings(evidence);
   evidence.made_before = made_before(event, evidence.rules);
   evidence.old_break = old_break(event);
   if (event.base.end_tick > event.base.begin_tick)
@@ -397,6 +398,9 @@ Evidence WhyScan::evidence(const Event& event) const {
     share_proof(evidence, *inner, same);
     same &= !span_of(inner->event).changes_mappings;
   }
+  // Last: what is borrowed is a part of a snapshot only, and must not stand in the way of a whole one.
+  borrow_mappings(evidence);
+  for (Evidence& inner : evidence.inner) borrow_mappings(inner);
   return evidence;
 }
 
