@@ -235,6 +235,14 @@ const CallSpan* WhyScan::around(const Event& event) const {
   return nullptr;
 }
 
+const CallSpan* WhyScan::next_of(const Event& event) const {
+  const auto* spans = spans_of(event);
+  if (!spans) return nullptr;
+  const auto next = std::find_if(spans->begin(), spans->end(),
+                                 [&](const CallSpan& s) { return s.begin > event.base.begin_tick && !s.inside_libc; });
+  return next == spans->end() ? nullptr : &*next;
+}
+
 std::optional<Event> WhyScan::snapshot_about(uint64_t position) const {
   const auto found = snapshots_.find(position);
   return found == snapshots_.end() ? std::nullopt : log_.event_at(found->second);

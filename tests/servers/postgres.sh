@@ -35,11 +35,6 @@ autovacuum_vacuum_threshold = 1
 autovacuum_vacuum_scale_factor = 0
 autovacuum_vacuum_insert_threshold = -1
 autovacuum_analyze_threshold = 1000000
-max_parallel_workers_per_gather = 2
-force_parallel_mode = on
-min_parallel_table_scan_size = 0
-parallel_setup_cost = 0
-parallel_tuple_cost = 0
 END
   free_port
   PGPORT=$port
@@ -55,6 +50,10 @@ session() {
     sql <<'END'
 create table t as select g as id, md5(g::text) as s from generate_series(1, 50000) g;
 create index on t(id);
+set max_parallel_workers_per_gather = 2;
+set min_parallel_table_scan_size = 0;
+set parallel_setup_cost = 0;
+set parallel_tuple_cost = 0;
 select count(*), sum(length(s)), min(s), max(s) from t where id > 10;
 select count(*) from t a join t b using (id) where a.s > 'a';
 delete from t where id % 2 = 0;
