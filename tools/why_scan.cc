@@ -107,7 +107,8 @@ bool is_refusal(const Event& event) {
   const bool resource = event.base.err == ENOMEM || event.base.err == EAGAIN;
   if (op == Op::kMadvise || is_exec(op) || starts_program(op))
     return resource;  // hints and searches fail as a matter of course
-  return is_call(op) || (is_lock_op(op) && resource) || (op == Op::kShmget && resource);
+  if (is_lock_op(op)) return resource || event.base.err == EPERM;
+  return is_call(op) || (op == Op::kShmget && resource);
 }
 
 WhyScan::WhyScan(const LogReader& log) : log_(log), rules_(host_rules(log)) {
