@@ -198,7 +198,7 @@ bool begin(Event& event, Op op, When when, Freshness freshness, uint64_t caller,
   return true;
 }
 
-void end(Event& event, int64_t result, bool failed, int err) {
+void end(Event& event, int64_t result, bool failed, int err, const char* text) {
   EventBase& base = event.base;
   if (!base.end_tick) base.end_tick = tick_now();
   base.result = result;
@@ -215,7 +215,7 @@ void end(Event& event, int64_t result, bool failed, int err) {
   const Proof proof = needs_proof ? proof_for(base.op, base.err) : Proof::kNone;
   const bool vital = proof == Proof::kFull || (failed && t_hot->beneath);
   if (event.when != When::kIntent) {
-    event.position = record_now(event, nullptr, vital);
+    event.position = record_now(event, text, vital);
   } else if (event.position == kUnknown || !complete_event(event.position, base)) {
     base.flags |= kLateCompletion;
     event.position = record_now(event, nullptr, vital);

@@ -36,7 +36,8 @@ bool begin(Event& event, Op op, When when, Freshness freshness, uint64_t caller,
            const char* text = nullptr);
 
 // Fills in the outcome and records it. On failure of a fork or memory call the proving snapshot is written first.
-void end(Event& event, int64_t result, bool failed, int err);
+// `text`: for a call without intent.
+void end(Event& event, int64_t result, bool failed, int err, const char* text = nullptr);
 
 // Records about this process (kStart, kEnd, kSnapshot, kModule): filled base, no stack.
 EventBase plain_base(Op op);

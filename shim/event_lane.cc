@@ -12,10 +12,7 @@ namespace {
 constexpr int kTries = 8;
 
 // Which ring a record belongs to: see AREAS in log_format.h.
-const EventRing& ring_for(const Record& record) {
-  const Op op = record.base.op;
-  return record.vital || (op >= Op::kFork && op != Op::kSnapshot) ? g.vitals : g.events;
-}
+const EventRing& ring_for(const Record& record) { return record.vital || is_vital_op(record.base.op) ? g.vitals : g.events; }
 
 Slot& slot_at(uint64_t position) {
   const EventRing& ring = position & kVitalBit ? g.vitals : g.events;

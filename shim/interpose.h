@@ -28,10 +28,11 @@ bool is_failure(int64_t result) {
   return how == Failure::kNull ? result == 0 : how == Failure::kCode ? result != 0 : result == -1;
 }
 
+// `text` as with begin(): for calls that are recorded when they have returned.
 template <Failure how>
-void finish(Event& event, int64_t result) {
+void finish(Event& event, int64_t result, const char* text = nullptr) {
   const bool failed = is_failure<how>(result);
-  end(event, result, failed, how == Failure::kCode ? static_cast<int>(result) : errno);
+  end(event, result, failed, how == Failure::kCode ? static_cast<int>(result) : errno, text);
 }
 
 template <typename... Args>
@@ -39,13 +40,6 @@ void set_args(Event& event, Args... args) {
   for (uint64_t& arg : event.base.args) arg = 0;
   uint64_t* to = event.base.args;
   ((*to++ = static_cast<uint64_t>(to_word(args))), ...);
-}
-
-// A slot that is still empty before the constructor.
-template <typename F>
-F* found(F*& slot, const char* symbol) {
-  if (OVC_UNLIKELY(!slot)) slot = reinterpret_cast<F*>(resolve_one(symbol));
-  return slot;
 }
 
 }  // namespace ovcshim

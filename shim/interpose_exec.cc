@@ -5,8 +5,8 @@
 #include <stdarg.h>
 #include <unistd.h>
 
+#include "shim/exec_args.h"
 #include "shim/interpose.h"
-#include "shim/process.h"
 
 extern "C" char** environ;
 
@@ -19,50 +19,14 @@ using namespace ovcshim;
 
 namespace {
 
-constexpr int kMaxStrings = 4096;
-
-// The program's pointers may be bad (then exec says EFAULT): each page is probed before it is read.
-bool next_readable(const void* at, const void*& proven) {
-  const auto page = reinterpret_cast<const void*>(reinterpret_cast<uint64_t>(at) & ~(kPageBytes - 1));
-  if (page == proven) return true;
-  if (ovcshim_quiet || !sys::readable(reinterpret_cast<const void*>(reinterpret_cast<uint64_t>(at) & ~uint64_t{7})))
-    return false;
-  proven = page;
-  return true;
-}
-
-uint64_t count_strings(char* const* list) {
-  const void* proven = nullptr;
-  uint64_t n = 0;
-  while (list && n < kMaxStrings && next_readable(list + n, proven) && list[n]) ++n;
-  return n;
-}
-
-bool contains(const char* text, uint64_t len, const char* word) {
-  const uint64_t n = sys::length(word);
-  for (uint64_t i = 0; i + n <= len; ++i)
-    if (sys::equal(text + i, word, n)) return true;
-  return false;
-}
-
-// Does the new image get the shim again?
-uint64_t passes_shim_on(char* const* environment) {
-  const uint64_t n = count_strings(environment);
-  char text[128];
-  for (uint64_t i = 0; i < n; ++i) {
-    const uint64_t len = copy_text(text, sizeof text, environment[i]);
-    if (len > 11 && sys::equal(text, "LD_PRELOAD=", 11)) return contains(text, len, "ovcshim");
-  }
-  return 0;
-}
-
 template <typename Call>
 [[gnu::always_inline]] inline int traced_exec(Op op, uint64_t caller, const char* path, char* const* argv,
                                               char* const* environment, Call call) {
   Event event;
   bool on = g.recording;
   if (on) {
-    set_args(event, count_strings(argv), passes_shim_on(environment));
+    const ExecArgs given = exec_args(argv, environment);
+    set_args(event, given.arguments, given.passes_shim_on, given.environment);
     on = begin(event, op, When::kIntent, Freshness::kCheap, caller, here(), path);
   }
   const int result = call();

@@ -49,14 +49,31 @@ template <Op op, Failure how, typename R, typename... Args>
     };                                                                               \
     return forward arguments;                                                        \
   }
+#define PLAIN(symbol, op, type, parameters, arguments, failure)
 #define OTHER(symbol, op, type, parameters)
 #define ALIAS(symbol, of)
 #include "shim/calls.def"
 #undef MEMORY
+#undef PLAIN
 #undef OTHER
 #undef ALIAS
 
 OVC_EXPORT void* mmap64(void*, size_t, int, int, int, off_t) noexcept __attribute__((alias("mmap")));
+
+// As mprotect, and where the key is -1 the same.
+OVC_EXPORT int pkey_mprotect(void* addr, size_t len, int prot, int pkey) noexcept {
+  Event event;
+  set_args(event, addr, len, prot, pkey + 1);
+  const bool on = begin(event, Op::kMprotect, When::kAfter, Freshness::kCheap, OVC_CALLER, here());
+  auto* function = found(next.pkey_mprotect, "pkey_mprotect");
+  if (on) expect_in_libc(__NR_mprotect);  // libc's own for the key -1
+  const int result = function(addr, len, prot, pkey);
+  if (on) {
+    expect_in_libc(0);
+    finish<Failure::kMinusOne>(event, result);
+  }
+  return result;
+}
 
 // The increment is signed and the real work is brk, seen beneath it.
 OVC_EXPORT void* sbrk(intptr_t increment) noexcept {

@@ -1,39 +1,21 @@
 // SPDX-License-Identifier: MIT
 //
-// The fork family, waits, exec and ends. All are recorded before they are forwarded, except waits that cannot block.
-// Written by hand: fork and clone return twice, waits get a place for a status the caller did not ask for, exec does not return.
+// fork and its kin, threads, waits and ends. All are recorded before they are forwarded, except waits that cannot block.
+// Written by hand: fork and clone return twice, waits get a place for a status the caller did not ask for.
 #include <sched.h>
-#include <spawn.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "shim/call_lane.h"
+#include "shim/forking.h"
 #include "shim/interpose.h"
 #include "shim/libc_hook.h"
-#include "shim/process.h"
 #include "shim/refuse.h"
 
 using namespace ovcshim;
 
 namespace {
-
-// The child's half of a fork: its private memory is zero, so it enters itself in the log.
-OVC_COLD void child_side(uint64_t fork_position) {
-  if (register_process(fork_position, false) && g_private->slot != kNoIndex)
-    g.processes[g_private->slot].fork_position = fork_position;
-}
-
-// Completion in the parent: what the commit counter says now belongs to the record.
-OVC_COLD void fork_done(Event& event, int64_t result) {
-  const int err = errno;
-  event.base.end_tick = tick_now();  // what follows is our own time, not the call's
-  beneath_fork(false);
-  CommitState after;
-  commit_state(after, Freshness::kFresh);
-  event.base.args[5] = after.committed_kb;
-  end(event, result, result < 0, err);
-}
 
 template <typename Function>
 [[gnu::always_inline]] inline pid_t traced_fork(Op op, uint64_t caller, Function* function) {
@@ -44,7 +26,7 @@ template <typename Function>
   const pid_t pid = function();  // in the child, thread state is zero again
   if (!on) return pid;
   if (pid == 0) child_side(event.position);
-  else fork_done(event, pid);
+  else fork_done(event, pid, errno);
   return pid;
 }
 
@@ -76,7 +58,7 @@ OVC_EXPORT int clone(int (*fn)(void*), void* stack, int flags, void* arg, ...) n
   const Freshness freshness = flags & CLONE_VM ? Freshness::kCheap : Freshness::kFresh;
   const bool on = begin(event, Op::kClone, When::kIntent, freshness, OVC_CALLER, here());
   const int pid = found(next.clone, "clone")(fn, stack, flags, arg, parent_tid, tls, child_tid);
-  if (on) fork_done(event, pid);
+  if (on) fork_done(event, pid, errno);
   return pid;
 }
 OVC_EXPORT int __clone(int (*)(void*), void*, int, void*, ...) noexcept __attribute__((alias("clone")));
@@ -92,43 +74,6 @@ OVC_EXPORT int pthread_create(pthread_t* thread, const pthread_attr_t* attr, voi
     finish<Failure::kCode>(event, code);
   }
   return code;
-}
-
-namespace {
-
-// The child runs inside libc until its exec, in our memory: it calls nothing of ours.
-using SpawnFunction = int(pid_t*, const char*, const posix_spawn_file_actions_t*, const posix_spawnattr_t*, char* const*,
-                          char* const*);
-
-[[gnu::always_inline]] inline int traced_spawn(Op op, uint64_t caller, SpawnFunction* function, pid_t* pid, const char* path,
-                                               const posix_spawn_file_actions_t* actions, const posix_spawnattr_t* attributes,
-                                               char* const* argv, char* const* envp) {
-  Event event;
-  uint64_t argc = 0;
-  while (argv && argv[argc]) ++argc;
-  set_args(event, 0, argc);
-  const bool on = begin(event, op, When::kIntent, Freshness::kCheap, caller, here(), path);
-  if (!on) return function(pid, path, actions, attributes, argv, envp);
-  pid_t child = 0;
-  beneath_fork(true);
-  const int code = function(pid ? pid : &child, path, actions, attributes, argv, envp);
-  beneath_fork(false);
-  if (code == 0) event.base.args[0] = static_cast<uint64_t>(pid ? *pid : child);
-  finish<Failure::kCode>(event, code);
-  return code;
-}
-
-}  // namespace
-
-OVC_EXPORT int posix_spawn(pid_t* pid, const char* path, const posix_spawn_file_actions_t* actions,
-                           const posix_spawnattr_t* attributes, char* const* argv, char* const* envp) {
-  auto* function = found(next.posix_spawn, "posix_spawn");
-  return traced_spawn(Op::kPosixSpawn, OVC_CALLER, function, pid, path, actions, attributes, argv, envp);
-}
-OVC_EXPORT int posix_spawnp(pid_t* pid, const char* file, const posix_spawn_file_actions_t* actions,
-                            const posix_spawnattr_t* attributes, char* const* argv, char* const* envp) {
-  auto* function = found(next.posix_spawnp, "posix_spawnp");
-  return traced_spawn(Op::kPosixSpawnp, OVC_CALLER, function, pid, file, actions, attributes, argv, envp);
 }
 
 // vfork's two halves, called by vfork_*.S. Between them the child runs on this very stack. The first returns the record's position,

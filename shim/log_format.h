@@ -15,9 +15,10 @@
 //   ProcessSlot[]  who ran: one per process image family (pid + start time); reused when its process has died
 //   Stripe[]       exact counters, one per (process, thread) pair that ever recorded; never overwritten, see below
 //   event lane     Slot[n], 256 bytes each, in two rings of the same form:
-//     vitals       fork family, exec, waits, starts and ends, refusals with the snapshot that proves them, lists of mappings
-//                  and of modules: what must not be pushed out by a program that maps and unmaps by the thousand
-//     events       mmap family, every other failure, every malloc-family request >= kBigRequestBytes
+//     vitals       fork family, exec, waits, starts and ends, changes of limits and namespaces, refusals with the snapshot that
+//                  proves them, lists of mappings and of modules: what must not be pushed out by a program that maps and
+//                  unmaps by the thousand
+//     events       mmap family, shared memory and locks, every other failure, every malloc-family request >= kBigRequestBytes
 //   call lane      Chunk[n], 4096 bytes each: every other malloc-family call, 16 bytes a record
 //
 // EVENT LANE
@@ -114,20 +115,31 @@ enum class Op : uint16_t {
   kReallocFrom = 11,   // call lane only: the block given to the realloc/reallocarray record that follows
   kTime = 14,          // call lane only: time mark
   // address space
-  kMmap = 16,      // addr, len, prot, flags, fd, offset
-  kMunmap = 17,    // addr, len         0
-  kMremap = 18,    // old addr, old len, new len, flags, new addr
-  kMprotect = 19,  // addr, len, prot   0
-  kBrk = 20,       // addr              0; for kInsideLibc the raw system call's result: the new break
-  kSbrk = 21,      // increment         old break
-  kMadvise = 22,   // addr, len, advice 0; a success that changes no charge and no mapping is counted, not recorded
-  // fork family. result: child pid. On completion args[5] = Committed_AS after, kB (kUnknown if not read)
+  kMmap = 16,            // addr, len, prot, flags, fd, offset
+  kMunmap = 17,          // addr, len         0
+  kMremap = 18,          // old addr, old len, new len, flags, new addr
+  kMprotect = 19,        // addr, len, prot, for pkey_mprotect the key + 1   0
+  kBrk = 20,             // addr              0; for kInsideLibc and kRawSyscall the system call's own result: the new break
+  kSbrk = 21,            // increment         old break
+  kMadvise = 22,         // addr, len, advice 0; a success that changes no charge and no mapping is counted, not recorded
+  kRemapFilePages = 23,  // addr, size, prot, pgoff, flags   0
+  // shared memory of System V, locks
+  kShmget = 24,      // key, size, flags    identifier
+  kShmat = 25,       // shmid, addr, flags  address
+  kShmdt = 26,       // addr                0
+  kMlock = 27,       // addr, len           0
+  kMlock2 = 28,      // addr, len, flags    0
+  kMlockall = 29,    // flags               0
+  kMunlock = 30,     // addr, len           0
+  kMunlockall = 31,  //                     0
+  // fork family, see is_fork_op. result: child pid. On completion args[5] = Committed_AS after, kB (kUnknown if not read)
   kFork = 32,
   kUnderscoreFork = 33,
   kVfork = 34,
   kClone = 35,          // flags, stack, fn (0 for the system call), parent_tid, tls
   kPthreadCreate = 36,  // attr != 0, start routine          the return code (an errno value or 0)
-  kPosixSpawn = 37,     // child pid, argc; text: the path   the return code. Copies no memory: vfork beneath
+  kPosixSpawn = 37,     // child pid, argc, 1 if LD_PRELOAD is passed on, strings in the environment; text: the path
+                        // the return code. Copies no memory: vfork beneath
   kPosixSpawnp = 38,    // the same, the file is searched for in PATH
   // waits. result: pid (waitid: 0)
   kWait = 40,     // pid, options, wait status
@@ -135,7 +147,7 @@ enum class Op : uint16_t {
   kWait3 = 42,    // pid (-1), options, wait status, ru_maxrss kB if asked for
   kWait4 = 43,    // pid, options, wait status, ru_maxrss kB if asked for
   kWaitid = 44,   // idtype, id, options, si_code, si_status, si_pid
-  // exec family; text: the path. args: argc, 1 if LD_PRELOAD is in the environment given
+  // exec family; text: the path. args: argc, 1 if the environment given has LD_PRELOAD with the shim in it, strings in it
   kExecve = 48,
   kExecveat = 49,
   kFexecve = 50,
@@ -149,6 +161,28 @@ enum class Op : uint16_t {
   kExit = 60,            // status, minor page faults since the fork (getrusage; 0 or kUnknown: not read)
   kUnderscoreExit = 61,  // the same (_exit and _Exit)
   kAbort = 62,
+  // the fork family goes on
+  kPopen = 64,        // text: the command               the stream. The child's pid is libc's secret
+  kSystem = 65,       // 1 if there is a command; text: the command   the wait status. Waits for its child
+  kDaemon = 66,       // nochdir, noclose                the child's pid: it completes the record; the parent is gone (_exit(0))
+  kForkpty = 67,      //                                 child pid
+  kPidfdSpawn = 68,   // pidfd, argc, LD_PRELOAD, strings in the environment; text: the path   the return code
+  kPidfdSpawnp = 69,  // the same
+  kThrdCreate = 70,   // 0, start routine                thrd_success ... thrd_nomem; err: what it stands for
+  kWordexp = 71,      // flags; text: the words          0 or WRDE_*. Starts a shell for command substitution
+  // what children will be born into
+  kUnshare = 72,  // flags        0
+  kSetns = 73,    // fd, nstype   0
+  // objects of shared memory, and what cuts and fills files: a tmpfs is charged by the page
+  kShmOpen = 80,         // oflag, mode; text: the name   descriptor
+  kMemfdCreate = 81,     // flags; text: the name         descriptor
+  kFtruncate = 82,       // fd, length                    0
+  kFallocate = 83,       // fd, mode, offset, length      0
+  kPosixFallocate = 84,  // fd, offset, length            the return code
+  // limits, in the unit of the resource; kInfinite: RLIM_INFINITY
+  kSetrlimit = 85,  // resource, soft, hard              0
+  kPrlimit =
+      86,  // pid, resource, new soft, new hard (kUnknown, kUnknown: only asked), old soft, old hard (kUnknown: not asked)
   kCallOps = 96,  // end of the counted calls
   // records about the process, not calls
   kStart = 128,     // an image begins or a child is first seen. text: exe path. facts: baseline
@@ -161,6 +195,15 @@ enum class Op : uint16_t {
   kModule = 132,  // args: start, end, load bias, build id length. facts: none. text: build id bytes, then path
 };
 
+// Whatever makes a process or a thread.
+constexpr bool is_fork_op(Op op) {
+  return (op >= Op::kFork && op <= Op::kPosixSpawnp) || (op >= Op::kPopen && op <= Op::kWordexp);
+}
+// What lives in the vitals ring whatever becomes of it.
+constexpr bool is_vital_op(Op op) {
+  return op >= Op::kFork && op != Op::kSnapshot && !(op >= Op::kShmOpen && op <= Op::kPosixFallocate);
+}
+
 // EventBase::flags
 enum EventFlag : uint16_t {
   kFailed = 1 << 0,          // the call reported failure; err holds its errno (pthread/posix codes too)
@@ -172,6 +215,7 @@ enum EventFlag : uint16_t {
   kRehearsed = 1 << 6,       // refused by OVCSHIM_REHEARSE, never given to the kernel
   kStackCut = 1 << 7,        // the stack was longer or could not be followed further
   kChildSide = 1 << 8,       // written by the new child
+  kRawSyscall = 1 << 9,      // made through syscall(2): arguments and result are the system call's own
 };
 
 // The state a call met. kUnknown where not read.

@@ -87,9 +87,7 @@ constinit Next next{
     .munmap = raw_munmap,
     .mprotect = raw_mprotect,
     .madvise = raw_madvise,
-    .brk = nullptr,
     .mmap = raw_mmap,
-    .sbrk = nullptr,
     .mremap = raw_mremap,
     .malloc = early::malloc,
     .calloc = early::calloc,
@@ -101,33 +99,6 @@ constinit Next next{
     .memalign = early::aligned_alloc,
     .valloc = early::page_alloc,
     .pvalloc = early::page_alloc,
-    .fork = nullptr,
-    ._Fork = nullptr,
-    .vfork = nullptr,
-    .clone = nullptr,
-    .pthread_create = nullptr,
-    .posix_spawn = nullptr,
-    .posix_spawnp = nullptr,
-    .wait = nullptr,
-    .waitpid = nullptr,
-    .wait3 = nullptr,
-    .wait4 = nullptr,
-    .waitid = nullptr,
-    .execve = nullptr,
-    .execveat = nullptr,
-    .fexecve = nullptr,
-    .execv = nullptr,
-    .execvp = nullptr,
-    .execvpe = nullptr,
-    .execl = nullptr,
-    .execlp = nullptr,
-    .execle = nullptr,
-    .exit = nullptr,
-    ._exit = nullptr,
-    ._Exit = nullptr,
-    .abort = nullptr,
-    .prctl = nullptr,
-    .syscall = nullptr,
 };
 
 void* resolve_one(const char* symbol) { return ::dlsym(RTLD_NEXT, symbol); }
@@ -138,10 +109,13 @@ bool resolve_all() {
     if (void* found = resolve_one(symbol)) slot = reinterpret_cast<std::remove_reference_t<decltype(slot)>>(found);
   };
 #define MEMORY(symbol, op, type, parameters, arguments, failure) set(next.symbol, #symbol);
+#define PLAIN(symbol, op, type, parameters, arguments, failure) set(next.symbol, #symbol);
 #define OTHER(symbol, op, type, parameters) set(next.symbol, #symbol);
+#define LATE(symbol, op, type, parameters)
 #define ALIAS(symbol, of)
 #include "shim/calls.def"
 #undef MEMORY
+#undef PLAIN
 #undef OTHER
 #undef ALIAS
   ovcshim_next_syscall = reinterpret_cast<void*>(next.syscall);

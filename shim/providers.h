@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <spawn.h>
 #include <sys/resource.h>
+#include <sys/types.h>
 #include <sys/wait.h>
 
 #include <cstddef>
@@ -19,11 +20,13 @@ namespace ovcshim {
 struct Facts;
 
 struct Next {
-#define MEMORY(symbol, op, type, parameters, arguments, failure) type(*symbol) parameters;
-#define OTHER(symbol, op, type, parameters) type(*symbol) parameters;
+#define MEMORY(symbol, op, type, parameters, arguments, failure) type(*symbol) parameters = nullptr;
+#define PLAIN(symbol, op, type, parameters, arguments, failure) type(*symbol) parameters = nullptr;
+#define OTHER(symbol, op, type, parameters) type(*symbol) parameters = nullptr;
 #define ALIAS(symbol, of)
 #include "shim/calls.def"
 #undef MEMORY
+#undef PLAIN
 #undef OTHER
 #undef ALIAS
 };
@@ -32,8 +35,14 @@ extern Next next;
 // Looks every symbol up (dlsym RTLD_NEXT). From the constructor, once. False if one that everything needs is missing.
 bool resolve_all();
 
-// For a wrapper that finds its slot empty: called before the constructor.
 void* resolve_one(const char* symbol);
+
+// For a wrapper: the slot may be empty before the constructor, or not be filled by it (LATE).
+template <typename F>
+F* found(F*& slot, const char* symbol) {
+  if (__builtin_expect(!slot, 0)) slot = reinterpret_cast<F*>(resolve_one(symbol));
+  return slot;
+}
 
 // kStart facts: which address serves which op.
 void add_providers(Facts& facts);

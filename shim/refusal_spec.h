@@ -8,7 +8,7 @@
 //     ERRNO   ENOMEM, EAGAIN, ... or a number
 //     WHEN    N the N-th only, N+ from the N-th on, N+S every S-th from the N-th on, N..M and N..M+S up to the M-th; strace's
 //             --inject. Counted from 1, per rule and process, over the calls of that size.
-//     SIZE    bytes, or with K, M, G: of the request (malloc family, mmap, munmap, mremap's new length, mprotect, madvise, sbrk)
+//     SIZE    bytes, or with K, M, G: of the request (malloc family, mmap, munmap, mremap's new length, mprotect, madvise, sbrk, shmget, mlock)
 //   OVCSHIM_REHEARSE  mode=MODE[,limit=SIZE]
 //     MODE    0, 1 or 2: vm.overcommit_memory as it is to be rehearsed
 //     SIZE    mode 2: CommitLimit; mode 0: RAM and swap. Bytes, or with K, M, G. Default: the host's own
@@ -19,8 +19,11 @@
 
 namespace ovcshim {
 
+using OpSet = unsigned __int128;  // bit n: Op n
+static_assert(static_cast<unsigned>(Op::kCallOps) <= 128);
+
 struct InjectRule {
-  uint64_t ops = 0;  // bit n: Op n, below 64
+  OpSet ops = 0;
   uint16_t err = 0;
   uint64_t first = 1, last = UINT64_MAX, step = 1;  // of the calls that match, counted from 1
   uint64_t min_size = 0;                            // bytes
@@ -50,10 +53,10 @@ namespace spec {
 
 struct CallName {
   const char* name;
-  uint64_t ops;
+  OpSet ops;
 };
-constexpr uint64_t bit(Op op) { return uint64_t{1} << static_cast<unsigned>(op); }
-constexpr uint64_t bits(Op first, Op last) { return (bit(last) << 1) - bit(first); }
+constexpr OpSet bit(Op op) { return OpSet{1} << static_cast<unsigned>(op); }
+constexpr OpSet bits(Op first, Op last) { return (bit(last) << 1) - bit(first); }
 
 // free is not among them: it cannot fail. Waits, exec and ends are no requests for memory.
 inline constexpr CallName kCallNames[] = {
@@ -80,9 +83,23 @@ inline constexpr CallName kCallNames[] = {
     {"pthread_create", bit(Op::kPthreadCreate)},
     {"posix_spawn", bit(Op::kPosixSpawn)},
     {"posix_spawnp", bit(Op::kPosixSpawnp)},
+    {"popen", bit(Op::kPopen)},
+    {"system", bit(Op::kSystem)},
+    {"daemon", bit(Op::kDaemon)},
+    {"forkpty", bit(Op::kForkpty)},
+    {"thrd_create", bit(Op::kThrdCreate)},
+    {"shmget", bit(Op::kShmget)},
+    {"shmat", bit(Op::kShmat)},
+    {"mlock", bit(Op::kMlock) | bit(Op::kMlock2)},
+    {"mlockall", bit(Op::kMlockall)},
+    {"memfd_create", bit(Op::kMemfdCreate)},
+    {"shm_open", bit(Op::kShmOpen)},
+    {"ftruncate", bit(Op::kFtruncate)},
+    {"fallocate", bit(Op::kFallocate)},
+    {"posix_fallocate", bit(Op::kPosixFallocate)},
     {"%malloc", bits(Op::kMalloc, Op::kPvalloc) & ~bit(Op::kFree)},
     {"%memory", bits(Op::kMmap, Op::kMadvise)},
-    {"%fork", bits(Op::kFork, Op::kPosixSpawnp)},
+    {"%fork", bits(Op::kFork, Op::kPosixSpawnp) | bits(Op::kPopen, Op::kForkpty) | bit(Op::kThrdCreate)},
 };
 
 struct ErrnoName {
@@ -131,9 +148,9 @@ struct Cursor {
   }
 };
 
-constexpr bool parse_calls(Cursor& c, uint64_t& ops) {
+constexpr bool parse_calls(Cursor& c, OpSet& ops) {
   do {
-    uint64_t found = 0;
+    OpSet found = 0;
     for (const CallName& row : kCallNames)
       if (!found && c.take_name(row.name)) found = row.ops;
     if (!found) return false;

@@ -19,7 +19,7 @@ constinit InjectSpec injections;
 constinit Next real{};  // behind the stand-ins
 
 int inject(Op op, uint64_t size) {
-  const uint64_t bit = uint64_t{1} << static_cast<unsigned>(op);
+  const OpSet bit = OpSet{1} << static_cast<unsigned>(op);
   for (unsigned i = 0; i < injections.count; ++i) {
     const InjectRule& rule = injections.rules[i];
     if (!(rule.ops & bit) || size < rule.min_size) continue;
@@ -129,20 +129,65 @@ int stand_posix_spawnp(pid_t* pid, const char* file, const posix_spawn_file_acti
   return err ? err : real.posix_spawnp(pid, file, actions, attr, argv, envp);
 }
 
+void* stand_popen(const char* command, const char* mode) { return refuses(Op::kPopen) ? nullptr : real.popen(command, mode); }
+// As libc when it cannot start the shell: see interpose_spawn.cc.
+int stand_system(const char* command) { return command && refuses(Op::kSystem) ? 127 << 8 : real.system(command); }
+int stand_daemon(int nochdir, int noclose) { return refuses(Op::kDaemon) ? -1 : real.daemon(nochdir, noclose); }
+int stand_forkpty(int* master, char* name, const void* termios, const void* size) {
+  return refuses(Op::kForkpty) ? -1 : real.forkpty(master, name, termios, size);
+}
+int stand_thrd_create(unsigned long* thread, int (*start)(void*), void* arg) {
+  constexpr int kError = 2, kNoMemory = 3;
+  const int err = refused(Op::kThrdCreate, nullptr, 0);
+  return err ? err == ENOMEM ? kNoMemory : kError : real.thrd_create(thread, start, arg);
+}
+
+// ---- shared memory, locks, files
+
+int stand_shmget(key_t key, size_t size, int flags) {
+  return refuses_memory(Op::kShmget, size, key, size, flags) ? -1 : real.shmget(key, size, flags);
+}
+void* stand_shmat(int id, const void* addr, int flags) {
+  return refuses(Op::kShmat) ? MAP_FAILED : real.shmat(id, addr, flags);
+}
+int stand_mlock(const void* addr, size_t len) { return refuses(Op::kMlock, len) ? -1 : real.mlock(addr, len); }
+int stand_mlock2(const void* addr, size_t len, unsigned flags) {
+  return refuses(Op::kMlock2, len) ? -1 : real.mlock2(addr, len, flags);
+}
+int stand_mlockall(int flags) { return refuses(Op::kMlockall) ? -1 : real.mlockall(flags); }
+int stand_memfd_create(const char* name, unsigned flags) {
+  return refuses(Op::kMemfdCreate) ? -1 : real.memfd_create(name, flags);
+}
+int stand_shm_open(const char* name, int oflag, mode_t mode) {
+  return refuses(Op::kShmOpen) ? -1 : real.shm_open(name, oflag, mode);
+}
+int stand_ftruncate(int fd, off_t length) { return refuses(Op::kFtruncate) ? -1 : real.ftruncate(fd, length); }
+int stand_fallocate(int fd, int mode, off_t offset, off_t len) {
+  return refuses(Op::kFallocate) ? -1 : real.fallocate(fd, mode, offset, len);
+}
+int stand_posix_fallocate(int fd, off_t offset, off_t len) {
+  const int err = refused(Op::kPosixFallocate, nullptr, 0);
+  return err ? err : real.posix_fallocate(fd, offset, len);
+}
+
 }  // namespace
 
 int refused(Op op, const uint64_t* args, uint64_t size) {
   if (!g.recording) return 0;
   if (const int err = inject(op, size)) return err;
   // sbrk is brk beneath. Where libc's own calls are visible, fork is refused at its clone, as by the kernel.
-  if (op == Op::kSbrk || ((op == Op::kFork || op == Op::kUnderscoreFork) && g.internals)) return 0;
+  const bool forks = op == Op::kFork || op == Op::kUnderscoreFork || op == Op::kDaemon || op == Op::kForkpty;
+  if (op == Op::kSbrk || (forks && g.internals)) return 0;
   return rehearsal_refuses(op, args) ? ENOMEM : 0;
 }
 
-int refused_in_libc(Op op, long* args) {
+int refused_syscall(Op op, long* args) {
   const auto* list = reinterpret_cast<const uint64_t*>(args);
-  const uint64_t size = op == Op::kClone || op == Op::kBrk ? 0 : list[op == Op::kMremap ? 2 : 1];
-  if (const int err = refused(op, list, size)) return err;
+  const bool sized = op < Op::kFork && op != Op::kBrk && op != Op::kMlockall && op != Op::kMunlockall && op != Op::kShmdt;
+  const uint64_t size = sized ? list[op == Op::kMremap ? 2 : 1] : 0;
+  if (!g.recording) return 0;
+  if (const int err = inject(op, size)) return err;
+  if (rehearsal_refuses(op, list)) return ENOMEM;
   if (op == Op::kMmap) args[3] = static_cast<long>(rehearsed_mmap_flags(list[3]));
   return 0;
 }
@@ -158,6 +203,9 @@ void install_refusals(const InjectSpec& inject_spec, const RehearseSpec& rehears
   if (inject_spec.count == 0 && rehearse_spec.mode == kUnknown) return;
   injections = inject_spec;
   if (rehearse_spec.mode != kUnknown) set_rehearsal(rehearse_spec);
+  found(next.shm_open, "shm_open");
+  found(next.forkpty, "forkpty");
+  found(next.thrd_create, "thrd_create");
   real = next;
 #define STAND(symbol) \
   if (next.symbol) next.symbol = stand_##symbol
@@ -182,6 +230,21 @@ void install_refusals(const InjectSpec& inject_spec, const RehearseSpec& rehears
   STAND(pthread_create);
   STAND(posix_spawn);
   STAND(posix_spawnp);
+  STAND(popen);
+  STAND(system);
+  STAND(daemon);
+  STAND(forkpty);
+  STAND(thrd_create);
+  STAND(shmget);
+  STAND(shmat);
+  STAND(mlock);
+  STAND(mlock2);
+  STAND(mlockall);
+  STAND(memfd_create);
+  STAND(shm_open);
+  STAND(ftruncate);
+  STAND(fallocate);
+  STAND(posix_fallocate);
 #undef STAND
   if (next._Fork) next._Fork = stand_Fork;
   g.refuses = true;

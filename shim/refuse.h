@@ -22,8 +22,8 @@ extern thread_local constinit Refusal t_refusal;
 
 // Is this call, about to be made, to be refused? Its errno, else 0. `args` as in the record; size: bytes, for size>=.
 int refused(Op op, const uint64_t* args, uint64_t size);
-// The same for a system call inside libc; it may also be changed: mode 2 knows no MAP_NORESERVE.
-int refused_in_libc(Op op, long* args);
+// The same for a system call by its number, as which nothing is beneath it; it may also be changed: mode 2 knows no MAP_NORESERVE.
+int refused_syscall(Op op, long* args);
 
 // The flag for a failed call that began at `begin_tick`: kInjected or kRehearsed if this thread's newest refusal is its own or part of
 // it, else 0.

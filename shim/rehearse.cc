@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // See rehearse.h. Every figure is read when the call comes: Committed_AS and the reserves from /proc, mappings from smaps. Slow on purpose:
-// a rehearsal wants the kernel's answer, not its speed. What cannot be rehearsed: growth of stacks, exec, shmget, and calls
-// made without libc.
+// a rehearsal wants the kernel's answer, not its speed. What cannot be rehearsed: growth of stacks, exec, and calls made
+// without libc.
 #include "shim/rehearse.h"
 
 #include <linux/sched.h>
@@ -107,6 +107,16 @@ bool fork_request(Request& r) {
   });
 }
 
+// ipc/shm.c newseg(): a new segment is charged at once, one that is there no more.
+bool shmget_request(Request& r, const uint64_t* args) {
+  constexpr uint64_t kHugetlb = 04000, kNoreserve = 010000;
+  const auto key = static_cast<long>(static_cast<int32_t>(args[0]));
+  const bool is_there = key != 0 /* IPC_PRIVATE */ && !sys::failed(sys::call(__NR_shmget, key, 0, 0));
+  const bool charged = !(args[2] & kHugetlb) && (!(args[2] & kNoreserve) || current.mode == kModeNever);
+  if (!is_there && charged && args[1] != 0) r.add(args[1]);
+  return true;
+}
+
 bool request_of(Op op, const uint64_t* args, Request& r) {
   switch (op) {
     case Op::kMmap: return mmap_request(r, args);
@@ -114,7 +124,10 @@ bool request_of(Op op, const uint64_t* args, Request& r) {
     case Op::kMremap: return mremap_request(r, args);
     case Op::kBrk: return brk_request(r, args);
     case Op::kFork:
-    case Op::kUnderscoreFork: return fork_request(r);
+    case Op::kUnderscoreFork:
+    case Op::kDaemon:
+    case Op::kForkpty: return fork_request(r);
+    case Op::kShmget: return shmget_request(r, args);
     case Op::kClone: return args[0] & CLONE_VM ? true : fork_request(r);
     default: return true;
   }

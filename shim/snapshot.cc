@@ -101,8 +101,7 @@ void add_rehearsal(Facts& facts) {
 bool mapping_list_due(Op op) {
   Private& p = *g_private;
   const uint64_t now = tick_now();
-  const bool is_fork = op >= Op::kFork && op < Op::kWait;
-  if (!is_fork && p.snapshot_tick != 0 && now - p.snapshot_tick < 1000 * g_ticks_per_ms) return false;
+  if (!is_fork_op(op) && p.snapshot_tick != 0 && now - p.snapshot_tick < 1000 * g_ticks_per_ms) return false;
   p.snapshot_tick = now;
   return true;
 }
@@ -114,12 +113,17 @@ uint64_t expected_list_ticks() {
   return (200 + resident * 12 / 256) * g_ticks_per_ms / 1000;
 }
 
+// These can also fail over the file that they are to run, or over its pipe.
+bool starts_program(Op op) {
+  return op == Op::kPosixSpawn || op == Op::kPosixSpawnp || (is_fork_op(op) && op >= Op::kPopen && op != Op::kThrdCreate);
+}
+
 }  // namespace
 
 Proof proof_for(Op op, int err) {
-  const bool subject = op < Op::kMunmap || (op >= Op::kMunmap && op < Op::kWait);
-  const bool search = (op == Op::kPosixSpawn || op == Op::kPosixSpawnp) && err != ENOMEM && err != EAGAIN;
-  if (!subject || search || err == EINVAL || err == EBADF || err == EEXIST || ovcshim_quiet || t_hot->beneath)
+  const bool subject = op < Op::kFork || is_fork_op(op);
+  const bool search = starts_program(op) && err != ENOMEM && err != EAGAIN;
+  if (!subject || search || err == EINVAL || err == EBADF || err == EEXIST || err == ENOENT || ovcshim_quiet || t_hot->beneath)
     return Proof::kNone;
   return mapping_list_due(op) ? Proof::kFull : Proof::kFacts;
 }

@@ -65,7 +65,7 @@ TEST_CASE("each call stands in the table once, under its own name") {
 }
 
 TEST_CASE("families name their calls") {
-  CHECK(ops_named("%fork").size() == 7);
+  CHECK(ops_named("%fork").size() == 15);
   CHECK(ops_named("%nothing").empty());
   CHECK(ops_named("nothing").empty());
 }

@@ -25,7 +25,7 @@ std::vector<uint64_t> refused_of_twelve(const std::string& when) {
   return list;
 }
 
-constexpr uint64_t bit(Op op) { return spec::bit(op); }
+constexpr OpSet bit(Op op) { return spec::bit(op); }
 
 }  // namespace
 

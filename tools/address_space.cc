@@ -136,7 +136,7 @@ void AddressSpace::apply(const Event& event) {
     case Op::kMadvise: return apply_madvise(event);
     // libc's brk() returns 0, the system call the new break
     case Op::kBrk:
-      return apply_brk(event.base.flags & kInsideLibc ? static_cast<uint64_t>(event.base.result) : args[0], event.position);
+      return apply_brk(is_system_call(event.base) ? static_cast<uint64_t>(event.base.result) : args[0], event.position);
     case Op::kSbrk: return apply_brk(static_cast<uint64_t>(event.base.result) + args[0], event.position);
     default: return;
   }

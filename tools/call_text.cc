@@ -28,12 +28,21 @@ void append_int(std::string& out, uint64_t value) {
   fmt::format_to(std::back_inserter(out), "{}", static_cast<int32_t>(value));
 }
 
+void append_limit(std::string& out, uint64_t value) {
+  if (value == kUnknown) out += "?";
+  else if (value == kInfinite) out += "RLIM_INFINITY";
+  else append_number(out, value);
+}
+
 // Of waitid: the exit status or a signal, as si_code says.
 void append_si_status(std::string& out, const Event& event) {
   constexpr uint64_t kExited = 1;
   if (event.base.args[3] == kExited) append_int(out, event.base.args[4]);
   else out += signal_name(static_cast<unsigned>(event.base.args[4]));
 }
+
+// system(NULL) asks whether there is a shell.
+bool is_null_command(const Event& event) { return event.base.op == Op::kSystem && event.base.args[0] == 0; }
 
 bool has_status(const Event& event) {
   const Op op = event.base.op;
@@ -51,6 +60,8 @@ bool is_shown(const Event& event, const ArgInfo& arg) {
     case Arg::kSiCode:
     case Arg::kSiStatus: return has_status(event);
     case Arg::kStored: return event.returned() && !event.failed();
+    case Arg::kPkey: return args[arg.index] != 0;
+    case Arg::kOldLimit: return args[arg.index] != kUnknown;
     default: return true;
   }
 }
@@ -76,8 +87,20 @@ void append_argument(std::string& out, const Event& event, const ArgInfo& arg) {
     case Arg::kSiCode: append_si_code(out, value); break;
     case Arg::kSiStatus: append_si_status(out, event); break;
     case Arg::kMaxRss: out += "max RSS ", append_grouped(out, value), out += " kB"; break;
-    case Arg::kText: append_quoted(out, event.text); break;
+    case Arg::kText: is_null_command(event) ? void(out += "NULL") : append_quoted(out, event.text); break;
     case Arg::kPreload: out += value ? "LD_PRELOAD kept" : "without LD_PRELOAD"; break;
+    case Arg::kPkey: out += "key ", append_signed(out, value - 1); break;
+    case Arg::kShmFlags: append_shm_flags(out, value); break;
+    case Arg::kLockFlags: append_lock_flags(out, value); break;
+    case Arg::kLockallFlags: append_lockall_flags(out, value); break;
+    case Arg::kOpenFlags: append_open_flags(out, value); break;
+    case Arg::kMemfdFlags: append_memfd_flags(out, value); break;
+    case Arg::kFallocMode: append_falloc_mode(out, value); break;
+    case Arg::kOctal: fmt::format_to(std::back_inserter(out), "{:#o}", value); break;
+    case Arg::kNamespaces: append_namespaces(out, value); break;
+    case Arg::kResource: append_resource(out, value); break;
+    case Arg::kOldLimit: out += "was "; [[fallthrough]];
+    case Arg::kLimit: append_limit(out, value); break;
     case Arg::kWaitStatus:
       out += '[';
       if (has_status(event)) append_wait_status(out, static_cast<int>(value));
@@ -135,6 +158,11 @@ void append_success(std::string& out, Result kind, int64_t result) {
     case Result::kMapAddress: out += " = ", append_address(out, value); break;
     case Result::kInt: out += " = ", append_signed(out, value); break;
     case Result::kCode: out += " = ", append_number(out, value); break;
+    case Result::kStatus:
+      out += " = [";
+      append_wait_status(out, static_cast<int>(result));
+      out += ']';
+      break;
   }
 }
 
@@ -147,7 +175,7 @@ void append_failure(std::string& out, Result kind, const EventBase& base) {
 }
 
 // The kernel's brk has no failure value: it gives the break, changed or not.
-bool is_raw_brk(const EventBase& base) { return base.op == Op::kBrk && (base.flags & kInsideLibc); }
+bool is_raw_brk(const EventBase& base) { return base.op == Op::kBrk && is_system_call(base); }
 
 uint64_t saturated_product(uint64_t a, uint64_t b) {
   uint64_t product = 0;
@@ -182,7 +210,8 @@ void append_result(std::string& out, const Event& event, Fate fate) {
   } else if (event.failed()) {
     append_failure(out, info->result, event.base);
   } else {
-    append_success(out, is_raw_brk(event.base) ? Result::kAddress : info->result, event.base.result);
+    const Result kind = is_raw_brk(event.base) ? Result::kAddress : is_null_command(event) ? Result::kInt : info->result;
+    append_success(out, kind, event.base.result);
   }
   if (event.base.flags & kInjected) out += " [injected]";
   if (event.base.flags & kRehearsed) out += " [rehearsed]";
@@ -245,7 +274,9 @@ Json arguments_json(const Event& event) {
       case Arg::kSize:
       case Arg::kCount:
       case Arg::kMaxRss:
-      case Arg::kOffset: field = json_figure(value); break;
+      case Arg::kOffset:
+      case Arg::kLimit:
+      case Arg::kOldLimit: field = json_figure(value); break;
       default: {
         std::string text;
         if (is_shown(event, arg)) append_argument(text, event, arg);
@@ -278,6 +309,7 @@ std::vector<std::string> flag_names(uint16_t flags) {
       {kFailed, "failed"},          {kIntent, "intent"},      {kLateCompletion, "late-completion"},
       {kInsideLibc, "inside-libc"}, {kEarly, "early"},        {kInjected, "injected"},
       {kRehearsed, "rehearsed"},    {kStackCut, "stack-cut"}, {kChildSide, "child-side"},
+      {kRawSyscall, "raw-syscall"},
   };
   std::vector<std::string> names;
   for (const FlagName& row : kNames)

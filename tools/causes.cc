@@ -173,6 +173,7 @@ std::span<const CauseRow> rows_for(const Evidence& evidence) {
   if (is_malloc_op(op)) return malloc_causes();
   if (is_memory_op(op)) return memory_causes();
   if (is_fork_op(op)) return fork_causes();
+  if (op == Op::kShmget || is_lock_op(op)) return shared_causes();
   return {};
 }
 
@@ -248,11 +249,27 @@ Finding diagnose(const Evidence& evidence) {
 bool is_malloc_op(Op op) { return op >= Op::kMalloc && op <= Op::kPvalloc; }
 bool is_memory_op(Op op) { return op >= Op::kMmap && op <= Op::kMadvise; }
 
-bool makes_stack(Op op) { return op == Op::kPthreadCreate || op == Op::kPosixSpawn || op == Op::kPosixSpawnp; }
+bool is_lock_op(Op op) { return op >= Op::kMlock && op <= Op::kMlockall; }
+
+bool starts_program(Op op) {
+  switch (op) {
+    case Op::kPosixSpawn:
+    case Op::kPosixSpawnp:
+    case Op::kPidfdSpawn:
+    case Op::kPidfdSpawnp:
+    case Op::kPopen:
+    case Op::kSystem:
+    case Op::kWordexp: return true;
+    default: return false;
+  }
+}
+
+bool makes_stack(Op op) { return op == Op::kPthreadCreate || op == Op::kThrdCreate || starts_program(op); }
 
 bool copies_memory(const Event& event) {
   if (event.base.op == Op::kClone) return !(event.base.args[0] & CLONE_VM);
-  return event.base.op == Op::kFork || event.base.op == Op::kUnderscoreFork;
+  const Op op = event.base.op;
+  return op == Op::kFork || op == Op::kUnderscoreFork || op == Op::kDaemon || op == Op::kForkpty;
 }
 
 bool is_redis(std::string_view comm) {

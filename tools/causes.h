@@ -115,6 +115,7 @@ struct CauseRow {
 std::span<const CauseRow> common_causes();
 std::span<const CauseRow> fork_causes();
 std::span<const CauseRow> memory_causes();
+std::span<const CauseRow> shared_causes();  // shmget, locks
 std::span<const CauseRow> malloc_causes();
 
 Finding diagnose(const Evidence& evidence);
@@ -139,8 +140,10 @@ bool nproc_limit_applies(const Evidence& evidence);
 
 bool is_malloc_op(Op op);
 bool is_memory_op(Op op);
+bool is_lock_op(Op op);                  // mlock, mlock2, mlockall
+bool starts_program(Op op);              // posix_spawn, popen, system and their kin
 bool makes_stack(Op op);                 // libc maps a stack for the new task before it asks for the task
-bool copies_memory(const Event& event);  // fork, _Fork, clone without CLONE_VM
+bool copies_memory(const Event& event);  // fork, _Fork, clone without CLONE_VM, daemon, forkpty
 bool is_redis(std::string_view comm);    // redis, valkey and their relatives
 
 // "anonymous", "heap", "stack", "file", ...: what a mapping is, for people.

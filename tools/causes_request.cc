@@ -134,7 +134,7 @@ constexpr uint32_t kProtBits = PROT_READ | PROT_WRITE | PROT_EXEC;
 
 std::optional<uint64_t> old_break(const Evidence& evidence) {
   const auto& base = evidence.event.base;
-  if (base.op == Op::kBrk && (base.flags & ovcshim::kInsideLibc) && base.result > 0) return static_cast<uint64_t>(base.result);
+  if (base.op == Op::kBrk && is_system_call(base) && base.result > 0) return static_cast<uint64_t>(base.result);
   if (evidence.old_break) return evidence.old_break;
   const MappingEntry* heap = heap_of(evidence);
   return heap ? std::optional(heap->end) : std::nullopt;  // rounded up to a page
@@ -192,7 +192,9 @@ Request request_of(const Evidence& evidence) {
     case Op::kSbrk: return break_request(evidence);
     case Op::kMunmap:
     case Op::kMadvise: return {.space_kb = 0, .data_kb = 0, .charge_kb = 0};
-    case Op::kPthreadCreate: return thread_request(evidence);
+    case Op::kPthreadCreate:
+    case Op::kThrdCreate: return thread_request(evidence);
+    case Op::kShmget: return {.space_kb = 0, .data_kb = 0, .charge_kb = charge_kb(evidence.event, evidence.rules)};
     default: return is_malloc_op(evidence.event.base.op) ? malloc_request(evidence) : Request{};
   }
 }

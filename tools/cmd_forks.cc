@@ -18,6 +18,7 @@
 #include "tools/names.h"
 #include "tools/output.h"
 #include "tools/purposes.h"
+#include "tools/shell_children.h"
 #include "tools/symbols.h"
 
 namespace ovc {
@@ -25,7 +26,7 @@ namespace {
 
 using namespace ovcshim;
 
-constexpr uint64_t kCloneVm = 0x100, kCloneThread = 0x10000;
+constexpr uint64_t kCloneThread = 0x10000;
 constexpr uint64_t kWaitidPidArg = 5, kWaitidCodeArg = 3, kWaitidStatusArg = 4;
 constexpr size_t kFunctionsShown = 3;
 
@@ -46,16 +47,19 @@ struct Fork {
   std::optional<int64_t> committed_change_kb;  // observed
   std::string program;                         // the child's exec, if it came to a new image
   std::optional<End> end;
+  uint32_t child = 0;  // its pid; 0: none, or not known
 };
 
 bool is_fork(const Event& event) {
   const EventBase& b = event.base;
-  return is_fork_op(b.op) && b.op != Op::kPthreadCreate && !(b.op == Op::kClone && (b.args[0] & kCloneThread));
+  const bool makes_thread =
+      b.op == Op::kPthreadCreate || b.op == Op::kThrdCreate || (b.op == Op::kClone && (b.args[0] & kCloneThread));
+  return is_fork_op(b.op) && !makes_thread;
 }
 
 std::string_view call_name(const Event& event) {
   const EventBase& b = event.base;
-  if (b.op == Op::kClone && (b.flags & kInsideLibc)) return b.args[0] & kCloneVm ? "popen or system" : "clone in libc";
+  if (b.op == Op::kClone && (b.flags & kInsideLibc)) return "clone in libc";
   return op_name(b.op);
 }
 
@@ -89,8 +93,39 @@ class Forks {
     const auto by_time = [](const Fork& a, const Fork& b) { return a.event.base.begin_tick < b.event.base.begin_tick; };
     std::stable_sort(forks_.begin(), forks_.end(), by_time);
     drop_inner_clones();
+    for (Fork& fork : forks_) fork.child = child_pid(fork.event);
+    note_births();
+    find_shell_children();
+    births_.clear();
+    note_births();
+  }
+
+  void note_births() {
     for (const Fork& fork : forks_)
-      if (const uint32_t child = child_pid(fork.event)) births_[child].push_back(fork.event.base.begin_tick);
+      if (fork.child) births_[fork.child].push_back(fork.event.base.begin_tick);
+  }
+
+  // popen and its kin: a child that no other call made, whose first record is that of a new image.
+  void find_shell_children() {
+    std::vector<ShellCall> calls;
+    for (const Fork& fork : forks_) {
+      const EventBase& b = fork.event.base;
+      if (starts_program(b.op) && fork.child == 0 && !fork.event.failed())
+        calls.push_back({fork.event.position, b.pid, b.begin_tick, b.end_tick, b.op == Op::kSystem});
+    }
+    if (calls.empty()) return;
+    std::vector<ShellChild> children;
+    for (const Process& p : unseen_births()) {
+      const auto images = images_.find(p.slot.pid);
+      const bool spawned = images != images_.end() && !forked_.contains(p.slot.pid);
+      if (spawned) children.push_back({p.slot.pid, p.slot.parent_pid, images->second.front().first});
+    }
+    const auto pairs = match_shell_children(std::move(calls), std::move(children));
+    for (Fork& fork : forks_)
+      if (const auto found = pairs.find(fork.event.position); found != pairs.end()) fork.child = found->second;
+    std::erase_if(forks_, [](const Fork& fork) {  // it forks only where the words ask for a command
+      return fork.event.base.op == Op::kWordexp && fork.child == 0 && !fork.event.failed();
+    });
   }
 
   void note(const Event& event) {
@@ -104,6 +139,9 @@ class Forks {
     // Also of images that a vfork led to: their slot does not know the call.
     if (b.op == Op::kEnd) note_end(b.pid, {b.begin_tick, "ended normally", "log", 0});
     if (b.op == Op::kSnapshot) snapshots_[b.args[0]] = event.fact(FactKey::kMapsAcKb);
+    if (b.op == Op::kDaemon && event.returned() && !event.failed())  // misc/daemon.c: the parent's last act
+      note_end(b.pid, {b.end_tick, "exited, 0", "daemon", 0});
+    if (b.op == Op::kStart && (b.flags & kChildSide)) forked_.insert(b.pid);
     if (b.op == Op::kStart && !(b.flags & kChildSide)) images_[b.pid].emplace_back(b.begin_tick, event.text);
     for (const Fact& fact : event.facts) note_provider(event, fact);
   }
@@ -174,13 +212,13 @@ class Forks {
     const auto snapshot = snapshots_.find(fork.event.position);
     const bool listed = snapshot != snapshots_.end() && copies_memory(fork.event);
     fork.charge_kb = listed ? snapshot->second : charge_kb(fork.event, rules_);
-    const bool spawn = b.op == Op::kPosixSpawn || b.op == Op::kPosixSpawnp;
-    if (spawn && !fork.event.failed())
-      fork.charge_kb = 0;  // libc shares the memory until the exec (glibc 2.24 and later, musl)
+    const bool spawn =
+        b.op == Op::kPosixSpawn || b.op == Op::kPosixSpawnp || b.op == Op::kPidfdSpawn || b.op == Op::kPidfdSpawnp;
+    if (spawn && !fork.event.failed()) fork.charge_kb = 0;  // memory is shared until the exec (glibc 2.24 and later, musl)
     const uint64_t after = b.args[5], before = b.before.committed_kb;
     const bool read = fork.event.returned() && !fork.event.failed() && after != 0 && after != kUnknown && before != kUnknown;
     if (read) fork.committed_change_kb = static_cast<int64_t>(after) - static_cast<int64_t>(before);
-    if (child_pid(fork.event)) find_life(fork);
+    if (fork.child) find_life(fork);
   }
 
   // Of a granted fork no list of mappings was taken: its charge follows from the calls before it, and is given where the size
@@ -207,7 +245,7 @@ class Forks {
 
   // The same pid can come again: what lies between this fork and the next with that result belongs to this child.
   void find_life(Fork& fork) {
-    const uint32_t pid = child_pid(fork.event);
+    const uint32_t pid = fork.child;
     const uint64_t from = fork.event.base.begin_tick, to = next_birth(pid, from);
     for (const auto& [tick, exe] : images_[pid])
       if (tick > from && tick < to) fork.program = exe;
@@ -262,12 +300,13 @@ class Forks {
 
   std::string result_text(const Fork& fork) const {
     if (!fork.event.returned()) return "did not return";
-    return fork.event.failed() ? errno_name(fork.event.base.err) : fmt::format("{}", child_pid(fork.event));
+    if (fork.event.failed()) return errno_name(fork.event.base.err);
+    return fork.child ? fmt::format("{}", fork.child) : "unknown";
   }
 
   std::string end_text(const Fork& fork) const {
     if (!fork.event.returned() || fork.event.failed()) return "";
-    std::string text = fork.end ? fork.end->text : "no end recorded";
+    std::string text = fork.end ? fork.end->text : fork.child ? "no end recorded" : "";
     if (fork.end && fork.end->page_faults) text += fmt::format("; {} page faults", grouped(fork.end->page_faults));
     if (!fork.program.empty()) text += "; ran " + escaped(fork.program);
     return text;
@@ -321,7 +360,7 @@ class Forks {
   }
 
   Json child_json(const Fork& f) const {
-    Json child{{"pid", child_pid(f.event)}};
+    Json child{{"pid", f.child ? Json(f.child) : Json()}};
     if (!f.program.empty()) child["program"] = f.program;
     child["end"] = f.end ? Json(f.end->text) : Json();
     if (!f.end) return child;
@@ -351,6 +390,7 @@ class Forks {
   std::map<uint32_t, std::vector<uint64_t>> births_;                          // child pid -> its forks, by time
   std::map<uint32_t, std::vector<End>> ends_;                                 // by pid
   std::map<uint32_t, std::vector<std::pair<uint64_t, std::string>>> images_;  // pid -> start of an image, its exe
+  std::set<uint32_t> forked_;                                                 // pids that began as a copy of their parent
   std::map<uint64_t, std::optional<uint64_t>> snapshots_;                     // position of the failed call -> charge
   std::map<uint64_t, std::vector<Process>> processes_;                        // by fork position
   std::map<std::string, std::set<std::string_view>> providers_;               // module -> calls that it serves

@@ -165,6 +165,21 @@ uint64_t round_to_pages_kb(uint64_t bytes, const HostRules& rules) {
   return (bytes / page + (bytes % page != 0)) * rules.page_kb;
 }
 
+namespace {
+
+// Of a segment that is new: one that was there already costs nothing, and the record does not say which it was.
+std::optional<uint64_t> segment_kb(const Event& event, const HostRules& rules) {
+  constexpr uint64_t kHugetlb = 04000, kNoreserve = 010000, kPrivate = 0;
+  const auto& args = event.base.args;
+  if (args[0] != kPrivate && !event.failed()) return std::nullopt;
+  if (args[2] & kHugetlb) return 0;
+  const SharedRow* row = shared_row(SharedObject::kSysV, args[2] & kNoreserve, rules);
+  if (!row) return std::nullopt;
+  return row->cost == Cost::kLength ? round_to_pages_kb(args[1], rules) : 0;
+}
+
+}  // namespace
+
 std::optional<uint64_t> charge_kb(const Event& event, const HostRules& rules) {
   switch (event.base.op) {
     case Op::kMmap: return mmap_charge_kb(event, rules);
@@ -178,7 +193,10 @@ std::optional<uint64_t> charge_kb(const Event& event, const HostRules& rules) {
       if (event.base.args[0] & CLONE_VM) return 0;
       return event.fact(FactKey::kMapsAcKb);
     case Op::kFork:
-    case Op::kUnderscoreFork: return event.fact(FactKey::kMapsAcKb);
+    case Op::kUnderscoreFork:
+    case Op::kDaemon:
+    case Op::kForkpty: return event.fact(FactKey::kMapsAcKb);
+    case Op::kShmget: return segment_kb(event, rules);
     default: return std::nullopt;
   }
 }

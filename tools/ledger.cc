@@ -139,7 +139,7 @@ LedgerState Ledger::begin(const LedgerProcess& process, uint64_t tick, unsigned 
   const auto slot = log_.process(process.index, process.serial);
   if (!slot || slot->slot.fork_position == kUnknown || depth > kDeepestFork) return state;
   const auto fork = log_.event_at(slot->slot.fork_position);
-  if (!fork || fork->base.op < Op::kFork || fork->base.op > Op::kClone || fork->base.begin_tick > tick) return state;
+  if (!fork || !is_fork_op(fork->base.op) || fork->base.begin_tick > tick) return state;
   for (const LedgerProcess& parent : processes_) {
     if (parent.index != fork->base.process || parent.serial != fork->base.process_serial) continue;
     if (parent.index == process.index && parent.serial == process.serial) return state;

@@ -140,13 +140,20 @@ std::optional<uint64_t> Event::fact(FactKey key) const {
   return std::nullopt;
 }
 
-bool is_fork_op(Op op) { return op >= Op::kFork && op < Op::kWait; }
-
 uint32_t child_pid(const Event& event) {
   const auto& base = event.base;
-  if (!is_fork_op(base.op) || base.op == Op::kPthreadCreate || !event.returned() || event.failed()) return 0;
-  const bool spawn = base.op == Op::kPosixSpawn || base.op == Op::kPosixSpawnp;
-  return static_cast<uint32_t>(spawn ? base.args[0] : static_cast<uint64_t>(base.result));
+  if (!event.returned() || event.failed()) return 0;
+  switch (base.op) {
+    case Op::kFork:
+    case Op::kUnderscoreFork:
+    case Op::kVfork:
+    case Op::kClone:
+    case Op::kDaemon:
+    case Op::kForkpty: return static_cast<uint32_t>(base.result);
+    case Op::kPosixSpawn:
+    case Op::kPosixSpawnp: return static_cast<uint32_t>(base.args[0]);
+    default: return 0;  // threads; and popen, system and their kin keep it to themselves
+  }
 }
 
 std::string Process::comm() const { return slot.comm; }

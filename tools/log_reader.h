@@ -41,7 +41,10 @@ struct Event {
   std::optional<uint64_t> fact(ovcshim::FactKey key) const;
 };
 
-bool is_fork_op(Op op);  // whatever makes a process or a thread
+// Made by its number: inside libc or through syscall(2). brk then gives the break, and clone has no function.
+inline bool is_system_call(const ovcshim::EventBase& base) {
+  return (base.flags & (ovcshim::kInsideLibc | ovcshim::kRawSyscall)) != 0;
+}
 // The process that a call of the fork family made (its thread id if it made a thread by clone); 0: none, or not returned.
 uint32_t child_pid(const Event& event);
 

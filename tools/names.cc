@@ -66,6 +66,27 @@ constexpr Name kWaitOptions[] = {
     {1, "WNOHANG"}, {2, "WUNTRACED"}, {4, "WEXITED"}, {8, "WCONTINUED"}, {0x1000000, "WNOWAIT"},
     {0x20000000, "__WNOTHREAD"}, {0x40000000, "__WALL"}, {0x80000000, "__WCLONE"},
 };
+// SHM_ and IPC_, without the permissions
+constexpr Name kShm[] = {
+    {01000, "IPC_CREAT"}, {02000, "IPC_EXCL"}, {04000, "SHM_HUGETLB"}, {010000, "SHM_RDONLY or SHM_NORESERVE"}, {020000, "SHM_RND"},
+    {040000, "SHM_REMAP"}, {0100000, "SHM_EXEC"},
+};
+constexpr Name kLock[] = {{1, "MLOCK_ONFAULT"}};
+constexpr Name kLockall[] = {{1, "MCL_CURRENT"}, {2, "MCL_FUTURE"}, {4, "MCL_ONFAULT"}};
+// O_, as shm_open takes them; the low two bits are a value
+constexpr Name kOpenAccess[] = {{0, "O_RDONLY"}, {1, "O_WRONLY"}, {2, "O_RDWR"}};
+constexpr Name kOpen[] = {{0100, "O_CREAT"}, {0200, "O_EXCL"}, {01000, "O_TRUNC"}, {0400000, "O_NOFOLLOW"}, {02000000, "O_CLOEXEC"}};
+constexpr Name kMemfd[] = {{1, "MFD_CLOEXEC"}, {2, "MFD_ALLOW_SEALING"}, {4, "MFD_HUGETLB"}, {8, "MFD_NOEXEC_SEAL"}, {16, "MFD_EXEC"}};
+constexpr Name kFalloc[] = {
+    {1, "FALLOC_FL_KEEP_SIZE"}, {2, "FALLOC_FL_PUNCH_HOLE"}, {8, "FALLOC_FL_COLLAPSE_RANGE"}, {0x10, "FALLOC_FL_ZERO_RANGE"},
+    {0x20, "FALLOC_FL_INSERT_RANGE"}, {0x40, "FALLOC_FL_UNSHARE_RANGE"},
+};
+// RLIMIT_, include/uapi/asm-generic/resource.h
+constexpr Name kResources[] = {
+    {0, "RLIMIT_CPU"}, {1, "RLIMIT_FSIZE"}, {2, "RLIMIT_DATA"}, {3, "RLIMIT_STACK"}, {4, "RLIMIT_CORE"}, {5, "RLIMIT_RSS"},
+    {6, "RLIMIT_NPROC"}, {7, "RLIMIT_NOFILE"}, {8, "RLIMIT_MEMLOCK"}, {9, "RLIMIT_AS"}, {10, "RLIMIT_LOCKS"}, {11, "RLIMIT_SIGPENDING"},
+    {12, "RLIMIT_MSGQUEUE"}, {13, "RLIMIT_NICE"}, {14, "RLIMIT_RTPRIO"}, {15, "RLIMIT_RTTIME"},
+};
 // P_
 constexpr Name kIdTypes[] = {{0, "P_ALL"}, {1, "P_PID"}, {2, "P_PGID"}, {3, "P_PIDFD"}};
 // CLD_
@@ -168,8 +189,23 @@ void append_clone_flags(std::string& out, uint64_t flags) {
   out += signal_name(signal);
 }
 
+void append_namespaces(std::string& out, uint64_t flags) { append_bits(out, kClone, flags & 0xffffffff, "0"); }
 void append_mremap_flags(std::string& out, uint64_t flags) { append_bits(out, kMremap, flags, "0"); }
 void append_wait_options(std::string& out, uint64_t options) { append_bits(out, kWaitOptions, options & 0xffffffff, "0"); }
+void append_shm_flags(std::string& out, uint64_t flags) {
+  append_bits(out, kShm, flags & ~uint64_t{0777} & 0xffffffff, "");
+  if (const uint64_t mode = flags & 0777; mode || !(flags & 0xffffffff))
+    fmt::format_to(std::back_inserter(out), "{}{:#o}", flags & ~uint64_t{0777} & 0xffffffff ? "|" : "", mode);
+}
+void append_lock_flags(std::string& out, uint64_t flags) { append_bits(out, kLock, flags & 0xffffffff, "0"); }
+void append_lockall_flags(std::string& out, uint64_t flags) { append_bits(out, kLockall, flags & 0xffffffff, "0"); }
+void append_open_flags(std::string& out, uint64_t flags) {
+  append_value(out, kOpenAccess, flags & 3);
+  append_bits(out, kOpen, flags & ~uint64_t{3} & 0xffffffff, "", false);
+}
+void append_memfd_flags(std::string& out, uint64_t flags) { append_bits(out, kMemfd, flags & 0xffffffff, "0"); }
+void append_falloc_mode(std::string& out, uint64_t mode) { append_bits(out, kFalloc, mode & 0xffffffff, "0"); }
+void append_resource(std::string& out, uint64_t resource) { append_value(out, kResources, resource & 0xffffffff); }
 void append_idtype(std::string& out, uint64_t idtype) { append_value(out, kIdTypes, idtype); }
 void append_si_code(std::string& out, uint64_t code) { append_value(out, kSiCodes, code); }
 

@@ -22,11 +22,13 @@ using ovcshim::Op;
 enum class Arg : uint8_t {
   kEnd, kAddress, kStored, kSize, kSigned, kProt, kMmapFlags, kFd, kOffset, kAdvice, kMremapFlags, kNewAddress, kCloneFlags,
   kWaitStatus, kWaitOptions, kMaxRss, kIdType, kSiCode, kSiStatus, kText, kCount, kPreload, kHidden,
+  kPkey, kShmFlags, kLockFlags, kLockallFlags, kOpenFlags, kMemfdFlags, kFallocMode, kOctal, kResource, kLimit, kOldLimit, kNamespaces,
 };
 // clang-format on
-// kMapAddress: -1 is the failure; kCode: an errno or 0.
-enum class Result : uint8_t { kNone, kAddress, kMapAddress, kInt, kCode };
-enum class Family : uint8_t { kMalloc, kMemory, kFork, kWait, kExec, kEnd, kRecord };
+// kMapAddress: -1 is the failure; kCode: an errno or 0; kStatus: a wait status.
+enum class Result : uint8_t { kNone, kAddress, kMapAddress, kInt, kCode, kStatus };
+// kShared: objects of shared memory, locks, and what cuts and fills files. kLimit: limits, and what children are born into.
+enum class Family : uint8_t { kMalloc, kMemory, kShared, kFork, kWait, kExec, kEnd, kLimit, kRecord };
 
 struct ArgInfo {
   uint8_t index;  // into EventBase::args
@@ -57,9 +59,17 @@ void append_prot(std::string& out, uint64_t prot);
 void append_mmap_flags(std::string& out, uint64_t flags);
 void append_madvise(std::string& out, uint64_t advice);
 void append_clone_flags(std::string& out, uint64_t flags);
+void append_namespaces(std::string& out, uint64_t flags);  // of unshare and setns
 void append_mremap_flags(std::string& out, uint64_t flags);
 void append_wait_options(std::string& out, uint64_t options);
-void append_wait_status(std::string& out, int status);  // "exited, 0", "killed by SIGKILL"
+void append_wait_status(std::string& out, int status);        // "exited, 0", "killed by SIGKILL"
+void append_shm_flags(std::string& out, uint64_t flags);      // of shmget and shmat
+void append_lock_flags(std::string& out, uint64_t flags);     // of mlock2
+void append_lockall_flags(std::string& out, uint64_t flags);  // of mlockall
+void append_open_flags(std::string& out, uint64_t flags);     // of shm_open
+void append_memfd_flags(std::string& out, uint64_t flags);
+void append_falloc_mode(std::string& out, uint64_t mode);
+void append_resource(std::string& out, uint64_t resource);  // RLIMIT_AS
 void append_idtype(std::string& out, uint64_t idtype);
 void append_si_code(std::string& out, uint64_t code);  // of SIGCHLD
 
