@@ -46,6 +46,7 @@ def by_subprocess():
 def by_os():
     print("posix_spawn", status(os.posix_spawn("/bin/sh", ["sh", "-c", "exit 6"], os.environ)))
     print("posix_spawnp", status(os.posix_spawnp("sh", ["sh", "-c", "exit 7"], {"PATH": "/bin"})))
+    print("system", os.waitstatus_to_exitcode(os.system("exit 11")))
     print("popen", os.popen("echo popen").read().strip())
     pid = os.fork()
     if pid == 0: os._exit(8)
@@ -75,7 +76,27 @@ def with_threads():
     for t in threads: t.join()
     print("threads", ends == list(range(50)))
 
+def refused():
+    import mmap
+    promised = mmap.mmap(-1, 2 << 30, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    def tried(name, call):
+        try: print(name, call())
+        except OSError as error: print(name, error)
+        except RuntimeError as error: print(name, "RuntimeError", error)
+    def child():
+        pid = os.fork()
+        if pid == 0: os._exit(0)
+        return status(pid)
+    tried("os.fork", child)
+    tried("preexec_fn", lambda: subprocess.run(["true"], preexec_fn=lambda: None).returncode)
+    tried("multiprocessing", lambda: multiprocessing.get_context("fork").Process(target=print).start())
+    if sys.argv[2:]: return
+    tried("subprocess", lambda: subprocess.run(["true"]).returncode)
+    tried("posix_spawn", lambda: status(os.posix_spawn("/bin/true", ["true"], os.environ)))
+    tried("system", lambda: os.system("true"))
+
 if __name__ == "__main__":
+    if sys.argv[1] == "refused": sys.exit(refused())
     for part in sys.argv[1:]: globals()[part](); sys.stdout.flush()
 END
 ways=("$python" ways.py by_multiprocessing by_subprocess by_os with_threads)
@@ -90,6 +111,37 @@ for internals in 1 0; do
   same plain.out shim$internals.out "what the program prints"
   same plain.err shim$internals.err "messages"
   nobody_left  # forkserver and the resource tracker end after the program
-  forks_told shim$internals.ovc >purposes
-  cat purposes
+  forks_told shim$internals.ovc | cut -d' ' -f2- | sort >purposes
+  same purposes - <<<$'os.fork\nos.forkpty\nos.posix_spawn\nos.system\nsubprocess'
+  exits 1 ovc why --json shim$internals.ovc >verdict  # the children that were killed; nothing was refused
+  [[ $(jq '.verdicts | length' verdict) == 0 ]] || fail "refused: $(<verdict)"
 done
+
+# Where every copy of its memory would break the limit; then where the kernel lets nobody be born: the first child of the shell
+# becomes the init of a pid namespace and ends.
+run rehearsed LD_PRELOAD="$shim" OVCSHIM_LOG="$work/rehearsed.ovc" OVCSHIM_REHEARSE="$(rehearse_limit 3072)" "$python" ways.py refused copies
+same rehearsed.out - <<'END'
+os.fork [Errno 12] Cannot allocate memory
+preexec_fn [Errno 12] Cannot allocate memory
+multiprocessing [Errno 12] Cannot allocate memory
+END
+refusal_told rehearsed.ovc os.fork
+refusal_told rehearsed.ovc subprocess 1
+unshare --pid true 2>/dev/null || skip "no pid namespaces here: refusals by the kernel were not tried"
+dead=(unshare --pid bash -c 'true & wait; exec "$@"' - "$python" ways.py refused)
+run plain.dead "${dead[@]}"
+for internals in 1 0; do
+  run shim.dead LD_PRELOAD="$shim" OVCSHIM_LOG="$work/dead$internals.ovc" OVCSHIM_LIBC_INTERNALS=$internals "${dead[@]}"
+  same plain.dead.out shim.dead.out "what Python says of refusals"
+  same plain.dead.err shim.dead.err "messages at refusals"
+  exits 1 ovc why --json dead$internals.ovc >verdict
+  jq -r '.verdicts[] | [.op, .purpose, .cause] | join(" ")' verdict | sort -u >causes
+  same causes - <<'END'
+fork os.fork pidns-init-dead
+fork subprocess pidns-init-dead
+posix_spawn os.posix_spawn pidns-init-dead
+system os.system pidns-init-dead
+vfork subprocess pidns-init-dead
+END
+done
+nobody_left
