@@ -212,9 +212,9 @@ class Forks {
     const auto snapshot = snapshots_.find(fork.event.position);
     const bool listed = snapshot != snapshots_.end() && copies_memory(fork.event);
     fork.charge_kb = listed ? snapshot->second : charge_kb(fork.event, rules_);
-    const bool spawn = b.op == Op::kPosixSpawn || b.op == Op::kPosixSpawnp;
-    if (spawn && !fork.event.failed())
-      fork.charge_kb = 0;  // libc shares the memory until the exec (glibc 2.24 and later, musl)
+    const bool spawn =
+        b.op == Op::kPosixSpawn || b.op == Op::kPosixSpawnp || b.op == Op::kPidfdSpawn || b.op == Op::kPidfdSpawnp;
+    if (spawn && !fork.event.failed()) fork.charge_kb = 0;  // memory is shared until the exec (glibc 2.24 and later, musl)
     const uint64_t after = b.args[5], before = b.before.committed_kb;
     const bool read = fork.event.returned() && !fork.event.failed() && after != 0 && after != kUnknown && before != kUnknown;
     if (read) fork.committed_change_kb = static_cast<int64_t>(after) - static_cast<int64_t>(before);
