@@ -46,8 +46,15 @@ struct Fork {
   std::optional<uint64_t> charge_kb;           // proven: from the list of mappings of a refused fork, or from the ledger
   std::optional<int64_t> committed_change_kb;  // observed
   std::string program;                         // the child's exec, if it came to a new image
+  std::string lost;                            // "not recorded: ...", if the log does not go on there
   std::optional<End> end;
   uint32_t child = 0;  // its pid; 0: none, or not known
+};
+
+struct Exec {
+  uint64_t tick;
+  std::string path;
+  std::string_view reason;  // why its image is not in the log, if known
 };
 
 bool is_fork(const Event& event) {
@@ -143,6 +150,8 @@ class Forks {
       note_end(b.pid, {b.end_tick, "exited, 0", "daemon", 0});
     if (b.op == Op::kStart && (b.flags & kChildSide)) forked_.insert(b.pid);
     if (b.op == Op::kStart && !(b.flags & kChildSide)) images_[b.pid].emplace_back(b.begin_tick, event.text);
+    if (b.op >= Op::kExecve && b.op <= Op::kExecle && !event.returned())
+      execs_[b.pid].push_back({b.begin_tick, event.text, b.args[1] != 0 ? "" : ": without LD_PRELOAD"});
     for (const Fact& fact : event.facts) note_provider(event, fact);
   }
 
@@ -208,7 +217,8 @@ class Forks {
     fork.object = asker.object;
     fork.purpose = purpose(asker).value_or("");
     for (const Frame& frame : symbols_.stack(b.image, fork.event.frames))
-      if (!frame.function.empty() && !is_plumbing(frame.module)) fork.functions.push_back(frame.function);
+      if (!frame.function.empty() && frame.function != "_start" && !is_plumbing(frame.module))
+        fork.functions.push_back(frame.function);
     const auto snapshot = snapshots_.find(fork.event.position);
     const bool listed = snapshot != snapshots_.end() && copies_memory(fork.event);
     fork.charge_kb = listed ? snapshot->second : charge_kb(fork.event, rules_);
@@ -243,12 +253,19 @@ class Forks {
     }
   }
 
+  // An exec that did not come back, and no image that began after it.
+  void find_lost_program(Fork& fork, uint64_t from, uint64_t to) {
+    for (const Exec& exec : execs_[fork.child])
+      if (exec.tick > from && exec.tick < to) fork.program = exec.path, fork.lost = fmt::format("not recorded{}", exec.reason);
+  }
+
   // The same pid can come again: what lies between this fork and the next with that result belongs to this child.
   void find_life(Fork& fork) {
     const uint32_t pid = fork.child;
     const uint64_t from = fork.event.base.begin_tick, to = next_birth(pid, from);
     for (const auto& [tick, exe] : images_[pid])
       if (tick > from && tick < to) fork.program = exe;
+    if (fork.program.empty()) find_lost_program(fork, from, to);
     uint64_t faults = 0;
     for (const End& end : ends_[pid]) {
       if (end.tick <= from || end.tick >= to) continue;
@@ -309,6 +326,7 @@ class Forks {
     std::string text = fork.end ? fork.end->text : fork.child ? "no end recorded" : "";
     if (fork.end && fork.end->page_faults) text += fmt::format("; {} page faults", grouped(fork.end->page_faults));
     if (!fork.program.empty()) text += "; ran " + escaped(fork.program);
+    if (!fork.lost.empty()) text += fmt::format(" ({})", fork.lost);
     return text;
   }
 
@@ -362,6 +380,7 @@ class Forks {
   Json child_json(const Fork& f) const {
     Json child{{"pid", f.child ? Json(f.child) : Json()}};
     if (!f.program.empty()) child["program"] = f.program;
+    if (!f.lost.empty()) child["program_is"] = f.lost;
     child["end"] = f.end ? Json(f.end->text) : Json();
     if (!f.end) return child;
     child["end_seen_by"] = f.end->seen_by;
@@ -391,6 +410,7 @@ class Forks {
   std::map<uint32_t, std::vector<End>> ends_;                                 // by pid
   std::map<uint32_t, std::vector<std::pair<uint64_t, std::string>>> images_;  // pid -> start of an image, its exe
   std::set<uint32_t> forked_;                                                 // pids that began as a copy of their parent
+  std::map<uint32_t, std::vector<Exec>> execs_;                               // by pid, those that did not return
   std::map<uint64_t, std::optional<uint64_t>> snapshots_;                     // position of the failed call -> charge
   std::map<uint64_t, std::vector<Process>> processes_;                        // by fork position
   std::map<std::string, std::set<std::string_view>> providers_;               // module -> calls that it serves
