@@ -19,7 +19,7 @@ bool next_readable(const void* at, const void*& proven) {
 }
 
 uint64_t count_strings(char* const* list) {
-  const void* proven = nullptr;
+  const void* proven = reinterpret_cast<const void*>(UINT64_MAX);  // none yet; the page at 0 may be asked for
   uint64_t n = 0;
   while (list && n < kMaxStrings && next_readable(list + n, proven) && list[n]) ++n;
   return n;

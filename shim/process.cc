@@ -122,7 +122,7 @@ uint64_t copy_text(char* to, uint64_t room, const char* from) {
     const uint64_t take = page_left < room - n ? page_left : room - n;
     // 8 bytes that do not cross into the next page tell whether this page can be read
     const uint64_t probe = (reinterpret_cast<uint64_t>(from + n) & ~uint64_t{7});
-    if (!ovcshim_quiet && !sys::readable(reinterpret_cast<const void*>(probe))) return n;
+    if (ovcshim_quiet || !sys::readable(reinterpret_cast<const void*>(probe))) return n;
     for (uint64_t i = 0; i < take; ++i, ++n) {
       if (!from[n]) return n;
       to[n] = from[n];

@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# Results and errno, on failure and on success, are what they are without the shim, in every configuration; and no request is made
+# larger (usable sizes of blocks are compared). Pitfalls covered: errno changed by the tool, request sizes changed by the tool.
+. "$(dirname "$0")/../fixtures/e2e.sh"
+
+same_results >plain.out
+(($(wc -l <plain.out) > 150)) || fail "the table is not made to its end: $(tail -n 1 plain.out)"
+compare() {
+  under "$work/a.ovc" env "$@" same_results >shim.out 2>shim.err || fail "$*: exit status $?"
+  same plain.out shim.out "$*"
+  [[ ! -s shim.err ]] || { cat shim.err >&3; fail "$*: messages"; }
+  ovc stats a.ovc >/dev/null
+  rm -f a.ovc
+}
+for internals in 0 1; do
+  for setting in OVCSHIM_MIN_SIZE=0 OVCSHIM_MIN_SIZE=4096 OVCSHIM_STACK_DEPTH=0 OVCSHIM_CALLS_SIZE=0 OVCSHIM_FOLLOW=none OVCSHIM_EVENTS_SIZE=64K; do
+    compare OVCSHIM_LIBC_INTERNALS=$internals "$setting"
+  done
+done
+compare OVCSHIM=0
+compare OVCSHIM_REHEARSE=mode=1
