@@ -15,6 +15,11 @@ R not_there() {
   return (R)-1;
 }
 
+// The program locked all of its memory; the log is not its memory, and would eat up what it may lock.
+void unlock_log() {
+  if (g.header && !ovcshim_quiet) sys::call(__NR_munlock, reinterpret_cast<long>(g.header), static_cast<long>(g.mapped_bytes));
+}
+
 template <Op op, Failure how, typename R, typename... Args>
 [[gnu::always_inline]] inline R traced(const char* symbol, uint64_t caller, const char* text, R (*&slot)(Args...),
                                        Args... args) {
@@ -25,6 +30,8 @@ template <Op op, Failure how, typename R, typename... Args>
   const bool on = begin(event, op, When::kAfter, Freshness::kCheap, caller, here());
   R result = function(args...);
   if (on) finish<how>(event, to_word(result), text);
+  if constexpr (op == Op::kMlockall)
+    if (result == 0) unlock_log();
   return result;
 }
 

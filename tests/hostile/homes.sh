@@ -17,7 +17,7 @@ readable() { ovc stats "$1" >stats.out 2>&1 || (($? == 1)) || { cat stats.out >&
 mapfile -t homes < <(homes)
 ((${#homes[@]} > 20)) || fail "homes does not list itself"
 for home in "${homes[@]}"; do
-  [[ $home != mlock_current ]] || continue
+  [[ $home != mlock_* ]] || continue
   at_home plain.out timeout 20 homes "$home"
   for internals in 0 1; do
     log=$work/$home$internals.ovc
@@ -56,6 +56,14 @@ under "$work/lock2.ovc" homes mlock_current "$more" >shim.out
 same plain.out shim.out "mlockall(MCL_CURRENT) with $more kB more of RLIMIT_MEMLOCK"
 finds 'mlockall\(MCL_CURRENT\): -1, errno 12' short.out
 unset OVCSHIM_CALLS_SIZE OVCSHIM_EVENTS_SIZE
+
+# Where it may lock everything, the log stays out of what is locked.
+locked() { sed -n 's/^VmLck: \([0-9]*\),.*/\1/p' "$1"; }
+homes mlock_kb >plain.out
+under "$work/lock3.ovc" homes mlock_kb >shim.out
+same <(grep mlockall plain.out) <(grep mlockall shim.out) "mlockall as root"
+echo "locked: $(locked shim.out) kB, $(locked plain.out) kB without the shim"
+(($(locked shim.out) - $(locked plain.out) <= 1024)) || fail "the log is locked"
 
 # Under a debugger that sees each call, and under one that stops at each fork.
 if command -v strace >/dev/null; then
