@@ -14,14 +14,14 @@ at_home() {
 }
 readable() { ovc stats "$1" >stats.out 2>&1 || (($? == 1)) || { cat stats.out >&3; fail "ovc stats $1"; }; }
 
-mapfile -t homes < <(homes)
-((${#homes[@]} > 20)) || fail "homes does not list itself"
+mapfile -t homes < <(surroundings)
+((${#homes[@]} > 20)) || fail "surroundings does not list itself"
 for home in "${homes[@]}"; do
   [[ $home != mlock_* ]] || continue
-  at_home plain.out timeout 20 homes "$home"
+  at_home plain.out timeout 20 surroundings "$home"
   for internals in 0 1; do
     log=$work/$home$internals.ovc
-    at_home shim.out env LD_PRELOAD="$shim" OVCSHIM_LOG="$log" OVCSHIM_LIBC_INTERNALS=$internals timeout 20 homes "$home"
+    at_home shim.out env LD_PRELOAD="$shim" OVCSHIM_LOG="$log" OVCSHIM_LIBC_INTERNALS=$internals timeout 20 surroundings "$home"
     same plain.out shim.out "$home, OVCSHIM_LIBC_INTERNALS=$internals"
     same plain.out.status shim.out.status "$home, OVCSHIM_LIBC_INTERNALS=$internals: exit status"
     same plain.out.err shim.out.err "$home, OVCSHIM_LIBC_INTERNALS=$internals: messages"
@@ -48,33 +48,33 @@ linked '[.forks[] | select(.asked_by[0] == "double_fork")][1].child.pid as $daem
 # mlockall(MCL_CURRENT) compares all that is mapped with RLIMIT_MEMLOCK: the program needs as much more as ovc stats says is mapped.
 # A small log, so that it fits below the limit that an unprivileged process may set.
 export OVCSHIM_CALLS_SIZE=0 OVCSHIM_EVENTS_SIZE=64K
-homes mlock_current >plain.out
+surroundings mlock_current >plain.out
 finds 'mlockall\(MCL_CURRENT\): 0,' plain.out
-under "$work/lock.ovc" homes mlock_current >short.out
+under "$work/lock.ovc" surroundings mlock_current >short.out
 more=$(ovc stats --json lock.ovc | jq '[.processes[] | .own_mapped_kb // empty] | max')
-under "$work/lock2.ovc" homes mlock_current "$more" >shim.out
+under "$work/lock2.ovc" surroundings mlock_current "$more" >shim.out
 same plain.out shim.out "mlockall(MCL_CURRENT) with $more kB more of RLIMIT_MEMLOCK"
 finds 'mlockall\(MCL_CURRENT\): -1, errno 12' short.out
 unset OVCSHIM_CALLS_SIZE OVCSHIM_EVENTS_SIZE
 
 # Where it may lock everything, the log stays out of what is locked.
 locked() { sed -n 's/^VmLck: \([0-9]*\),.*/\1/p' "$1"; }
-homes mlock_kb >plain.out
-under "$work/lock3.ovc" homes mlock_kb >shim.out
+surroundings mlock_kb >plain.out
+under "$work/lock3.ovc" surroundings mlock_kb >shim.out
 same <(grep mlockall plain.out) <(grep mlockall shim.out) "mlockall as root"
 echo "locked: $(locked shim.out) kB, $(locked plain.out) kB without the shim"
 (($(locked shim.out) - $(locked plain.out) <= 1024)) || fail "the log is locked"
 
 # Under a debugger that sees each call, and under one that stops at each fork.
 if command -v strace >/dev/null; then
-  under "$work/strace.ovc" strace -f -o strace.txt -E LD_PRELOAD="$shim" homes core >shim.out || fail "strace: exit status $?"
-  homes core >plain.out
+  under "$work/strace.ovc" strace -f -o strace.txt -E LD_PRELOAD="$shim" surroundings core >shim.out || fail "strace: exit status $?"
+  surroundings core >plain.out
   same plain.out shim.out "under strace"
   readable strace.ovc
 fi
 if command -v gdb >/dev/null; then
   gdb -q -nx -batch -ex "set environment LD_PRELOAD $shim" -ex "set environment OVCSHIM_LOG $work/gdb.ovc" -ex "set startup-with-shell off" \
-    -ex "set follow-fork-mode parent" -ex "catch fork" -ex run -ex bt -ex continue --args "$build/hostile/homes" core >gdb.out 2>&1 </dev/null
+    -ex "set follow-fork-mode parent" -ex "catch fork" -ex run -ex bt -ex continue --args "$build/hostile/surroundings" core >gdb.out 2>&1 </dev/null
   finds 'forked\(\): 7, errno 0' gdb.out
   finds 'exited normally' gdb.out
   readable gdb.ovc

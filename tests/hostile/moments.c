@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Allocates, maps, forks and makes threads where libraries seldom expect it: before and after main, in signal handlers, on stacks of
-// a few kB, between vfork and exec, while libraries come and go. contexts PLUGIN.so | contexts tls FOLDER COUNT
+// a few kB, between vfork and exec, while libraries come and go. moments PLUGIN.so | moments tls FOLDER COUNT
 // One line for each case on stdout; the counts of the storm, which differ from run to run, on stderr.
 // Each context maps a size of its own, in pages, by which its records are found again.
 #define _GNU_SOURCE

@@ -33,15 +33,15 @@ wanted() {
   (($(mapped "$pages") == made)) || fail "$name: $(mapped "$pages") mappings of $pages pages in the log, $made made"
 }
 
-timeout 100 contexts ./plugin.so >plain.out 2>plain.err || fail "contexts, without the shim: exit status $?"
+timeout 100 moments ./plugin.so >plain.out 2>plain.err || fail "moments, without the shim: exit status $?"
 ! grep -v ' ok$' plain.out || fail "without the shim"
-contexts tls tls $libraries >plain.tls
+moments tls tls $libraries >plain.tls
 wraps_malloc >plain.wraps
 for internals in 0 1; do
   export OVCSHIM_LIBC_INTERNALS=$internals OVCSHIM_EVENTS_SIZE=64M
   log=$work/a$internals.ovc
-  under "$log" timeout 100 contexts ./plugin.so >shim.out 2>shim.err || { cat shim.out >&3; fail "contexts: exit status $?"; }
-  same plain.out shim.out "contexts, OVCSHIM_LIBC_INTERNALS=$internals"
+  under "$log" timeout 100 moments ./plugin.so >shim.out 2>shim.err || { cat shim.out >&3; fail "moments: exit status $?"; }
+  same plain.out shim.out "moments, OVCSHIM_LIBC_INTERNALS=$internals"
   [[ $(wc -l <shim.err) == 1 ]] || { cat shim.err >&3; fail "messages"; }
   ovc stats "$log" >stats.out || (($? == 1)) || fail "ovc stats"
 
@@ -55,7 +55,7 @@ for internals in 0 1; do
     made=${row##* } row=${row% *}
     wanted "${row% *}" "${row##* }" "$made"
   done
-  under "$work/tls$internals.ovc" contexts tls tls $libraries >shim.tls
+  under "$work/tls$internals.ovc" moments tls tls $libraries >shim.tls
   same plain.tls shim.tls "libraries with static TLS: as many must load"
   under "$work/wraps$internals.ovc" wraps_malloc >shim.wraps
   same plain.wraps shim.wraps "wraps_malloc"

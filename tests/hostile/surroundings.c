@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Makes its own surroundings hostile, as servers and sandboxes do, and goes on allocating, mapping and forking there. homes | homes HOME [KB]
+// Makes its own surroundings hostile, as servers and sandboxes do, and goes on allocating, mapping and forking there. surroundings | surroundings HOME [KB]
 // Prints what it did and what came of it: results and errno, so that runs with and without the shim can be compared.
 #define _GNU_SOURCE
 #include <errno.h>
