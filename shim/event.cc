@@ -63,7 +63,8 @@ uint64_t age_ns(uint64_t since) {
 }
 
 // These look at the process itself, and a vfork child is another process in our memory: ask the kernel.
-bool may_be_foreign(Op op) { return op >= Op::kExecve || (op >= Op::kFork && op <= Op::kClone); }
+bool makes_process(Op op) { return op >= Op::kFork && op <= Op::kClone; }
+bool may_be_foreign(Op op) { return op >= Op::kExecve || makes_process(op); }
 
 void fill_identity(EventBase& base) {
   const Private& p = *g_private;
@@ -97,7 +98,7 @@ void add_stack(Event& event, Record& record, Scratch* scratch) {
   unsigned n = 0, skip = 0;
   if (scratch && g.stack_depth) {
     n = backtrace(*modules_now(), event.frame, scratch->frames, kMaxFrames, !ovcshim_quiet, &cut);
-    if (cut && ends_in_unknown_code(scratch->frames, n) && refresh_modules()) {
+    if (cut && ends_in_unknown_code(scratch->frames, n) && refresh_modules(makes_process(record.base.op))) {
       n = backtrace(*modules_now(), event.frame, scratch->frames, kMaxFrames, !ovcshim_quiet, &cut);
       record.base.image = event.base.image = g_lineage.image;
     }

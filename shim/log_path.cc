@@ -99,6 +99,15 @@ bool is_candidate(const char* name) {
   return len > 12 && sys::equal(name, "ovcshim.", 8) && sys::equal(name + len - 4, ".ovc", 4);
 }
 
+// Without a link; not so below a folder there.
+bool is_found_by_name(const char* path) {
+  constexpr uint64_t kPrefix = sizeof kFallbackDirectory - 1;
+  if (!sys::equal(path, kFallbackDirectory, kPrefix)) return false;
+  for (const char* c = path + kPrefix; *c; ++c)
+    if (*c == '/') return false;
+  return is_candidate(path + kPrefix);
+}
+
 // A link must be our own; what it leads to is checked by log_knows.
 bool target_of(const char* name, char* path, uint64_t room) {
   Text text{path, path + room};
@@ -189,7 +198,7 @@ bool find_tree(char* path, uint64_t room) {
 }
 
 void index_tree(const char* path) {
-  if (sys::equal(path, kFallbackDirectory, sizeof kFallbackDirectory - 1)) return;
+  if (is_found_by_name(path)) return;
   char whole[kPathRoom], name[64];
   Text text{whole, whole + sizeof whole};
   if (path[0] != '/') {

@@ -16,10 +16,12 @@ namespace ovcshim {
 namespace {
 
 constexpr uint64_t kFirstPauseMs = 100, kLongestPauseMs = 10000;
+constexpr uint64_t kForkPauses = 10;  // a fork's list may take a tenth of the time if the one before brought something new
 
 constinit ModuleTable tables[2]{};
 constinit uint32_t refreshing = 0;
 constinit uint64_t next_refresh_tick = 0, pause_ms = kFirstPauseMs;
+constinit uint64_t next_fork_tick = 0;  // when a fork may have the list read again
 constinit uint64_t last_object = 0;  // address of the loader's entry for the newest object known; 0: the loader does not tell
 
 // The loader appends to its list (elf/dl-object.c _dl_add_to_namespace_list()) without a word to anybody; dlclose frees entries at any time.
@@ -103,14 +105,16 @@ void keep_modules_known() {
     list_mappings_again(ListOccasion::kPassed);
 }
 
-bool refresh_modules() {
-  const uint64_t now = tick_now();
-  if (ovcshim_quiet || now < __atomic_load_n(&next_refresh_tick, __ATOMIC_RELAXED)) return false;
+bool refresh_modules(bool for_fork) {
+  const uint64_t now = tick_now(), next = __atomic_load_n(for_fork ? &next_fork_tick : &next_refresh_tick, __ATOMIC_RELAXED);
+  if (ovcshim_quiet || now < next) return false;
   if (__atomic_exchange_n(&refreshing, 1, __ATOMIC_ACQUIRE)) return false;
   ModuleTable& spare = modules_now() == &tables[0] ? tables[1] : tables[0];
   const bool changed = read_modules(spare) && !same_modules(spare, *modules_now());
   pause_ms = changed ? kFirstPauseMs : pause_ms * 2 < kLongestPauseMs ? pause_ms * 2 : kLongestPauseMs;
-  __atomic_store_n(&next_refresh_tick, tick_now() + pause_ms * g_ticks_per_ms, __ATOMIC_RELAXED);
+  const uint64_t end = tick_now(), pause = pause_ms * g_ticks_per_ms;
+  __atomic_store_n(&next_refresh_tick, end + pause, __ATOMIC_RELAXED);
+  __atomic_store_n(&next_fork_tick, end + (changed ? kForkPauses * (end - now) : pause), __ATOMIC_RELAXED);
   if (changed) {
     put_in_force(&spare);
     write_modules();
@@ -126,7 +130,7 @@ void notice_new_objects() {
   if (ovcshim_quiet || !read_entry(known, entry) || !entry.l_next) return;
   if (tick_now() < __atomic_load_n(&next_refresh_tick, __ATOMIC_RELAXED)) return;
   __atomic_store_n(&last_object, find_last_object(), __ATOMIC_RELAXED);  // first: what comes meanwhile is noticed the next time
-  refresh_modules();
+  refresh_modules(false);
 }
 
 }  // namespace ovcshim

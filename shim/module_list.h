@@ -18,6 +18,7 @@ void notice_new_objects();
 
 // A stack led to code that no known object holds: perhaps one was loaded since. Reads the list again, less and less often if that was not so
 // (code made at run time). True if the list has changed.
-bool refresh_modules();
+// Forks are few and their stacks what the log is for: a server that has just loaded its modules and forks at once has it read sooner.
+bool refresh_modules(bool for_fork);
 
 }  // namespace ovcshim

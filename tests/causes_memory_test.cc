@@ -44,6 +44,23 @@ TEST_CASE("mmap: limits of the process") {
         "unknown");
 }
 
+TEST_CASE("mmap: the huge page pool") {
+  using enum FactKey;
+  constexpr uint64_t kHuge = MAP_SHARED | MAP_ANONYMOUS | MAP_HUGETLB;
+  const auto pool = [](uint64_t bytes, uint64_t flags, uint64_t free, uint64_t reserved) {
+    return mmap_case(bytes, kRw, flags).with(kHugepagesizeKb, 2048).with(kHugePagesFree, free).with(kHugePagesRsvd, reserved);
+  };
+  const Finding f = pool(9 * kMib, kHuge, 6, 2).verdict();
+  CHECK(f.cause == "huge-page-pool");
+  CHECK(f.short_by == 1);
+  CHECK(f.short_unit == "huge pages");
+  CHECK(pool(8 * kMib, kHuge, 6, 2).cause() == "unknown");
+  CHECK(pool(9 * kMib, kHuge | MAP_NORESERVE, 6, 2).cause() == "unknown");
+  CHECK(pool(9 * kMib, kHuge | 30u << MAP_HUGE_SHIFT, 6, 2).cause() == "unknown");  // of another pool
+  CHECK(pool(9 * kMib, kHuge | 21u << MAP_HUGE_SHIFT, 6, 2).cause() == "huge-page-pool");
+  CHECK(mmap_case(9 * kMib, kRw, kHuge).with(kHugePagesFree, 0).with(kHugePagesRsvd, 0).cause() == "unknown");
+  CHECK(pool(9 * kMib, kHuge, 6, 2).with(kRlimitAs, 1 * kMib).cause() == "rlimit-as");
+}
 TEST_CASE("mmap: number of mappings") {
   using enum FactKey;
   CHECK(mmap_case(4096).with(kMapsCount, 65532).cause() == "max-map-count");  // one of them is [vsyscall]

@@ -35,10 +35,9 @@ TEST_CASE("stacks that tell what a fork was for") {
       {"redis-sentinel", {"sentinelRunPendingScripts", "sentinelTimer"}, "sentinel script"},
       {"postgres", {"fork_process", "StartBackgroundWorker"}, "background worker"},
       {"postgres", {"fork_process", "StartAutoVacWorker", "ServerLoop", "PostmasterMain"}, "autovacuum worker"},
+      {"postgres", {"fork_process", "ServerLoop", "PostmasterMain"}, "backend for a new connection"},
+      {"postgres", {"fork_process", "do_start_bgworker", "ServerLoop", "PostmasterMain"}, "background worker"},
       {"postgres", {"fork_process", "PostmasterMain"}, "child of the postmaster"},
-      {"apache2", {"make_child", "main"}, "worker process"},
-      {"php-fpm8.2", {"fpm_children_make"}, "worker process"},
-      {"nginx", {"ngx_spawn_process", "ngx_start_worker_processes"}, "worker process"},
       {"bash", {"make_child", "execute_command_internal"}, "shell command"},
       {"bash", {"make_child", "command_substitute"}, "command substitution"},
       {"python3", {"do_fork_exec", "subprocess_fork_exec"}, "subprocess"},
@@ -75,13 +74,31 @@ TEST_CASE("where a program forks for one reason only, the file that made the cal
   CHECK_FALSE(ovc::purpose({{""}, "x", "libother.so", "fork"}));
 }
 
+TEST_CASE("a server's workers have its functions on their stacks: what modules fork there is something else") {
+  const auto [object, stack, text] = GENERATE(table<const char*, Stack, const char*>({
+      {"mod_mpm_event.so", {"make_child", "ap_run_mpm", "main"}, "worker process"},
+      {"libapr-1.so.0", {"apr_proc_create", "run_cgi_child", "ap_run_handler", "make_child", "ap_run_mpm"}, "CGI program"},
+      {"libapr-1.so.0", {"apr_proc_create", "cgid_server", "ap_run_post_config"}, "CGI program"},
+      {"mod_cgid.so", {"", "ap_run_post_config", "main"}, "CGI daemon"},
+      {"nginx", {"ngx_spawn_process", "ngx_start_worker_processes"}, "worker process"},
+      {"nginx", {"ngx_spawn_process", "ngx_start_cache_manager_processes"}, "cache manager or loader"},
+      {"nginx", {"ngx_spawn_process", "ngx_master_process_cycle"}, "worker or cache process"},
+      {"php-fpm8.2", {"fpm_children_make", "", "_start"}, "worker process"},
+      {"php-fpm8.2", {"php_exec", "execute_ex", "php_execute_script"}, "program started by PHP (exec, system, ...)"},
+  }));
+  CAPTURE(object, stack);
+  CHECK(ovc::purpose({stack, "x", object, "fork"}) == text);
+  if (stack.front() != "apr_proc_create" && stack.front() != "php_exec")
+    CHECK_FALSE(ovc::purpose({stack, "x", "libother.so", "fork"}));
+}
+
 TEST_CASE("what the interpreter forks for is not known from its name alone") {
   CHECK_FALSE(ovc::purpose({{"", "PyObject_Vectorcall"}, "python3", "python3.11", "fork"}));
 }
 
 TEST_CASE("names that more than one program uses need the program") {
   CHECK_FALSE(purpose(Stack{"make_child"}, "myserver"));
-  CHECK(purpose(Stack{"make_child"}, "httpd") == "worker process");
+  CHECK(ovc::purpose({{"make_child"}, "httpd", "httpd", "fork"}) == "worker process");
 }
 
 TEST_CASE("an unknown stack has no purpose") {

@@ -64,15 +64,6 @@ void say_missing(Finding& finding, bool missing, std::string_view what) {
   if (missing) finding.notes.push_back(fmt::format("not recorded: {}", what));
 }
 
-void say_hugetlb(const Evidence& evidence, Finding& finding) {
-  constexpr uint64_t kMapHugetlb = 0x40000;
-  if (evidence.event.base.op != Op::kMmap || !(evidence.event.base.args[3] & kMapHugetlb)) return;
-  const auto free = evidence.fact(FactKey::kHugePagesFree), reserved = evidence.fact(FactKey::kHugePagesRsvd);
-  if (!free || !reserved) return;
-  finding.notes.push_back(
-      fmt::format("MAP_HUGETLB takes from the huge page pool: {} pages free, {} of them reserved", *free, *reserved));
-}
-
 void say_mode(const Evidence& evidence, Finding& finding) {
   if (evidence.err() != ENOMEM || !evidence.rules.mode) return;
   if (*evidence.rules.mode == kModeAlways)
@@ -103,7 +94,6 @@ void explain_unknown(const Evidence& evidence, Finding& finding) {
               "the mappings and which of them are accounted");
   say_missing(finding, !evidence.rules.mode, "vm.overcommit_memory");
   say_mode(evidence, finding);
-  say_hugetlb(evidence, finding);
   say_namespace(evidence, finding);
   if (evidence.fact(FactKey::kSeccomp) == 2)
     finding.notes.emplace_back("a seccomp filter is active: it can refuse a call with any errno and leaves no trace");

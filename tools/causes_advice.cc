@@ -53,6 +53,8 @@ constexpr AdviceRow kAdvice[] = {
     {"max-map-count", in_mode2,
      "start the server under vm.overcommit_memory = 0 or 1: under mode 2 its allocator gives memory back mapping by mapping, which splits them"},
     {"max-map-count", always, "for the whole host: a larger vm.max_map_count"},
+    {"huge-page-pool", always, "nothing where the program goes on with ordinary pages, as PostgreSQL does by default (huge_pages = try)"},
+    {"huge-page-pool", always, "for the whole host: a larger vm.nr_hugepages; that memory is then good for huge pages only"},
     {"address-space", always, "in the program: a smaller request; no setting makes room"},
     {"memcg", killer_off, "this service only: switch its OOM killer on again (memory.oom_control)"},
     {"memcg", always, "this service only: a higher memory limit (systemd MemoryMax=, docker --memory)"},

@@ -63,6 +63,7 @@ bool mremap_moves(const Evidence& evidence);  // surely: it cannot grow where it
 bool over_rlimit_memlock(const Evidence& evidence, Finding& finding);
 bool over_rlimit_as(const Evidence& evidence, Finding& finding);
 bool over_rlimit_data(const Evidence& evidence, Finding& finding);
+bool over_huge_page_pool(const Evidence& evidence, Finding& finding);
 bool over_task_size(const Evidence& evidence, Finding& finding);
 
 // Why nothing could be proven.

@@ -165,6 +165,10 @@ bool over_map_count(const Evidence& evidence, Finding& finding) {
 // ---- overcommit and malloc ----
 
 bool charges(const Evidence& evidence) { return adds_data(evidence); }
+bool reserves_huge_pages(const Evidence& evidence) {
+  const uint64_t flags = args_of(evidence)[3];
+  return no_memory(evidence) && op_of(evidence) == Op::kMmap && (flags & MAP_HUGETLB) && !(flags & MAP_NORESERVE);
+}
 bool places_freely(const Evidence& evidence) { return no_memory(evidence) && op_of(evidence) == Op::kMmap; }
 bool brk_fails(const Evidence& evidence) { return no_memory(evidence) && is_brk(evidence); }
 bool mremap_fails(const Evidence& evidence) { return no_memory(evidence) && op_of(evidence) == Op::kMremap; }
@@ -214,6 +218,7 @@ constexpr CauseRow kMemoryRows[] = {
     {"address-space", brk_fails, break_meets_mapping, "the heap grows in one piece", "mm/mmap.c brk()"},
     {"rlimit-as", adds_space, over_rlimit_as, "the address space of the process may not grow that far", kMayExpand},
     {"rlimit-data", adds_data, over_rlimit_data, "the private writable memory of the process may not grow that far", kMayExpand},
+    {"huge-page-pool", reserves_huge_pages, over_huge_page_pool, "huge pages are set aside beforehand; ordinary memory does not stand in for them", "mm/hugetlb.c hugetlb_reserve_pages()"},
     {"address-space", mremap_fails, mremap_meets_mapping, "there is no room for the mapping where it is", "mm/mremap.c"},
     {"address-space", mremap_fails, mremap_no_gap, kNoRoom, "mm/mremap.c, mm/mmap.c get_unmapped_area()"},
     {"max-map-count", counts_before_charge, over_map_count, kManyMappings, "mm/vma.c do_brk_flags(), mm/mremap.c move_vma()"},

@@ -2,6 +2,7 @@
 //
 // Room in the address space: gaps for mmap and mremap, what stands behind a mapping that is to grow, and the break, which
 // has checks of its own (mm/mmap.c brk(), in this order: RLIMIT_DATA, RLIMIT_MEMLOCK, the next mapping).
+#include <linux/mman.h>
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -204,6 +205,25 @@ bool mremap_no_gap(const Evidence& evidence, Finding& finding) {
   const auto& args = args_of(evidence);
   if (!(args[3] & MREMAP_MAYMOVE) || (args[3] & MREMAP_FIXED) || !mremap_moves(evidence)) return false;
   return wider_than_any_gap(evidence, finding, args[2]);
+}
+
+// A pool may grow by vm.nr_overcommit_hugepages; where that would have been enough, nothing was refused.
+bool over_huge_page_pool(const Evidence& evidence, Finding& finding) {
+  const auto& args = args_of(evidence);
+  const auto size_kb = evidence.fact(FactKey::kHugepagesizeKb), free = evidence.fact(FactKey::kHugePagesFree),
+             reserved = evidence.fact(FactKey::kHugePagesRsvd);
+  const uint64_t size_bits = args[3] >> MAP_HUGE_SHIFT & MAP_HUGE_MASK;  // 0: the size that these figures are about
+  if (!size_kb || *size_kb == 0 || !free || !reserved || *reserved > *free) return false;
+  if (size_bits != 0 && (size_bits < 10 || *size_kb != uint64_t{1} << (size_bits - 10))) return false;
+  const uint64_t wanted = args[1] / 1024 / *size_kb + (args[1] % (*size_kb * 1024) != 0), available = *free - *reserved;
+  if (wanted <= available) return false;
+  finding.summary = "not enough free huge pages (MAP_HUGETLB)";
+  add_figure(finding, "request", wanted, "huge pages", "the call");
+  add_figure(finding, "free", free, "huge pages", "/proc/meminfo");
+  add_figure(finding, "of them reserved", reserved, "huge pages", "/proc/meminfo");
+  add_figure(finding, "size of one", size_kb, "kB", "/proc/meminfo");
+  miss_by(finding, wanted, available, "huge pages");
+  return true;
 }
 
 }  // namespace ovc::causes

@@ -218,6 +218,12 @@ const MethodNames::Method* ElfObject::method_at(uint64_t address) const {
   return methods_->at(address);
 }
 
+std::optional<MessageNames::Function> ElfObject::messenger_at(uint64_t address, std::string_view file_name) const {
+  if (!own_) return std::nullopt;
+  if (!messages_) messages_ = std::make_unique<MessageNames>(own_->elf, file_name);
+  return messages_->at(address);
+}
+
 std::vector<SourceFrame> ElfObject::source_at(uint64_t address) const {
   std::vector<SourceFrame> frames;
   const Parts* parts = own_ && own_->dwarf ? own_.get() : debug_.get();

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "tools/message_names.h"
 #include "tools/method_names.h"
 
 namespace ovc {
@@ -37,6 +38,8 @@ class ElfObject {
   const Symbol* symbol_at(uint64_t address) const;
   // The Python method whose code holds the address; nullptr where no table of methods names it.
   const MethodNames::Method* method_at(uint64_t address) const;
+  // A static function of a stripped server, told by its message. file_name: this file's, without directories.
+  std::optional<MessageNames::Function> messenger_at(uint64_t address, std::string_view file_name) const;
   // Innermost first; empty without debug information for this address.
   std::vector<SourceFrame> source_at(uint64_t address) const;
   // True if these bytes stand at the address.
@@ -49,7 +52,8 @@ class ElfObject {
 
   std::unique_ptr<Parts> own_, debug_;            // the mapped file; the separate file with its debug information
   mutable std::unique_ptr<MethodNames> methods_;  // read when first asked for
-  std::vector<Symbol> symbols_;                   // ascending by start, one per address
+  mutable std::unique_ptr<MessageNames> messages_;
+  std::vector<Symbol> symbols_;  // ascending by start, one per address
 };
 
 }  // namespace ovc

@@ -7,35 +7,13 @@
 #include <cctype>
 #include <cstring>
 
+#include "tools/elf_bytes.h"
+
 namespace ovc {
 namespace {
 
 constexpr size_t kLongestMethodName = 64;
 constexpr uint64_t kMostMethodFlags = 0x3ff;  // METH_VARARGS ... METH_METHOD; at least one of them is set
-constexpr uint8_t kCountIsUdata4 = 0x03, kTableIsDataRelSdata4 = 0x3b;
-
-// The bytes of the file that are mapped at an address; empty if none are. libelf has no such call.
-std::string_view bytes_at(Elf* elf, uint64_t address) {
-  size_t count = 0, size = 0;
-  const char* raw = elf_rawfile(elf, &size);
-  if (!raw || elf_getphdrnum(elf, &count) != 0) return {};
-  for (size_t i = 0; i < count; ++i) {
-    GElf_Phdr header;
-    if (!gelf_getphdr(elf, static_cast<int>(i), &header) || header.p_type != PT_LOAD) continue;
-    if (address < header.p_vaddr || address - header.p_vaddr >= header.p_filesz) continue;
-    if (header.p_offset > size || header.p_filesz > size - header.p_offset) return {};
-    return std::string_view(raw, size).substr(header.p_offset + (address - header.p_vaddr),
-                                              header.p_filesz - (address - header.p_vaddr));
-  }
-  return {};
-}
-
-template <typename T>
-T load(std::string_view bytes, size_t offset) {
-  T value{};
-  if (offset <= bytes.size() && sizeof value <= bytes.size() - offset) std::memcpy(&value, bytes.data() + offset, sizeof value);
-  return value;
-}
 
 std::string_view method_name(Elf* elf, uint64_t address) {
   const std::string_view bytes = bytes_at(elf, address).substr(0, kLongestMethodName + 1);
@@ -105,26 +83,8 @@ bool MethodNames::expected_in(std::string_view file_name) {
 
 MethodNames::MethodNames(Elf* elf) {
   if (gelf_getclass(elf) != ELFCLASS64) return;
-  read_functions(elf);
+  functions_ = function_starts(elf);
   if (!functions_.empty()) read_tables(elf);
-}
-
-// .eh_frame_hdr: version, three encodings, pointer to .eh_frame, count, then pairs (function, its entry) relative to the header.
-void MethodNames::read_functions(Elf* elf) {
-  size_t count = 0;
-  if (elf_getphdrnum(elf, &count) != 0) return;
-  for (size_t i = 0; i < count; ++i) {
-    GElf_Phdr header;
-    if (!gelf_getphdr(elf, static_cast<int>(i), &header) || header.p_type != PT_GNU_EH_FRAME) continue;
-    const std::string_view bytes = bytes_at(elf, header.p_vaddr).substr(0, header.p_filesz);
-    const bool known = load<uint8_t>(bytes, 0) == 1 && load<uint8_t>(bytes, 2) == kCountIsUdata4 &&
-                       load<uint8_t>(bytes, 3) == kTableIsDataRelSdata4;
-    if (!known) return;
-    const size_t entries = std::min<size_t>(load<uint32_t>(bytes, 8), bytes.size() / 8);
-    for (size_t entry = 0; entry < entries; ++entry)
-      functions_.push_back(header.p_vaddr + static_cast<uint64_t>(int64_t{load<int32_t>(bytes, 12 + entry * 8)}));
-  }
-  std::sort(functions_.begin(), functions_.end());
 }
 
 void MethodNames::read_tables(Elf* elf) {

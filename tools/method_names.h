@@ -26,10 +26,9 @@ class MethodNames {
   static bool expected_in(std::string_view file_name);
 
  private:
-  void read_functions(Elf* elf);
   void read_tables(Elf* elf);
 
-  std::vector<uint64_t> functions_;  // where each begins, ascending: from .eh_frame_hdr, which is not stripped
+  std::vector<uint64_t> functions_;  // where each begins, ascending
   std::vector<Method> methods_;      // ascending by start
 };
 

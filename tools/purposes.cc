@@ -63,21 +63,37 @@ constexpr PurposeRow kPurposes[] = {
     {"", {"fork_process", "pgarch_start"},                              "archiver"},
     {"", {"fork_process", "pgstat_start"},                              "statistics collector"},
     {"", {"fork_process", "StartChildProcess"},                         "auxiliary process"},
+    // ServerLoop calls the others by their names: what it forks itself is a BackendStartup that the compiler has put into it
+    {"", {"fork_process", "ServerLoop"},                                "backend for a new connection"},
     {"", {"fork_process", "postmaster_child_launch"},                   "child of the postmaster"},
     {"postgres", {"fork_process"},                                      "child of the postmaster"},
-    // Apache httpd server/mpm
-    {"apache2", {"make_child"},                                         "worker process"},
-    {"httpd", {"make_child"},                                           "worker process"},
+    {"", {"OpenPipeStream"},                                            "program of COPY ... PROGRAM", "", "popen"},
+    {"", {"RestoreArchivedFile"},                                       "restore_command", "", "system"},
+    {"", {"PgArchiverMain"},                                            "archive_command", "", "system"},
+    {"pg_ctl", {},                                                      "postmaster", "pg_ctl", "fork"},
+    // Apache httpd server/mpm, modules/generators. Workers run with make_child on their stacks: only its own call is meant
+    {"", {"make_child"},                                                "worker process", "mod_mpm_"},
+    {"apache2", {"make_child"},                                         "worker process", "apache2"},
+    {"httpd", {"make_child"},                                           "worker process", "httpd"},
+    {"", {},                                                            "CGI daemon", "mod_cgid"},
+    {"", {"apr_proc_create", "run_cgi_child"},                          "CGI program"},
+    {"", {"apr_proc_create", "cgid_server"},                            "CGI program"},
     {"", {"apr_proc_fork"},                                             "apr_proc_fork"},
     {"", {"apr_proc_detach"},                                           "daemonize"},
     {"", {"apr_proc_create"},                                           "program started through APR"},
-    // PHP-FPM, nginx, uWSGI
-    {"", {"fpm_children_make"},                                         "worker process"},
-    {"", {"ngx_spawn_process", "ngx_start_cache_manager_processes"},    "cache manager"},
-    {"", {"ngx_spawn_process", "ngx_start_worker_processes"},           "worker process"},
-    {"", {"ngx_spawn_process", "ngx_exec_new_binary"},                  "new binary on the fly"},
-    {"", {"ngx_spawn_process"},                                         "worker process"},
+    // nginx: also what its workers run has ngx_spawn_process on the stack. What the master starts again needs no other function.
+    {"", {"ngx_spawn_process", "ngx_start_cache_manager_processes"},    "cache manager or loader", "nginx"},
+    {"", {"ngx_spawn_process", "ngx_start_worker_processes"},           "worker process", "nginx"},
+    {"", {"ngx_spawn_process", "ngx_exec_new_binary"},                  "new binary on the fly", "nginx"},
+    {"", {"ngx_spawn_process"},                                         "worker or cache process", "nginx"},
     {"", {"ngx_daemon"},                                                "daemonize"},
+    // PHP
+    {"", {"fpm_children_make"},                                         "worker process", "php-fpm"},
+    {"", {"fpm_unix_init_main"},                                        "daemonize", "php-fpm"},
+    {"", {"php_exec"},                                                  "program started by PHP (exec, system, ...)"},
+    {"", {"php_execute_script"},                                        "program started by a PHP script", "php"},
+    {"", {"php_execute_script"},                                        "program started by a PHP script", "libphp"},
+    // uWSGI
     {"", {"uwsgi_respawn_worker"},                                      "worker process"},
     // CPython Modules/posixmodule.c, Modules/_posixsubprocess.c: <method ...>: see method_names.h. os.popen is a subprocess
     {"", {"do_fork_exec"},                                              "subprocess"},

@@ -146,6 +146,11 @@ std::vector<Frame> Symbols::look_up(uint32_t image, uint64_t address, Pc pc) {
       frame.function = fmt::format("<method {}>", method->name);
       frame.offset = address - module->bias - method->start;
     }
+  } else if (MessageNames::expected_in(module->file_name())) {
+    if (const auto messenger = object->messenger_at(in_file, module->file_name())) {
+      frame.function = messenger->name;
+      frame.offset = address - module->bias - messenger->start;
+    }
   }
   std::vector<Frame> frames;
   for (SourceFrame& source : object->source_at(in_file)) {

@@ -5,6 +5,8 @@
 #include "tools/why_report.h"
 
 #include <fmt/format.h>
+#include <linux/mman.h>
+#include <sys/mman.h>
 
 #include <algorithm>
 #include <map>
@@ -53,8 +55,22 @@ bool is_allocator(std::string_view function) {
   return std::find(std::begin(kNames), std::end(kNames), function) != std::end(kNames);
 }
 
+// The same mapping asked for again at once, of ordinary pages, and granted; without huge pages its size need not be rounded up.
+bool done_without_huge_pages(const LogReader& log, const WhyScan& scan, const Event& event) {
+  const auto& args = event.base.args;
+  if (event.base.op != Op::kMmap || !(args[3] & MAP_HUGETLB)) return false;
+  const CallSpan* next = scan.next_of(event);
+  const auto again = next && next->op == Op::kMmap && !next->failed ? log.event_at(next->position) : std::nullopt;
+  if (!again) return false;
+  const auto& then = again->base.args;
+  constexpr uint64_t kHugeSizeBits = uint64_t{0x3f} << MAP_HUGE_SHIFT;
+  const bool same = then[2] == args[2] && then[3] == (args[3] & ~(MAP_HUGETLB | kHugeSizeBits)) && then[4] == args[4];
+  return same && then[1] <= args[1] && then[1] > args[1] / 2;
+}
+
 // A call inside an allocation that was granted in the end. Small allocations leave no event, but their name is on the stack.
-bool found_another_way(const WhyScan& scan, Symbols& symbols, const Event& event) {
+bool found_another_way(const LogReader& log, const WhyScan& scan, Symbols& symbols, const Event& event) {
+  if (done_without_huge_pages(log, scan, event)) return true;
   if (const CallSpan* outer = scan.around(event)) return !outer->failed;
   if (!(event.base.flags & ovcshim::kInsideLibc)) return false;
   const auto names = function_names(symbols, event);
@@ -108,7 +124,7 @@ class Verdicts {
     for (const auto& inner : evidence.inner) steps_.insert(inner.event.position);
     evidence.libc_malloc = is_malloc_op(event.base.op) ? served_by_libc(evidence, log_, symbols_, scan_) : std::nullopt;
     Finding finding = diagnose(evidence);
-    const bool coped = found_another_way(scan_, symbols_, event);
+    const bool coped = found_another_way(log_, scan_, symbols_, event);
     const std::string_view asked_for =
         is_fork_op(event.base.op) ? purpose(asker_of(log_, symbols_, event)).value_or("") : std::string_view();
     const GroupKey key{key_of(event), event.base.op, event.base.err, event.base.caller, asked_for, finding.cause, coped};

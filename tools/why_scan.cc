@@ -107,7 +107,8 @@ bool is_refusal(const Event& event) {
   const bool resource = event.base.err == ENOMEM || event.base.err == EAGAIN;
   if (op == Op::kMadvise || is_exec(op) || starts_program(op))
     return resource;  // hints and searches fail as a matter of course
-  return is_call(op) || (is_lock_op(op) && resource) || (op == Op::kShmget && resource);
+  if (is_lock_op(op)) return resource || event.base.err == EPERM;
+  return is_call(op) || (op == Op::kShmget && resource);
 }
 
 WhyScan::WhyScan(const LogReader& log) : log_(log), rules_(host_rules(log)) {
@@ -236,6 +237,14 @@ const CallSpan* WhyScan::around(const Event& event) const {
   for (size_t tries = 0; span != spans->begin() && tries < kMostInner; ++tries)
     if ((--span)->may_contain(inner)) return &*span;
   return nullptr;
+}
+
+const CallSpan* WhyScan::next_of(const Event& event) const {
+  const auto* spans = spans_of(event);
+  if (!spans) return nullptr;
+  const auto next = std::find_if(spans->begin(), spans->end(),
+                                 [&](const CallSpan& s) { return s.begin > event.base.begin_tick && !s.inside_libc; });
+  return next == spans->end() ? nullptr : &*next;
 }
 
 std::optional<Event> WhyScan::snapshot_about(uint64_t position) const {

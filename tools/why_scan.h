@@ -84,6 +84,8 @@ class WhyScan {
   Evidence evidence(const Event& event) const;
   // The call of the same thread that this one was part of, nullptr if there is none.
   const CallSpan* around(const Event& event) const;
+  // The call that the same thread made next, not one of libc's own; nullptr if there is none.
+  const CallSpan* next_of(const Event& event) const;
 
  private:
   void take(const Event& event);

@@ -74,6 +74,12 @@ bool tells_more(const Verdict& v) {
   return v.finding.steps.size() > 1 || is_malloc_op(op) || op == Op::kPthreadCreate;
 }
 
+std::string_view coped_text(const Verdict& v) {
+  if (v.finding.cause == "huge-page-pool")
+    return "the caller found another way: the same mapping of ordinary pages was granted";
+  return "the caller found another way: the allocation it was part of was granted";
+}
+
 void add_verdict(std::string& out, const LogReader& log, const Verdict& v) {
   const Finding& f = v.finding;
   out += title(log, v);
@@ -88,7 +94,7 @@ void add_verdict(std::string& out, const LogReader& log, const Verdict& v) {
   if (f.would_pass) lines.add("would pass", would_pass_text(*f.would_pass));
   if (!f.meaning.empty()) lines.add("meaning", f.meaning);
   if (!f.rule.empty()) lines.add("rule", f.rule);
-  if (v.coped) lines.add("note", "the caller found another way: the allocation it was part of was granted");
+  if (v.coped) lines.add("note", coped_text(v));
   for (const auto& note : f.notes) lines.add("note", note);
   for (const auto& advice : f.advice) lines.add("to do", advice);
   out += '\n';
