@@ -8,7 +8,7 @@
 
 cat >many.sh <<'END'
 n=0
-for i in {1..700}; do
+for i in {1..500}; do
   x=$(echo $i)
   (exit $((i % 7))) || n=$((n + 1))
 done
@@ -119,8 +119,9 @@ for command in "${refused[@]}"; do
     rm -f dead.ovc
     timed dead.shim env LD_PRELOAD="$shim" OVCSHIM_LOG="$work/dead.ovc" OVCSHIM_LIBC_INTERNALS=$internals "${dead[@]}"
     for file in out err status; do same dead.$file dead.shim.$file "$command: $file"; done
-    ovc why --json dead.ovc >verdict || true
-    jq -r '.verdicts[] | [.comm, .op, .errno, .cause, .purpose] | join(" ")' verdict | sort -u
+    exits 1 ovc why --json dead.ovc >verdict
+    [[ $(jq -r '[.verdicts[].cause] | unique | join(" ")' verdict) == pidns-init-dead ]] || fail "$command: $(<verdict)"
+    [[ $(jq '[.verdicts[] | select(.purpose == null)] | length' verdict) == 0 ]] || fail "$command: asked for by whom"
   done
 done
 nobody_left
