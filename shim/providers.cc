@@ -123,21 +123,21 @@ bool resolve_all() {
   return next.fork && next.execve && next._exit;
 }
 
-void add_providers(Facts& facts) {
+void add_providers(Facts& facts, const Next& from) {
   static_assert(static_cast<uint32_t>(FactKey::kProviderBase) == 1000);
   auto add = [&facts](Op op, auto* function) {
     if (function) facts.add(static_cast<FactKey>(1000u + static_cast<uint32_t>(op)), reinterpret_cast<uint64_t>(function));
   };
-  add(Op::kMalloc, next.malloc);
-  add(Op::kFree, next.free == guarded_free ? behind.free : next.free);
-  add(Op::kRealloc, next.realloc == guarded_realloc ? behind.realloc : next.realloc);
-  add(Op::kCalloc, next.calloc);
-  add(Op::kMmap, next.mmap);
-  add(Op::kFork, next.fork);
-  add(Op::kVfork, next.vfork);
-  add(Op::kClone, next.clone);
-  add(Op::kPthreadCreate, next.pthread_create);
-  add(Op::kExecve, next.execve);
+  add(Op::kMalloc, from.malloc);
+  add(Op::kFree, from.free == guarded_free ? behind.free : from.free);
+  add(Op::kRealloc, from.realloc == guarded_realloc ? behind.realloc : from.realloc);
+  add(Op::kCalloc, from.calloc);
+  add(Op::kMmap, from.mmap);
+  add(Op::kFork, from.fork);
+  add(Op::kVfork, from.vfork);
+  add(Op::kClone, from.clone);
+  add(Op::kPthreadCreate, from.pthread_create);
+  add(Op::kExecve, from.execve);
 }
 
 }  // namespace ovcshim

@@ -7,7 +7,7 @@
 set -euo pipefail
 
 demo=(g++ cmake make pkg-config libfmt-dev libdw-dev libelf-dev libcli11-dev nlohmann-json3-dev redis-server redis-tools)
-tests=("${demo[@]}" catch2 jq python3)
+tests=("${demo[@]}" catch2 jq python3 strace curl memcached gunicorn nodejs default-jdk-headless)
 ci=("${tests[@]}" clang-format clang-tidy shellcheck prometheus)  # prometheus: promtool
 case ${1:-tests} in
   demo) wanted=("${demo[@]}") ;;
