@@ -24,13 +24,18 @@ constexpr uint64_t kSchedDeadline = 6;
 constexpr int64_t kBeforeMemoryCopyNs = 30'000;  // a fork that took less never came to the cgroup and pid checks
 constexpr KernelVersion kEventsAtOwner{6, 11};   // pids.events of v2 counts where the limit is, not where the fork is
 
+// Until glibc 2.37 (bug 29016) popen says ENOMEM whatever the spawn was refused for.
+bool errno_is_lost(const Evidence& evidence) { return evidence.event.base.op == Op::kPopen && evidence.err() == ENOMEM; }
 bool no_memory(const Evidence& evidence) { return evidence.err() == ENOMEM; }
 bool copying_no_memory(const Evidence& evidence) { return no_memory(evidence) && copies_memory(evidence.event); }
-bool is_thread(const Evidence& evidence) { return evidence.event.base.op == Op::kPthreadCreate; }
+bool is_thread(const Evidence& evidence) {
+  return evidence.event.base.op == Op::kPthreadCreate || evidence.event.base.op == Op::kThrdCreate;
+}
 // Where the stack was refused, clone was never asked.
 bool try_again(const Evidence& evidence) {
   const auto failed = [](const Evidence& inner) { return inner.event.failed(); };
-  return evidence.err() == EAGAIN && std::none_of(evidence.inner.begin(), evidence.inner.end(), failed);
+  const bool says_so = evidence.err() == EAGAIN || errno_is_lost(evidence);
+  return says_so && std::none_of(evidence.inner.begin(), evidence.inner.end(), failed);
 }
 
 // ---- pthread_create: the stack comes before the task, and its ENOMEM is reported as EAGAIN ----
@@ -130,7 +135,10 @@ Suspects suspects_of(const Evidence& evidence) {
 }
 
 // A stack of libc's making comes first: that clone was asked at all is seen only where libc's own calls are.
-bool only_clone_is_left(const Evidence& evidence) { return !makes_stack(evidence.event.base.op) || evidence.sees_libc; }
+bool only_clone_is_left(const Evidence& evidence) {
+  if (errno_is_lost(evidence)) return false;
+  return !makes_stack(evidence.event.base.op) || evidence.sees_libc;
+}
 
 void note_exclusion(Finding& finding) {
   finding.notes.emplace_back(

@@ -2,67 +2,22 @@
 //
 // `ovc forks`: each fork, who asked for it, what it took, and what became of the child.
 #include <fmt/format.h>
-#include <sys/wait.h>
 
 #include <algorithm>
 #include <iterator>
-#include <map>
-#include <set>
 
 #include "tools/call_text.h"
-#include "tools/causes.h"
 #include "tools/commands.h"
-#include "tools/commit_rules.h"
-#include "tools/ledger.h"
-#include "tools/log_reader.h"
+#include "tools/fork_list.h"
 #include "tools/names.h"
 #include "tools/output.h"
-#include "tools/purposes.h"
-#include "tools/shell_children.h"
-#include "tools/symbols.h"
 
 namespace ovc {
 namespace {
 
 using namespace ovcshim;
 
-constexpr uint64_t kCloneThread = 0x10000;
-constexpr uint64_t kWaitidPidArg = 5, kWaitidCodeArg = 3, kWaitidStatusArg = 4;
 constexpr size_t kFunctionsShown = 3;
-
-// How a child ended, as far as some record tells.
-struct End {
-  uint64_t tick = 0;
-  std::string text;          // "exited, 0"
-  std::string_view seen_by;  // "wait", "exit", "log"
-  uint64_t max_rss_kb = 0;   // 0: not asked for
-  uint64_t page_faults = 0;  // minor ones: each copied at most one page of the parent's, or a huge one. 0: not known
-};
-
-struct Fork {
-  Event event;
-  std::vector<std::string> functions;  // outside libc and the shim, innermost first
-  std::string purpose, comm, object;
-  std::optional<uint64_t> charge_kb;           // proven: from the list of mappings of a refused fork, or from the ledger
-  std::optional<int64_t> committed_change_kb;  // observed
-  std::string program;                         // the child's exec, if it came to a new image
-  std::string lost;                            // "not recorded: ...", if the log does not go on there
-  std::optional<End> end;
-  uint32_t child = 0;  // its pid; 0: none, or not known
-};
-
-struct Exec {
-  uint64_t tick;
-  std::string path;
-  std::string_view reason;  // why its image is not in the log, if known
-};
-
-bool is_fork(const Event& event) {
-  const EventBase& b = event.base;
-  const bool makes_thread =
-      b.op == Op::kPthreadCreate || b.op == Op::kThrdCreate || (b.op == Op::kClone && (b.args[0] & kCloneThread));
-  return is_fork_op(b.op) && !makes_thread;
-}
 
 std::string_view call_name(const Event& event) {
   const EventBase& b = event.base;
@@ -70,227 +25,18 @@ std::string_view call_name(const Event& event) {
   return op_name(b.op);
 }
 
-std::string wait_text(int status) {
-  std::string text;
-  append_wait_status(text, status);
-  return text;
-}
-
-class Forks {
+class ForksOutput {
  public:
-  explicit Forks(const LogReader& log) : log_(log), symbols_(log), rules_(host_rules(log)) {}
+  explicit ForksOutput(const LogReader& log) : log_(log), list_(log) {}
 
   int run(bool json) {
-    collect();
-    for (Fork& fork : forks_) complete(fork);
-    charge_granted();
     json ? write_json() : write_table();
     out_.flush();
-    const bool found = std::any_of(forks_.begin(), forks_.end(), [](const Fork& f) { return f.event.failed(); });
-    return found ? 1 : 0;
+    const auto& forks = list_.forks();
+    return std::any_of(forks.begin(), forks.end(), [](const Fork& f) { return f.event.failed(); }) ? 1 : 0;
   }
 
  private:
-  void collect() {
-    for (const Process& p : log_.processes()) processes_[p.slot.fork_position].push_back(p);
-    log_.for_each_event([this](const Event& event) {
-      note(event);
-      return true;
-    });
-    const auto by_time = [](const Fork& a, const Fork& b) { return a.event.base.begin_tick < b.event.base.begin_tick; };
-    std::stable_sort(forks_.begin(), forks_.end(), by_time);
-    drop_inner_clones();
-    for (Fork& fork : forks_) fork.child = child_pid(fork.event);
-    note_births();
-    find_shell_children();
-    births_.clear();
-    note_births();
-  }
-
-  void note_births() {
-    for (const Fork& fork : forks_)
-      if (fork.child) births_[fork.child].push_back(fork.event.base.begin_tick);
-  }
-
-  // popen and its kin: a child that no other call made, whose first record is that of a new image.
-  void find_shell_children() {
-    std::vector<ShellCall> calls;
-    for (const Fork& fork : forks_) {
-      const EventBase& b = fork.event.base;
-      if (starts_program(b.op) && fork.child == 0 && !fork.event.failed())
-        calls.push_back({fork.event.position, b.pid, b.begin_tick, b.end_tick, b.op == Op::kSystem});
-    }
-    if (calls.empty()) return;
-    std::vector<ShellChild> children;
-    for (const Process& p : unseen_births()) {
-      const auto images = images_.find(p.slot.pid);
-      const bool spawned = images != images_.end() && !forked_.contains(p.slot.pid);
-      if (spawned) children.push_back({p.slot.pid, p.slot.parent_pid, images->second.front().first});
-    }
-    const auto pairs = match_shell_children(std::move(calls), std::move(children));
-    for (Fork& fork : forks_)
-      if (const auto found = pairs.find(fork.event.position); found != pairs.end()) fork.child = found->second;
-    std::erase_if(forks_, [](const Fork& fork) {  // it forks only where the words ask for a command
-      return fork.event.base.op == Op::kWordexp && fork.child == 0 && !fork.event.failed();
-    });
-  }
-
-  void note(const Event& event) {
-    const EventBase& b = event.base;
-    if (is_fork(event)) forks_.emplace_back().event = event;
-    if (b.op >= Op::kWait && b.op <= Op::kWaitid && event.returned() && !event.failed()) note_wait(event);
-    if (b.op == Op::kExit || b.op == Op::kUnderscoreExit)
-      note_end(b.pid, {b.begin_tick, fmt::format("exited, {}", b.args[0] & 0xff), b.op == Op::kExit ? "exit" : "_exit", 0,
-                       b.args[1] == kUnknown ? 0 : b.args[1]});
-    if (b.op == Op::kAbort) note_end(b.pid, {b.begin_tick, "called abort", "abort", 0});
-    // Also of images that a vfork led to: their slot does not know the call.
-    if (b.op == Op::kEnd) note_end(b.pid, {b.begin_tick, "ended normally", "log", 0});
-    if (b.op == Op::kSnapshot) snapshots_[b.args[0]] = event.fact(FactKey::kMapsAcKb);
-    if (b.op == Op::kDaemon && event.returned() && !event.failed())  // misc/daemon.c: the parent's last act
-      note_end(b.pid, {b.end_tick, "exited, 0", "daemon", 0});
-    if (b.op == Op::kStart && (b.flags & kChildSide)) forked_.insert(b.pid);
-    if (b.op == Op::kStart && !(b.flags & kChildSide)) images_[b.pid].emplace_back(b.begin_tick, event.text);
-    if (b.op >= Op::kExecve && b.op <= Op::kExecle && !event.returned())
-      execs_[b.pid].push_back({b.begin_tick, event.text, b.args[1] != 0 ? "" : ": without LD_PRELOAD"});
-    for (const Fact& fact : event.facts) note_provider(event, fact);
-  }
-
-  // Children of recorded processes that no recorded call made: popen, system, raw clone.
-  std::vector<Process> unseen_births() const {
-    std::vector<Process> list;
-    if (log_.losses().vital_slots_overwritten != 0) return list;  // the call may have been overwritten
-    std::set<uint32_t> known;
-    const std::vector<Process> all = log_.processes();
-    for (const Process& p : all) known.insert(p.slot.pid);
-    for (const Process& p : all)
-      if (known.contains(p.slot.parent_pid) && !births_.contains(p.slot.pid) && p.slot.fork_position == kUnknown)
-        list.push_back(p);
-    return list;
-  }
-
-  void note_end(uint32_t pid, End end) { ends_[pid].push_back(std::move(end)); }
-
-  void note_wait(const Event& event) {
-    const EventBase& b = event.base;
-    if (b.op == Op::kWaitid) {
-      const auto code = b.args[kWaitidCodeArg], status = b.args[kWaitidStatusArg];
-      if (code < CLD_EXITED || code > CLD_DUMPED) return;
-      const std::string text =
-          code == CLD_EXITED ? fmt::format("exited, {}", status) : "killed by " + signal_name(static_cast<unsigned>(status));
-      return note_end(static_cast<uint32_t>(b.args[kWaitidPidArg]), {b.end_tick, text, "wait", 0});
-    }
-    const int status = static_cast<int>(b.args[2]);
-    const bool has_usage = b.op == Op::kWait3 || b.op == Op::kWait4;
-    if (b.result > 0 && (WIFEXITED(status) || WIFSIGNALED(status)))
-      note_end(static_cast<uint32_t>(b.result),
-               {b.end_tick, wait_text(status), "wait", has_usage && b.args[3] != kUnknown ? b.args[3] : 0});
-  }
-
-  void note_provider(const Event& event, const Fact& fact) {
-    const uint32_t op = fact.key - static_cast<uint32_t>(FactKey::kProviderBase);
-    if (op < static_cast<uint32_t>(Op::kFork) || op > static_cast<uint32_t>(Op::kClone)) return;
-    const std::string module = symbols_.module_of(event.base.image, fact.value);
-    if (!module.empty()) providers_[module].insert(op_name(static_cast<Op>(op)));
-  }
-
-  // libc's clone beneath a fork that is recorded itself.
-  void drop_inner_clones() {
-    std::map<std::pair<uint32_t, uint32_t>, const Fork*> outer;
-    std::vector<Fork> kept;
-    kept.reserve(forks_.size());
-    for (Fork& fork : forks_) {
-      const EventBase& b = fork.event.base;
-      const Fork*& last = outer[{b.pid, b.tid}];
-      const bool inner =
-          last && (b.flags & kInsideLibc) && (!last->event.returned() || last->event.base.end_tick >= b.begin_tick);
-      if (inner) continue;
-      kept.push_back(std::move(fork));
-      last = &kept.back();
-    }
-    forks_ = std::move(kept);
-  }
-
-  void complete(Fork& fork) {
-    const EventBase& b = fork.event.base;
-    const Asker asker = asker_of(log_, symbols_, fork.event);
-    fork.comm = asker.comm;
-    fork.object = asker.object;
-    fork.purpose = purpose(asker).value_or("");
-    for (const Frame& frame : symbols_.stack(b.image, fork.event.frames))
-      if (!frame.function.empty() && frame.function != "_start" && !is_plumbing(frame.module))
-        fork.functions.push_back(frame.function);
-    const auto snapshot = snapshots_.find(fork.event.position);
-    const bool listed = snapshot != snapshots_.end() && copies_memory(fork.event);
-    fork.charge_kb = listed ? snapshot->second : charge_kb(fork.event, rules_);
-    const bool spawn = b.op == Op::kPosixSpawn || b.op == Op::kPosixSpawnp;
-    if (spawn && !fork.event.failed())
-      fork.charge_kb = 0;  // libc shares the memory until the exec (glibc 2.24 and later, musl)
-    const uint64_t after = b.args[5], before = b.before.committed_kb;
-    const bool read = fork.event.returned() && !fork.event.failed() && after != 0 && after != kUnknown && before != kUnknown;
-    if (read) fork.committed_change_kb = static_cast<int64_t>(after) - static_cast<int64_t>(before);
-    if (fork.child) find_life(fork);
-  }
-
-  // Of a granted fork no list of mappings was taken: its charge follows from the calls before it, and is given where the size
-  // that the kernel had just then is the replay's.
-  void charge_granted() {
-    const Ledger ledger(log_);
-    for (const LedgerProcess& process : ledger.processes()) {
-      std::vector<Fork*> asked;
-      std::vector<uint64_t> ticks;
-      for (Fork& fork : forks_) {
-        const EventBase& b = fork.event.base;
-        if (b.process != process.index || b.process_serial != process.serial || fork.charge_kb || fork.event.failed()) continue;
-        if (!copies_memory(fork.event)) continue;
-        asked.push_back(&fork);
-        ticks.push_back(b.begin_tick);
-      }
-      ledger.at_each(process, ticks, [&](size_t i, const LedgerState& state) {
-        const Bounds charge = state.space.totals().at_fork;
-        const bool checked = state.size && state.size->tick == ticks[i];
-        if (checked && state.exact() && charge.exact()) asked[i]->charge_kb = charge.low;
-      });
-    }
-  }
-
-  // An exec that did not come back, and no image that began after it.
-  void find_lost_program(Fork& fork, uint64_t from, uint64_t to) {
-    for (const Exec& exec : execs_[fork.child])
-      if (exec.tick > from && exec.tick < to) fork.program = exec.path, fork.lost = fmt::format("not recorded{}", exec.reason);
-  }
-
-  // The same pid can come again: what lies between this fork and the next with that result belongs to this child.
-  void find_life(Fork& fork) {
-    const uint32_t pid = fork.child;
-    const uint64_t from = fork.event.base.begin_tick, to = next_birth(pid, from);
-    for (const auto& [tick, exe] : images_[pid])
-      if (tick > from && tick < to) fork.program = exe;
-    if (fork.program.empty()) find_lost_program(fork, from, to);
-    uint64_t faults = 0;
-    for (const End& end : ends_[pid]) {
-      if (end.tick <= from || end.tick >= to) continue;
-      faults = std::max(faults, end.page_faults);
-      if (fork.end && end.seen_by != "wait") continue;
-      const uint64_t tick = fork.end ? std::min(fork.end->tick, end.tick) : end.tick;
-      fork.end = end;         // what the parent was told counts,
-      fork.end->tick = tick;  // but it may have asked late
-    }
-    if (fork.end) fork.end->page_faults = faults;
-    if (fork.end) return;
-    for (const Process& p : processes_[fork.event.position]) {
-      if (p.slot.pid != pid || !p.slot.end_tick) continue;
-      fork.end = End{p.slot.end_tick,
-                     p.slot.exit_known ? fmt::format("exited, {}", p.slot.exit_status & 0xff) : "ended normally", "log", 0};
-    }
-  }
-
-  uint64_t next_birth(uint32_t pid, uint64_t after) const {
-    const auto ticks = births_.find(pid);
-    if (ticks == births_.end()) return UINT64_MAX;
-    const auto next = std::upper_bound(ticks->second.begin(), ticks->second.end(), after);
-    return next == ticks->second.end() ? UINT64_MAX : *next;
-  }
-
   int64_t duration_ns(const Fork& fork) const {
     return log_.ticks_to_ns(static_cast<int64_t>(fork.event.base.end_tick - fork.event.base.begin_tick));
   }
@@ -331,29 +77,30 @@ class Forks {
   }
 
   void write_table() {
-    if (forks_.empty()) out_.text() += "no fork recorded\n";
+    if (list_.forks().empty()) out_.text() += "no fork recorded\n";
     else write_forks();
     if (const uint64_t lost = log_.losses().vital_slots_overwritten)
       out_.text() += fmt::format("{} slots of older forks, execs and ends were overwritten by newer ones\n", lost);
-    for (const Process& p : unseen_births())
-      out_.text() += fmt::format("not seen: how {} made {} {} ({}): popen, system or a raw clone\n", p.slot.parent_pid,
+    for (const Process& p : list_.unseen_births())
+      out_.text() += fmt::format("not seen: how {} made {} {} ({}): not by a call that is recorded\n", p.slot.parent_pid,
                                  p.slot.pid, escaped(p.comm()), escaped(p.exe()));
   }
 
   void write_forks() {
     Table table({"TIME", "PARENT", "CALL", "TOOK", "CHARGE", "CHILD", "LIVED", "END", "ASKED BY"}, "lrlrrrrll");
-    for (const Fork& f : forks_)
+    for (const Fork& f : list_.forks())
       table.row({clock_text(log_.posix_ns(f.event.base.begin_tick), 3), fmt::format("{}", f.event.base.pid),
                  std::string(call_name(f.event)), f.event.returned() ? duration_text(duration_ns(f)) : "", charge_text(f),
                  result_text(f), f.end ? duration_text(life_ns(f)) : "", end_text(f), asked_by(f)});
     table.write(out_.text());
-    if (std::any_of(forks_.begin(), forks_.end(), [](const Fork& f) { return !f.charge_kb && f.committed_change_kb; }))
+    if (std::any_of(list_.forks().begin(), list_.forks().end(),
+                    [](const Fork& f) { return !f.charge_kb && f.committed_change_kb; }))
       out_.text() += "~: observed change of Committed_AS over the call, what other processes did meanwhile included\n";
     write_providers();
   }
 
   void write_providers() {
-    for (const auto& [module, calls] : providers_)
+    for (const auto& [module, calls] : list_.providers())
       out_.text() += fmt::format("served by {}: {}\n", escaped(module), fmt::join(calls, ", "));
   }
 
@@ -392,35 +139,27 @@ class Forks {
 
   void write_json() {
     Json list = Json::array();
-    for (const Fork& fork : forks_) list.push_back(fork_json(fork));
+    for (const Fork& fork : list_.forks()) list.push_back(fork_json(fork));
     Json unseen = Json::array();
-    for (const Process& p : unseen_births())
+    for (const Process& p : list_.unseen_births())
       unseen.push_back({{"pid", p.slot.pid}, {"parent_pid", p.slot.parent_pid}, {"comm", p.comm()}, {"exe", p.exe()}});
     out_.text() +=
-        json_text({{"log", log_.path()}, {"forks", list}, {"children_of_unseen_calls", unseen}, {"served_by", providers_}}, 2) +
+        json_text(
+            {{"log", log_.path()}, {"forks", list}, {"children_of_unseen_calls", unseen}, {"served_by", list_.providers()}},
+            2) +
         '\n';
   }
 
   const LogReader& log_;
-  Symbols symbols_;
-  HostRules rules_;
+  ForkList list_;
   Out out_;
-  std::vector<Fork> forks_;
-  std::map<uint32_t, std::vector<uint64_t>> births_;                          // child pid -> its forks, by time
-  std::map<uint32_t, std::vector<End>> ends_;                                 // by pid
-  std::map<uint32_t, std::vector<std::pair<uint64_t, std::string>>> images_;  // pid -> start of an image, its exe
-  std::set<uint32_t> forked_;                                                 // pids that began as a copy of their parent
-  std::map<uint32_t, std::vector<Exec>> execs_;                               // by pid, those that did not return
-  std::map<uint64_t, std::optional<uint64_t>> snapshots_;                     // position of the failed call -> charge
-  std::map<uint64_t, std::vector<Process>> processes_;                        // by fork position
-  std::map<std::string, std::set<std::string_view>> providers_;               // module -> calls that it serves
 };
 
 }  // namespace
 
 int forks(const ForksOptions& options) {
   const LogReader log(log_or_newest(options.log));
-  return Forks(log).run(options.json);
+  return ForksOutput(log).run(options.json);
 }
 
 }  // namespace ovc

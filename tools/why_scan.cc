@@ -107,7 +107,8 @@ bool is_refusal(const Event& event) {
   const bool resource = event.base.err == ENOMEM || event.base.err == EAGAIN;
   if (op == Op::kMadvise || is_exec(op) || starts_program(op))
     return resource;  // hints and searches fail as a matter of course
-  return is_call(op) || (is_lock_op(op) && resource) || (op == Op::kShmget && resource);
+  if (is_lock_op(op)) return resource || event.base.err == EPERM;
+  return is_call(op) || (op == Op::kShmget && resource);
 }
 
 WhyScan::WhyScan(const LogReader& log) : log_(log), rules_(host_rules(log)) {
@@ -166,8 +167,11 @@ void WhyScan::take_call(const Event& event, ProcessSigns& signs) {
 
 // fork() and the clone it makes inside libc are one fork; the record of fork() comes first, since it is written beforehand.
 void WhyScan::take_fork(const Event& event, ProcessSigns& signs) {
-  if (event.base.op == Op::kPthreadCreate || event.failed() || child_pid(event) == 0) return;
-  if (event.base.op == Op::kClone && (event.base.args[0] & CLONE_THREAD)) return;
+  const Op op = event.base.op;
+  const bool thread =
+      op == Op::kPthreadCreate || op == Op::kThrdCreate || (op == Op::kClone && (event.base.args[0] & CLONE_THREAD));
+  const bool hidden_child = starts_program(op) && op != Op::kWordexp && event.returned();  // popen does not tell its pid
+  if (thread || event.failed() || (child_pid(event) == 0 && !hidden_child)) return;
   const auto& spans = signs.spans[event.base.tid];
   const CallSpan span = span_of(event);
   const bool part_of_fork = std::any_of(spans.rbegin(), spans.rbegin() + std::min<std::ptrdiff_t>(8, std::ssize(spans)),

@@ -21,11 +21,13 @@ import table
 GROUPS = {"pids": pathlib.Path("/sys/fs/cgroup/pids"), "memory": pathlib.Path("/sys/fs/cgroup/memory")}
 SECONDS = 20  # for one case
 BATCH = 400  # cases between two moments when others may have the machine's setting
-OPS = {"aligned_alloc", "posix_memalign", "pthread_create", "posix_spawn", "posix_spawnp", "_Fork"}
+OPS = {"aligned_alloc", "posix_memalign", "pthread_create", "posix_spawn", "posix_spawnp", "_Fork", "thrd_create"}
 
 
 def op_of(call):
     name = call.split(":")[0]
+    if name == "clone3-by-number":
+        return "clone"
     return name if name in OPS else name.split("-")[0]
 
 

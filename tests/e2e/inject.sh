@@ -4,19 +4,27 @@
 # record and the verdict; and nothing else is.
 . "$(dirname "$0")/../fixtures/e2e.sh"
 calls=(malloc calloc realloc reallocarray posix_memalign aligned_alloc memalign valloc pvalloc mmap munmap mremap mprotect
-  madvise brk sbrk fork _Fork vfork clone pthread_create posix_spawn posix_spawnp)
+  madvise brk sbrk fork _Fork vfork clone pthread_create posix_spawn posix_spawnp popen system forkpty thrd_create shmget shmat
+  mlock mlockall memfd_create shm_open ftruncate fallocate posix_fallocate clone-by-number mmap-by-number)
 for call in "${calls[@]}"; do
   rm -f log.ovc
   third=3
   [[ $call != brk ]] || third=4  # libc's own question where the break is comes first
   # 28 is ENOSPC: nothing else here gives it
-  under log.ovc env OVCSHIM_INJECT="$call:error=ENOSPC:when=$third" asks_all "$call" >got
-  grep -qx "$call:0 0 28 0" got || fail "$call: $(<got)"
-  exits 1 ovc show --json --failed --op "$call" log.ovc >records
-  [[ $(jq -r '[.op, .errno, (.flags | index("injected") != null)] | join(" ")' records) == "$call ENOSPC true" ]] ||
+  error=ENOSPC number=28 op=${call%-by-number}
+  [[ $call != thrd_create ]] || error=ENOMEM number=12  # its codes know no other
+  under log.ovc env OVCSHIM_INJECT="$op:error=$error:when=$third" asks_all "$call" >got
+  grep -qx "$call:0 0 $number 0" got || fail "$call: $(<got)"
+  exits 1 ovc show --json --failed --op "$op" log.ovc >records
+  [[ $(jq -r '[.op, .errno, (.flags | index("injected") != null)] | join(" ")' records) == "$op $error true" ]] ||
     fail "$call: recorded as $(<records)"
   [[ $(ovc why --json log.ovc | jq -r '[.verdicts[].cause] | unique | join(" ")') == injected ]] || fail "$call: not said to be injected"
 done
+
+# A daemon that could not fork stays what it was.
+under log0.ovc env OVCSHIM_INJECT=daemon:error=ENOMEM daemonizes "$work/status" || (($? == 2)) || fail "daemon: exit status $?"
+exits 1 ovc show --failed --op daemon log0.ovc >shown
+finds 'daemon\(0, 0\) = -1 ENOMEM \[injected\]' shown
 
 # Calls inside libc are refused too, as by strace; malloc copes with the second one and fails with all.
 under log1.ovc env OVCSHIM_INJECT='mmap:error=ENOMEM:size>=200000:when=1' asks_all malloc >got

@@ -4,13 +4,17 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <pthread.h>
+#include <pty.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ipc.h>
 #include <sys/mman.h>
+#include <sys/shm.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -61,6 +65,22 @@ static pid_t make_by_clone(void) {
 static int by_fork(void) { return copies(fork); }
 static int by_clone(void) { return copies(make_by_clone); }
 
+static pid_t make_by_forkpty(void) {
+  int terminal = -1;
+  return forkpty(&terminal, NULL, NULL, NULL);
+}
+static pid_t make_by_number(void) { return (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL); }
+static int by_forkpty(void) { return copies(make_by_forkpty); }
+static int by_number(void) { return copies(make_by_number); }
+// Removed at once, and kept by its mapping until the end.
+static int by_shmget(void) {
+  const int id = shmget(IPC_PRIVATE, amount, IPC_CREAT | 0600);
+  if (id < 0) return 0;
+  const void* at = shmat(id, NULL, 0);
+  shmctl(id, IPC_RMID, NULL);
+  return at != (void*)-1;
+}
+
 static void* sleeps(void* arg) {
   for (;;) pause();
   return arg;
@@ -93,9 +113,10 @@ static const struct {
   const char* name;
   int (*ask)(void);
 } kinds[] = {
-    {"mmap", by_mmap},   {"noreserve", by_noreserve}, {"shared", by_shared}, {"malloc", by_malloc},
-    {"sbrk", by_sbrk},   {"mprotect", by_mprotect},   {"mremap", by_mremap}, {"fork", by_fork},
-    {"clone", by_clone}, {"pthread", by_pthread},     {"arena", by_arena},
+    {"mmap", by_mmap},     {"noreserve", by_noreserve}, {"shared", by_shared}, {"malloc", by_malloc},
+    {"sbrk", by_sbrk},     {"mprotect", by_mprotect},   {"mremap", by_mremap}, {"fork", by_fork},
+    {"clone", by_clone},   {"pthread", by_pthread},     {"arena", by_arena},   {"forkpty", by_forkpty},
+    {"number", by_number}, {"shmget", by_shmget},
 };
 
 int main(int argc, char** argv) {

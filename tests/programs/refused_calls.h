@@ -2,8 +2,13 @@
 // The calls that tests/programs/refused.c can end with, as a table at the end. Each is made once, through libc, and tells
 // what it got and what it asked to be charged.
 #pragma once
+#include <linux/sched.h>
 #include <malloc.h>
+#include <pty.h>
 #include <spawn.h>
+#include <sys/ipc.h>
+#include <sys/shm.h>
+#include <threads.h>
 
 #include "tests/programs/refused_setup.h"
 
@@ -130,6 +135,28 @@ static struct outcome call_underscore_fork(char** words) {
   (void)words;
   return charged_fork(_Fork);
 }
+static pid_t forked_pty(void) {
+  int terminal = -1;
+  return forkpty(&terminal, NULL, NULL, NULL);
+}
+static struct outcome call_forkpty(char** words) {
+  (void)words;
+  return charged_fork(forked_pty);
+}
+// Through syscall(2), by its number.
+static pid_t numbered_clone(void) { return (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL); }
+static pid_t numbered_clone3(void) {
+  struct clone_args args = {.exit_signal = SIGCHLD};
+  return (pid_t)syscall(SYS_clone3, &args, sizeof args);
+}
+static struct outcome call_numbered_clone(char** words) {
+  (void)words;
+  return charged_fork(numbered_clone);
+}
+static struct outcome call_numbered_clone3(char** words) {
+  (void)words;
+  return charged_fork(numbered_clone3);
+}
 static struct outcome call_vfork(char** words) {
   (void)words;
   const pid_t child = vfork();
@@ -181,6 +208,44 @@ static struct outcome call_posix_spawnp(char** words) {
   return from_code(posix_spawnp(&child, "true", NULL, NULL, kTrue, environ), -1);
 }
 
+static struct outcome call_popen(char** words) {
+  (void)words;
+  FILE* stream = popen("exit 0", "r");
+  return from_pointer(stream, -1);
+}
+static int c11_nothing(void* arg) { return arg != NULL; }
+static struct outcome call_thrd_create(char** words) {  // its codes stand for errnos: nptl/thrd_priv.h
+  (void)words;
+  thrd_t thread;
+  const int code = thrd_create(&thread, c11_nothing, NULL);
+  return (struct outcome){code != thrd_success, code == thrd_nomem ? ENOMEM : EAGAIN, -1};
+}
+
+// ---- segments, locks; words: amount ----
+
+static struct outcome call_shmget(char** words) {
+  const size_t bytes = bytes_of(words[0]);
+  const int id = shmget(IPC_PRIVATE, bytes, IPC_CREAT | 0600);
+  const struct outcome outcome = from_int(id, (int64_t)(bytes / 1024));
+  if (id >= 0) shmctl(id, IPC_RMID, NULL);
+  return outcome;
+}
+static struct outcome call_numbered_mmap(char** words) {
+  const size_t bytes = bytes_of(words[0]);
+  const long got = syscall(SYS_mmap, NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0L);
+  return (struct outcome){got == -1, errno, (int64_t)(bytes / 1024)};
+}
+static struct outcome call_mlock(char** words) {
+  const size_t bytes = bytes_of(words[0]);
+  void* at = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (at == MAP_FAILED) defect("mmap for mlock");
+  return from_int(mlock(at, bytes), -1);
+}
+static struct outcome call_mlockall(char** words) {
+  (void)words;
+  return from_int(mlockall(MCL_CURRENT | MCL_ONFAULT), -1);
+}
+
 #include "tests/programs/refused_bad.h"
 
 static const struct {
@@ -223,6 +288,15 @@ static const struct {
     {"pthread_create", call_pthread_create},
     {"posix_spawn", call_posix_spawn},
     {"posix_spawnp", call_posix_spawnp},
+    {"forkpty", call_forkpty},
+    {"clone-by-number", call_numbered_clone},
+    {"clone3-by-number", call_numbered_clone3},
+    {"popen", call_popen},
+    {"thrd_create", call_thrd_create},
+    {"shmget", call_shmget},
+    {"mmap-by-number", call_numbered_mmap},
+    {"mlock", call_mlock},
+    {"mlockall", call_mlockall},
 };
 
 static struct outcome make_call(char** words) {
