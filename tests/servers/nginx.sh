@@ -6,7 +6,7 @@
 . "$source_dir/tests/fixtures/servers.sh"
 . "$source_dir/tests/fixtures/daemons.sh"
 PATH=$PATH:/usr/sbin
-program=$(type -P nginx) || skip "no nginx (package nginx-light)"
+program=$(type -P nginx) || skip "no nginx (package nginx)"
 for_everybody
 dir=
 master() { pid_in "$dir/nginx.pid"; }
@@ -40,6 +40,12 @@ http {
 END
 }
 said_times() { [[ $(grep -cE "$2" "$dir/error.log") == "$1" ]]; }
+stop() {
+  local pid
+  pid=$(master)
+  kill -QUIT "$pid"
+  daemon_gone "$pid"
+}
 workers_of() { pgrep -P "$1" 2>/dev/null | sort; }
 replaced() { master >/dev/null && [[ -s $dir/nginx.pid.oldbin && $(master) != "$1" ]]; }
 
@@ -106,8 +112,7 @@ env LD_PRELOAD="$shim" OVCSHIM_LOG="$work/refused.ovc" OVCSHIM_INJECT='fork:erro
 until_so 10 "the pid file" master >/dev/null
 until_so 10 "an answer" fetch "$port" / >/dev/null
 said_times 1 'fork\(\) failed while spawning "worker process" \(12: Cannot allocate memory\)' || fail "said: $(<refused/error.log)"
-kill -QUIT "$(master)"
-daemon_gone "$(master)"
+stop
 exits 1 ovc why --json refused.ovc >verdicts.json
 jq -e '.verdicts | length == 1 and .[0].cause == "injected" and .[0].purpose == "worker process"' verdicts.json >/dev/null ||
   fail "$(jq .verdicts verdicts.json)"
@@ -120,7 +125,6 @@ env LD_PRELOAD="$shim" OVCSHIM_LOG="$work/limit.ovc" OVCSHIM_REHEARSE="$(rehears
   GLIBC_TUNABLES=glibc.malloc.top_pad=$((mib << 20)) "$program" -p "$work/limit" -c "$work/limit/nginx.conf" 2>&1
 until_so 10 "the pid file" master >/dev/null
 until_so 10 "a refused worker" finds_quietly 'fork\(\) failed while spawning "worker process" \(12: Cannot allocate memory\)' limit/error.log
-kill -QUIT "$(master)"
-daemon_gone "$(master)"
+stop
 refusal_told limit.ovc "worker process"
 nobody_left
