@@ -57,7 +57,7 @@ void* raw_mremap(void* old, size_t old_len, size_t new_len, int flags, ...) {
 }
 
 // Once the arena has given a block out, the program may hand it back at any time.
-Next behind;  // what free and realloc really are, when the guarded ones stand before them
+Next behind;  // as found: the guarded ones may stand before them, and those that refuse
 
 void guarded_free(void* p) {
   if (!early::owns(p)) behind.free(p);
@@ -75,7 +75,6 @@ void* guarded_reallocarray(void* old, size_t nmemb, size_t size) {
 }
 
 void guard_arena() {
-  behind = next;
   next.free = guarded_free;
   next.realloc = guarded_realloc;
   next.reallocarray = guarded_reallocarray;
@@ -119,6 +118,7 @@ bool resolve_all() {
 #undef OTHER
 #undef ALIAS
   ovcshim_next_syscall = reinterpret_cast<void*>(next.syscall);
+  behind = next;
   if (early::used()) guard_arena();
   return next.fork && next.execve && next._exit;
 }
@@ -128,16 +128,16 @@ void add_providers(Facts& facts) {
   auto add = [&facts](Op op, auto* function) {
     if (function) facts.add(static_cast<FactKey>(1000u + static_cast<uint32_t>(op)), reinterpret_cast<uint64_t>(function));
   };
-  add(Op::kMalloc, next.malloc);
-  add(Op::kFree, next.free == guarded_free ? behind.free : next.free);
-  add(Op::kRealloc, next.realloc == guarded_realloc ? behind.realloc : next.realloc);
-  add(Op::kCalloc, next.calloc);
-  add(Op::kMmap, next.mmap);
-  add(Op::kFork, next.fork);
-  add(Op::kVfork, next.vfork);
-  add(Op::kClone, next.clone);
-  add(Op::kPthreadCreate, next.pthread_create);
-  add(Op::kExecve, next.execve);
+  add(Op::kMalloc, behind.malloc);
+  add(Op::kFree, behind.free);
+  add(Op::kRealloc, behind.realloc);
+  add(Op::kCalloc, behind.calloc);
+  add(Op::kMmap, behind.mmap);
+  add(Op::kFork, behind.fork);
+  add(Op::kVfork, behind.vfork);
+  add(Op::kClone, behind.clone);
+  add(Op::kPthreadCreate, behind.pthread_create);
+  add(Op::kExecve, behind.execve);
 }
 
 }  // namespace ovcshim

@@ -108,7 +108,6 @@ for mpm in prefork event; do
   done
 done
 
-rehearsal_alone
 for mpm in prefork event; do
   number=AH00159
   [[ $mpm == prefork ]] || number=AH00481
@@ -124,7 +123,7 @@ for mpm in prefork event; do
 done
 
 # A limit that holds the master and what it starts first, where each has a heap of so many MiB by the allocator's padding.
-mib=256
+mib=512
 configure limit prefork 'StartServers 3' 'ServerLimit 4' 'MaxRequestWorkers 4'
 start LD_PRELOAD="$shim" OVCSHIM_LOG="$work/limit.ovc" GLIBC_TUNABLES=glibc.malloc.top_pad=$((mib << 20)) \
   OVCSHIM_REHEARSE="$(rehearse_limit $((mib * 7 / 2)))"

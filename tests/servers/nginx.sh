@@ -118,13 +118,15 @@ jq -e '.verdicts | length == 1 and .[0].cause == "injected" and .[0].purpose == 
   fail "$(jq .verdicts verdicts.json)"
 
 # A limit that holds the master and one worker, where each has a heap of so many MiB by the allocator's padding.
-mib=256
+mib=512
 configure limit 3
-rehearsal_alone
 env LD_PRELOAD="$shim" OVCSHIM_LOG="$work/limit.ovc" OVCSHIM_REHEARSE="$(rehearse_limit $((mib * 7 / 2)))" \
   GLIBC_TUNABLES=glibc.malloc.top_pad=$((mib << 20)) "$program" -p "$work/limit" -c "$work/limit/nginx.conf" 2>&1
 until_so 10 "the pid file" master >/dev/null
 until_so 10 "a refused worker" finds_quietly 'fork\(\) failed while spawning "worker process" \(12: Cannot allocate memory\)' limit/error.log
 stop
 refusal_told limit.ovc "worker process"
+# What stands before libc's functions in order to refuse is not what serves them.
+ovc forks limit.ovc >list || (($? == 1))
+finds '^served by libc.so.6: clone, fork, vfork$' list
 nobody_left

@@ -105,9 +105,8 @@ jq -e '[.verdicts[] | select(.purpose == "worker process")] | length == 1 and .[
 
 # A limit that holds the command, the master and one child, where each has a heap of so many MiB by the allocator's padding: then
 # PHP-FPM gives up.
-mib=256
+mib=512
 configure limit 3
-rehearsal_alone
 start LD_PRELOAD="$shim" OVCSHIM_LOG="$work/limit.ovc" GLIBC_TUNABLES=glibc.malloc.top_pad=$((mib << 20)) \
   OVCSHIM_REHEARSE="$(rehearse_limit $((mib * 7 / 2)))"
 until_so 10 "the end" said_times 1 'bye-bye'
