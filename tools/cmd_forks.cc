@@ -20,6 +20,7 @@
 #include "tools/purposes.h"
 #include "tools/shell_children.h"
 #include "tools/symbols.h"
+#include "tools/unseen_images.h"
 
 namespace ovc {
 namespace {
@@ -46,6 +47,7 @@ struct Fork {
   std::optional<uint64_t> charge_kb;           // proven: from the list of mappings of a refused fork, or from the ledger
   std::optional<int64_t> committed_change_kb;  // observed
   std::string program;                         // the child's exec, if it came to a new image
+  std::optional<UnseenImage> unseen;           // the child's last image, if it left no record
   std::optional<End> end;
   uint32_t child = 0;  // its pid; 0: none, or not known
 };
@@ -75,6 +77,7 @@ class Forks {
 
   int run(bool json) {
     collect();
+    for (UnseenImage& image : unseen_images(log_)) unseen_images_[image.pid].push_back(std::move(image));
     for (Fork& fork : forks_) complete(fork);
     charge_granted();
     json ? write_json() : write_table();
@@ -249,6 +252,8 @@ class Forks {
     const uint64_t from = fork.event.base.begin_tick, to = next_birth(pid, from);
     for (const auto& [tick, exe] : images_[pid])
       if (tick > from && tick < to) fork.program = exe;
+    for (const UnseenImage& image : unseen_images_[pid])
+      if (image.tick >= from && image.tick < to) fork.unseen = image;
     uint64_t faults = 0;
     for (const End& end : ends_[pid]) {
       if (end.tick <= from || end.tick >= to) continue;
@@ -309,6 +314,7 @@ class Forks {
     std::string text = fork.end ? fork.end->text : fork.child ? "no end recorded" : "";
     if (fork.end && fork.end->page_faults) text += fmt::format("; {} page faults", grouped(fork.end->page_faults));
     if (!fork.program.empty()) text += "; ran " + escaped(fork.program);
+    if (fork.unseen) text += fmt::format("; ran {}, not seen: {}", escaped(fork.unseen->program), escaped(fork.unseen->why));
     return text;
   }
 
@@ -362,6 +368,7 @@ class Forks {
   Json child_json(const Fork& f) const {
     Json child{{"pid", f.child ? Json(f.child) : Json()}};
     if (!f.program.empty()) child["program"] = f.program;
+    if (f.unseen) child["unseen_program"] = {{"program", f.unseen->program}, {"why", f.unseen->why}};
     child["end"] = f.end ? Json(f.end->text) : Json();
     if (!f.end) return child;
     child["end_seen_by"] = f.end->seen_by;
@@ -390,6 +397,7 @@ class Forks {
   std::map<uint32_t, std::vector<uint64_t>> births_;                          // child pid -> its forks, by time
   std::map<uint32_t, std::vector<End>> ends_;                                 // by pid
   std::map<uint32_t, std::vector<std::pair<uint64_t, std::string>>> images_;  // pid -> start of an image, its exe
+  std::map<uint32_t, std::vector<UnseenImage>> unseen_images_;                // by pid
   std::set<uint32_t> forked_;                                                 // pids that began as a copy of their parent
   std::map<uint64_t, std::optional<uint64_t>> snapshots_;                     // position of the failed call -> charge
   std::map<uint64_t, std::vector<Process>> processes_;                        // by fork position
