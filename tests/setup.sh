@@ -9,6 +9,9 @@ set -euo pipefail
 demo=(g++ cmake make pkg-config libfmt-dev libdw-dev libelf-dev libcli11-dev nlohmann-json3-dev redis-server redis-tools)
 tests=("${demo[@]}" catch2 jq python3
   curl strace memcached gunicorn nodejs postgresql apache2 nginx-light php-fpm)  # tests/servers
+# what the shim shares a process with (tests/hostile)
+tests+=(libjemalloc2 libjemalloc-dev libtcmalloc-minimal4 libmimalloc2.0 libeatmydata1 liblttng-ust1 musl-tools clang libcap2-bin)
+[[ $(uname -m) != x86_64 ]] || tests+=(gcc-multilib)
 ci=("${tests[@]}" clang-format clang-tidy shellcheck prometheus)  # prometheus: promtool
 case ${1:-tests} in
   demo) wanted=("${demo[@]}") ;;

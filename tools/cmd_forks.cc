@@ -75,7 +75,7 @@ class ForksOutput {
     std::string text = fork.end ? fork.end->text : fork.child ? "no end recorded" : "";
     if (fork.end && fork.end->page_faults) text += fmt::format("; {} page faults", grouped(fork.end->page_faults));
     if (!fork.program.empty()) text += "; ran " + escaped(fork.program);
-    if (!fork.lost.empty()) text += fmt::format(" ({})", fork.lost);
+    if (fork.unseen) text += fmt::format("; ran {}, not seen: {}", escaped(fork.unseen->program), escaped(fork.unseen->why));
     return text;
   }
 
@@ -129,7 +129,7 @@ class ForksOutput {
   Json child_json(const Fork& f) const {
     Json child{{"pid", f.child ? Json(f.child) : Json()}};
     if (!f.program.empty()) child["program"] = f.program;
-    if (!f.lost.empty()) child["program_is"] = f.lost;
+    if (f.unseen) child["unseen_program"] = {{"program", f.unseen->program}, {"why", f.unseen->why}};
     child["end"] = f.end ? Json(f.end->text) : Json();
     if (!f.end) return child;
     child["end_seen_by"] = f.end->seen_by;

@@ -21,6 +21,7 @@
 #include "shim/refusal_spec.h"
 #include "tools/cmd_why.h"
 #include "tools/commands.h"
+#include "tools/executable.h"
 #include "tools/log_reader.h"
 #include "tools/names.h"
 #include "tools/output.h"
@@ -193,13 +194,16 @@ void print_verdict(const std::string& path) {
   close(ours);
 }
 
+void report_no_log(const std::string& command, const std::string& path) {
+  const std::string why = why_without_shim(find_program(command)).value_or("");
+  fmt::print(
+      stderr, "ovc: no log was written to {}: {}\n", escaped(path),
+      why.empty() ? "the shim could not be loaded or could not create it; if it could say why, it stands above" : escaped(why));
+}
+
 void report(const std::string& command, const std::string& path, int status) {
   struct stat info {};
-  if (stat(path.c_str(), &info) != 0) {
-    fmt::print(stderr, "ovc: no log was written to {}: the command is static or set-uid, or the shim said above why not\n",
-               escaped(path));
-    return;
-  }
+  if (stat(path.c_str(), &info) != 0) return report_no_log(command, path);
   if (WIFSIGNALED(status))
     fmt::print(stderr, "ovc: {} was killed by {}\n", escaped(command), signal_name(static_cast<unsigned>(WTERMSIG(status))));
   fmt::print(stderr, "ovc: log: {}\n", escaped(path));

@@ -38,6 +38,7 @@ std::string wait_text(int status) {
 
 ForkList::ForkList(const LogReader& log) : log_(log), symbols_(log), rules_(host_rules(log)) {
   collect();
+  for (UnseenImage& image : unseen_images(log)) unseen_images_[image.pid].push_back(std::move(image));
   for (Fork& fork : forks_) complete(fork);
   charge_granted();
 }
@@ -101,8 +102,6 @@ void ForkList::note(const Event& event) {
     note_end(b.pid, {b.end_tick, "exited, 0", "daemon", 0});
   if (b.op == Op::kStart && (b.flags & kChildSide)) forked_.insert(b.pid);
   if (b.op == Op::kStart && !(b.flags & kChildSide)) images_[b.pid].emplace_back(b.begin_tick, event.text);
-  if (b.op >= Op::kExecve && b.op <= Op::kExecle && !event.returned())
-    execs_[b.pid].push_back({b.begin_tick, event.text, b.args[1] != 0 ? "" : ": without LD_PRELOAD"});
   for (const Fact& fact : event.facts) note_provider(event, fact);
 }
 
@@ -203,19 +202,14 @@ void ForkList::charge_granted() {
   }
 }
 
-// An exec that did not come back, and no image that began after it.
-void ForkList::find_lost_program(Fork& fork, uint64_t from, uint64_t to) {
-  for (const Exec& exec : execs_[fork.child])
-    if (exec.tick > from && exec.tick < to) fork.program = exec.path, fork.lost = fmt::format("not recorded{}", exec.reason);
-}
-
 // The same pid can come again: what lies between this fork and the next with that result belongs to this child.
 void ForkList::find_life(Fork& fork) {
   const uint32_t pid = fork.child;
   const uint64_t from = fork.event.base.begin_tick, to = next_birth(pid, from);
   for (const auto& [tick, exe] : images_[pid])
     if (tick > from && tick < to) fork.program = exe;
-  if (fork.program.empty()) find_lost_program(fork, from, to);
+  for (const UnseenImage& image : unseen_images_[pid])
+    if (image.tick >= from && image.tick < to) fork.unseen = image;
   uint64_t faults = 0;
   for (const ForkEnd& end : ends_[pid]) {
     if (end.tick <= from || end.tick >= to) continue;

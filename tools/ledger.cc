@@ -207,7 +207,7 @@ void Ledger::apply_list(LedgerState& state, const Entry& entry, const std::vecto
   }
   const auto about = log_.event_at(key->second.first);
   const bool image_start = about && about->base.op == Op::kStart;
-  ListCheck check{entry.begin, 0, state.space.totals().charged};
+  ListCheck check{entry.begin, entry.end, 0, state.space.totals().charged};
   for (const MappingEntry& m : *list)
     if (m.flags & kMapAc) check.kernel_kb += (m.end - m.start) / 1024;
   if (state.base == LedgerBase::kNone) check.ledger = {check.kernel_kb, check.kernel_kb};
@@ -259,7 +259,9 @@ std::optional<double> Coverage::percent() const {
 std::optional<Coverage> coverage(const LedgerState& state) {
   if (state.lists.size() < 2) return std::nullopt;
   const ListCheck &first = state.lists.front(), &last = state.lists.back();
-  Coverage c{first.tick, last.tick, static_cast<int64_t>(last.kernel_kb) - static_cast<int64_t>(first.kernel_kb), 0, 0};
+  Coverage c{first.tick, first.end_tick,
+             last.tick,  static_cast<int64_t>(last.kernel_kb) - static_cast<int64_t>(first.kernel_kb),
+             0,          0};
   for (size_t i = 1; i < state.lists.size(); ++i) {
     const auto before = static_cast<int64_t>(state.lists[i - 1].kernel_kb);
     c.low_kb += static_cast<int64_t>(state.lists[i].ledger.low) - before;

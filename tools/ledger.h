@@ -34,7 +34,7 @@ struct SizeCheck {
 
 // A complete list beside what the replay had come to when it was taken. Figures in kB, of accountable memory.
 struct ListCheck {
-  uint64_t tick = 0, kernel_kb = 0;
+  uint64_t tick = 0, end_tick = 0, kernel_kb = 0;  // read from `tick` to `end_tick`
   Bounds ledger;
 };
 
@@ -123,7 +123,7 @@ class Ledger {
 // How much of the accountable memory that the kernel's lists say was gained, recorded calls account for. In kB; the first
 // list of the image to the newest. nullopt with fewer than two lists.
 struct Coverage {
-  uint64_t first_tick = 0, last_tick = 0;
+  uint64_t first_tick = 0, first_end_tick = 0, last_tick = 0;
   int64_t kernel_kb = 0, low_kb = 0, high_kb = 0;
   // Of a gain, when what the calls gained is known to the kB.
   std::optional<double> percent() const;

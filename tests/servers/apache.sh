@@ -94,7 +94,7 @@ for mpm in prefork event; do
     (($(sed -n 's/ worker process$//p' list) >= 4)) || fail "workers: $(<list)"
     # CGI programs get an environment of Apache's making: what they are is told, what they do is not known.
     jq -e --arg path "$work/$name/cgi/c" '[.forks[] | select(.purpose == "CGI program") | .child] | length == 4 and
-      all(.program == $path and .program_is == "not recorded: without LD_PRELOAD")' forks.json >/dev/null || fail "CGI: $(<forks.json)"
+      all(.unseen_program == {program: $path, why: "it was started without LD_PRELOAD=libovcshim.so"})' forks.json >/dev/null || fail "CGI: $(<forks.json)"
     # The CGI daemon has its children's ends ignored.
     jq -e '[.forks[] | select(.purpose == null or (.child.end == null and .purpose != "CGI program"))] | length == 0' forks.json >/dev/null ||
       fail "no purpose or no end: $(<forks.json)"
