@@ -171,9 +171,10 @@ ForkGroup recorded_forks(const LogReader& log, Symbols& symbols, const Event& la
   return group;
 }
 
-// Of processes whose slot went to another one, their counters to the sum of all of those: less what is still told by records.
+// Of processes whose slot went to another one, or that never had one, only sums are left: less what is still told by records.
 uint64_t forks_of_others(const LogReader& log, const WhyScan& scan) {
-  uint64_t counted = granted_forks(log.retired_totals()), told = 0;
+  const uint64_t counted = granted_forks(log.retired_totals()) + granted_forks(log.shared_totals());
+  uint64_t told = 0;
   for (const auto& [key, signs] : scan.processes())
     if (!log.process(key.index, key.serial)) told += signs.forks;
   return counted - std::min(counted, told);
