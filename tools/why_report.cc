@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <tuple>
 #include <unordered_set>
 
@@ -171,9 +172,10 @@ ForkGroup recorded_forks(const LogReader& log, Symbols& symbols, const Event& la
   return group;
 }
 
-// Of processes whose slot went to another one, their counters to the sum of all of those: less what is still told by records.
+// Of processes whose slot went to another one, or that never had one, only sums are left: less what is still told by records.
 uint64_t forks_of_others(const LogReader& log, const WhyScan& scan) {
-  uint64_t counted = granted_forks(log.retired_totals()), told = 0;
+  const uint64_t counted = granted_forks(log.retired_totals()) + granted_forks(log.shared_totals());
+  uint64_t told = 0;
   for (const auto& [key, signs] : scan.processes())
     if (!log.process(key.index, key.serial)) told += signs.forks;
   return counted - std::min(counted, told);
@@ -200,17 +202,22 @@ std::vector<ForkGroup> collapsed(std::vector<ForkGroup> groups) {
 
 std::vector<ForkGroup> fork_groups(const LogReader& log, const WhyScan& scan, Symbols& symbols) {
   std::vector<ForkGroup> groups;
+  std::set<ProcessKey> told;
   auto children = children_of(log);
+  const auto count_of = [&](const ProcessKey& key) {
+    return std::max(children[key], granted_forks(log.totals(key.index, key.serial)));
+  };
   for (const auto& [key, signs] : scan.processes()) {
     const auto last = signs.last_fork ? log.event_at(*signs.last_fork) : std::nullopt;
     if (!last) continue;
-    const uint64_t counted = granted_forks(log.totals(key.index, key.serial));
-    groups.push_back(recorded_forks(log, symbols, *last, std::max({signs.forks, children[key], counted})));
-    children.erase(key);
+    groups.push_back(recorded_forks(log, symbols, *last, std::max(signs.forks, count_of(key))));
+    told.insert(key);
   }
-  for (const auto& [key, count] : children)
-    if (const auto parent = log.process(key.index, key.serial))
-      groups.push_back({parent->comm(), parent->slot.pid, count, 0, {}, {}});
+  for (const auto& process : log.processes()) {
+    const ProcessKey key{process.index, process.slot.serial, 0};
+    if (const uint64_t count = told.contains(key) ? 0 : count_of(key))
+      groups.push_back({process.comm(), process.slot.pid, count, 0, {}, {}});
+  }
   return collapsed(std::move(groups));
 }
 
