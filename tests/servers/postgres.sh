@@ -94,7 +94,7 @@ for internals in 1 0; do
   log=shim$internals.pg_ctl.ovc
   [[ $(echo shim"$internals".*.ovc) == "shim$internals.initdb.ovc $log" ]] || fail "more than one log for a tree: $(echo ./*.ovc)"
   for tree in initdb pg_ctl; do forks_told "shim$internals.$tree.ovc" >"shim$internals.$tree.purposes"; done
-  for purpose in "postmaster" "auxiliary process" "backend for a new connection" "background worker" "autovacuum launcher" \
+  for purpose in "postmaster" "checkpointer" "background writer" "WAL writer" "startup process" "backend for a new connection" "background worker" "autovacuum launcher" \
     "autovacuum worker" "program of COPY ... PROGRAM"; do
     finds "^[0-9]+ $purpose$" shim$internals.pg_ctl.purposes
   done
