@@ -126,7 +126,7 @@ jq -e '[.verdicts[] | select(.op == "fork")] | length == 1 and .[0].cause == "in
   .[0].purpose == "backend for a new connection"' verdicts.json >/dev/null || fail "$(jq .verdicts verdicts.json)"
 
 # A limit that does not hold the postmaster twice: its heap is made large by the allocator's padding.
-mib=512
+mib=1024
 server_start limit.log "${pg[@]}" LD_PRELOAD="$shim" OVCSHIM_LOG="$work/limit.ovc" OVCSHIM_REHEARSE="$(rehearse_limit $((mib * 3 / 2 + 64)))" \
   GLIBC_TUNABLES=glibc.malloc.top_pad=$((mib << 20)) postgres -D refused -c shared_buffers=16MB
 status=0
