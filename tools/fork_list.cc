@@ -94,6 +94,7 @@ void ForkList::note(const Event& event) {
   if (b.op == Op::kExit || b.op == Op::kUnderscoreExit)
     note_end(b.pid, {b.begin_tick, fmt::format("exited, {}", b.args[0] & 0xff), b.op == Op::kExit ? "exit" : "_exit", 0,
                      b.args[1] == kUnknown ? 0 : b.args[1]});
+  if (b.op == Op::kExit || b.op == Op::kUnderscoreExit) exits_[b.pid].emplace_back(b.begin_tick, event.position);
   if (b.op == Op::kAbort) note_end(b.pid, {b.begin_tick, "called abort", "abort", 0});
   // Also of images that a vfork led to: their slot does not know the call.
   if (b.op == Op::kEnd) note_end(b.pid, {b.begin_tick, "ended normally", "log", 0});
@@ -202,6 +203,14 @@ void ForkList::charge_granted() {
   }
 }
 
+void ForkList::find_role(Fork& fork, uint64_t from, uint64_t to) {
+  for (const auto& [tick, position] : exits_[fork.child]) {
+    const auto event = tick > from && tick < to ? log_.event_at(position) : std::nullopt;
+    if (!event) continue;
+    if (const auto found = role(fork.purpose, asker_of(log_, symbols_, *event).functions)) fork.purpose = *found;
+  }
+}
+
 // The same pid can come again: what lies between this fork and the next with that result belongs to this child.
 void ForkList::find_life(Fork& fork) {
   const uint32_t pid = fork.child;
@@ -210,6 +219,7 @@ void ForkList::find_life(Fork& fork) {
     if (tick > from && tick < to) fork.program = exe;
   for (const UnseenImage& image : unseen_images_[pid])
     if (image.tick >= from && image.tick < to) fork.unseen = image;
+  find_role(fork, from, to);
   uint64_t faults = 0;
   for (const ForkEnd& end : ends_[pid]) {
     if (end.tick <= from || end.tick >= to) continue;

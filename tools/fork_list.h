@@ -61,6 +61,7 @@ class ForkList {
   void complete(Fork& fork);
   void charge_granted();
   void find_life(Fork& fork);
+  void find_role(Fork& fork, uint64_t from, uint64_t to);
   uint64_t next_birth(uint32_t pid, uint64_t after) const;
 
   const LogReader& log_;
@@ -72,6 +73,7 @@ class ForkList {
   std::map<uint32_t, std::vector<std::pair<uint64_t, std::string>>> images_;  // pid -> start of an image, its exe
   std::set<uint32_t> forked_;                                                 // pids that began as a copy of their parent
   std::map<uint32_t, std::vector<UnseenImage>> unseen_images_;                // by pid
+  std::map<uint32_t, std::vector<std::pair<uint64_t, uint64_t>>> exits_;      // by pid: when it asked for its end, position
   std::map<uint64_t, std::optional<uint64_t>> snapshots_;                     // position of the failed call -> charge
   std::map<uint64_t, std::vector<Process>> processes_;                        // by fork position
   std::map<std::string, std::set<std::string_view>> providers_;

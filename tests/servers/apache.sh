@@ -124,7 +124,7 @@ done
 
 # A limit that holds the master and what it starts first, where each has a heap of so many MiB by the allocator's padding.
 mib=512
-configure limit prefork 'StartServers 3' 'ServerLimit 4' 'MaxRequestWorkers 4'
+configure limit prefork 'StartServers 8' 'ServerLimit 8' 'MaxRequestWorkers 8'
 start LD_PRELOAD="$shim" OVCSHIM_LOG="$work/limit.ovc" GLIBC_TUNABLES=glibc.malloc.top_pad=$((mib << 20)) \
   OVCSHIM_REHEARSE="$(rehearse_limit $((mib * 7 / 2)))"
 until_so 10 "a refused worker" finds_quietly "\(12\)Cannot allocate memory: .*AH00159: fork: Unable to fork new process" limit/error.log

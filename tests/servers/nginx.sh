@@ -47,7 +47,7 @@ stop() {
   daemon_gone "$pid"
 }
 workers_of() { pgrep -P "$1" 2>/dev/null | sort; }
-replaced() { master >/dev/null && [[ -s $dir/nginx.pid.oldbin && $(master) != "$1" ]]; }
+replaced() { [[ -s $dir/nginx.pid.oldbin ]] && second=$(master) && [[ -n $second && $second != "$1" ]]; }
 
 session() {
   local first second victim
@@ -62,7 +62,6 @@ session() {
   fetch "$port" / >>"$dir/answers"
   kill -USR2 "$first"
   until_so 10 "the new binary" replaced "$first"
-  second=$(master)
   kill -QUIT "$first"
   daemon_gone "$first"
   fetch "$port" / >>"$dir/answers"
@@ -117,9 +116,9 @@ exits 1 ovc why --json refused.ovc >verdicts.json
 jq -e '.verdicts | length == 1 and .[0].cause == "injected" and .[0].purpose == "worker process"' verdicts.json >/dev/null ||
   fail "$(jq .verdicts verdicts.json)"
 
-# A limit that holds the master and one worker, where each has a heap of so many MiB by the allocator's padding.
+# A limit that holds the master and some of its workers, where each has a heap of so many MiB by the allocator's padding.
 mib=512
-configure limit 3
+configure limit 8
 env LD_PRELOAD="$shim" OVCSHIM_LOG="$work/limit.ovc" OVCSHIM_REHEARSE="$(rehearse_limit $((mib * 7 / 2)))" \
   GLIBC_TUNABLES=glibc.malloc.top_pad=$((mib << 20)) "$program" -p "$work/limit" -c "$work/limit/nginx.conf" 2>&1
 until_so 10 "the pid file" master >/dev/null

@@ -37,7 +37,7 @@ configure() {
   dynamic_port=${ports[0]} ondemand_port=${ports[1]}
   printf '%s\n' '[global]' "pid = $work/$dir/pid" "error_log = $work/$dir/error.log" >"$dir/conf"
   for pool in dynamic ondemand; do
-    printf '%s\n' "[$pool]" "listen = 127.0.0.1:${ports[0]}" "pm = $pool" 'pm.max_children = 4' 'pm.max_requests = 3'
+    printf '%s\n' "[$pool]" "listen = 127.0.0.1:${ports[0]}" "pm = $pool" 'pm.max_children = 8' 'pm.max_requests = 3'
     ((EUID)) || printf '%s\n' 'user = www-data' 'group = www-data'
     [[ $pool == ondemand ]] || printf '%s\n' "pm.start_servers = $2" 'pm.min_spare_servers = 1' "pm.max_spare_servers = $2"
     ports=("${ports[@]:1}")
@@ -103,10 +103,10 @@ stop
 exits 1 ovc why --json refused.ovc >verdicts.json
 jq -e '[.verdicts[] | select(.purpose == "worker process")] | length == 1 and .[0].cause == "injected"' verdicts.json >/dev/null || fail "$(jq .verdicts verdicts.json)"
 
-# A limit that holds the command, the master and one child, where each has a heap of so many MiB by the allocator's padding: then
+# A limit that holds the command, the master and few of its children, where each has a heap of so many MiB by the allocator's padding: then
 # PHP-FPM gives up.
 mib=512
-configure limit 3
+configure limit 8
 start LD_PRELOAD="$shim" OVCSHIM_LOG="$work/limit.ovc" GLIBC_TUNABLES=glibc.malloc.top_pad=$((mib << 20)) \
   OVCSHIM_REHEARSE="$(rehearse_limit $((mib * 7 / 2)))"
 until_so 10 "the end" said_times 1 'bye-bye'
