@@ -56,7 +56,9 @@ for compiler in gcc clang; do
     else sees "$name.1.ovc" malloc free
     fi
     [[ $kind != thread ]] || continue
-    built "ops.$name" "${compiler/gcc/g++}" -std=c++20 -fsized-deallocation -g -fsanitize=$kind "$source_dir/tests/hostile/operators.cc" -lpthread || continue
+    cxx=g++
+    [[ $compiler == gcc ]] || cxx=clang++
+    built "ops.$name" $cxx -std=c++20 -fsized-deallocation -g -fsanitize=$kind "$source_dir/tests/hostile/operators.cc" -lpthread || continue
     ASAN_OPTIONS=$ASAN_OPTIONS:allocator_may_return_null=1 TSAN_OPTIONS=allocator_may_return_null=1 alike "ops.$name" bash -c "exec ./ops.$name 2>/dev/null"
     rm -f ./*.ovc
   done
