@@ -29,6 +29,7 @@ cat >own_options.c <<'C'
 #include <stdio.h>
 const char* __asan_default_options(void) { return "print_summary=0:verify_asan_link_order=0"; }
 C
+places() { grep -oE 'faulty.c:[0-9]+' "$1" | sort -u || true; }
 # reports KIND PROGRAM ARGUMENT: it finds the fault under the shim, names the line and ends as without
 reports() {
   local kind=$1 plain=0 shimmed=0
@@ -38,7 +39,7 @@ reports() {
   ((plain == shimmed)) || fail "exit status $shimmed, without the shim $plain: $*"
   finds "$kind" plain.report
   finds "$kind" report
-  same <(grep -oE 'faulty.c:[0-9]+' plain.report | sort -u) <(grep -oE 'faulty.c:[0-9]+' report | sort -u) "places that $* reports"
+  same <(places plain.report) <(places report) "places that $* reports"
   rm -f report.ovc
 }
 
@@ -82,7 +83,8 @@ if built faulty.own gcc -g -fsanitize=address faulty.c own_options.c; then
 fi
 if built own_options.so gcc -shared -fPIC -DLIBRARY own_options.c && built faulty.dso gcc -g -fsanitize=address faulty.c ./own_options.so -Wl,--no-as-needed; then
   reports heap-use-after-free ./faulty.dso free
-  ! grep -q '^SUMMARY' report || fail "a library's own settings are ignored"
+  # Which of its and ASan's own answer counts is the loader's business, with the shim as without.
+  same <(grep -c '^SUMMARY' plain.report || true) <(grep -c '^SUMMARY' report || true) "a library's own settings"
 fi
 # ASan's own library first, as its message asks: the shim behind it.
 if runtime=$(library libasan.so.8) && [[ -x calls.gcc.address.undefined ]]; then
