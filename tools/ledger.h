@@ -51,6 +51,7 @@ struct LedgerState {
   std::optional<uint64_t> modules_tick;   // the loader brought objects at about this time, and no list shows them
   bool stack_followed = false;            // VmStk is known for the moment
   bool calls_missing = false;             // calls since the base were overwritten
+  uint64_t stack_grown_kb = 0;            // followed since the newest list: no call asked for it
   uint64_t lists_unusable = 0;            // taken while other threads made calls, or incomplete
 
   // Nothing that is known speaks against it: the sums are the kernel's.

@@ -17,9 +17,9 @@ alike ld_so_preload "$loader" --preload "$libm" /bin/echo hello
 alike libc "$libc"
 # ldd lists the shim, since the loader lists what is preloaded; else its lines are the same, but for addresses.
 listing() { sed -E 's/ \(0x[0-9a-f]+\)//; /libovcshim/d'; }
-(env ldd /bin/ls; env ldd "$libc"; env ldd "$build/libovcshim.so") 2>&1 | listing >plain.out
-(env LD_PRELOAD="$shim" OVCSHIM_LOG="$work/ldd.ovc" ldd /bin/ls; env LD_PRELOAD="$shim" OVCSHIM_LOG="$work/ldd.ovc" ldd "$libc"
-  env LD_PRELOAD="$shim" OVCSHIM_LOG="$work/ldd.ovc" ldd "$build/libovcshim.so") 2>&1 | listing >shim.out
+listed() { for object in /bin/ls "$libc" "$shim"; do env "$@" ldd "$object" || echo "status $?"; done; }
+listed A=B 2>&1 | listing >plain.out
+listed LD_PRELOAD="$shim" OVCSHIM_LOG="$work/ldd.ovc" 2>&1 | listing >shim.out
 same plain.out shim.out ldd
 
 alike bind_now env LD_BIND_NOW=1 "$build/hostile/allocations"
@@ -66,7 +66,9 @@ uintptr_t la_symbind64(Elf64_Sym* symbol, unsigned index, uintptr_t* from, uintp
 }
 C
 built auditor.so gcc -shared -fPIC auditor.c
-alike audit env LD_AUDIT="$work/auditor.so" "$build/hostile/allocations"
+# The loader's own blocks come from elsewhere than without a shim, so libc's heap is another and what is usable may be more.
+# shellcheck disable=SC2016  # for the inner shell
+alike audit bash -c 'LD_AUDIT=$0 "$1" | sed "s/ usable.*//"; exit ${PIPESTATUS[0]}' "$work/auditor.so" "$build/hostile/allocations"
 linked audit.1.ovc 6
 # shellcheck disable=SC2016  # for the inner shell
 alike audit_lazy env LD_AUDIT="$work/auditor.so" bash -c 'echo $(echo a) | cat; exit 3'

@@ -6,6 +6,7 @@
 # dlsym; fork handlers of allocators and tracers; size of requests unchanged; errno.
 . "$(dirname "$0")/../fixtures/e2e.sh"
 . "$source_dir/tests/fixtures/beside.sh"
+# shellcheck disable=SC2034  # in_front and behind are for alike
 
 # file name in the loader's cache, whether it serves malloc
 declare -A serves=([libjemalloc.so.2]=1 [libtcmalloc_minimal.so.4]=1 [libmimalloc.so.2]=1 [libeatmydata.so.1]=0 [liblttng-ust-fork.so.1]=0
