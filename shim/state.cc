@@ -10,7 +10,7 @@ namespace ovcshim {
 
 constinit Session g;
 constinit Hot g_no_hot{};
-thread_local constinit Hot* t_hot [[gnu::tls_model("initial-exec")]] = &g_no_hot;
+thread_local constinit HotPlace t_hot [[gnu::tls_model("initial-exec")]]{};
 constinit Lineage g_lineage{0, kNoIndex, 0, 0};
 constinit const ModuleTable* g_modules = nullptr;
 constinit uint64_t g_ticks_per_ms = 1000000;

@@ -120,8 +120,21 @@ struct Private {
 };
 extern Private* g_private;  // set before g.recording is; null otherwise
 
-extern thread_local constinit Hot* t_hot;  // never null
 extern Hot g_no_hot;
+
+// This thread's Hot, kept as its distance from g_no_hot: thread-local variables are all zero, whatever their initialisers say, until
+// the loader has relocated everything, and ifunc resolvers call malloc before that.
+struct HotPlace {
+  uint64_t distance;
+  operator Hot*() const { return reinterpret_cast<Hot*>(reinterpret_cast<uint64_t>(&g_no_hot) + distance); }
+  Hot* operator->() const { return *this; }
+  Hot& operator*() const { return *static_cast<Hot*>(*this); }
+  HotPlace& operator=(Hot* hot) {
+    distance = reinterpret_cast<uint64_t>(hot) - reinterpret_cast<uint64_t>(&g_no_hot);
+    return *this;
+  }
+};
+extern thread_local constinit HotPlace t_hot;
 
 // Who the parent would be for a child forked now; inherited by plain memory.
 struct Lineage {
