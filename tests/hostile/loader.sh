@@ -17,7 +17,7 @@ alike ld_so_preload "$loader" --preload "$libm" /bin/echo hello
 alike libc "$libc"
 # ldd lists the shim, since the loader lists what is preloaded; else its lines are the same, but for addresses.
 listing() { sed -E 's/ \(0x[0-9a-f]+\)//; /libovcshim/d'; }
-listed() { for object in /bin/ls "$libc" "$shim"; do env "$@" ldd "$object" || echo "status $?"; done; }
+listed() { for object in /bin/ls /bin/bash "$shim"; do env "$@" ldd "$object" || echo "status $?"; done; }
 listed A=B 2>&1 | listing >plain.out
 listed LD_PRELOAD="$shim" OVCSHIM_LOG="$work/ldd.ovc" 2>&1 | listing >shim.out
 same plain.out shim.out ldd
