@@ -306,6 +306,9 @@ enum class FactKey : uint32_t {
   kRehearsedAllowedKb /* mode 2: limit - reserves; mode 0: the limit */,
   // kStart only: address of the function that serves the op behind the shim, key = kProviderBase + op
   kProviderBase = 1000,
+  // kStart only: address of the function that the program's calls reach instead of the shim's, because its object stands before
+  // the shim in the loader's order; key = kFrontBase + op. Absent: they reach the shim
+  kFrontBase = 1200,
 };
 // clang-format on
 struct Fact {

@@ -8,6 +8,7 @@
 #include "shim/proc_files.h"
 #include "shim/process_table.h"
 #include "shim/providers.h"
+#include "shim/refuse.h"
 #include "shim/rehearse.h"
 #include "shim/snapshot.h"
 
@@ -29,7 +30,7 @@ void add_baseline(Facts& facts, const StatFields& stat, bool new_image, char* io
     facts.add(FactKey::kRehearsedMode, rehearsal().mode);
     facts.add(FactKey::kRehearsedLimitKb, rehearsal().limit_kb);
   }
-  add_providers(facts);
+  add_providers(facts, unrefused());
 }
 
 uint64_t write_start(const StatFields& stat, bool new_image) {

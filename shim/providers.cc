@@ -123,21 +123,32 @@ bool resolve_all() {
   return next.fork && next.execve && next._exit;
 }
 
-void add_providers(Facts& facts) {
-  static_assert(static_cast<uint32_t>(FactKey::kProviderBase) == 1000);
-  auto add = [&facts](Op op, auto* function) {
-    if (function) facts.add(static_cast<FactKey>(1000u + static_cast<uint32_t>(op)), reinterpret_cast<uint64_t>(function));
-  };
-  add(Op::kMalloc, next.malloc);
-  add(Op::kFree, next.free == guarded_free ? behind.free : next.free);
-  add(Op::kRealloc, next.realloc == guarded_realloc ? behind.realloc : next.realloc);
-  add(Op::kCalloc, next.calloc);
-  add(Op::kMmap, next.mmap);
-  add(Op::kFork, next.fork);
-  add(Op::kVfork, next.vfork);
-  add(Op::kClone, next.clone);
-  add(Op::kPthreadCreate, next.pthread_create);
-  add(Op::kExecve, next.execve);
+namespace {
+
+extern "C" [[gnu::visibility("hidden")]] const char __ehdr_start[], _end[];
+
+template <typename Function>
+void add_provider(Facts& facts, Op op, const char* symbol, Function* behind_us) {
+  const auto key = [op](FactKey base) { return static_cast<FactKey>(static_cast<uint32_t>(base) + static_cast<uint32_t>(op)); };
+  if (behind_us) facts.add(key(FactKey::kProviderBase), reinterpret_cast<uint64_t>(behind_us));
+  auto* reached = static_cast<const char*>(::dlsym(RTLD_DEFAULT, symbol));  // there is one at least: the shim's
+  const bool ours = reached >= __ehdr_start && reached < _end;
+  if (reached && !ours) facts.add(key(FactKey::kFrontBase), reinterpret_cast<uint64_t>(reached));
+}
+
+}  // namespace
+
+void add_providers(Facts& facts, const Next& from) {
+  add_provider(facts, Op::kMalloc, "malloc", from.malloc);
+  add_provider(facts, Op::kFree, "free", from.free == guarded_free ? behind.free : from.free);
+  add_provider(facts, Op::kRealloc, "realloc", from.realloc == guarded_realloc ? behind.realloc : from.realloc);
+  add_provider(facts, Op::kCalloc, "calloc", from.calloc);
+  add_provider(facts, Op::kMmap, "mmap", from.mmap);
+  add_provider(facts, Op::kFork, "fork", from.fork);
+  add_provider(facts, Op::kVfork, "vfork", from.vfork);
+  add_provider(facts, Op::kClone, "clone", from.clone);
+  add_provider(facts, Op::kPthreadCreate, "pthread_create", from.pthread_create);
+  add_provider(facts, Op::kExecve, "execve", from.execve);
 }
 
 }  // namespace ovcshim

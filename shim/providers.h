@@ -45,7 +45,7 @@ F* found(F*& slot, const char* symbol) {
 }
 
 // kStart facts: which address serves which op.
-void add_providers(Facts& facts);
+void add_providers(Facts& facts, const Next& from);
 
 // Allocations before the constructor: a bump arena. Blocks from it live for ever; free and realloc know them.
 namespace early {

@@ -199,6 +199,8 @@ uint16_t refusal_flag(Op op, uint64_t begin_tick) {
   return own || inside ? t_refusal.flag : 0;
 }
 
+const Next& unrefused() { return g.refuses ? real : next; }
+
 void install_refusals(const InjectSpec& inject_spec, const RehearseSpec& rehearse_spec) {
   if (inject_spec.count == 0 && rehearse_spec.mode == kUnknown) return;
   injections = inject_spec;

@@ -29,6 +29,10 @@ int refused_syscall(Op op, long* args);
 // it, else 0.
 uint16_t refusal_flag(Op op, uint64_t begin_tick);
 
+// What stands behind the refusing functions; `next` where there are none.
+struct Next;
+const Next& unrefused();
+
 // Puts the refusing functions before those in `next`. After resolve_all(), before recording begins.
 void install_refusals(const InjectSpec& inject, const RehearseSpec& rehearse);
 

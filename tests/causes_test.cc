@@ -280,7 +280,8 @@ TEST_CASE("every row has an id that is promised, a meaning and a source") {
                                        "pids-max",        "rlimit-nproc",
                                        "threads-max",     "pid-max",
                                        "pidns-init-dead", "bad-argument",
-                                       "injected",        "rehearsed"};
+                                       "injected",        "rehearsed",
+                                       "huge-page-pool"};
   for (const auto rows : {common_causes(), fork_causes(), memory_causes(), malloc_causes()})
     for (const auto& row : rows) {
       CAPTURE(row.id);

@@ -44,7 +44,7 @@ TEST_CASE("10,000 damaged logs are read to their end or refused") {
     }
     try {
       const LogReader log(b.write());
-      const Symbols symbols(log);
+      Symbols symbols(log);
       const auto lines = timeline_of(log);
       for (const std::string& line : lines) REQUIRE(line.find('\x1b') == std::string::npos);
       gather_stats(log, symbols);

@@ -106,3 +106,10 @@ TEST_CASE("an unknown stack has no purpose") {
   CHECK_FALSE(purpose(Stack{"main"}, ""));
   CHECK_FALSE(purpose(Stack{"", ""}, "redis-server"));
 }
+
+TEST_CASE("a child's end tells which of several it was") {
+  CHECK(role("auxiliary process", {"SignalHandlerForCrashExit", "", "CheckpointerMain", "AuxiliaryProcessMain"}) ==
+        "checkpointer");
+  CHECK_FALSE(role("auxiliary process", {"proc_exit", "AuxiliaryProcessMain"}));
+  CHECK_FALSE(role("worker process", {"CheckpointerMain"}));
+}

@@ -7,7 +7,11 @@
 set -euo pipefail
 
 demo=(g++ cmake make pkg-config libfmt-dev libdw-dev libelf-dev libcli11-dev nlohmann-json3-dev redis-server redis-tools)
-tests=("${demo[@]}" catch2 jq python3)
+tests=("${demo[@]}" catch2 jq python3
+  curl strace memcached gunicorn nodejs postgresql apache2 nginx-light php-fpm)  # tests/servers
+# what the shim shares a process with (tests/hostile)
+tests+=(libjemalloc2 libjemalloc-dev libtcmalloc-minimal4 libmimalloc2.0 libeatmydata1 liblttng-ust1 musl-tools clang libcap2-bin)
+[[ $(uname -m) != x86_64 ]] || tests+=(gcc-multilib)
 ci=("${tests[@]}" clang-format clang-tidy shellcheck prometheus)  # prometheus: promtool
 case ${1:-tests} in
   demo) wanted=("${demo[@]}") ;;
@@ -41,7 +45,9 @@ apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -y -q -o DPkg::L
 quietly "${apt[@]}" update
 quietly "${apt[@]}" install --no-install-recommends "${missing[@]}"
 rm -f "$log"
-for service in redis-server prometheus; do
-  [[ " ${missing[*]} " == *" $service "* && -d /run/systemd/system ]] || continue
-  "${as_root[@]}" systemctl disable --quiet "$service" || true
+for package in redis-server prometheus postgresql apache2 nginx php-fpm; do
+  [[ " ${missing[*]} " == *" $package "* && -d /run/systemd/system ]] || continue
+  services=("$package")
+  [[ $package != php-fpm ]] || mapfile -t services < <(basename -a /lib/systemd/system/php*-fpm.service)
+  "${as_root[@]}" systemctl disable --quiet "${services[@]}" || true
 done

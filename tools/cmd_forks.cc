@@ -54,11 +54,14 @@ class ForksOutput {
     return escaped(fmt::format("{}: {}", text, chain));
   }
 
+  // A fork gives nothing back: a fall is what others did meanwhile.
+  static bool was_observed(const Fork& fork) {
+    return !fork.charge_kb && fork.committed_change_kb && *fork.committed_change_kb > 0;
+  }
+
   std::string charge_text(const Fork& fork) const {
     if (fork.charge_kb) return kb_text(*fork.charge_kb);
-    if (!fork.committed_change_kb) return "-";
-    const int64_t change = *fork.committed_change_kb;
-    return fmt::format("~{}{} kB", change < 0 ? "-" : "", grouped(static_cast<uint64_t>(change < 0 ? -change : change)));
+    return was_observed(fork) ? fmt::format("~{} kB", grouped(static_cast<uint64_t>(*fork.committed_change_kb))) : "-";
   }
 
   std::string result_text(const Fork& fork) const {
@@ -72,7 +75,7 @@ class ForksOutput {
     std::string text = fork.end ? fork.end->text : fork.child ? "no end recorded" : "";
     if (fork.end && fork.end->page_faults) text += fmt::format("; {} page faults", grouped(fork.end->page_faults));
     if (!fork.program.empty()) text += "; ran " + escaped(fork.program);
-    if (!fork.lost.empty()) text += fmt::format(" ({})", fork.lost);
+    if (fork.unseen) text += fmt::format("; ran {}, not seen: {}", escaped(fork.unseen->program), escaped(fork.unseen->why));
     return text;
   }
 
@@ -93,8 +96,7 @@ class ForksOutput {
                  std::string(call_name(f.event)), f.event.returned() ? duration_text(duration_ns(f)) : "", charge_text(f),
                  result_text(f), f.end ? duration_text(life_ns(f)) : "", end_text(f), asked_by(f)});
     table.write(out_.text());
-    if (std::any_of(list_.forks().begin(), list_.forks().end(),
-                    [](const Fork& f) { return !f.charge_kb && f.committed_change_kb; }))
+    if (std::any_of(list_.forks().begin(), list_.forks().end(), was_observed))
       out_.text() += "~: observed change of Committed_AS over the call, what other processes did meanwhile included\n";
     write_providers();
   }
@@ -127,7 +129,7 @@ class ForksOutput {
   Json child_json(const Fork& f) const {
     Json child{{"pid", f.child ? Json(f.child) : Json()}};
     if (!f.program.empty()) child["program"] = f.program;
-    if (!f.lost.empty()) child["program_is"] = f.lost;
+    if (f.unseen) child["unseen_program"] = {{"program", f.unseen->program}, {"why", f.unseen->why}};
     child["end"] = f.end ? Json(f.end->text) : Json();
     if (!f.end) return child;
     child["end_seen_by"] = f.end->seen_by;

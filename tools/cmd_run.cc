@@ -21,6 +21,7 @@
 #include "shim/refusal_spec.h"
 #include "tools/cmd_why.h"
 #include "tools/commands.h"
+#include "tools/executable.h"
 #include "tools/log_reader.h"
 #include "tools/names.h"
 #include "tools/output.h"
@@ -193,17 +194,30 @@ void print_verdict(const std::string& path) {
   close(ours);
 }
 
-void report(const std::string& command, const std::string& path, int status) {
+std::string why_unseen(const std::string& command) {
+  const std::string why = why_without_shim(find_program(command)).value_or("");
+  return why.empty() ? "the shim could not be loaded or could not write; if it could say why, it stands above" : escaped(why);
+}
+
+// Descendants may have left records where the command itself could not.
+bool has_image(const std::string& path, pid_t pid) {
+  const LogReader log(path);
+  bool found = log.retired_processes() != 0;
+  for (const Process& process : log.processes()) found |= process.slot.pid == static_cast<uint32_t>(pid);
+  return found;
+}
+
+void report(const std::string& command, const std::string& path, pid_t pid, int status) {
   struct stat info {};
   if (stat(path.c_str(), &info) != 0) {
-    fmt::print(stderr, "ovc: no log was written to {}: the command is static or set-uid, or the shim said above why not\n",
-               escaped(path));
+    fmt::print(stderr, "ovc: no log was written to {}: {}\n", escaped(path), why_unseen(command));
     return;
   }
   if (WIFSIGNALED(status))
     fmt::print(stderr, "ovc: {} was killed by {}\n", escaped(command), signal_name(static_cast<unsigned>(WTERMSIG(status))));
   fmt::print(stderr, "ovc: log: {}\n", escaped(path));
   try {
+    if (!has_image(path, pid)) fmt::print(stderr, "ovc: {} itself left no record: {}\n", escaped(command), why_unseen(command));
     if (WIFSIGNALED(status) || has_refusals(path)) print_verdict(path);
   } catch (const Error& error) {  // the command's exit status counts, not ours
     fmt::print(stderr, "ovc: {}\n", error.what());
@@ -268,7 +282,7 @@ int run(const RunOptions& given) {
   const Signals signals;
   const pid_t pid = start(options, shim, signals);
   const int status = wait_for(pid);
-  report(options.command.front(), log_path(options, pid), status);
+  report(options.command.front(), log_path(options, pid), pid, status);
   return WIFSIGNALED(status) ? kSignalBase + WTERMSIG(status) : WEXITSTATUS(status);
 }
 

@@ -95,6 +95,7 @@ class StatsText {
     if (!p.served_by.empty()) line("  served by", served_text(p.served_by));
     line("  in libc", fmt::format("calls that libc makes inside itself are {}", internals_text(slot.internals)));
     line("  growth", growth_text(p.growth));
+    if (const std::string kinds = unexplained_text(p); !kinds.empty()) line("  no call", kinds);
     line("  end", end_text(slot));
     if (p.own_mapped_kb || p.own_commit_kb) line("  shim", own_cost(p));
   }
@@ -108,6 +109,13 @@ class StatsText {
                                                                 : fmt::format("{:+} to {:+}", growth->low_kb, growth->high_kb);
     return fmt::format("accountable memory {:+} kB from {} to {}; recorded calls explain {} kB{}", growth->kernel_kb,
                        time(growth->first_tick), time(growth->last_tick), calls, share);
+  }
+
+  static std::string unexplained_text(const ProcessStats& p) {
+    std::string text;
+    for (const auto& [kind, kb] : p.unexplained_kb)
+      if (kb != 0) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", kind, kb_text(kb));
+    return text.empty() ? "" : "made by no recorded call: " + text;
   }
 
   static std::string end_text(const ProcessSlot& slot) {
@@ -226,6 +234,7 @@ Json process_json(const LogReader& log, const ProcessStats& p) {
           {"served_by", p.served_by},
           {"inside_libc", internals_text(slot.internals)},
           {"growth", growth_json(log, p.growth)},
+          {"unexplained_kb", p.unexplained_kb},
           {"own_mapped_kb", figure(p.own_mapped_kb)},
           {"own_commit_kb", figure(p.own_commit_kb)},
           {"own_start_ns", figure(p.own_start_ns)}};
@@ -262,7 +271,7 @@ Json stats_json(const LogReader& log, const Stats& stats) {
 
 int stats(const StatsOptions& options) {
   const LogReader log(log_or_newest(options.log));
-  const Symbols symbols(log);
+  Symbols symbols(log);
   const Stats found = gather_stats(log, symbols);
   Out out;
   out.text() = options.json ? json_text(stats_json(log, found), 2) + '\n' : StatsText(log, found, options.limit).write();

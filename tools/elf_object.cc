@@ -201,6 +201,10 @@ void ElfObject::read_symbols(Parts& parts) {
   }
 }
 
+bool ElfObject::defines(std::string_view name) const {
+  return std::any_of(symbols_.begin(), symbols_.end(), [name](const Symbol& symbol) { return name == symbol.name; });
+}
+
 const ElfObject::Symbol* ElfObject::symbol_at(uint64_t address) const {
   auto next =
       std::upper_bound(symbols_.begin(), symbols_.end(), address, [](uint64_t a, const Symbol& s) { return a < s.start; });

@@ -36,6 +36,7 @@ class ElfObject {
   };
   // Symbol that covers an address of the file (as linked), or nullptr.
   const Symbol* symbol_at(uint64_t address) const;
+  bool defines(std::string_view name) const;
   // The Python method whose code holds the address; nullptr where no table of methods names it.
   const MethodNames::Method* method_at(uint64_t address) const;
   // A static function of a stripped server, told by its message. file_name: this file's, without directories.

@@ -38,6 +38,7 @@ std::string wait_text(int status) {
 
 ForkList::ForkList(const LogReader& log) : log_(log), symbols_(log), rules_(host_rules(log)) {
   collect();
+  for (UnseenImage& image : unseen_images(log)) unseen_images_[image.pid].push_back(std::move(image));
   for (Fork& fork : forks_) complete(fork);
   charge_granted();
 }
@@ -93,6 +94,7 @@ void ForkList::note(const Event& event) {
   if (b.op == Op::kExit || b.op == Op::kUnderscoreExit)
     note_end(b.pid, {b.begin_tick, fmt::format("exited, {}", b.args[0] & 0xff), b.op == Op::kExit ? "exit" : "_exit", 0,
                      b.args[1] == kUnknown ? 0 : b.args[1]});
+  if (b.op == Op::kExit || b.op == Op::kUnderscoreExit) exits_[b.pid].emplace_back(b.begin_tick, event.position);
   if (b.op == Op::kAbort) note_end(b.pid, {b.begin_tick, "called abort", "abort", 0});
   // Also of images that a vfork led to: their slot does not know the call.
   if (b.op == Op::kEnd) note_end(b.pid, {b.begin_tick, "ended normally", "log", 0});
@@ -101,8 +103,6 @@ void ForkList::note(const Event& event) {
     note_end(b.pid, {b.end_tick, "exited, 0", "daemon", 0});
   if (b.op == Op::kStart && (b.flags & kChildSide)) forked_.insert(b.pid);
   if (b.op == Op::kStart && !(b.flags & kChildSide)) images_[b.pid].emplace_back(b.begin_tick, event.text);
-  if (b.op >= Op::kExecve && b.op <= Op::kExecle && !event.returned())
-    execs_[b.pid].push_back({b.begin_tick, event.text, b.args[1] != 0 ? "" : ": without LD_PRELOAD"});
   for (const Fact& fact : event.facts) note_provider(event, fact);
 }
 
@@ -203,10 +203,12 @@ void ForkList::charge_granted() {
   }
 }
 
-// An exec that did not come back, and no image that began after it.
-void ForkList::find_lost_program(Fork& fork, uint64_t from, uint64_t to) {
-  for (const Exec& exec : execs_[fork.child])
-    if (exec.tick > from && exec.tick < to) fork.program = exec.path, fork.lost = fmt::format("not recorded{}", exec.reason);
+void ForkList::find_role(Fork& fork, uint64_t from, uint64_t to) {
+  for (const auto& [tick, position] : exits_[fork.child]) {
+    const auto event = tick > from && tick < to ? log_.event_at(position) : std::nullopt;
+    if (!event) continue;
+    if (const auto found = role(fork.purpose, asker_of(log_, symbols_, *event).functions)) fork.purpose = *found;
+  }
 }
 
 // The same pid can come again: what lies between this fork and the next with that result belongs to this child.
@@ -215,7 +217,9 @@ void ForkList::find_life(Fork& fork) {
   const uint64_t from = fork.event.base.begin_tick, to = next_birth(pid, from);
   for (const auto& [tick, exe] : images_[pid])
     if (tick > from && tick < to) fork.program = exe;
-  if (fork.program.empty()) find_lost_program(fork, from, to);
+  for (const UnseenImage& image : unseen_images_[pid])
+    if (image.tick >= from && image.tick < to) fork.unseen = image;
+  find_role(fork, from, to);
   uint64_t faults = 0;
   for (const ForkEnd& end : ends_[pid]) {
     if (end.tick <= from || end.tick >= to) continue;

@@ -14,6 +14,7 @@
 #include "tools/commit_rules.h"
 #include "tools/log_reader.h"
 #include "tools/symbols.h"
+#include "tools/unseen_images.h"
 
 namespace ovc {
 
@@ -33,16 +34,9 @@ struct Fork {
   std::optional<uint64_t> charge_kb;           // proven: from the list of mappings of a refused fork, or from the ledger
   std::optional<int64_t> committed_change_kb;  // observed
   std::string program;                         // the child's exec, if it came to a new image
-  std::string lost;                            // "not recorded: ...", if the log does not go on there
+  std::optional<UnseenImage> unseen;           // the child's last image, if it left no record
   std::optional<ForkEnd> end;
   uint32_t child = 0;  // its pid; 0: none, or not known
-};
-
-// An exec that did not come back.
-struct Exec {
-  uint64_t tick;
-  std::string path;
-  std::string_view reason;  // why its image is not in the log, if known
 };
 
 class ForkList {
@@ -67,7 +61,7 @@ class ForkList {
   void complete(Fork& fork);
   void charge_granted();
   void find_life(Fork& fork);
-  void find_lost_program(Fork& fork, uint64_t from, uint64_t to);
+  void find_role(Fork& fork, uint64_t from, uint64_t to);
   uint64_t next_birth(uint32_t pid, uint64_t after) const;
 
   const LogReader& log_;
@@ -78,7 +72,8 @@ class ForkList {
   std::map<uint32_t, std::vector<ForkEnd>> ends_;                             // by pid
   std::map<uint32_t, std::vector<std::pair<uint64_t, std::string>>> images_;  // pid -> start of an image, its exe
   std::set<uint32_t> forked_;                                                 // pids that began as a copy of their parent
-  std::map<uint32_t, std::vector<Exec>> execs_;                               // by pid, those that did not return
+  std::map<uint32_t, std::vector<UnseenImage>> unseen_images_;                // by pid
+  std::map<uint32_t, std::vector<std::pair<uint64_t, uint64_t>>> exits_;      // by pid: when it asked for its end, position
   std::map<uint64_t, std::optional<uint64_t>> snapshots_;                     // position of the failed call -> charge
   std::map<uint64_t, std::vector<Process>> processes_;                        // by fork position
   std::map<std::string, std::set<std::string_view>> providers_;

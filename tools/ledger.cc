@@ -207,9 +207,12 @@ void Ledger::apply_list(LedgerState& state, const Entry& entry, const std::vecto
   }
   const auto about = log_.event_at(key->second.first);
   const bool image_start = about && about->base.op == Op::kStart;
-  ListCheck check{entry.begin, 0, state.space.totals().charged};
+  ListCheck check{entry.begin, entry.end, 0, state.space.totals().charged};
   for (const MappingEntry& m : *list)
     if (m.flags & kMapAc) check.kernel_kb += (m.end - m.start) / 1024;
+  check.ledger.low -= std::min(check.ledger.low, state.stack_grown_kb);
+  check.ledger.high -= std::min(check.ledger.high, state.stack_grown_kb);
+  state.stack_grown_kb = 0;
   if (state.base == LedgerBase::kNone) check.ledger = {check.kernel_kb, check.kernel_kb};
   state.lists.push_back(check);
   state.space.rebase(*list, image_start);
@@ -229,7 +232,10 @@ void Ledger::apply_end(LedgerState& state, const Entry& entry) const {
   const auto event = log_.event_at(entry.position);
   if (!event || state.base == LedgerBase::kNone) return;
   const auto stack = event->fact(FactKey::kVmStkKb), size = event->fact(FactKey::kVmSizeKb);
+  const uint64_t before = state.space.totals().charged.low;
   if (!stack || !state.space.set_stack_kb(*stack)) return;
+  const uint64_t after = state.space.totals().charged.low;
+  if (after > before) state.stack_grown_kb += after - before;
   state.stack_followed = true;
   if (size && entry.calls_from_here >= entry.begin) state.size = SizeCheck{entry.begin, *size, state.space.totals().size};
 }
@@ -259,7 +265,9 @@ std::optional<double> Coverage::percent() const {
 std::optional<Coverage> coverage(const LedgerState& state) {
   if (state.lists.size() < 2) return std::nullopt;
   const ListCheck &first = state.lists.front(), &last = state.lists.back();
-  Coverage c{first.tick, last.tick, static_cast<int64_t>(last.kernel_kb) - static_cast<int64_t>(first.kernel_kb), 0, 0};
+  Coverage c{first.tick, first.end_tick,
+             last.tick,  static_cast<int64_t>(last.kernel_kb) - static_cast<int64_t>(first.kernel_kb),
+             0,          0};
   for (size_t i = 1; i < state.lists.size(); ++i) {
     const auto before = static_cast<int64_t>(state.lists[i - 1].kernel_kb);
     c.low_kb += static_cast<int64_t>(state.lists[i].ledger.low) - before;

@@ -34,7 +34,7 @@ struct SizeCheck {
 
 // A complete list beside what the replay had come to when it was taken. Figures in kB, of accountable memory.
 struct ListCheck {
-  uint64_t tick = 0, kernel_kb = 0;
+  uint64_t tick = 0, end_tick = 0, kernel_kb = 0;  // read from `tick` to `end_tick`
   Bounds ledger;
 };
 
@@ -51,6 +51,7 @@ struct LedgerState {
   std::optional<uint64_t> modules_tick;   // the loader brought objects at about this time, and no list shows them
   bool stack_followed = false;            // VmStk is known for the moment
   bool calls_missing = false;             // calls since the base were overwritten
+  uint64_t stack_grown_kb = 0;            // followed since the newest list: no call asked for it
   uint64_t lists_unusable = 0;            // taken while other threads made calls, or incomplete
 
   // Nothing that is known speaks against it: the sums are the kernel's.
@@ -123,7 +124,7 @@ class Ledger {
 // How much of the accountable memory that the kernel's lists say was gained, recorded calls account for. In kB; the first
 // list of the image to the newest. nullopt with fewer than two lists.
 struct Coverage {
-  uint64_t first_tick = 0, last_tick = 0;
+  uint64_t first_tick = 0, first_end_tick = 0, last_tick = 0;
   int64_t kernel_kb = 0, low_kb = 0, high_kb = 0;
   // Of a gain, when what the calls gained is known to the kB.
   std::optional<double> percent() const;

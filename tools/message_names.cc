@@ -38,6 +38,8 @@ constexpr std::array kMessages = {
     // src/os/unix/ngx_process_cycle.c
     MessageRow{"nginx", "start worker processes", "ngx_start_worker_processes"},
     MessageRow{"nginx", "cache manager process",  "ngx_start_cache_manager_processes"},
+    // subst.c
+    MessageRow{"bash", "cannot make child for process substitution", "process_substitute"},
     // sapi/fpm/fpm/fpm_children.c, fpm_unix.c
     MessageRow{"php-fpm", "fork() failed",       "fpm_children_make"},
     MessageRow{"php-fpm", "failed to daemonize", "fpm_unix_init_main"},

@@ -118,6 +118,9 @@ constexpr PurposeRow kPurposes[] = {
     {"", {"make_child", "execute_command_internal"},                    "shell command"},
     {"bash", {"make_child"},                                            "shell command"},
     {"", {},                                                            "shell command", "dash"},
+    {"", {},                                                            "the command it limits", "timeout"},
+    {"", {},                                                            "command of xargs", "xargs"},
+    {"", {},                                                            "-exec of find", "find"},
     {"make", {"child_execute_job", "func_shell_base"},                  "$(shell ...) in a makefile"},
     {"make", {"child_execute_job"},                                     "recipe line"},
     {"", {"privsep_preauth"},                                           "privilege separation"},
@@ -143,6 +146,23 @@ constexpr PurposeRow kPurposes[] = {
 };
 // clang-format on
 
+// Told by the child's own end, where the fork's stack is the same for several.
+struct RoleRow {
+  std::string_view purpose, function, role;
+};
+
+// clang-format off
+constexpr RoleRow kRoles[] = {
+    {"auxiliary process", "CheckpointerMain",     "checkpointer"},
+    {"auxiliary process", "BackgroundWriterMain", "background writer"},
+    {"auxiliary process", "WalWriterMain",        "WAL writer"},
+    {"auxiliary process", "StartupProcessMain",   "startup process"},
+    {"auxiliary process", "PgArchiverMain",       "archiver"},
+    {"auxiliary process", "WalReceiverMain",      "WAL receiver"},
+    {"background worker", "ApplyLauncherMain",    "logical replication launcher"},
+};
+// clang-format on
+
 // A compiler's copies ("f.part.0", "f.constprop.0") and C++ parameter lists are not part of the name.
 std::string_view plain_name(std::string_view function) { return function.substr(0, function.find_first_of(".(@")); }
 
@@ -164,6 +184,13 @@ bool matches(const PurposeRow& row, const Asker& asker) {
 std::optional<std::string_view> purpose(const Asker& asker) {
   for (const auto& row : kPurposes)
     if (matches(row, asker)) return row.text;
+  return std::nullopt;
+}
+
+std::optional<std::string_view> role(std::string_view purpose, const std::vector<std::string>& functions_at_end) {
+  for (const auto& row : kRoles)
+    for (const auto& function : functions_at_end)
+      if (row.purpose == purpose && plain_name(function) == row.function) return row.role;
   return std::nullopt;
 }
 

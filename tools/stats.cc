@@ -7,7 +7,9 @@
 #include <numeric>
 #include <set>
 
+#include "tools/blind_spots.h"
 #include "tools/output.h"
+#include "tools/unseen_images.h"
 
 namespace ovc {
 namespace {
@@ -18,7 +20,7 @@ using namespace ovcshim;
 constexpr std::string_view kAlwaysBlind[] = {
     "system calls made without libc's functions (syscall(2), Go programs, the loader's own mmap calls)",
     "statically linked programs and set-uid programs: the loader gives them no LD_PRELOAD",
-    "allocators linked into a program under other names (je_malloc, tc_malloc): only the memory they map is seen",
+    "blocks of allocators that are no malloc (arenas, je_malloc, tc_malloc): only the memory they map is seen",
     "growth of stacks, page faults, and shared memory set up by shmget, shm_open or memfd_create beyond its mmap",
 };
 
@@ -44,7 +46,7 @@ std::vector<Loss> list_losses(const LogReader& log) {
 
 class Gatherer {
  public:
-  Gatherer(const LogReader& log, const Symbols& symbols) : log_(log), symbols_(symbols) {}
+  Gatherer(const LogReader& log, Symbols& symbols) : log_(log), symbols_(symbols), spots_(symbols) {}
 
   Stats run() {
     add_processes();
@@ -67,7 +69,7 @@ class Gatherer {
   void add_processes() {
     for (const Process& p : log_.processes()) {
       by_slot_[{p.index, p.slot.serial}] = stats_.processes.size();
-      stats_.processes.push_back({p, log_.totals(p.index, p.slot.serial), {}, {}, {}, {}, {}});
+      stats_.processes.push_back({p, log_.totals(p.index, p.slot.serial), {}, {}, {}, {}, {}, {}});
     }
   }
 
@@ -76,8 +78,7 @@ class Gatherer {
     ++stats_.events;
     if (stats_.first_tick == 0 || b.begin_tick < stats_.first_tick) stats_.first_tick = b.begin_tick;
     stats_.last_tick = std::max({stats_.last_tick, b.begin_tick, b.end_tick});
-    const OpInfo* info = op_info(b.op);
-    if (info && info->family == Family::kExec && !event.failed() && b.args[1] == 0) lost_programs_.insert(event.text);
+    spots_.note(event);
     const auto place = by_slot_.find({b.process, b.process_serial});
     if (b.op != Op::kStart || (b.flags & kChildSide) || place == by_slot_.end()) return;
     ProcessStats& p = stats_.processes[place->second];
@@ -90,9 +91,33 @@ class Gatherer {
 
   void add_growth() {
     const Ledger ledger(log_);
-    for (const LedgerProcess& p : ledger.processes())
-      if (const auto place = by_slot_.find({p.index, p.serial}); place != by_slot_.end() && ledger.lists_of(p) > 1)
-        stats_.processes[place->second].growth = coverage(ledger.at(p, UINT64_MAX));
+    for (const LedgerProcess& p : ledger.processes()) {
+      const auto place = by_slot_.find({p.index, p.serial});
+      if (place == by_slot_.end() || ledger.lists_of(p) < 2) continue;
+      const LedgerState end = ledger.at(p, UINT64_MAX);
+      ProcessStats& process = stats_.processes[place->second];
+      process.growth = coverage(end);
+      if (!process.growth || process.growth->low_kb >= process.growth->kernel_kb) continue;
+      process.unexplained_kb = listed_kb(end);
+      for (const auto& [kind, kb] : listed_kb(ledger.at(p, process.growth->first_end_tick))) {
+        uint64_t& grown = process.unexplained_kb[kind];
+        grown = grown > kb ? grown - kb : 0;
+      }
+    }
+  }
+
+  // Charged mappings that no call is known to have made, only a list.
+  static std::map<std::string_view, uint64_t> listed_kb(const LedgerState& state) {
+    std::map<std::string_view, uint64_t> sums;
+    for (const Mapping& mapping : state.space.mappings())
+      for (const Piece& piece : mapping.pieces)
+        if (piece.made_by == kUnknown && piece.charged == Sure::kYes) sums[kind_of(piece)] += piece.kb();
+    return sums;
+  }
+  static std::string_view kind_of(const Piece& piece) {
+    if (piece.has(kMapStack)) return "stack";
+    if (piece.has(kMapHeap)) return "heap";
+    return piece.has(kMapFile) ? "private pages of files" : "anonymous";
   }
 
   void note_provider(ProcessStats& p, uint32_t image, const Fact& fact) {
@@ -104,8 +129,16 @@ class Gatherer {
 
   void add_blind_spots() {
     auto& list = stats_.blind_spots;
-    for (const std::string& program : lost_programs_)
-      list.push_back(fmt::format("what {} did: it was started without LD_PRELOAD=libovcshim.so", escaped(program)));
+    std::map<std::pair<std::string, std::string>, std::pair<uint32_t, uint64_t>> unseen;  // first pid, how many
+    for (const UnseenImage& image : unseen_images(log_)) {
+      auto& [pid, count] = unseen[{image.program, image.why}];
+      if (count++ == 0) pid = image.pid;
+    }
+    for (const auto& [image, seen] : unseen)
+      list.push_back(fmt::format("what {} did (pid {}{}): {}", escaped(image.first), seen.first,
+                                 seen.second > 1 ? fmt::format(" and {} more", grouped(seen.second - 1)) : "",
+                                 escaped(image.second)));
+    for (const std::string& sentence : spots_.sentences()) list.push_back(escaped(sentence));
     std::set<std::string_view> reasons;
     for (const ProcessStats& p : stats_.processes)
       if (p.process.slot.internals != static_cast<uint64_t>(InternalsState::kOn))
@@ -125,17 +158,17 @@ class Gatherer {
   }
 
   const LogReader& log_;
-  const Symbols& symbols_;
+  Symbols& symbols_;
+  BlindSpots spots_;
   Stats stats_;
   std::map<std::pair<uint32_t, uint32_t>, size_t> by_slot_;
-  std::set<std::string> lost_programs_;
 };
 
 }  // namespace
 
 uint64_t ProcessStats::calls() const { return std::accumulate(totals.calls.begin(), totals.calls.end(), uint64_t{0}); }
 
-Stats gather_stats(const LogReader& log, const Symbols& symbols) { return Gatherer(log, symbols).run(); }
+Stats gather_stats(const LogReader& log, Symbols& symbols) { return Gatherer(log, symbols).run(); }
 
 std::pair<uint64_t, uint64_t> bucket_bounds(size_t bucket) {
   if (bucket == 0) return {0, 0};

@@ -20,7 +20,8 @@ struct ProcessStats {
   Totals totals;
   std::map<std::string, std::string> served_by;  // call -> module of its newest image
   std::optional<uint64_t> own_mapped_kb, own_commit_kb, own_start_ns;
-  std::optional<Coverage> growth;  // of accountable memory, and what calls explain of it
+  std::optional<Coverage> growth;                       // of accountable memory, and what calls explain of it
+  std::map<std::string_view, uint64_t> unexplained_kb;  // kind of mapping -> what it grew by without a call
   uint64_t calls() const;
 };
 
@@ -39,7 +40,7 @@ struct Stats {
   uint64_t first_tick = 0, last_tick = 0, events = 0;
 };
 
-Stats gather_stats(const LogReader& log, const Symbols& symbols);
+Stats gather_stats(const LogReader& log, Symbols& symbols);
 
 // Bucket b counts requests of 2^(b-1) .. 2^b - 1 bytes; the last one also larger ones.
 std::pair<uint64_t, uint64_t> bucket_bounds(size_t bucket);

@@ -113,6 +113,11 @@ const ElfObject* Symbols::object_of(const ModuleInfo& module) {
   return place->second.get();
 }
 
+bool Symbols::defines(const ModuleInfo& module, std::string_view function) {
+  const ElfObject* object = object_of(module);
+  return object && object->defines(function);
+}
+
 std::string Symbols::missing(const ModuleInfo& module) {
   if (module.build_id.empty()) return "it has no build id, so that no file can be known to be the same";
   return object_of(module) ? "" : "no file with its build id is on this machine";

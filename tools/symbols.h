@@ -60,6 +60,8 @@ class Symbols {
   std::span<const ModuleInfo> modules(uint32_t image) const;      // by start address; where lists overlap the newest wins
   // Why the names of a module are missing ("no file with this build id on this machine"); empty if they are not.
   std::string missing(const ModuleInfo& module);
+  // Does a function of this name stand in the module's symbol tables?
+  bool defines(const ModuleInfo& module, std::string_view function);
 
  private:
   struct Key {

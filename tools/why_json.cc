@@ -76,10 +76,13 @@ Json ending_json(const LogReader& log, const Ending& e) {
 }
 
 Json fork_json(const LogReader& log, const ForkGroup& group) {
-  return {
-      {"comm", group.comm},        {"pid", group.pid},
-      {"count", group.count},      {"last", group.last_tick ? Json(iso_text(log.posix_ns(group.last_tick))) : Json(nullptr)},
-      {"asked_by", group.callers}, {"purpose", group.purpose.empty() ? Json(nullptr) : Json(group.purpose)}};
+  return {{"comm", group.comm},
+          {"pid", group.pid},
+          {"processes", group.processes},
+          {"count", group.count},
+          {"last", group.last_tick ? Json(iso_text(log.posix_ns(group.last_tick))) : Json(nullptr)},
+          {"asked_by", group.callers},
+          {"purpose", group.purpose.empty() ? Json(nullptr) : Json(group.purpose)}};
 }
 
 Json noreserve_json(const NoReserveUse& use) {
@@ -100,6 +103,7 @@ std::string why_json(const LogReader& log, const WhyReport& report) {
   for (const auto& verdict : report.verdicts) json["verdicts"].push_back(verdict_json(log, verdict));
   for (const auto& ending : report.endings) json["ends"].push_back(ending_json(log, ending));
   for (const auto& group : report.forks) json["forks_passed"].push_back(fork_json(log, group));
+  json["other_forks_passed"] = report.other_forks;
   for (const auto& use : report.noreserve) json["noreserve"].push_back(noreserve_json(use));
   json["notes"] = report.notes;
   json["overcommit_memory_now"] = or_null(report.mode_now);

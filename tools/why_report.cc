@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <tuple>
 #include <unordered_set>
 
@@ -154,24 +155,70 @@ std::map<ProcessKey, uint64_t> children_of(const LogReader& log) {
   return children;
 }
 
+// Exact: what is overwritten in the lane has been counted. clone is left out, since fork is made of it.
+uint64_t granted_forks(const Totals& totals) {
+  uint64_t granted = 0;
+  for (size_t i = 0; i < totals.calls.size(); ++i) {
+    const Op op = static_cast<Op>(i);
+    const bool thread = op == Op::kPthreadCreate || op == Op::kThrdCreate;
+    if (is_fork_op(op) && !thread && op != Op::kClone && op != Op::kWordexp) granted += totals.calls[i] - totals.failed[i];
+  }
+  return granted;
+}
+
 ForkGroup recorded_forks(const LogReader& log, Symbols& symbols, const Event& last, uint64_t count) {
   ForkGroup group{comm_of(log, last), last.base.pid, count, last.base.begin_tick, callers_of(symbols, last), {}};
   group.purpose = purpose(asker_of(log, symbols, last)).value_or("");
   return group;
 }
 
+// Of processes whose slot went to another one, or that never had one, only sums are left: less what is still told by records.
+uint64_t forks_of_others(const LogReader& log, const WhyScan& scan) {
+  const uint64_t counted = granted_forks(log.retired_totals()) + granted_forks(log.shared_totals());
+  uint64_t told = 0;
+  for (const auto& [key, signs] : scan.processes())
+    if (!log.process(key.index, key.serial)) told += signs.forks;
+  return counted - std::min(counted, told);
+}
+
+// A script forks in thousands of subshells: told once.
+std::vector<ForkGroup> collapsed(std::vector<ForkGroup> groups) {
+  std::map<std::tuple<std::string, std::string_view, std::vector<std::string>>, size_t> places;
+  std::vector<ForkGroup> kept;
+  std::stable_sort(groups.begin(), groups.end(), [](const auto& a, const auto& b) { return a.count > b.count; });
+  for (ForkGroup& group : groups) {
+    const auto [place, fresh] = places.try_emplace({group.comm, group.purpose, group.callers}, kept.size());
+    if (fresh) {
+      kept.push_back(std::move(group));
+      continue;
+    }
+    ForkGroup& first = kept[place->second];
+    first.count += group.count;
+    first.last_tick = std::max(first.last_tick, group.last_tick);
+    ++first.processes;
+  }
+  return kept;
+}
+
 std::vector<ForkGroup> fork_groups(const LogReader& log, const WhyScan& scan, Symbols& symbols) {
   std::vector<ForkGroup> groups;
+  std::set<ProcessKey> told;
   auto children = children_of(log);
+  const auto count_of = [&](const ProcessKey& key) {
+    return std::max(children[key], granted_forks(log.totals(key.index, key.serial)));
+  };
   for (const auto& [key, signs] : scan.processes()) {
     const auto last = signs.last_fork ? log.event_at(*signs.last_fork) : std::nullopt;
-    if (last) groups.push_back(recorded_forks(log, symbols, *last, std::max(signs.forks, children[key])));
-    if (last) children.erase(key);
+    if (!last) continue;
+    groups.push_back(recorded_forks(log, symbols, *last, std::max(signs.forks, count_of(key))));
+    told.insert(key);
   }
-  for (const auto& [key, count] : children)
-    if (const auto parent = log.process(key.index, key.serial))
-      groups.push_back({parent->comm(), parent->slot.pid, count, 0, {}, {}});
-  return groups;
+  for (const auto& process : log.processes()) {
+    const ProcessKey key{process.index, process.slot.serial, 0};
+    if (const uint64_t count = told.contains(key) ? 0 : count_of(key))
+      groups.push_back({process.comm(), process.slot.pid, count, 0, {}, {}});
+  }
+  return collapsed(std::move(groups));
 }
 
 // Worth telling only where it is most of what the process mapped.
@@ -240,6 +287,7 @@ WhyReport why_report(const LogReader& log, const HostNow& now) {
   report.verdicts = find_verdicts(log, scan, symbols);
   report.endings = find_endings(log, scan, now);
   report.forks = fork_groups(log, scan, symbols);
+  report.other_forks = forks_of_others(log, scan);
   report.noreserve = noreserve_uses(log, scan);
   if (same_boot(log, now)) report.mode_now = now.mode;
   for (const auto& [key, signs] : scan.processes()) report.events += signs.events;

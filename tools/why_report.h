@@ -50,12 +50,14 @@ struct Ending {
   uint64_t count = 1, last_tick = 0;
 };
 
+// The granted forks of one process, or of several of the same name whose last fork was asked for in the same way.
 struct ForkGroup {
   std::string comm;
-  uint32_t pid = 0;
+  uint32_t pid = 0;                   // of the first
   uint64_t count = 0, last_tick = 0;  // last_tick 0: no record is left
   std::vector<std::string> callers;   // of the last one
   std::string_view purpose;
+  uint64_t processes = 1;
 };
 
 // A process whose granted mappings were mostly MAP_NORESERVE, so that a fork is charged little for them.
@@ -69,7 +71,8 @@ struct NoReserveUse {
 struct WhyReport {
   std::vector<Verdict> verdicts;  // by time of the first of each group
   std::vector<Ending> endings;
-  std::vector<ForkGroup> forks;
+  std::vector<ForkGroup> forks;  // most forks first
+  uint64_t other_forks = 0;      // counted, but who made them has been overwritten
   std::vector<NoReserveUse> noreserve;
   std::vector<std::string> notes;    // losses, OOM kills without a victim in the log
   std::optional<uint64_t> mode_now;  // if the boot is the same

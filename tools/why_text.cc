@@ -134,11 +134,15 @@ void add_forks(std::string& out, const LogReader& log, const WhyReport& report) 
   for (const auto& group : report.forks) {
     out += fmt::format("{} fork{} passed in {}", grouped(group.count), group.count == 1 ? "" : "s",
                        process_text(group.comm, group.pid));
+    if (group.processes > 1) out += fmt::format(" and {} more", grouped(group.processes - 1));
     if (group.last_tick == 0) out += "; their records have been overwritten\n";
     else
       out += fmt::format(", the last at {}: {}\n", clock_text(log.posix_ns(group.last_tick), 3),
                          callers_text(group.callers, group.purpose));
   }
+  if (report.other_forks)
+    out += fmt::format("{} fork{} passed in processes of which nothing else is left in the log\n", grouped(report.other_forks),
+                       report.other_forks == 1 ? "" : "s");
 }
 
 }  // namespace

@@ -6,13 +6,13 @@
 . "$source_dir/tests/fixtures/servers.sh"
 . "$source_dir/tests/fixtures/daemons.sh"
 PATH=$PATH:/usr/sbin
-program=$(type -P nginx) || skip "no nginx (package nginx-light)"
+program=$(type -P nginx) || skip "no nginx (package nginx)"
 for_everybody
 dir=
 master() { pid_in "$dir/nginx.pid"; }
 on_exit() {
   local pid
-  for pid in $(cat ./*/nginx.pid ./*/nginx.pid.oldbin 2>/dev/null); do kill "$pid" 2>/dev/null || true; done
+  for pid in $(cat ./*/nginx.pid ./*/nginx.pid.oldbin 2>/dev/null || true); do kill "$pid" 2>/dev/null || true; done
 }
 
 # configure DIR WORKERS. To a new binary nginx hands on only what `env` names.
@@ -40,8 +40,14 @@ http {
 END
 }
 said_times() { [[ $(grep -cE "$2" "$dir/error.log") == "$1" ]]; }
+stop() {
+  local pid
+  pid=$(master)
+  kill -QUIT "$pid"
+  daemon_gone "$pid"
+}
 workers_of() { pgrep -P "$1" 2>/dev/null | sort; }
-replaced() { master >/dev/null && [[ -s $dir/nginx.pid.oldbin && $(master) != "$1" ]]; }
+replaced() { [[ -s $dir/nginx.pid.oldbin ]] && second=$(master) && [[ -n $second && $second != "$1" ]]; }
 
 session() {
   local first second victim
@@ -56,7 +62,6 @@ session() {
   fetch "$port" / >>"$dir/answers"
   kill -USR2 "$first"
   until_so 10 "the new binary" replaced "$first"
-  second=$(master)
   kill -QUIT "$first"
   daemon_gone "$first"
   fetch "$port" / >>"$dir/answers"
@@ -80,9 +85,9 @@ for internals in 1 0; do
   same <(steady plain/error.log) <(steady shim$internals/error.log) "nginx' log"
   logs=(shim"$internals".*.ovc)
   ((${#logs[@]} == 1)) || fail "more than one log for a tree: ${logs[*]}"
-  forks_told "${logs[0]}" >purposes
+  forks_told "${logs[0]}" >list
   # One worker or cache process was killed and started again.
-  same <(grep -v 'started again' purposes) - <<'END'
+  same <(grep -v 'started again' list) - <<'END'
 6 cache manager or loader
 6 worker process
 1 daemonize
@@ -90,8 +95,8 @@ for internals in 1 0; do
 1 worker or cache process
 END
   victim=$(<shim$internals/victim)
-  exits 1 ovc why --json "${logs[0]}" >why
-  [[ $(jq -c '[[.ends[].pid], [.verdicts[].cause]]' why) == "[[$victim],[]]" ]] || fail "$(jq . why)"
+  exits 1 ovc why --json "${logs[0]}" >verdicts.json
+  [[ $(jq -c '[[.ends[].pid], [.verdicts[].cause]]' verdicts.json) == "[[$victim],[]]" ]] || fail "$(jq . verdicts.json)"
   # Workers have changed their user; what they did afterwards is in the log.
   workers=$(jq '[.forks[] | select(.purpose == "worker process") | .child.pid]' "${logs[0]}.forks")
   exits 0 ovc show --json --op mmap,brk,exit "${logs[0]}" >calls
@@ -106,21 +111,21 @@ env LD_PRELOAD="$shim" OVCSHIM_LOG="$work/refused.ovc" OVCSHIM_INJECT='fork:erro
 until_so 10 "the pid file" master >/dev/null
 until_so 10 "an answer" fetch "$port" / >/dev/null
 said_times 1 'fork\(\) failed while spawning "worker process" \(12: Cannot allocate memory\)' || fail "said: $(<refused/error.log)"
-kill -QUIT "$(master)"
-daemon_gone "$(master)"
-exits 1 ovc why --json refused.ovc >why
-jq -e '.verdicts | length == 1 and .[0].cause == "injected" and .[0].purpose == "worker process"' why >/dev/null ||
-  fail "$(jq .verdicts why)"
+stop
+exits 1 ovc why --json refused.ovc >verdicts.json
+jq -e '.verdicts | length == 1 and .[0].cause == "injected" and .[0].purpose == "worker process"' verdicts.json >/dev/null ||
+  fail "$(jq .verdicts verdicts.json)"
 
-# A limit that holds the master and one worker, where each has a heap of so many MiB by the allocator's padding.
-mib=256
-configure limit 3
-rehearsal_alone
+# A limit that holds the master and some of its workers, where each has a heap of so many MiB by the allocator's padding.
+mib=512
+configure limit 8
 env LD_PRELOAD="$shim" OVCSHIM_LOG="$work/limit.ovc" OVCSHIM_REHEARSE="$(rehearse_limit $((mib * 7 / 2)))" \
   GLIBC_TUNABLES=glibc.malloc.top_pad=$((mib << 20)) "$program" -p "$work/limit" -c "$work/limit/nginx.conf" 2>&1
 until_so 10 "the pid file" master >/dev/null
 until_so 10 "a refused worker" finds_quietly 'fork\(\) failed while spawning "worker process" \(12: Cannot allocate memory\)' limit/error.log
-kill -QUIT "$(master)"
-daemon_gone "$(master)"
+stop
 refusal_told limit.ovc "worker process"
+# What stands before libc's functions in order to refuse is not what serves them.
+ovc forks limit.ovc >list || (($? == 1))
+finds '^served by libc.so.6: clone, fork, vfork$' list
 nobody_left
