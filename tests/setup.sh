@@ -10,7 +10,7 @@ demo=(g++ cmake make pkg-config libfmt-dev libdw-dev libelf-dev libcli11-dev nlo
 tests=("${demo[@]}" catch2 jq python3
   curl strace memcached gunicorn nodejs postgresql apache2 nginx-light php-fpm)  # tests/servers
 # what the shim shares a process with (tests/hostile)
-tests+=(libjemalloc2 libjemalloc-dev libtcmalloc-minimal4 libmimalloc2.0 libeatmydata1 liblttng-ust1 musl-tools clang libcap2-bin)
+tests+=(libjemalloc2 libjemalloc-dev libtcmalloc-minimal4 libmimalloc2.0 libeatmydata1 liblttng-ust1 musl-tools clang libcap2-bin gdb)
 [[ $(uname -m) != x86_64 ]] || tests+=(gcc-multilib)
 ci=("${tests[@]}" clang-format clang-tidy shellcheck prometheus)  # prometheus: promtool
 case ${1:-tests} in
