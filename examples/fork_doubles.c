@@ -10,7 +10,7 @@
 //   ... madvise(0x..., 134217728, MADV_DONTFORK) = 0 ...
 //   ... fork() = ... Committed_AS ... -> ... <- main+... (fork_doubles)
 //   $ ovc forks
-//   ... fork ... ... kB ... exited, 0; ... page faults main <- ...
+//   ... fork ... ... kB ... exited, 0; ... page faults main
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
