@@ -42,7 +42,8 @@ CLI::App* add_reader(CLI::App& app, const char* name, const char* help, CommandO
 
 CLI::App* add_show(CLI::App& app, ShowOptions& o) {
   CLI::App* c = add_reader(app, "show", "the records, one line each, like strace; --json: one object per line", o);
-  c->add_option("--op", o.ops, "only these: mmap,fork,... or a family: %malloc %memory %shared %fork %wait %exec %end %limit %record")
+  c->add_option("--op", o.ops,
+                "only these: mmap,fork,... or a family: %malloc %memory %shared %fork %wait %exec %end %limit %record")
       ->delimiter(',')
       ->allow_extra_args(false);
   c->add_flag("--failed", o.failed, "only calls that failed");
