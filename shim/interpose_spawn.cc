@@ -123,6 +123,7 @@ OVC_EXPORT int daemon(int nochdir, int noclose) noexcept {
     return result;
   }
   child_side(event.position);
+  if (!g.recording) return result;  // OVCSHIM_FOLLOW=none: the log is not the child's
   event.base.args[5] = kUnknown;
   end(event, result < 0 ? result : static_cast<int64_t>(p.pid), result < 0, err);
   return result;
