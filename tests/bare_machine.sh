@@ -16,7 +16,7 @@ if ((EUID != 0)) || ! command -v debootstrap >/dev/null; then
   exit 77
 fi
 
-unmount() { for there in "$root$lock" "$root/proc"; do ! mountpoint -q "$there" || umount "$there"; done; }
+unmount() { for there in "$root$lock" "$root/dev/shm" "$root/dev/pts" "$root/proc"; do ! mountpoint -q "$there" || umount "$there"; done; }
 trap unmount EXIT
 unmount
 rm -rf --one-file-system "$root"
@@ -28,6 +28,10 @@ debootstrap --variant=minbase --include=git,ca-certificates $suite "$root" "${mi
 { grep -rlE '^ *Acquire' /etc/apt/apt.conf.d || true; } | xargs -r cp -t "$root/etc/apt/apt.conf.d/"
 cp /etc/resolv.conf /etc/hosts "$root/etc/"
 mount -t proc proc "$root/proc"
+mount -t devpts -o newinstance,ptmxmode=0666,mode=620 devpts "$root/dev/pts"  # as any machine has
+mkdir -p "$root/dev/shm"
+mount -t tmpfs -o mode=1777 tmpfs "$root/dev/shm"
+ln -sf pts/ptmx "$root/dev/ptmx"
 # The lock that keeps users of the machine-wide settings apart.
 touch "$lock" "$root$lock"
 mount --bind "$lock" "$root$lock"

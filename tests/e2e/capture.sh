@@ -28,8 +28,8 @@ done
 # Children: all of them, by the call that made them; those that libc keeps to itself too.
 under process.ovc process_calls >/dev/null
 ovc forks --json process.ovc >forks.json || (($? == 1))
-for call in fork _Fork vfork clone posix_spawn system popen forkpty wordexp; do
-  [[ $(jq -r --arg call $call '[.forks[] | select(.call == $call)] | length > 0 and all(.child.pid != null and .child.end != null)' forks.json) == true ]] ||
+for call in $(without_terminals fork _Fork vfork clone posix_spawn system popen forkpty wordexp); do
+  [[ $(jq -r --arg call "$call" '[.forks[] | select(.call == $call)] | length > 0 and all(.child.pid != null and .child.end != null)' forks.json) == true ]] ||
     { jq -c '.forks[] | [.call, .child]' forks.json >&3; fail "children of $call"; }
 done
 [[ $(jq '.children_of_unseen_calls | length' forks.json) == 0 ]] || fail "children of nobody: $(jq -c '.children_of_unseen_calls' forks.json)"

@@ -6,7 +6,7 @@
 calls=(malloc calloc realloc reallocarray posix_memalign aligned_alloc memalign valloc pvalloc mmap munmap mremap mprotect
   madvise brk sbrk fork _Fork vfork clone pthread_create posix_spawn posix_spawnp popen system forkpty thrd_create shmget shmat
   mlock mlockall memfd_create shm_open ftruncate fallocate posix_fallocate clone-by-number mmap-by-number)
-for call in "${calls[@]}"; do
+for call in $(without_terminals "${calls[@]}"); do
   rm -f log.ovc
   third=3
   [[ $call != brk ]] || third=4  # libc's own question where the break is comes first

@@ -31,7 +31,8 @@ if [[ ${1-} != --inside ]]; then
   overcommit.sh 2 +$room -- "$source_dir/tests/e2e/rehearsal_is_real.sh" --inside || status=$?
   exit $status
 fi
-kinds=(mmap noreserve shared malloc sbrk mprotect mremap fork clone pthread arena forkpty number shmget)
+kinds=(mmap noreserve shared malloc sbrk mprotect mremap fork clone pthread arena number shmget)
+[[ ! " $(without_terminals forkpty) " == *" forkpty "* ]] || kinds+=(forkpty)
 for kind in "${kinds[@]}"; do steady really "$kind"; done >real
 overcommit.sh 0
 for kind in "${kinds[@]}"; do
