@@ -56,8 +56,8 @@ def by_os():
     print("fork and exec", status(pid))
     pid, terminal = pty.fork()
     if pid == 0: os._exit(10)
-    os.close(terminal)
     print("forkpty", status(pid))
+    os.close(terminal)  # not before: its hang-up would end the child
 
 def with_threads():
     stop = threading.Event()
