@@ -15,11 +15,6 @@ R not_there() {
   return (R)-1;
 }
 
-// The program locked all of its memory; the log is not its memory, and would eat up what it may lock.
-void unlock_log() {
-  if (g.header && !ovcshim_quiet) sys::call(__NR_munlock, reinterpret_cast<long>(g.header), static_cast<long>(g.mapped_bytes));
-}
-
 template <Op op, Failure how, typename R, typename... Args>
 [[gnu::always_inline]] inline R traced(const char* symbol, uint64_t caller, const char* text, R (*&slot)(Args...),
                                        Args... args) {

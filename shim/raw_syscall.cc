@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <linux/sched.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #include "shim/exec_args.h"
@@ -154,6 +155,7 @@ long record_syscall(long nr, const long args[6], const RawCall& call, uint16_t f
   }
   const bool failed = is_refused(call.op, result, args);
   const int err = call.op == Op::kBrk ? ENOMEM /* what libc's brk says */ : static_cast<int>(-result);
+  if (call.op == Op::kMlockall && !failed) unlock_log();
   if (is_wait(call.op)) add_wait_status(event.base, result, args);
   if (whole_fork) fork_done(event, result, err);
   else end(event, result, failed, err, intent ? nullptr : call.text);
@@ -172,6 +174,7 @@ struct Watched {
   constexpr Watched() {
     for (const RawRow& row : kRows) set(row.nr);
     set(__NR_clone3);
+    set(__NR_prctl);
 #if defined(__x86_64__)
     set(__NR_vfork);
 #endif
@@ -221,6 +224,7 @@ constinit const Watched ovcshim_watched_syscalls;
 [[gnu::visibility("hidden")]] SyscallPlan ovcshim_plan_syscall(long* args, uint64_t caller) {
   if (!g.recording) return {kForward, 0};
   const long nr = args[0];
+  if (nr == __NR_prctl && args[1] == PR_SET_TSC && args[2] == PR_TSC_SIGSEGV) g.use_tsc = false;  // as prctl() itself
 #if defined(__x86_64__)
   if (nr == __NR_vfork) return {kVfork, 0};
 #endif

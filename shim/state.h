@@ -173,6 +173,11 @@ inline uint64_t tick_now() {
 // Ticks in roughly one millisecond; for ages and rate limits only, never for figures shown. Set by the session.
 extern uint64_t g_ticks_per_ms;
 
+// The program locked all of its memory; the log is not its memory, and would eat up what it may lock.
+inline void unlock_log() {
+  if (g.header && !ovcshim_quiet) sys::call(__NR_munlock, reinterpret_cast<long>(g.header), static_cast<long>(g.mapped_bytes));
+}
+
 inline void count(uint64_t& counter, uint64_t n = 1) { __atomic_fetch_add(&counter, n, __ATOMIC_RELAXED); }
 
 }  // namespace ovcshim
