@@ -17,7 +17,7 @@ constexpr uint32_t kStarvedCalls = 4096;
 
 ChunkHeader* chunk_at(uint64_t index) { return reinterpret_cast<ChunkHeader*>(g.chunks + index * kChunkBytes); }
 
-bool thread_is_dead(uint32_t tid) { return !ovcshim_quiet && tid != 0 && sys::call(__NR_tkill, tid, 0) == -ESRCH; }
+bool thread_is_dead(uint32_t tid) { return !is_quiet() && tid != 0 && sys::call(__NR_tkill, tid, 0) == -ESRCH; }
 
 // May its owner be pushed out? Only a dead thread's chunk, and only where its tid means the same as to us.
 bool may_take(uint64_t word) {
@@ -162,7 +162,7 @@ Stripe* my_stripe() { return ensure_thread() ? t_hot->stripe : shared_stripe(); 
 
 bool ensure_thread() {
   if (t_hot->tid != 0 && t_hot->stripe) return true;
-  if (!ensure_process() || ovcshim_quiet) return false;
+  if (!ensure_process() || is_quiet()) return false;
   const auto tid = static_cast<uint32_t>(sys::call(__NR_gettid));
   Hot* hot = t_hot;
   if (hot == &g_no_hot) hot = free_hot(tid);  // else: this thread's own block, wiped by the fork that made this process

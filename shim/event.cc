@@ -2,7 +2,7 @@
 //
 // Events: who, what, from where, in which commit state, with which outcome.
 // Rules: runs wherever the program calls a wrapped function (see event_lane.cc); bounded stack; every system call here is one that a
-// program without seccomp cannot notice; none is made once ovcshim_quiet is set.
+// program without seccomp cannot notice; none is made once is_quiet().
 #include "shim/event.h"
 
 #include "shim/call_lane.h"
@@ -70,7 +70,7 @@ void fill_identity(EventBase& base) {
   const Private& p = *g_private;
   base.pid = p.pid;
   base.tid = t_hot->tid;
-  if (!ovcshim_quiet && (may_be_foreign(base.op) || base.tid == 0)) {
+  if (!is_quiet() && (may_be_foreign(base.op) || base.tid == 0)) {
     base.pid = static_cast<uint32_t>(sys::call(__NR_getpid));
     base.tid = static_cast<uint32_t>(sys::call(__NR_gettid));
   }
@@ -97,9 +97,9 @@ void add_stack(Event& event, Record& record, Scratch* scratch) {
   bool cut = true;
   unsigned n = 0, skip = 0;
   if (scratch && g.stack_depth) {
-    n = backtrace(*modules_now(), event.frame, scratch->frames, kMaxFrames, !ovcshim_quiet, &cut);
+    n = backtrace(*modules_now(), event.frame, scratch->frames, kMaxFrames, !is_quiet(), &cut);
     if (cut && ends_in_unknown_code(scratch->frames, n) && refresh_modules(makes_process(record.base.op))) {
-      n = backtrace(*modules_now(), event.frame, scratch->frames, kMaxFrames, !ovcshim_quiet, &cut);
+      n = backtrace(*modules_now(), event.frame, scratch->frames, kMaxFrames, !is_quiet(), &cut);
       record.base.image = event.base.image = g_lineage.image;
     }
     skip = frames_of_ours(scratch->frames, n, event.base.caller);
@@ -164,7 +164,7 @@ void commit_state(CommitState& state, Freshness freshness) {
   Reading r;
   bool have = latest_reading(r);
   const bool old = !have || tick_now() - r.tick > kReadingMaxAgeMs * g_ticks_per_ms;
-  if (!ovcshim_quiet && (old || freshness == Freshness::kFresh) && renew_reading()) have = latest_reading(r);
+  if (!is_quiet() && (old || freshness == Freshness::kFresh) && renew_reading()) have = latest_reading(r);
   if (have) state = {age_ns(r.tick), r.committed_kb, r.limit_kb, r.vm_size_pages, r.resident_pages, r.data_pages};
 }
 

@@ -12,8 +12,7 @@ constexpr uint64_t kMaxStrings = 4096;
 bool next_readable(const void* at, const void*& proven) {
   const auto page = reinterpret_cast<const void*>(reinterpret_cast<uint64_t>(at) & ~(kPageBytes - 1));
   if (page == proven) return true;
-  if (ovcshim_quiet || !sys::readable(reinterpret_cast<const void*>(reinterpret_cast<uint64_t>(at) & ~uint64_t{7})))
-    return false;
+  if (is_quiet() || !sys::readable(reinterpret_cast<const void*>(reinterpret_cast<uint64_t>(at) & ~uint64_t{7}))) return false;
   proven = page;
   return true;
 }

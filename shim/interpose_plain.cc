@@ -2,6 +2,7 @@
 //
 // Shared memory, locks, limits, namespaces: calls that libc passes to the kernel and never makes itself. Recorded after they return.
 #include "shim/interpose.h"
+#include "shim/limit_args.h"
 
 using namespace ovcshim;
 
@@ -28,17 +29,6 @@ template <Op op, Failure how, typename R, typename... Args>
   if constexpr (op == Op::kMlockall)
     if (result == 0) unlock_log();
   return result;
-}
-
-uint64_t limit_word(rlim_t value) { return value == RLIM_INFINITY ? kInfinite : value; }
-
-// Of a limit as the program gave it; a bad pointer is for the kernel to refuse.
-void limit_args(uint64_t* to, const struct rlimit* from) {
-  const auto word = reinterpret_cast<uint64_t>(from) & ~uint64_t{7};
-  const bool readable = from && !ovcshim_quiet && sys::readable(reinterpret_cast<const void*>(word)) &&
-                        sys::readable(reinterpret_cast<const void*>(word + 8));
-  to[0] = readable ? limit_word(from->rlim_cur) : kUnknown;
-  to[1] = readable ? limit_word(from->rlim_max) : kUnknown;
 }
 
 }  // namespace
@@ -105,8 +95,7 @@ OVC_EXPORT int prlimit(pid_t pid, __rlimit_resource resource, const struct rlimi
   const bool on = begin(event, Op::kPrlimit, When::kAfter, Freshness::kCheap, OVC_CALLER, here());
   const int result = found(next.prlimit, "prlimit")(pid, static_cast<int>(resource), limit, old);
   if (!on) return result;
-  event.base.args[4] = result == 0 && old ? limit_word(old->rlim_cur) : kUnknown;
-  event.base.args[5] = result == 0 && old ? limit_word(old->rlim_max) : kUnknown;
+  limit_args(event.base.args + 4, result == 0 ? old : nullptr);
   finish<Failure::kMinusOne>(event, result);
   return result;
 }

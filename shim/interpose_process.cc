@@ -11,6 +11,7 @@
 #include "shim/forking.h"
 #include "shim/interpose.h"
 #include "shim/libc_hook.h"
+#include "shim/proc_file.h"
 #include "shim/refuse.h"
 
 using namespace ovcshim;
@@ -57,6 +58,7 @@ OVC_EXPORT int clone(int (*fn)(void*), void* stack, int flags, void* arg, ...) n
   set_args(event, flags, stack, reinterpret_cast<uint64_t>(fn), parent_tid, tls);
   const Freshness freshness = flags & CLONE_VM ? Freshness::kCheap : Freshness::kFresh;
   const bool on = begin(event, Op::kClone, When::kIntent, freshness, OVC_CALLER, here());
+  if (flags & CLONE_FILES) note_shared_descriptors();
   const int pid = found(next.clone, "clone")(fn, stack, flags, arg, parent_tid, tls, child_tid);
   if (on) fork_done(event, pid, errno);
   return pid;
@@ -181,7 +183,7 @@ namespace {
 // What a child faulted in or copied: its minor page faults. One cheap system call (kernel/sys.c getrusage()).
 uint64_t minor_faults() {
   struct rusage usage {};
-  if (ovcshim_quiet || sys::failed(sys::call(__NR_getrusage, RUSAGE_SELF, reinterpret_cast<long>(&usage)))) return kUnknown;
+  if (is_quiet() || sys::failed(sys::call(__NR_getrusage, RUSAGE_SELF, reinterpret_cast<long>(&usage)))) return kUnknown;
   return static_cast<uint64_t>(usage.ru_minflt);
 }
 

@@ -2,22 +2,14 @@
 //
 // A file of /proc read line by line through a caller's buffer. Rules: as event_lane.cc.
 #pragma once
-#include <fcntl.h>
-
-#include "shim/sys.h"
+#include "shim/proc_file.h"
 
 namespace ovcshim {
 
 class Lines {
  public:
-  Lines(const char* path, char* io, uint64_t room)
-      : fd_(sys::call(__NR_openat, AT_FDCWD, reinterpret_cast<long>(path), O_RDONLY | O_CLOEXEC)), io_(io), room_(room) {}
-  ~Lines() {
-    if (ok()) sys::call(__NR_close, fd_);
-  }
-  Lines(const Lines&) = delete;
-  Lines& operator=(const Lines&) = delete;
-  bool ok() const { return !sys::failed(fd_); }
+  Lines(const char* path, char* io, uint64_t room) : file_(path), io_(io), room_(room) {}
+  bool ok() const { return file_.ok(); }
 
   // The next line, terminated, or nullptr at the end. A line longer than the buffer is cut into pieces.
   char* next() {
@@ -39,12 +31,12 @@ class Lines {
   bool more() {
     for (uint64_t i = at_; i < have_; ++i) io_[i - at_] = io_[i];
     have_ -= at_, at_ = 0;
-    const long n = sys::call(__NR_read, fd_, reinterpret_cast<long>(io_ + have_), static_cast<long>(room_ - 1 - have_));
+    const long n = file_.read(io_ + have_, room_ - 1 - have_);
     if (n <= 0) return false;
     have_ += static_cast<uint64_t>(n);
     return true;
   }
-  long fd_;
+  ProcFile file_;
   char* io_;
   uint64_t room_, at_ = 0, have_ = 0;
 };

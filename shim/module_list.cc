@@ -107,7 +107,7 @@ void keep_modules_known() {
 
 bool refresh_modules(bool for_fork) {
   const uint64_t now = tick_now(), next = __atomic_load_n(for_fork ? &next_fork_tick : &next_refresh_tick, __ATOMIC_RELAXED);
-  if (ovcshim_quiet || now < next) return false;
+  if (is_quiet() || now < next) return false;
   if (__atomic_exchange_n(&refreshing, 1, __ATOMIC_ACQUIRE)) return false;
   ModuleTable& spare = modules_now() == &tables[0] ? tables[1] : tables[0];
   const bool changed = read_modules(spare) && !same_modules(spare, *modules_now());
@@ -127,7 +127,7 @@ bool refresh_modules(bool for_fork) {
 void notice_new_objects() {
   link_map entry;
   const uint64_t known = __atomic_load_n(&last_object, __ATOMIC_RELAXED);
-  if (ovcshim_quiet || !read_entry(known, entry) || !entry.l_next) return;
+  if (is_quiet() || !read_entry(known, entry) || !entry.l_next) return;
   if (tick_now() < __atomic_load_n(&next_refresh_tick, __ATOMIC_RELAXED)) return;
   __atomic_store_n(&last_object, find_last_object(), __ATOMIC_RELAXED);  // first: what comes meanwhile is noticed the next time
   refresh_modules(false);

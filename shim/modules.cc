@@ -7,8 +7,8 @@
 #include "shim/modules.h"
 
 #include <elf.h>
-#include <fcntl.h>
 
+#include "shim/proc_file.h"
 #include "shim/sys.h"
 
 namespace ovcshim {
@@ -27,14 +27,16 @@ constexpr uint64_t kPageMask = 4095;
 
 // The text of the list, one character at a time, so that lines may have any length.
 struct MapsText {
-  int fd = -1;
+  explicit MapsText(const char* path) : file(path) {}
+
+  ProcFile file;
   unsigned reads = 0;
   bool failed = false;
   size_t at = 0, len = 0;
   char buffer[1024];
 
   bool refill() {
-    long got = ++reads > kMaxReads ? -1 : sys::call(__NR_read, fd, reinterpret_cast<long>(buffer), sizeof buffer);
+    long got = ++reads > kMaxReads ? -1 : file.read(buffer, sizeof buffer);
     failed = got < 0;
     at = 0;
     len = got > 0 ? static_cast<size_t>(got) : 0;
@@ -282,29 +284,22 @@ void collect(MapsText& text, Collector& collector) {
   collector.add(draft);
 }
 
-// thread-self first: /proc/self lists nothing once the first thread has ended.
-int open_maps() {
-  constexpr const char* kNames[] = {"/proc/thread-self/maps", "/proc/self/maps"};
-  for (const char* name : kNames) {
-    long fd = sys::call(__NR_openat, AT_FDCWD, reinterpret_cast<long>(name), O_RDONLY | O_CLOEXEC);
-    if (!sys::failed(fd)) return static_cast<int>(fd);
-  }
-  return -1;
+bool read_from(const char* path, ModuleTable& table) {
+  table.count = table.cut = 0;
+  MapsText text(path);
+  if (!text.file.ok()) return false;
+  Collector collector{table};
+  collect(text, collector);
+  if (text.failed) return false;
+  collector.finish();
+  return collector.seen > 0;
 }
 
 }  // namespace
 
+// thread-self first: /proc/self lists nothing once the first thread has ended. Before Linux 3.17 there is only the latter.
 bool read_modules(ModuleTable& table) {
-  table.count = table.cut = 0;
-  MapsText text;
-  text.fd = open_maps();
-  if (text.fd < 0) return false;
-  Collector collector{table};
-  collect(text, collector);
-  sys::call(__NR_close, text.fd);
-  if (text.failed) return false;
-  collector.finish();
-  return collector.seen > 0;
+  return read_from("/proc/thread-self/maps", table) || read_from("/proc/self/maps", table);
 }
 
 const Module* find_module(const ModuleTable& table, uint64_t pc) {

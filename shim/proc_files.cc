@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <time.h>
 
+#include "shim/proc_file.h"
 #include "shim/state.h"
 #include "shim/sys.h"
 
@@ -42,15 +43,14 @@ char* append(char* at, const char* end, const char* s, uint64_t len = UINT64_MAX
 }  // namespace
 
 long read_file(const char* path, char* to, uint64_t room) {
-  const long fd = sys::call(__NR_openat, AT_FDCWD, reinterpret_cast<long>(path), O_RDONLY | O_CLOEXEC);
-  if (sys::failed(fd)) return -1;
+  ProcFile file(path);
+  if (!file.ok()) return -1;
   uint64_t have = 0;
   while (have < room - 1) {
-    const long n = sys::call(__NR_read, fd, reinterpret_cast<long>(to + have), static_cast<long>(room - 1 - have));
+    const long n = file.read(to + have, room - 1 - have);
     if (n <= 0) break;
     have += static_cast<uint64_t>(n);
   }
-  sys::call(__NR_close, fd);
   to[have] = '\0';
   return static_cast<long>(have);
 }
@@ -316,11 +316,11 @@ void add_cgroups(Facts& facts, char* io, uint64_t room) {
 
 void add_oom_kills(Facts& facts, char* io, uint64_t room) {
   // oom_kill stands near the end of a file larger than our buffer: read on until it is found.
-  const long fd = sys::call(__NR_openat, AT_FDCWD, reinterpret_cast<long>("/proc/vmstat"), O_RDONLY | O_CLOEXEC);
-  if (sys::failed(fd)) return;
+  ProcFile file("/proc/vmstat");
+  if (!file.ok()) return;
   uint64_t value = kUnknown, kept = 0;
   while (value == kUnknown && kept < room - 1) {
-    const long n = sys::call(__NR_read, fd, reinterpret_cast<long>(io + kept), static_cast<long>(room - 1 - kept));
+    const long n = file.read(io + kept, room - 1 - kept);
     if (n <= 0) break;
     const uint64_t have = kept + static_cast<uint64_t>(n);
     uint64_t whole = have;  // only whole lines are parsed; the cut one waits for the next round
@@ -332,7 +332,6 @@ void add_oom_kills(Facts& facts, char* io, uint64_t room) {
     for (uint64_t i = whole; i < have; ++i) io[i - whole] = io[i];
     kept = have - whole;
   }
-  sys::call(__NR_close, fd);
   facts.add(FactKey::kVmstatOomKill, value);
 }
 

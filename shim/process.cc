@@ -5,6 +5,7 @@
 
 #include "shim/event.h"
 #include "shim/module_list.h"
+#include "shim/proc_file.h"
 #include "shim/proc_files.h"
 #include "shim/process_table.h"
 #include "shim/providers.h"
@@ -62,9 +63,10 @@ void add_own_cost(Facts& facts) {
 
 bool register_process(uint64_t fork_position, bool new_image) {
   Private& p = *g_private;
-  if (!g.recording || ovcshim_quiet) return false;
+  if (!g.recording || is_quiet()) return false;
   uint32_t fresh = 0;
   if (!__atomic_compare_exchange_n(&p.registered, &fresh, 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) return fresh == 2;
+  if (!new_image) close_inherited_files();
   if (!new_image && g.follow == 0) {
     g.recording = false;  // this process's own copy: from here the shim only forwards
     g.min_size = UINT64_MAX;
@@ -90,7 +92,7 @@ bool register_process(uint64_t fork_position, bool new_image) {
 
 void note_exit_status(int status) {
   const Private& p = *g_private;
-  if (p.slot == kNoIndex || ovcshim_quiet || static_cast<uint32_t>(sys::call(__NR_getpid)) != p.pid)
+  if (p.slot == kNoIndex || is_quiet() || static_cast<uint32_t>(sys::call(__NR_getpid)) != p.pid)
     return;  // a vfork child ends, not we
   ProcessSlot& slot = g.processes[p.slot];
   slot.exit_status = status;
@@ -106,7 +108,7 @@ void end_process() {
   Fact list[16];
   Facts facts{list, sizeof list / sizeof list[0]};
   char io[2048];
-  if (!ovcshim_quiet) add_status(facts, io, sizeof io);
+  if (!is_quiet()) add_status(facts, io, sizeof io);
   record.base.facts = static_cast<uint8_t>(facts.count);
   record.fact_list = list;
   const uint64_t position = write_event(record);
@@ -123,7 +125,7 @@ uint64_t copy_text(char* to, uint64_t room, const char* from) {
     const uint64_t take = page_left < room - n ? page_left : room - n;
     // 8 bytes that do not cross into the next page tell whether this page can be read
     const uint64_t probe = (reinterpret_cast<uint64_t>(from + n) & ~uint64_t{7});
-    if (ovcshim_quiet || !sys::readable(reinterpret_cast<const void*>(probe))) return n;
+    if (is_quiet() || !sys::readable(reinterpret_cast<const void*>(probe))) return n;
     for (uint64_t i = 0; i < take; ++i, ++n) {
       if (!from[n]) return n;
       to[n] = from[n];

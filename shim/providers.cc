@@ -8,7 +8,7 @@
 #include <type_traits>
 
 #include "shim/proc_files.h"
-#include "shim/seccomp.h"
+#include "shim/raw_syscall.h"
 #include "shim/sys.h"
 
 #if defined(__x86_64__)

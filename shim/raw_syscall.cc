@@ -5,11 +5,14 @@
 
 #include <errno.h>
 #include <linux/sched.h>
+#include <linux/seccomp.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
 #include "shim/exec_args.h"
 #include "shim/forking.h"
+#include "shim/limit_args.h"
+#include "shim/proc_file.h"
 #include "shim/refuse.h"
 
 namespace ovcshim {
@@ -34,6 +37,7 @@ constexpr RawRow kRows[] = {
     {__NR_shmget, Op::kShmget, {1, 2, 3}},
     {__NR_shmat, Op::kShmat, {1, 2, 3}},
     {__NR_shmdt, Op::kShmdt, {1}},
+    {__NR_prlimit64, Op::kPrlimit, {1, 2}},
     {__NR_mlock, Op::kMlock, {1, 2}},
     {__NR_mlock2, Op::kMlock2, {1, 2, 3}},
     {__NR_mlockall, Op::kMlockall, {1}},
@@ -66,7 +70,7 @@ const RawRow* row_of(long nr) {
 const clone_args* readable_clone_args(long address, long size) {
   constexpr uint64_t kSmallest = 64;  // CLONE_ARGS_SIZE_VER0
   const auto start = static_cast<uint64_t>(address);
-  if (ovcshim_quiet || start % 8 || static_cast<uint64_t>(size) < kSmallest) return nullptr;
+  if (is_quiet() || start % 8 || static_cast<uint64_t>(size) < kSmallest) return nullptr;
   if (!sys::readable(reinterpret_cast<const void*>(start)) ||
       !sys::readable(reinterpret_cast<const void*>(start + kSmallest - 8)))
     return nullptr;
@@ -127,6 +131,7 @@ RawCall raw_call(long nr, const long args[6]) {
   call.op = row->op;
   for (int i = 0; i < 6; ++i)
     if (row->from[i]) call.args[i] = static_cast<uint64_t>(args[row->from[i] - 1]);
+  if (nr == __NR_prlimit64) limit_args(call.args + 2, reinterpret_cast<const struct rlimit*>(args[2]));
   if (nr == __NR_pkey_mprotect) call.args[3] = static_cast<uint32_t>(args[3] + 1);
   if (row->text) call.text = reinterpret_cast<const char*>(args[row->text - 1]);
   if (call.op == Op::kExecve || call.op == Op::kExecveat) {
@@ -156,6 +161,8 @@ long record_syscall(long nr, const long args[6], const RawCall& call, uint16_t f
   const bool failed = is_refused(call.op, result, args);
   const int err = call.op == Op::kBrk ? ENOMEM /* what libc's brk says */ : static_cast<int>(-result);
   if (call.op == Op::kMlockall && !failed) unlock_log();
+  if (call.op == Op::kPrlimit)
+    limit_args(event.base.args + 4, failed ? nullptr : reinterpret_cast<const struct rlimit*>(args[3]));
   if (is_wait(call.op)) add_wait_status(event.base, result, args);
   if (whole_fork) fork_done(event, result, err);
   else end(event, result, failed, err, intent ? nullptr : call.text);
@@ -175,6 +182,7 @@ struct Watched {
     for (const RawRow& row : kRows) set(row.nr);
     set(__NR_clone3);
     set(__NR_prctl);
+    set(__NR_seccomp);
 #if defined(__x86_64__)
     set(__NR_vfork);
 #endif
@@ -200,6 +208,28 @@ SyscallPlan done(long result) {
   return {kDone, -1};
 }
 
+enum class SeccompWish { kNone, kFilter, kStrict };
+
+// seccomp()'s other operations only ask; of prctl's modes, strict is 1.
+SeccompWish seccomp_wish(const long* args) {
+  const bool by_prctl = args[0] == __NR_prctl && args[1] == PR_SET_SECCOMP;
+  if (by_prctl) return args[2] == SECCOMP_MODE_STRICT ? SeccompWish::kStrict : SeccompWish::kFilter;
+  if (args[0] != __NR_seccomp) return SeccompWish::kNone;
+  if (args[1] == SECCOMP_SET_MODE_STRICT) return SeccompWish::kStrict;
+  return args[1] == SECCOMP_SET_MODE_FILTER ? SeccompWish::kFilter : SeccompWish::kNone;
+}
+
+// A listener's descriptor is a result above 0, and success; so is the id of a thread that could not follow, and none.
+long enter_seccomp(const long* args, SeccompWish wish) {
+  const bool strict = wish == SeccompWish::kStrict;
+  seccomp_asked(strict);
+  const long result = sys::call(args[0], args[1], args[2], args[3], args[4], args[5], args[6]);
+  const bool tried_all_threads =
+      args[0] == __NR_seccomp && (args[2] & SECCOMP_FILTER_FLAG_TSYNC) && !(args[2] & SECCOMP_FILTER_FLAG_NEW_LISTENER);
+  seccomp_answered(strict, tried_all_threads ? result == 0 : !sys::failed(result));
+  return result;
+}
+
 // Does the child go on with this stack or with one that it was given? No C function may stand on it then.
 bool moves_stack(const RawCall& call) { return call.op == Op::kClone && ((call.args[0] & CLONE_VM) || call.args[1]); }
 
@@ -218,18 +248,27 @@ long record_clone(const RawCall& call, long result, uint64_t caller, const Frame
 extern "C" {
 [[gnu::visibility("hidden")]] extern const Watched ovcshim_watched_syscalls;
 constinit const Watched ovcshim_watched_syscalls;
+constinit void* ovcshim_next_syscall = nullptr;
+
+// Sets errno for the system call that the assembly makes itself.
+[[gnu::visibility("hidden")]] long ovcshim_failed_syscall(long result) {
+  errno = static_cast<int>(-result);
+  return -1;
+}
 
 // args: the number and six arguments, as the caller gave them. For kClone3 the third argument is set to the child's stack, which the kernel
 // ignores and the assembly wants to know.
 [[gnu::visibility("hidden")]] SyscallPlan ovcshim_plan_syscall(long* args, uint64_t caller) {
-  if (!g.recording) return {kForward, 0};
   const long nr = args[0];
+  if (const SeccompWish wish = seccomp_wish(args); wish != SeccompWish::kNone) return done(enter_seccomp(args, wish));
+  if (!g.recording) return {kForward, 0};
   if (nr == __NR_prctl && args[1] == PR_SET_TSC && args[2] == PR_TSC_SIGSEGV) g.use_tsc = false;  // as prctl() itself
 #if defined(__x86_64__)
   if (nr == __NR_vfork) return {kVfork, 0};
 #endif
   const RawCall call = raw_call(nr, args + 1);
   if (call.op == Op::kNone) return {kForward, 0};
+  if (call.op == Op::kClone && (call.args[0] & CLONE_FILES)) note_shared_descriptors();
   if (!moves_stack(call)) return done(record_syscall(nr, args + 1, call, kRawSyscall, caller, here()));
   if (const int err = g.refuses ? refused(Op::kClone, call.args, 0) : 0) return done(record_clone(call, -err, caller, here()));
   if (nr != __NR_clone3) return {kClone, 0};

@@ -8,6 +8,8 @@
 
 #pragma GCC visibility push(hidden)
 
+extern "C" void* ovcshim_next_syscall;  // libc's syscall(), for the assembly; null before the constructor
+
 namespace ovcshim {
 
 // The call as it stands in the record: its op and its arguments in the order of Op. kNone: not one that is recorded.

@@ -200,7 +200,7 @@ uint64_t rehearsed_mmap_flags(uint64_t flags) {
 }
 
 bool rehearsal_refuses(Op op, const uint64_t* args) {
-  if ((current.mode != kModeNever && current.mode != kModeGuess) || current.limit_kb == kUnknown || ovcshim_quiet) return false;
+  if ((current.mode != kModeNever && current.mode != kModeGuess) || current.limit_kb == kUnknown || is_quiet()) return false;
   Request r;
   if (!request_of(op, args, r) || !r.checked || kernel_says_no(op, r)) return false;
   Refusal refusal{0, op, kRehearsed, r.charge_kb, kUnknown, current.limit_kb, current.limit_kb};

@@ -123,7 +123,7 @@ bool starts_program(Op op) {
 Proof proof_for(Op op, int err) {
   const bool subject = op < Op::kFork || is_fork_op(op);
   const bool search = starts_program(op) && err != ENOMEM && err != EAGAIN;
-  if (!subject || search || err == EINVAL || err == EBADF || err == EEXIST || err == ENOENT || ovcshim_quiet || t_hot->beneath)
+  if (!subject || search || err == EINVAL || err == EBADF || err == EEXIST || err == ENOENT || is_quiet() || t_hot->beneath)
     return Proof::kNone;
   return mapping_list_due(op) ? Proof::kFull : Proof::kFacts;
 }
@@ -180,7 +180,7 @@ bool may_list_mappings(ListOccasion occasion) {
 
 void write_mapping_list(uint64_t about) {
   BigScratch& big = g_private->big;
-  if (ovcshim_quiet || __atomic_exchange_n(&big.taken, 1, __ATOMIC_ACQUIRE)) return;
+  if (is_quiet() || __atomic_exchange_n(&big.taken, 1, __ATOMIC_ACQUIRE)) return;
   MappingWriter writer(about, big);
   if (list_mappings(writer, big)) {
     Facts facts{big.facts, sizeof big.facts / sizeof big.facts[0]};

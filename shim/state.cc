@@ -3,12 +3,10 @@
 // The shim's globals. All constant-initialised: they are valid before any code of the shim has run.
 #include "shim/state.h"
 
-constinit unsigned char ovcshim_quiet = 0;
-constinit void* ovcshim_next_syscall = nullptr;
-
 namespace ovcshim {
 
 constinit Session g;
+constinit Seccomp g_seccomp;
 constinit Hot g_no_hot{};
 thread_local constinit HotPlace t_hot [[gnu::tls_model("initial-exec")]]{};
 constinit Lineage g_lineage{0, kNoIndex, 0, 0};

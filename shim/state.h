@@ -148,7 +148,7 @@ inline const ModuleTable* modules_now() { return __atomic_load_n(&g_modules, __A
 
 inline uint64_t tick_now() {
 #if defined(__x86_64__)
-  if (OVC_LIKELY(g.use_tsc && ovcshim_quiet != kQuietStrict)) {
+  if (OVC_LIKELY(g.use_tsc && !is_without_tsc())) {
     uint32_t lo, hi;
     asm volatile("rdtsc" : "=a"(lo), "=d"(hi));
     return static_cast<uint64_t>(hi) << 32 | lo;
@@ -161,8 +161,7 @@ inline uint64_t tick_now() {
   }
 #endif
   // Nothing may be asked any more, or the TSC was taken away: the last moment known.
-  if (g.header && (ovcshim_quiet || g.header->clock != static_cast<uint32_t>(Clock::kMonotonicNs)))
-    return g.header->newest.tick;
+  if (g.header && (is_quiet() || g.header->clock != static_cast<uint32_t>(Clock::kMonotonicNs))) return g.header->newest.tick;
   struct {
     long sec, nsec;
   } t{};
@@ -175,7 +174,7 @@ extern uint64_t g_ticks_per_ms;
 
 // The program locked all of its memory; the log is not its memory, and would eat up what it may lock.
 inline void unlock_log() {
-  if (g.header && !ovcshim_quiet) sys::call(__NR_munlock, reinterpret_cast<long>(g.header), static_cast<long>(g.mapped_bytes));
+  if (g.header && !is_quiet()) sys::call(__NR_munlock, reinterpret_cast<long>(g.header), static_cast<long>(g.mapped_bytes));
 }
 
 inline void count(uint64_t& counter, uint64_t n = 1) { __atomic_fetch_add(&counter, n, __ATOMIC_RELAXED); }

@@ -7,22 +7,7 @@
         .type   syscall, %function
 syscall:
         .cfi_startproc
-        cmp     x0, 277                     // __NR_seccomp
-        b.ne    1f
-        cmp     x1, 1                       // set strict, set filter; others only ask
-        b.hi    3f
-        cset    w17, ne                     // strict: 1, filter: 0
-        b       2f
-1:      cmp     x0, 167                     // __NR_prctl
-        b.ne    3f
-        cmp     x1, 22                      // PR_SET_SECCOMP
-        b.ne    3f
-        cmp     x2, 1                       // SECCOMP_MODE_STRICT
-        cset    w17, eq
-2:      adrp    x16, ovcshim_quiet
-        add     w17, w17, 1                 // kQuietFilter 1, kQuietStrict 2
-        strb    w17, [x16, :lo12:ovcshim_quiet]
-3:      cmp     x0, 511
+        cmp     x0, 511
         b.hi    7f
         adrp    x16, ovcshim_watched_syscalls
         add     x16, x16, :lo12:ovcshim_watched_syscalls

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// syscall(2)'s libc wrapper. Watched: a program that enters seccomp (from then on the shim makes no system call of its own), and the numbers
-// of ovcshim_watched_syscalls, which raw_syscall.cc makes and records. All others are a tail jump. Before the constructor (jemalloc's bootstrap
+// syscall(2)'s libc wrapper. The numbers of ovcshim_watched_syscalls go to raw_syscall.cc. All others are a tail jump. Before the constructor (jemalloc's bootstrap
 // calls it inside malloc) the system call is made here.
 #if defined(__x86_64__)
         .text
@@ -51,22 +50,7 @@
         .type   syscall, @function
 syscall:
         .cfi_startproc
-        cmpq    $317, %rdi                  // __NR_seccomp
-        jne     1f
-        cmpq    $1, %rsi                    // SECCOMP_SET_MODE_STRICT 0, SECCOMP_SET_MODE_FILTER 1; others only ask
-        ja      3f
-        je      2f
-        jmp     6f
-1:      cmpq    $157, %rdi                  // __NR_prctl
-        jne     3f
-        cmpq    $22, %rsi                   // PR_SET_SECCOMP
-        jne     3f
-        cmpq    $1, %rdx                    // SECCOMP_MODE_STRICT
-        je      6f
-2:      movb    $1, ovcshim_quiet(%rip)     // kQuietFilter
-        jmp     3f
-6:      movb    $2, ovcshim_quiet(%rip)     // kQuietStrict
-3:      cmpq    $511, %rdi
+        cmpq    $511, %rdi
         ja      7f
         leaq    ovcshim_watched_syscalls(%rip), %rax
         btq     %rdi, (%rax)

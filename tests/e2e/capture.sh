@@ -19,7 +19,7 @@ for call in 'shmget\(0, 1048576, IPC_CREAT\|0600\) = [0-9]+  charge 1,024 kB' 's
   'shm_open\(.*O_EXCL.*\) = -1 EEXIST' 'remap_file_pages\(0x[0-9a-f]+, 4096, PROT_NONE, 1, 0(x0)?\) = 0' \
   'mprotect\(0x[0-9a-f]+, 4096, PROT_READ\|PROT_WRITE\) = 0' 'mprotect\(0x[0-9a-f]+, 4096, PROT_READ\|PROT_WRITE, key 15\) = -1 E[A-Z]+' \
   'setrlimit\(RLIMIT_CORE, 100, 200\) = 0' 'setrlimit\(RLIMIT_CORE, 300, 100\) = -1 EINVAL' 'setrlimit\(RLIMIT_CORE, \?, \?\) = -1 EFAULT' \
-  'prlimit\(0, RLIMIT_CORE, \?, \?, was 100, was 200\) = 0' 'unshare\(0\) = 0' 'unshare\(0x1\) = -1 EINVAL' 'setns\(-1, 0\) = -1 EBADF' \
+  'prlimit\(0, RLIMIT_CORE, \?, \?, was 100, was 200\) = 0' 'prlimit\(0, RLIMIT_CORE, 90, 190\) = 0' 'unshare\(0\) = 0' 'unshare\(0x1\) = -1 EINVAL' 'setns\(-1, 0\) = -1 EBADF' \
   'mmap\(NULL, 4096, PROT_READ, MAP_PRIVATE\|MAP_ANONYMOUS, -1, 0\) = 0x' 'mmap\(NULL, 0, PROT_READ, .*\) = -1 EINVAL' 'brk\(NULL\) = 0x' \
   'wait4\(-1, .*\) = -1 ECHILD' 'waitid\(P_PID, 1, .*\) = -1 ECHILD'; do
   finds "(^| )$call" shown

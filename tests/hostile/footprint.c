@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Prints what a library could have left behind in this process: threads, descriptors, sockets, signal handlers and mask, timers, limits,
-// environment, working directory, umask, session, names; at its start, after some work, and in a forked child. With "stack": how many
-// bytes of stack each wrapper takes, measured on a painted stack.
+// environment, working directory, umask, session, names; at its start, after some work, and in a forked child.
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
@@ -18,7 +17,6 @@
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
-#include <ucontext.h>
 #include <unistd.h>
 
 extern char** environ;
@@ -83,30 +81,7 @@ static void state(const char* when) {
   fflush(stdout);
 }
 
-// ---- stack ----
-
-enum { kStack = 256 * 1024, kPaint = 0x5a };
-static char painted[kStack] __attribute__((aligned(4096)));
-static ucontext_t caller_context, painted_context;
-static void (*volatile to_measure)(void);
-
-static void run_it(void) { to_measure(); }
-static size_t stack_of(void (*call)(void)) {
-  memset(painted, kPaint, sizeof painted);
-  to_measure = call;
-  getcontext(&painted_context);
-  painted_context.uc_stack.ss_sp = painted;
-  painted_context.uc_stack.ss_size = sizeof painted;
-  painted_context.uc_link = &caller_context;
-  makecontext(&painted_context, run_it, 0);
-  swapcontext(&caller_context, &painted_context);
-  size_t untouched = 0;
-  while (untouched < sizeof painted && painted[untouched] == kPaint) ++untouched;
-  return sizeof painted - untouched;
-}
-
 static void* volatile block;
-static void ask_nothing(void) {}
 static void ask_small(void) {
   block = malloc(100);
   free(block);
@@ -142,19 +117,11 @@ static void ask_limit(void) {
 }
 static void ask_exec(void) { execl("/nowhere", "nowhere", (char*)NULL); }
 
-int main(int argc, char** argv) {
-  static const struct {
-    const char* name;
-    void (*call)(void);
-  } calls[] = {{"nothing", ask_nothing},     {"malloc", ask_small},    {"malloc-big", ask_big}, {"mmap", ask_mmap},
-               {"refused", ask_refused},     {"fork", ask_fork},       {"vfork", ask_vfork},    {"pthread_create", ask_thread},
-               {"syscall", ask_system_call}, {"setrlimit", ask_limit}, {"exec", ask_exec}};
-  if (argc > 1 && strcmp(argv[1], "stack") == 0) {
-    for (size_t i = 0; i < sizeof calls / sizeof *calls; ++i) printf("%s %zu\n", calls[i].name, stack_of(calls[i].call));
-    return 0;
-  }
+int main(void) {
+  static void (*const calls[])(void) = {ask_small, ask_big,    ask_mmap,        ask_refused, ask_fork,
+                                        ask_vfork, ask_thread, ask_system_call, ask_limit,   ask_exec};
   state("at the start");
-  for (size_t i = 0; i < sizeof calls / sizeof *calls; ++i) calls[i].call();
+  for (size_t i = 0; i < sizeof calls / sizeof *calls; ++i) calls[i]();
   state("after work");
   fflush(stdout);
   const pid_t pid = fork();

@@ -192,6 +192,28 @@ static void no_counter(void) {
 #endif
   live();
 }
+static void no_counter_by_number(void) {
+#if defined(__x86_64__)
+  SAY(syscall(SYS_prctl, PR_SET_TSC, PR_TSC_SIGSEGV, 0, 0, 0));
+#endif
+  live();
+}
+static void locked_by_number(void) {
+  SAY(syscall(SYS_mlockall, MCL_CURRENT | MCL_FUTURE));
+  live();
+}
+// How programs ask what the kernel can do: none of it enters seccomp, and all goes on as before.
+static void only_asks_for_seccomp(void) {
+  const unsigned action = SECCOMP_RET_KILL_PROCESS;
+  SAY(prctl(PR_GET_SECCOMP));
+  SAY(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, NULL));
+  SAY(prctl(PR_SET_SECCOMP, 99, NULL));
+  SAY(syscall(SYS_prctl, PR_SET_SECCOMP, SECCOMP_MODE_FILTER, NULL));
+  SAY(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, NULL));
+  SAY(syscall(SYS_seccomp, SECCOMP_SET_MODE_STRICT, 1, NULL));
+  SAY(syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action));
+  live();
+}
 static void no_new_privileges(void) {
   SAY(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
   live();
@@ -269,6 +291,9 @@ static const struct {
              {"mlock_kb", locked_kb},
              {"dumpable", not_dumpable},
              {"tsc", no_counter},
+             {"tsc_number", no_counter_by_number},
+             {"mlockall_number", locked_by_number},
+             {"asks_seccomp", only_asks_for_seccomp},
              {"no_new_privs", no_new_privileges},
              {"mdwe", no_writable_code},
              {"seccomp_errno", refused},

@@ -89,6 +89,7 @@ int main(void) {
   CALL(syscall(SYS_madvise, page, 4096, MADV_NORMAL));
   CALL(syscall(SYS_brk, 0) != 0);
   CALL(syscall(SYS_shmget, IPC_PRIVATE, 0, 0600));
+  CALL(syscall(SYS_prlimit64, 0, RLIMIT_CORE, &(struct rlimit){90, 190}, NULL));
   CALL(syscall(SYS_memfd_create, NULL, 0));
   CALL(syscall(SYS_wait4, -1, NULL, 0, NULL));
   CALL(syscall(SYS_waitid, P_PID, 1, NULL, WEXITED, NULL));
