@@ -224,8 +224,9 @@ long enter_seccomp(const long* args, SeccompWish wish) {
   const bool strict = wish == SeccompWish::kStrict;
   seccomp_asked(strict);
   const long result = sys::call(args[0], args[1], args[2], args[3], args[4], args[5], args[6]);
+  const auto flags = static_cast<uint64_t>(args[2]);
   const bool tried_all_threads =
-      args[0] == __NR_seccomp && (args[2] & SECCOMP_FILTER_FLAG_TSYNC) && !(args[2] & SECCOMP_FILTER_FLAG_NEW_LISTENER);
+      args[0] == __NR_seccomp && (flags & SECCOMP_FILTER_FLAG_TSYNC) && !(flags & SECCOMP_FILTER_FLAG_NEW_LISTENER);
   seccomp_answered(strict, tried_all_threads ? result == 0 : !sys::failed(result));
   return result;
 }
