@@ -28,7 +28,7 @@ CHARTS = [
 
 def line_of(samples, prefix, side, metric, factor):
     points = [(float(case[len(prefix):]), samples.median(case, s, m) * factor)
-              for case, s, m in samples.values if case.startswith(prefix) and s == side and m == metric]
+              for case, s, m in samples.values if case.startswith(prefix) and case[len(prefix):].isdigit() and (s, m) == (side, metric)]
     return sorted(points)
 
 

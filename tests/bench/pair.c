@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Times pairs of memory calls: pair KIND THREADS PAIRS [DEPTH], PAIRS of all threads together, DEPTH functions around each call.
-// Prints ns a pair: "wall", wall time * threads that can run at once / pairs, and "cpu", CPU time of the process / pairs.
+// Times pairs of memory calls: pair KIND THREADS PAIRS [DEPTH [WARM]], PAIRS of all threads together, DEPTH functions around each
+// call, WARM pairs before the clock starts. Prints ns a pair: "wall", from the start of all threads to the end of the last * threads
+// that can run at once / pairs, and "cpu", CPU time of the threads / pairs.
 #define _GNU_SOURCE
 #include <malloc.h>
 #include <pthread.h>
@@ -14,6 +15,7 @@
 enum { kMaxThreads = 256 };
 static long pairs_of_thread;
 static int depth;
+static pthread_barrier_t all_are_there;
 
 // volatile: the pair must not be optimised away.
 static void pair_malloc(long i) {
@@ -57,19 +59,27 @@ static __attribute__((noinline)) void down(int left, long i) {
   __asm__ volatile("" ::: "memory");  // no tail call: each level keeps its frame
 }
 
-static void* run(void* unused) {
+static void make(long pairs) {
   if (once == pair_malloc && depth == 0) {  // the shortest loop for the cheapest pair
-    for (long i = 0; i < pairs_of_thread; i++) pair_malloc(i);
+    for (long i = 0; i < pairs; i++) pair_malloc(i);
   } else {
-    for (long i = 0; i < pairs_of_thread; i++) down(depth, i);
+    for (long i = 0; i < pairs; i++) down(depth, i);
   }
-  return unused;
 }
 
 static double now_ns(clockid_t clock) {
   struct timespec t;
   clock_gettime(clock, &t);
   return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
+}
+
+static void* run(void* spent) {
+  once(0);  // a thread's first call has more to do
+  pthread_barrier_wait(&all_are_there);
+  const double start = now_ns(CLOCK_THREAD_CPUTIME_ID);
+  make(pairs_of_thread);
+  *(double*)spent = now_ns(CLOCK_THREAD_CPUTIME_ID) - start;
+  return NULL;
 }
 
 int main(int argc, char** argv) {
@@ -80,14 +90,18 @@ int main(int argc, char** argv) {
   if (!once || threads < 1 || threads > kMaxThreads) return 2;
   pairs_of_thread = atol(argv[3]) / threads;
   depth = argc > 4 ? atoi(argv[4]) : 0;
+  if (argc > 5) make(atol(argv[5]));
   pthread_t ids[kMaxThreads];
-  const double wall = now_ns(CLOCK_MONOTONIC), cpu = now_ns(CLOCK_PROCESS_CPUTIME_ID);
+  double spent[kMaxThreads], sum = 0;
+  pthread_barrier_init(&all_are_there, NULL, (unsigned)threads + 1);
   for (int i = 0; i < threads; i++)
-    if (pthread_create(&ids[i], NULL, run, NULL) != 0) return 2;
+    if (pthread_create(&ids[i], NULL, run, &spent[i]) != 0) return 2;
+  const double start = now_ns(CLOCK_MONOTONIC);  // before: none can begin yet
+  pthread_barrier_wait(&all_are_there);
   for (int i = 0; i < threads; i++) pthread_join(ids[i], NULL);
-  const double pairs = (double)pairs_of_thread * threads;
+  const double wall = now_ns(CLOCK_MONOTONIC) - start, pairs = (double)pairs_of_thread * threads;
+  for (int i = 0; i < threads; i++) sum += spent[i];
   const long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-  printf("wall %.2f\n", (now_ns(CLOCK_MONOTONIC) - wall) * (double)(threads < cpus ? threads : cpus) / pairs);
-  printf("cpu %.2f\n", (now_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu) / pairs);
+  printf("wall %.2f\ncpu %.2f\n", wall * (double)(threads < cpus ? threads : cpus) / pairs, sum / pairs);
   return 0;
 }

@@ -84,6 +84,7 @@ TOOLS = [
 # Natively and recorded: (work, metric, unit, [cases with their name])
 PAIRS = [
     ("malloc+free", "cpu", "ns", [("pair.%d" % n, "%d threads" % n if n > 1 else "1 thread") for n in (1, 2, 4, 16, 64)]),
+    ("malloc+free, 1 thread", "cpu", "ns", [("pair.first", "first lap of a new log")]),
     ("other calls, a pair", "wall", "ns", [(n, n + "+free") for n in ("calloc", "realloc", "memalign")] +
      [("mmap", "mmap+munmap"), ("mmap.16frames", "mmap+munmap, 16 frames")]),
     ("fork()", "fork", "us", [("fork.0", "small process"), ("fork.2048", "2 GiB resident"), ("fork.8192", "8 GiB resident")]),

@@ -6,18 +6,23 @@
 # amount N [SIDE]: N, scaled, at least 1
 amount() { awk -v n="$1" -v scale="$scale" -v share="$(share "${2-native}")" 'BEGIN { n = int(n * scale * share / 1e6); print n < 1 ? 1 : n }'; }
 
-# pairs KIND THREADS [DEPTH]
+# pairs KIND THREADS [DEPTH]: after as many that the lanes have been written to once, since the first lap pays for the file's pages
 pairs() {
-  local side=$1 usual=10000000
-  shift
-  [[ $1 == malloc ]] || usual=3000000
-  [[ $1 != mmap ]] || usual=200000
+  local side=$1 usual=10000000 lap=2200000
+  case $2 in
+    malloc) ;;
+    mmap) usual=200000 lap=50000 ;;
+    *) usual=3000000 ;;
+  esac
   if [[ $side == limit ]]; then
     "$work/limit" "$(amount $usual)"
   else  # at least one for each thread
-    on "$side" "$work/pair" "$1" "$2" "$(($(amount $usual "$side") + $2))" "${@:3}"
+    ((scale >= 100)) && [[ $(share "$side") == 1000 ]] || lap=1
+    on "$side" "$work/pair" "$2" "$3" "$(($(amount $usual "$side") + $3))" "${4-0}" "$lap"
   fi
 }
+# The first lap alone.
+first_lap() { on "$1" "$work/pair" malloc 1 "$(amount 1900000)"; }
 
 # forking FORKS MIB MAPPINGS [refused]
 forking() {
