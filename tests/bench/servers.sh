@@ -28,6 +28,8 @@ shim_vars() {
   rm -f "$work/servers/log.ovc"
 }
 
+used_shim() { [[ $1 != recorded ]] || was_recorded "$work/servers/log.ovc"; }
+
 # redis_load NAME REQUESTS PIPELINE: "NAME NS", the server's CPU time a request, and of unpipelined ones "NAME.p99 MS"
 redis_load() {
   local before p99
@@ -48,6 +50,7 @@ redis_requests() {
     redis_load $command.pipelined "$(amount 200000)" 16
   done
   redis_stop
+  used_shim "$1"
 }
 
 memcached_requests() {
@@ -65,6 +68,7 @@ memcached_requests() {
   fi
   kill "$pid"
   wait "$pid" || true
+  used_shim "$1"
 }
 
 # The CPU time of the backends is their postmaster's as soon as it has waited for them.
@@ -108,4 +112,5 @@ pgbench_transactions() {
     'BEGIN { printf "cpu %.2f\n", ticks / hz / (n * s) * 1e6 }'
   kill -INT "$pid"
   wait "$pid" || true
+  used_shim "$1"
 }

@@ -10,7 +10,10 @@ lttng_pid=
 under_shim() {
   rm -f "$work/side.ovc"
   env LD_PRELOAD="$shim" OVCSHIM_LOG="$work/side.ovc" "$@"
+  was_recorded "$work/side.ovc"
 }
+# Without the shim a program runs on natively: that must not be taken for the shim's figure.
+was_recorded() { [[ -s $1 ]] || { echo "no log was written" >&2; return 1; }; }
 libc=$(ldd /bin/true | awk '$1 ~ /^libc\.so/ { print $3 }')
 on() {
   local side=$1
@@ -71,7 +74,26 @@ lttng_begin() {
   lttng_reason=
 }
 sides_begin() { lttng_begin; }
+# The daemon does not always end when it is told to, nor do its helpers when it is gone.
 sides_end() {
   [[ -z ${lttng_session-} ]] || lttng destroy "$lttng_session" >/dev/null 2>&1 || true
-  [[ -z $lttng_pid ]] || kill "$lttng_pid" 2>/dev/null || true
+  [[ -n $lttng_pid ]] || return 0
+  local all pid
+  mapfile -t all < <(echo "$lttng_pid"; lttng_helpers "$lttng_pid")
+  kill "$lttng_pid" 2>/dev/null || true
+  for pid in "${all[@]}"; do
+    for _ in {1..100}; do
+      [[ $(ps -o stat= -p "$pid") == [!Z]* ]] || continue 2
+      sleep 0.05
+    done
+    kill -9 "$pid" 2>/dev/null || true
+  done
+}
+# Its children and theirs.
+lttng_helpers() {
+  local child
+  for child in $(pgrep -P "$1"); do
+    echo "$child"
+    lttng_helpers "$child"
+  done
 }

@@ -26,15 +26,19 @@ first_lap() { on "$1" "$work/pair" malloc 1 "$(amount 1900000)"; }
 
 # forking FORKS MIB MAPPINGS [refused]
 forking() {
-  local mib=$3
-  ((scale >= 100)) || mib=$((mib / 64))
+  local mib=$3 mappings=$4
+  ((scale >= 100)) || mib=$((mib / 64)) mappings=$((mappings / 64))
   if ((mib * 1024 * 3 / 2 > $(awk '$1 == "MemAvailable:" { print $2 }' /proc/meminfo))); then
     echo "reason needs $mib MiB and half as much free"
   else
-    on "$1" "$work/forks" "$2" "$mib" "${@:4}"
+    on "$1" "$work/forks" "$2" "$mib" "$mappings" "${@:5}"
   fi
 }
-many_children() { on "$1" "$work/children" "$2" "$(amount 20000)"; }
+many_children() {
+  local count=$2
+  ((scale >= 100)) || count=$((count / 16 + 1))
+  on "$1" "$work/children" "$count" "$(amount 20000)"
+}
 
 starting() {
   local runs
@@ -46,6 +50,7 @@ starting() {
       rm -f "$work/start.ovc"
       env LD_PRELOAD="$shim" OVCSHIM_LOG="$work/start.ovc" "$work/measure" "$runs" true ;;
   esac
+  [[ $1 == native ]] || was_recorded "$work/start.ovc"
 }
 
 # reading MIB: the commands of ovc on a log whose lanes are full
