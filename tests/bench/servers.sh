@@ -5,8 +5,8 @@
 . tests/fixtures/redis.sh
 port=
 
-# On-CPU time of all threads of a process, ns.
-busy_ns() { awk '{ sum += $1 } END { printf "%d\n", sum }' "/proc/$1/task/"*/schedstat; }
+# On-CPU time of all threads of a process, ns. Not by %d: mawk's ends at 2^31.
+busy_ns() { awk '{ sum += $1 } END { printf "%.0f\n", sum }' "/proc/$1/task/"*/schedstat; }
 until_listening() {
   for _ in {1..500}; do
     ! (: <"/dev/tcp/127.0.0.1/$1") 2>/dev/null || return 0
@@ -37,19 +37,20 @@ redis_load() {
   before=$(busy_ns "$redis_pid")
   # fields of the CSV: test, rps, average, min, p50, p95, p99, max
   p99=$(redis-benchmark -p "$redis_port" -t "${1%.*}" -n "$2" -P "$3" -c 20 -r 100000 --csv | tail -n 1 | cut -d, -f7 | tr -d '"')
+  [[ $p99 =~ ^[0-9.]+$ ]] || { echo "redis-benchmark failed" >&2; return 1; }
   echo "$1 $((($(busy_ns "$redis_pid") - before) / $2))"
   (($3 > 1)) || echo "$1.p99 $p99"
 }
 redis_requests() {
-  local vars command
+  local vars command failed=0
   command -v redis-server redis-benchmark >/dev/null || { echo "reason not installed (redis-server, redis-tools)"; return 0; }
   shim_vars "$1"
   redis_start "$work/redis" "${vars[@]}" || return 1
   for command in set get lpush zadd; do
-    redis_load $command.plain "$(amount 30000)" 1
-    redis_load $command.pipelined "$(amount 200000)" 16
+    redis_load $command.plain "$(amount 30000)" 1 && redis_load $command.pipelined "$(amount 200000)" 16 || failed=1
   done
   redis_stop
+  ((!failed)) || return 1
   used_shim "$1"
 }
 
@@ -63,8 +64,7 @@ memcached_requests() {
   if until_listening "$port"; then
     requests=$(amount 40000)
     before=$(busy_ns "$pid")
-    "$work/memcached_client" "$port" 2 "$requests"
-    echo "cpu $((($(busy_ns "$pid") - before) / requests))"
+    "$work/memcached_client" "$port" 2 "$requests" && echo "cpu $((($(busy_ns "$pid") - before) / requests))"
   fi
   kill "$pid"
   wait "$pid" || true
@@ -107,8 +107,9 @@ pgbench_transactions() {
   before=$(ended_ticks "$pid")
   tps=$("${as[@]}" "$pg_bin/pgbench" -h "$work/servers" -U postgres -n -S -c 2 -T "$seconds" postgres 2>/dev/null | sed -n 's/^tps = \([0-9.]*\).*/\1/p')
   until_pg pg_idle
-  echo "tps $tps"
-  awk -v ticks=$(($(ended_ticks "$pid") - before)) -v hz="$(getconf CLK_TCK)" -v n="$tps" -v s="$seconds" \
+  [[ -n $tps ]] || echo "pgbench failed" >&2
+  [[ -z $tps ]] || echo "tps $tps"
+  [[ -z $tps ]] || awk -v ticks=$(($(ended_ticks "$pid") - before)) -v hz="$(getconf CLK_TCK)" -v n="$tps" -v s="$seconds" \
     'BEGIN { printf "cpu %.2f\n", ticks / hz / (n * s) * 1e6 }'
   kill -INT "$pid"
   wait "$pid" || true

@@ -11,7 +11,7 @@ def figure(value):
         return "%.3g million" % (value / 1e6)
     if value >= 100:
         return "{:,.0f}".format(value)
-    return "%.1f" % value if value >= 10 else "%.3f" % value
+    return "%.1f" % value if abs(value) >= 10 else "%.3f" % value
 
 
 def table(head, body):
@@ -60,7 +60,7 @@ def tools(samples):
 
 def both_sides(samples, case, metric, unit, name):
     values = [f(case, side, metric) for side in ("native", "recorded") for f in (samples.best, samples.median)]
-    ratios = ["%.3f" % (values[i + 2] / values[i]) for i in (0, 1)]
+    ratios = ["%.3f" % (values[i + 2] / values[i]) if values[i] else "-" for i in (0, 1)]
     return [name, *[figure(value) for value in values], unit, *ratios]
 
 
