@@ -68,6 +68,7 @@ cached_why_not() {
 sides_begin
 for ((round = 1; round <= rounds && SECONDS < seconds; round++)); do
   echo "round $round of $rounds, $SECONDS s" >&2
+  cut -d' ' -f1 /proc/loadavg >>"$work/loads"
   while read -r name every sides function arguments; do
     if ((round % every)) && ((every <= rounds)) || [[ ! $name =~ $only ]]; then continue; fi
     # shellcheck disable=SC2086  # words
@@ -80,6 +81,7 @@ done
   echo "ram $(awk '$1 == "MemTotal:" { printf "%.0f GiB", $2 / 1048576 }' /proc/meminfo)"
   echo "kernel Linux $(uname -r)"
   echo "rounds $((round - 1))"
+  echo "load $(sort -n "$work/loads" | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }')"
 } >"$out/machine.txt"
 tests/bench/startup.sh "$build" >"$out/startup.txt" || failed=1
 python3 tests/bench/table.py "$out" >"$out/table.md" || failed=1

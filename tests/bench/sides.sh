@@ -63,7 +63,8 @@ lttng_begin() {
   export LTTNG_HOME=$work/lttng
   mkdir -p "$LTTNG_HOME"
   if ! lttng --no-sessiond list >/dev/null 2>&1; then
-    lttng-sessiond --daemonize --no-kernel --pidfile "$work/lttng.pid" >/dev/null 2>&1 || { lttng_reason="its session daemon does not start"; return 0; }
+    lttng_reason="its session daemon does not start"
+    lttng-sessiond --daemonize --no-kernel --pidfile "$work/lttng.pid" >/dev/null 2>&1 || return 0
     lttng_pid=$(<"$work/lttng.pid")
   fi
   lttng_session=ovc-bench-$$

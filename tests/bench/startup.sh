@@ -27,7 +27,15 @@ instructions() {
   LD_PRELOAD=$build/libovcshim.so OVCSHIM_LOG=$work/log valgrind --tool=callgrind --callgrind-out-file="$work/callgrind" "$program" 2>/dev/null
   echo "instructions by function of the shim, callees included, and of all (rep stosb counts once a byte)"
   callgrind_annotate --auto=no --inclusive=yes --threshold=100 "$work/callgrind" |
-    awk '/PROGRAM TOTALS/ { print "  " $1, "all"; next } /ovcshim::/ && $1 ~ /^[0-9,]+$/ { n = $1; sub(/^[^)]*\) */, ""); gsub(/[^ ]*\//, ""); sub(/ \[.*/, ""); if (++rows <= 30) printf "%12s  %s\n", n, $0 }'
+    awk '
+      /PROGRAM TOTALS/ { printf "%12s  all\n", $1 }
+      /ovcshim::/ && $1 ~ /^[0-9,]+$/ {
+        n = $1
+        sub(/^[^)]*\) */, "")
+        gsub(/[^ ]*\//, "")
+        sub(/( \[.*| [^ ]*\])$/, "")
+        if (++rows <= 30) printf "%12s  %s\n", n, $0
+      }'
 }
 calls
 echo

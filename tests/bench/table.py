@@ -77,12 +77,14 @@ def pairs(samples):
 
 
 def growth(samples):
-    kinds = [("children.", "fork", "a fork of a process with %s children, us"), ("children.", "cpu", "a pair in %s children at once, ns CPU"),
+    kinds = [("children.", "fork", "a fork of a process with %s children, us"),
+             ("children.", "cpu", "a pair in %s children at once, ns CPU"),
              ("mappings.", "fork", "a fork with %s mappings, us"), ("refused.", "fork", "a refused fork with %s mappings, us")]
     for prefix, metric, what in kinds:
         for case in dict.fromkeys(key[0] for key in samples.values if key[0].startswith(prefix)):
             if samples.has(case, "native", metric) and samples.has(case, "recorded", metric):
-                yield [what % case.split(".")[1]] + [figure(f(case, side, metric)) for side in ("native", "recorded") for f in (samples.best, samples.median)]
+                values = [f(case, side, metric) for side in ("native", "recorded") for f in (samples.best, samples.median)]
+                yield [what % case.split(".")[1], *[figure(value) for value in values]]
 
 
 def readers(samples):
@@ -90,21 +92,23 @@ def readers(samples):
         if case.startswith("log.") and metric == "wall":
             work = samples.best(case, side, "lines" if side == "show" else "records") if side != "why" else 0
             rate = figure(work / samples.best(case, side, "cpu") * 1e3) + " " + ("lines" if side == "show" else "records") if work else ""
-            yield ["ovc " + side, case.split(".")[1] + " MiB", *[figure(f(case, side, m)) for m in ("wall", "cpu") for f in (samples.best, samples.median)],
-                   rate, figure(samples.median(case, side, "rss") / 1024)]
+            times = [figure(f(case, side, m)) for m in ("wall", "cpu") for f in (samples.best, samples.median)]
+            yield ["ovc " + side, case.split(".")[1] + " MiB", *times, rate, figure(samples.median(case, side, "rss") / 1024)]
 
 
 def main(folder):
     samples = Samples(folder)
     m = samples.machine
-    print("%s, %s, %s RAM, %s. %s rounds, sides by turns; best is the least time (or highest rate) of all rounds.\n" %
-          (m["date"], m["cpu"], m["ram"], m["kernel"], m["rounds"]))
+    print("%s, %s, %s RAM, %s, load average %s. %s rounds, sides by turns; best is the least time (or highest rate) of all rounds.\n" %
+          (m["date"], m["cpu"], m["ram"], m["kernel"], m["load"], m["rounds"]))
     parts = [
         ("Against the goals", ["work", "figure", "best", "median", "goal", "met"], goals(samples)),
-        ("One malloc+free pair beside other tools, one thread", ["tool", "keeps", "best, ns", "median, ns", "over native, ns", "ovcshim's overhead / its"], tools(samples)),
+        ("One malloc+free pair beside other tools, one thread",
+         ["tool", "keeps", "best, ns", "median, ns", "over native, ns", "ovcshim's overhead / its"], tools(samples)),
         ("Both sides", ["work", "native best", "median", "recorded best", "median", "unit", "ratio of best", "of medians"], pairs(samples)),
         ("How cost grows", ["work", "native best", "median", "recorded best", "median"], growth(samples)),
-        ("Reading a full log", ["command", "log", "wall best, ms", "median", "CPU best, ms", "median", "a second of CPU", "memory, MiB"], readers(samples)),
+        ("Reading a full log",
+         ["command", "log", "wall best, ms", "median", "CPU best, ms", "median", "a second of CPU", "memory, MiB"], readers(samples)),
     ]
     for title, head, body in parts:
         body = list(body)
