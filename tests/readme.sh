@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Keeps README.md's outputs real. Each stands between `<!-- output: NAME -->` and `<!-- end -->` and comes from a command below.
 #   readme.sh           compares: same words in the same places; figures, times and addresses may differ
-#   readme.sh --write   puts today's outputs in (the benchmark's only with --bench too)
+#   readme.sh --write   puts today's outputs in; the benchmark's table comes by tests/bench/readme.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
 build=${OVC_BUILD:-build}
@@ -32,9 +32,6 @@ output() {
       "$ovc" run -o "$work/log" -- "$build/examples/fork_doubles" >/dev/null 2>&1
       echo "\$ ovc run -- examples/fork_doubles; ovc maps | grep -v 'before$'"
       "$ovc" maps "$work/log" | grep -v 'before$' | sed "s|$(realpath "$build")|build|" ;;
-    bench_pair)
-      OVC_BUILD=$build tests/bench/pair.sh 7
-      printf '%s, %s, Linux %s\n' "$(date +%F)" "$(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n 1)" "$(uname -r)" ;;
     *) echo "readme.sh: no command for output $1" >&2; exit 2 ;;
   esac
 }
@@ -57,7 +54,6 @@ in_order() { if [[ $1 == show_fork ]]; then sort; else cat; fi; }
 mapfile -t names < <(sed -n 's/^<!-- output: \(.*\) -->$/\1/p' README.md)
 status=0
 for name in "${names[@]}"; do
-  if [[ $name == bench_* && " $* " != *" --bench "* ]]; then continue; fi
   output "$name" >"$work/$name"
   if [[ " $* " == *" --write "* ]]; then
     replace "$name" "$work/$name"

@@ -4,20 +4,24 @@
 #   tests/setup.sh demo    to build, and redis-server for the demo
 #   tests/setup.sh tests   and what ctest needs (the default)
 #   tests/setup.sh ci      and what .ci/run needs
+#   tests/setup.sh bench   what ctest needs and what tests/bench/run.sh measures beside the shim
 set -euo pipefail
 
 demo=(g++ cmake make pkg-config libfmt-dev libdw-dev libelf-dev libcli11-dev nlohmann-json3-dev redis-server redis-tools)
 tests=("${demo[@]}" catch2 jq python3
-  curl strace memcached gunicorn nodejs postgresql apache2 nginx-light php-fpm)  # tests/servers
+  curl strace memcached gunicorn nodejs postgresql apache2 nginx-light php-fpm  # tests/servers
+  valgrind)  # tests/bench/instructions.sh
 # what the shim shares a process with (tests/hostile)
 tests+=(libjemalloc2 libjemalloc-dev libtcmalloc-minimal4 libmimalloc2.0 libeatmydata1 liblttng-ust1 musl-tools clang libcap2-bin gdb)
 [[ $(uname -m) != x86_64 ]] || tests+=(gcc-multilib)
 ci=("${tests[@]}" clang-format clang-tidy shellcheck prometheus)  # prometheus: promtool
+bench=("${tests[@]}" heaptrack lttng-tools liblttng-ust1 libc-devtools uftrace bpftrace ltrace)
 case ${1:-tests} in
   demo) wanted=("${demo[@]}") ;;
   tests) wanted=("${tests[@]}") ;;
   ci) wanted=("${ci[@]}") ;;
-  *) echo "usage: $0 [demo|tests|ci]" >&2; exit 2 ;;
+  bench) wanted=("${bench[@]}") ;;
+  *) echo "usage: $0 [demo|tests|ci|bench]" >&2; exit 2 ;;
 esac
 command -v dpkg-query >/dev/null || { echo "Not a Debian system; taken as installed: ${wanted[*]}"; exit 0; }
 
@@ -45,9 +49,9 @@ apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -y -q -o DPkg::L
 quietly "${apt[@]}" update
 quietly "${apt[@]}" install --no-install-recommends "${missing[@]}"
 rm -f "$log"
-for package in redis-server prometheus postgresql apache2 nginx php-fpm; do
+for package in redis-server prometheus postgresql apache2 nginx php-fpm lttng-tools; do
   [[ " ${missing[*]} " == *" $package "* && -d /run/systemd/system ]] || continue
-  services=("$package")
+  services=("${package/lttng-tools/lttng-sessiond}")
   [[ $package != php-fpm ]] || mapfile -t services < <(basename -a /lib/systemd/system/php*-fpm.service)
   "${as_root[@]}" systemctl disable --quiet "${services[@]}" || true
 done
