@@ -109,7 +109,7 @@ void ForkList::note(const Event& event) {
 // Children of recorded processes that no recorded call made: popen, system, raw clone.
 std::vector<Process> ForkList::unseen_births() const {
   std::vector<Process> list;
-  if (log_.losses().vital_slots_overwritten != 0) return list;  // the call may have been overwritten
+  if (log_.vitals_overwritten()) return list;  // the call may have been overwritten
   std::set<uint32_t> known;
   const std::vector<Process> all = log_.processes();
   for (const Process& p : all) known.insert(p.slot.pid);

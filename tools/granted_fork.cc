@@ -15,12 +15,13 @@ constexpr size_t kMostTried = 16;  // each is a replay
 
 std::deque<Event> last_granted(const LogReader& log, std::optional<uint32_t> pid) {
   std::deque<Event> forks;
-  log.for_each_event([&](const Event& event) {
+  const auto note = [&](const Event& event) {
     if (!copies_memory(event) || child_pid(event) == 0 || (pid && event.base.pid != *pid)) return true;
     forks.push_back(event);
     if (forks.size() > kMostTried) forks.pop_front();
     return true;
-  });
+  };
+  log.for_each_event(note, {}, is_fork_op);
   return forks;
 }
 

@@ -56,27 +56,55 @@ bool is_call(const CallRecord& record) {
 }  // namespace
 
 const unsigned char* LogReader::chunk_at(uint64_t index) const {
-  return bytes_.data() + header_.calls.offset + index * kChunkBytes;
+  return bytes_.at(header_.calls.offset + index * kChunkBytes, kChunkBytes);
 }
 
+// Claims grow with time, over a reuse of the tid too, where sequence numbers start anew. Chunks stand in the order of their
+// claims, from the cursor on around the ring, but for those that were passed over because their threads live.
 std::vector<CallThread> LogReader::call_threads() const {
   std::map<std::pair<uint32_t, uint32_t>, CallThread> threads;  // a pid or tid used again continues the list
-  for (uint64_t i = 0; i < call_chunks(); ++i) {
+  uint64_t cursor = 0;
+  std::memcpy(&cursor, bytes_.at(offsetof(FileHeader, chunk_cursor), sizeof cursor), sizeof cursor);
+  const uint64_t count = call_chunks();
+  for (uint64_t i = 0; i < count; ++i) {
+    const uint64_t index = (cursor % count + i) % count;
     ChunkHeader header;
-    if (!copy_header(chunk_at(i), header)) continue;
+    if (!copy_header(chunk_at(index), header)) continue;
     CallThread& thread = threads[{header.pid, header.tid}];
-    thread.log_ = this;
-    thread.pid_ = header.pid;
-    thread.tid_ = header.tid;
-    thread.chunks_.push_back({header.owner, header.claim, header.opened_tick, static_cast<uint32_t>(i)});
+    thread.add(header, static_cast<uint32_t>(index));
   }
   std::vector<CallThread> list;
   for (auto& [key, thread] : threads) {
-    // Claims grow with time, over a reuse of the tid too, where sequence numbers start anew.
-    std::sort(thread.chunks_.begin(), thread.chunks_.end(), [](const auto& a, const auto& b) { return a.claim < b.claim; });
+    thread.log_ = this;
+    thread.sort();
     list.push_back(std::move(thread));
   }
   return list;
+}
+
+void CallThread::add(const ChunkHeader& header, uint32_t index) {
+  call_.pid = header.pid, call_.tid = header.tid;
+  sorted_ = sorted_ && (chunks_.empty() || header.claim > newest_claim_);
+  newest_claim_ = std::max(newest_claim_, header.claim);
+  chunks_.push_back(index);
+}
+
+void CallThread::sort() {
+  if (sorted_) return;
+  std::vector<std::pair<uint64_t, uint32_t>> by_claim;
+  for (const uint32_t index : chunks_) {
+    ChunkHeader header;
+    std::memcpy(&header, log_->chunk_at(index), sizeof header);
+    by_claim.emplace_back(header.claim, index);
+  }
+  std::sort(by_claim.begin(), by_claim.end());
+  std::transform(by_claim.begin(), by_claim.end(), chunks_.begin(), [](const auto& entry) { return entry.second; });
+}
+
+// The header of one of the thread's chunks, unless another thread has taken it, or this one again, since the list was made.
+bool CallThread::read_header(size_t chunk, ChunkHeader& header) const {
+  return copy_header(log_->chunk_at(chunks_[chunk]), header) && header.pid == call_.pid && header.tid == call_.tid &&
+         header.claim <= newest_claim_;
 }
 
 // Claimed chunks whose header makes no sense, or that hold a record which is none.
@@ -100,101 +128,93 @@ uint64_t LogReader::damaged_chunks() const {
 }
 
 // The mark after the loaded group: in this chunk, else when the thread's next chunk was opened. 0: none.
-uint64_t CallThread::next_mark() const {
-  const Chunk& chunk = chunks_[chunk_];
-  for (uint32_t group = loaded_group_ + 1; group < kGroups; ++group) {
-    const CallRecord mark = load_record(log_->chunk_at(chunk.index) + group * kTimeMarkBytes);
+uint64_t CallThread::next_mark(const unsigned char* bytes) const {
+  for (uint32_t group = group_; group < kGroups; ++group) {
+    const CallRecord mark = load_record(bytes + group * kTimeMarkBytes);
     if (call_op(mark.word) == Op::kTime) return mark.aux;
   }
-  return chunk_ + 1 < chunks_.size() ? chunks_[chunk_ + 1].opened_tick : 0;
+  ChunkHeader next;
+  return chunk_ + 1 < chunks_.size() && read_header(chunk_ + 1, next) ? next.opened_tick : 0;
+}
+
+bool CallThread::open_chunk() {
+  if (!read_header(chunk_, header_)) return false;
+  call_.process = header_.process, call_.process_serial = header_.process_serial, call_.image = header_.image;
+  call_.earliest_tick = header_.opened_tick;
+  return true;
 }
 
 // Loads the next group of the current chunk; false if the chunk has no more, or belongs to another thread by now.
 bool CallThread::load_group() {
-  const Chunk& chunk = chunks_[chunk_];
-  const unsigned char* bytes = log_->chunk_at(chunk.index);
-  if (group_ == kGroups) return false;
-  if (group_ == 0 && (!copy_header(bytes, header_) || header_.claim != chunk.claim)) return false;
+  if (group_ == kGroups || (group_ == 0 && !open_chunk())) return false;
+  const unsigned char* bytes = log_->chunk_at(chunks_[chunk_]);
   for (uint32_t i = 0; i < kGroupRecords; ++i)
     records_[i] = load_record(bytes + group_ * kTimeMarkBytes + i * kCallRecordBytes);
   __atomic_thread_fence(__ATOMIC_ACQUIRE);
   // The generation in the owner word changes with the owner; its status may go from owned to closed under us.
   const uint64_t owner = owner_word(bytes);
-  if (!is_claimed(owner) || chunk_generation(owner) != chunk_generation(chunk.owner) ||
-      chunk_tid(owner) != chunk_tid(chunk.owner))
+  if (!is_claimed(owner) || chunk_generation(owner) != chunk_generation(header_.owner) ||
+      chunk_tid(owner) != chunk_tid(header_.owner))
     return false;
-  loaded_group_ = group_++;
-  if (loaded_group_ == 0) earliest_ = header_.opened_tick;
-  else if (call_op(records_[0].word) == Op::kTime) earliest_ = records_[0].aux;
-  const uint64_t next = next_mark();
-  latest_ = next >= earliest_ ? next : 0;
-  at_ = first_record(loaded_group_);
+  if (group_ != 0 && call_op(records_[0].word) == Op::kTime) call_.earliest_tick = records_[0].aux;
+  at_ = first_record(group_);
+  seq_of_slot_0_ = header_.first_seq + records_before(group_) - at_;
+  ++group_;
+  const uint64_t next = next_mark(bytes);
+  call_.latest_tick = next >= call_.earliest_tick ? next : 0;
   return true;
 }
 
-bool CallThread::fill() {
-  while (chunk_ < chunks_.size()) {
-    for (; at_ < kGroupRecords; ++at_)
-      if (is_call(records_[at_])) return true;
-    if (load_group()) continue;
-    ++chunk_;
-    group_ = 0;
+bool CallThread::next() {
+  bool begun = false;
+  for (; chunk_ < chunks_.size(); ++chunk_, group_ = 0) {
+    do {
+      while (at_ < kGroupRecords) {
+        const CallRecord record = records_[at_++];
+        if (!is_call(record)) continue;
+        if (!std::exchange(begun, true)) mark_ = call_.earliest_tick;
+        if (take(record)) return true;
+      }
+    } while (load_group());
   }
   return false;
 }
 
-bool CallThread::peek_tick(uint64_t& earliest_tick) {
-  if (!fill()) return false;
-  earliest_tick = earliest_;
-  return true;
-}
-
-bool CallThread::next(Call& call) {
-  while (fill()) {
-    const CallRecord record = records_[at_];
-    const uint64_t seq = header_.first_seq + records_before(loaded_group_) + at_ - first_record(loaded_group_);
-    ++at_;
-    if (call_op(record.word) == Op::kReallocFrom) {
-      old_address_ = call_address(record.word);
-      continue;
-    }
-    call.op = call_op(record.word);
-    call.address = call_address(record.word);
-    call.size = call_size(record.aux);
-    call.caller = call_caller(record.aux, log_->header_.caller_shift);
-    call.old_address = std::exchange(old_address_, 0);
-    const uint64_t align = call_align_log2(record.word);
-    call.alignment = align != 0 && align < 63 ? uint64_t{1} << align : 0;
-    call.failed = record.word >> kCallFailedBit & 1;
-    call.pid = header_.pid, call.tid = header_.tid;
-    call.process = header_.process, call.process_serial = header_.process_serial, call.image = header_.image;
-    call.seq = seq;
-    call.earliest_tick = earliest_, call.latest_tick = latest_;
-    return true;
+// False for the first half of a realloc, which says what was given to it.
+bool CallThread::take(const CallRecord& record) {
+  const Op op = call_op(record.word);
+  if (op == Op::kReallocFrom) {
+    old_address_ = call_address(record.word);
+    return false;
   }
-  return false;
+  const uint64_t align = call_align_log2(record.word);
+  call_.op = op;
+  call_.address = call_address(record.word);
+  call_.size = call_size(record.aux);
+  call_.caller = call_caller(record.aux, log_->header_.caller_shift);
+  call_.old_address = std::exchange(old_address_, 0);
+  call_.alignment = align != 0 && align < 63 ? uint64_t{1} << align : 0;
+  call_.failed = record.word >> kCallFailedBit & 1;
+  call_.seq = seq_of_slot_0_ + at_ - 1;
+  return true;
 }
 
 void LogReader::for_each_call(const std::function<bool(const Call&)>& each) const {
   std::vector<CallThread> threads = call_threads();
-  using Entry = std::pair<uint64_t, size_t>;  // tick, thread
+  using Entry = std::pair<uint64_t, size_t>;  // mark, thread
   std::priority_queue<Entry, std::vector<Entry>, std::greater<>> queue;
-  uint64_t tick = 0;
   for (size_t i = 0; i < threads.size(); ++i)
-    if (threads[i].peek_tick(tick)) queue.emplace(tick, i);
-  Call call;
+    if (threads[i].next()) queue.emplace(threads[i].mark(), i);
   while (!queue.empty()) {
+    CallThread& thread = threads[queue.top().second];
     const size_t i = queue.top().second;
     queue.pop();
     const uint64_t limit = queue.empty() ? UINT64_MAX : queue.top().first;
-    bool more = threads[i].next(call);
-    while (more) {
-      if (!each(call)) return;
-      if (!threads[i].peek_tick(tick) || tick > limit) break;
-      more = threads[i].next(call);
-    }
-    more = more && threads[i].peek_tick(tick);
-    if (more) queue.emplace(tick, i);
+    bool more = true;
+    do {
+      if (!each(thread.call())) return;
+    } while ((more = thread.next()) && thread.mark() <= limit);
+    if (more) queue.emplace(thread.mark(), i);
   }
 }
 

@@ -78,7 +78,7 @@ std::vector<ClockPair> LogReader::clock_pairs() const {
   add(header_.created);
   for (const bool vital : {true, false}) add_clock_pairs(ring(vital), add);
   ClockPair newest;
-  std::memcpy(&newest, bytes_.data() + offsetof(FileHeader, newest), sizeof newest);
+  std::memcpy(&newest, bytes_.at(offsetof(FileHeader, newest), sizeof newest), sizeof newest);
   add(newest);
   std::stable_sort(pairs.begin() + !pairs.empty(), pairs.end(), [](const auto& a, const auto& b) { return a.tick < b.tick; });
   return pairs;

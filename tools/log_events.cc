@@ -14,6 +14,14 @@ using namespace ovcshim;
 // Acquire: pairs with the writer's release store of a slot word, so that the bytes copied after it are the committed ones.
 uint64_t load_word(const Slot& slot) { return __atomic_load_n(&slot.word, __ATOMIC_ACQUIRE); }
 
+// Parts of the record that begins in a slot with this word; 0: none does.
+unsigned parts_from(uint64_t word, uint64_t position) {
+  const uint64_t parts = slot_parts(word);
+  const bool begins =
+      word == slot_word(SlotStatus::kReady, 0, parts, position) || word == slot_word(SlotStatus::kUpdate, 0, parts, position);
+  return begins && parts <= kMaxParts ? static_cast<unsigned>(parts) : 0;
+}
+
 // Bounds-checked reading of a record's payload.
 class Payload {
  public:
@@ -62,7 +70,7 @@ LogReader::Ring LogReader::ring(bool vital) const {
   if (vital) ring = {header_.vitals.offset, header_.vitals.bytes / kSlotBytes, kVitalBit, 0, 0};
   if (ring.slots == 0) return ring;
   const size_t at = vital ? offsetof(FileHeader, vital_cursor) : offsetof(FileHeader, event_cursor);
-  std::memcpy(&ring.end, bytes_.data() + at, sizeof ring.end);
+  std::memcpy(&ring.end, bytes_.at(at, sizeof ring.end), sizeof ring.end);
   ring.end = std::min(ring.end, kVitalBit - 1);
   ring.start = ring.end > ring.slots ? ring.end - ring.slots : 0;
   return ring;
@@ -75,18 +83,15 @@ const Slot& LogReader::slot_at(uint64_t position) const {
   const bool vital = position & kVitalBit;
   const uint64_t offset = vital ? header_.vitals.offset : header_.events.offset;
   const uint64_t slots = (vital ? header_.vitals.bytes : header_.events.bytes) / kSlotBytes;
-  return reinterpret_cast<const Slot*>(bytes_.data() + offset)[(position & ~kVitalBit) % slots];
+  return *reinterpret_cast<const Slot*>(bytes_.at(offset + (position & ~kVitalBit) % slots * kSlotBytes, kSlotBytes));
 }
 
 // Copies the payload of the record at `position`; its number of parts, 0 if the record is not valid (see log_format.h).
 unsigned LogReader::copy_event(uint64_t position, unsigned char* payload, bool& updating) const {
   const uint64_t word = load_word(slot_at(position));
-  const uint64_t parts = slot_parts(word);
+  const unsigned parts = parts_from(word, position);
   updating = slot_status(word) == SlotStatus::kUpdate;
-  if (word != slot_word(updating ? SlotStatus::kUpdate : SlotStatus::kReady, 0, parts, position) || parts < 1 ||
-      parts > kMaxParts)
-    return 0;
-  for (uint64_t i = 0; i < parts; ++i) {
+  for (unsigned i = 0; i < parts; ++i) {
     const Slot& slot = slot_at(position + i);
     const uint64_t expected = i == 0 ? word : slot_word(SlotStatus::kReady, i, parts, position + i);
     if (load_word(slot) != expected) return 0;
@@ -94,7 +99,16 @@ unsigned LogReader::copy_event(uint64_t position, unsigned char* payload, bool& 
     __atomic_thread_fence(__ATOMIC_ACQUIRE);  // the check below must not be done before the copy
     if (__atomic_load_n(&slot.word, __ATOMIC_RELAXED) != expected) return 0;
   }
-  return static_cast<unsigned>(parts);
+  return parts;
+}
+
+// Parts of the record that begins at `position` if it is of no wanted kind, else 0.
+unsigned LogReader::unwanted_parts(uint64_t position, Wanted wanted) const {
+  const Slot& slot = slot_at(position);
+  const unsigned parts = parts_from(load_word(slot), position);
+  Op op;
+  std::memcpy(&op, slot.payload + offsetof(EventBase, op), sizeof op);
+  return wanted(op) ? 0 : parts;
 }
 
 unsigned LogReader::read_event(uint64_t position, Event& event) const {
@@ -111,7 +125,8 @@ unsigned LogReader::read_event(uint64_t position, Event& event) const {
 // One ring's records in claim order, the next one read ahead so that two rings can be merged.
 class LogReader::RingWalk {
  public:
-  RingWalk(const LogReader& log, const Ring& ring, uint64_t from) : log_(log), ring_(ring), at_(std::max(from, ring.start)) {
+  RingWalk(const LogReader& log, const Ring& ring, uint64_t from, Wanted wanted = nullptr)
+      : log_(log), ring_(ring), wanted_(wanted), at_(std::max(from, ring.start)) {
     read();
   }
   bool done() const { return parts_ == 0; }
@@ -124,18 +139,22 @@ class LogReader::RingWalk {
 
  private:
   void read() {
-    for (parts_ = 0; at_ < ring_.end; ++at_)
-      if ((parts_ = log_.read_event(at_ | ring_.mark, event_)) != 0) return;
+    unsigned passed_over = 0;
+    for (parts_ = 0; at_ < ring_.end; at_ += std::max(passed_over, 1u)) {
+      passed_over = wanted_ ? log_.unwanted_parts(at_ | ring_.mark, wanted_) : 0;
+      if (passed_over == 0 && (parts_ = log_.read_event(at_ | ring_.mark, event_)) != 0) return;
+    }
   }
   const LogReader& log_;
   const Ring ring_;
+  const Wanted wanted_;
   uint64_t at_;
   unsigned parts_ = 0;
   Event event_;
 };
 
-LanePlace LogReader::for_each_event(const std::function<bool(const Event&)>& each, LanePlace from) const {
-  RingWalk events(*this, ring(false), from.events), vitals(*this, ring(true), from.vitals);
+LanePlace LogReader::for_each_event(const std::function<bool(const Event&)>& each, LanePlace from, Wanted wanted) const {
+  RingWalk events(*this, ring(false), from.events, wanted), vitals(*this, ring(true), from.vitals, wanted);
   for (bool go_on = true; go_on && !(events.done() && vitals.done());) {
     const bool vital = events.done() || (!vitals.done() && vitals.event().base.begin_tick <= events.event().base.begin_tick);
     RingWalk& next = vital ? vitals : events;
@@ -185,7 +204,7 @@ void LogReader::count_losses(const Ring& ring, uint64_t& overwritten, uint64_t& 
 
 Losses LogReader::losses() const {
   FileHeader now;
-  std::memcpy(&now, bytes_.data(), sizeof now);
+  std::memcpy(&now, bytes_.at(0, sizeof now), sizeof now);
   Losses lost;
   uint64_t torn = 0;
   count_losses(ring(false), lost.event_slots_overwritten, lost.event_slots_torn);

@@ -5,13 +5,10 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <signal.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -33,43 +30,6 @@ constexpr Machine kThisMachine =
 #else
     Machine::kX86_64;
 #endif
-
-// A log that is truncated while it is mapped would kill us with SIGBUS: give zeros (never written) instead.
-constexpr size_t kMaxMaps = 16;
-struct MappedRange {
-  std::atomic<uintptr_t> start{0}, end{0};
-};
-constinit MappedRange mapped_ranges[kMaxMaps];
-
-void supply_zero_page(int, siginfo_t* info, void*) {
-  const auto page = reinterpret_cast<uintptr_t>(info->si_addr) & ~uintptr_t{4095};
-  for (const MappedRange& range : mapped_ranges)
-    if (page >= range.start && page < range.end &&
-        mmap(reinterpret_cast<void*>(page), 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED)
-      return;
-  signal(SIGBUS, SIG_DFL);  // not ours: fault again, and die as usual
-}
-
-void survive_truncation(const void* start, size_t bytes) {
-  struct sigaction action {};
-  action.sa_sigaction = supply_zero_page;
-  action.sa_flags = SA_SIGINFO;
-  sigaction(SIGBUS, &action, nullptr);
-  for (MappedRange& range : mapped_ranges) {
-    uintptr_t free = 0;
-    if (!range.start.compare_exchange_strong(free, reinterpret_cast<uintptr_t>(start))) continue;
-    range.end = range.start + bytes;
-    return;
-  }
-}
-
-void forget_range(const void* start) {
-  for (MappedRange& range : mapped_ranges) {
-    if (range.start != reinterpret_cast<uintptr_t>(start)) continue;
-    range.end = 0;
-    range.start = 0;
-  }
-}
 
 // Closes on every way out.
 struct File {
@@ -103,9 +63,9 @@ bool all_zero(const char (&magic)[16]) {
 }
 
 template <typename Struct>
-Struct copy_from(const unsigned char* bytes) {
+Struct copy_from(const LogMapping& log, uint64_t offset) {
   Struct copy;
-  std::memcpy(&copy, bytes, sizeof copy);
+  std::memcpy(&copy, log.at(offset, sizeof copy), sizeof copy);
   return copy;
 }
 
@@ -164,11 +124,6 @@ LogReader::LogReader(const std::string& path) : path_(path) {
   calibrate();
 }
 
-LogReader::~LogReader() {
-  forget_range(bytes_.data());
-  munmap(const_cast<unsigned char*>(bytes_.data()), bytes_.size());
-}
-
 void LogReader::map_file(const std::string& path) {
   File file;
   struct stat info {};
@@ -179,10 +134,7 @@ void LogReader::map_file(const std::string& path) {
     refuse(path, fmt::format("cannot read the log: {}", strerror(errno)));
   check_header(on_disk);
   check_areas();
-  void* start = mmap(nullptr, on_disk, PROT_READ, MAP_SHARED, file.fd, 0);
-  if (start == MAP_FAILED) refuse(path, fmt::format("cannot map the log: {}", strerror(errno)));
-  bytes_ = {static_cast<const unsigned char*>(start), on_disk};
-  survive_truncation(start, on_disk);
+  if (!bytes_.map(file.fd, on_disk)) refuse(path, fmt::format("cannot map the log: {}", strerror(errno)));
 }
 
 void LogReader::check_header(size_t on_disk) {
@@ -242,7 +194,7 @@ std::optional<uint64_t> LogReader::host(FactKey key) const {
 std::vector<Process> LogReader::processes() const {
   std::vector<Process> found;
   for (uint64_t i = 0; i < header_.processes.bytes / sizeof(ProcessSlot); ++i) {
-    const auto slot = copy_from<ProcessSlot>(bytes_.data() + header_.processes.offset + i * sizeof(ProcessSlot));
+    const auto slot = copy_from<ProcessSlot>(bytes_, header_.processes.offset + i * sizeof(ProcessSlot));
     if (slot.use == static_cast<uint32_t>(SlotUse::kFree) || slot.pid == 0) continue;
     found.push_back({static_cast<uint32_t>(i), slot});
     terminate(found.back().slot.comm);
@@ -253,39 +205,46 @@ std::vector<Process> LogReader::processes() const {
 
 std::optional<Process> LogReader::process(uint32_t index, uint32_t serial) const {
   if (index >= header_.processes.bytes / sizeof(ProcessSlot)) return std::nullopt;
-  Process p{index, copy_from<ProcessSlot>(bytes_.data() + header_.processes.offset + index * sizeof(ProcessSlot))};
+  Process p{index, copy_from<ProcessSlot>(bytes_, header_.processes.offset + index * sizeof(ProcessSlot))};
   if (p.slot.use == static_cast<uint32_t>(SlotUse::kFree) || p.slot.serial != serial) return std::nullopt;
   terminate(p.slot.comm);
   terminate(p.slot.exe);
   return p;
 }
 
-Totals LogReader::sum_stripes(const std::function<bool(const Stripe&, uint64_t index)>& wanted) const {
-  Totals sum;
+// Stripe by stripe, those left out that are in the totals of retired processes already.
+void LogReader::for_each_stripe(const std::function<void(const Stripe&, uint64_t index)>& each) const {
   const uint64_t folded = retired().last_folded;
   for (uint64_t i = 0; i < header_.stripes.bytes / kStripeBytes; ++i) {
-    const auto stripe = copy_from<Stripe>(bytes_.data() + header_.stripes.offset + i * kStripeBytes);
-    const bool counted_already = stripe.fold_id != 0 && stripe.fold_id == folded;
-    if (!wanted(stripe, i) || counted_already) continue;
-    add_counters(sum, stripe);
-    ++sum.threads;
+    const auto stripe = copy_from<Stripe>(bytes_, header_.stripes.offset + i * kStripeBytes);
+    if (stripe.fold_id == 0 || stripe.fold_id != folded) each(stripe, i);
   }
-  return sum;
 }
 
-Totals LogReader::totals(uint32_t process_index, uint32_t serial) const {
-  return sum_stripes([=](const Stripe& stripe, uint64_t i) {
-    return i != kSharedStripe && stripe.fold_id != 0 && stripe.process == process_index && stripe.process_serial == serial;
+std::map<ProcessId, Totals> LogReader::totals() const {
+  std::map<ProcessId, Totals> sums;
+  for_each_stripe([&](const Stripe& stripe, uint64_t i) {
+    if (i == kSharedStripe || stripe.fold_id == 0) return;
+    Totals& sum = sums[{stripe.process, stripe.process_serial}];
+    add_counters(sum, stripe);
+    ++sum.threads;
   });
+  return sums;
 }
 
 Totals LogReader::shared_totals() const {
-  return sum_stripes([](const Stripe&, uint64_t i) { return i == kSharedStripe; });
+  Totals sum;
+  for_each_stripe([&](const Stripe& stripe, uint64_t i) {
+    if (i != kSharedStripe) return;
+    add_counters(sum, stripe);
+    ++sum.threads;
+  });
+  return sum;
 }
 
 RetiredTotals LogReader::retired() const {
-  const auto version = copy_from<uint64_t>(bytes_.data() + offsetof(FileHeader, retired_version));
-  return copy_from<RetiredTotals>(bytes_.data() + kRetiredOffset + (version & 1) * sizeof(RetiredTotals));
+  const auto version = copy_from<uint64_t>(bytes_, offsetof(FileHeader, retired_version));
+  return copy_from<RetiredTotals>(bytes_, kRetiredOffset + (version & 1) * sizeof(RetiredTotals));
 }
 
 Totals LogReader::retired_totals() const {

@@ -7,14 +7,17 @@
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <span>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "shim/log_format.h"
+#include "tools/log_mapping.h"
 
 namespace ovc {
 
@@ -65,33 +68,35 @@ class LogReader;
 // The call records of one thread in exact order, read a group (one time mark) at a time. Valid while its LogReader lives.
 class CallThread {
  public:
-  uint32_t pid() const { return pid_; }
-  uint32_t tid() const { return tid_; }
-  // Time mark of the next record's group: earliest moment next() can return. False at the end.
-  bool peek_tick(uint64_t& earliest_tick);
-  bool next(Call& call);  // false at the end
+  uint32_t pid() const { return call_.pid; }
+  uint32_t tid() const { return call_.tid; }
+  bool next();                                // on to the next record; false at the end
+  const Call& call() const { return call_; }  // the record that next() went to
+  uint64_t mark() const { return mark_; }     // time mark of the group in which it begins
 
  private:
   friend class LogReader;
   static constexpr uint32_t kGroupRecords = ovcshim::kTimeMarkBytes / ovcshim::kCallRecordBytes;
   static constexpr uint32_t kGroups = ovcshim::kChunkBytes / ovcshim::kTimeMarkBytes;
-  struct Chunk {
-    uint64_t owner, claim, opened_tick;  // owner: as indexed; another word now means another thread took it
-    uint32_t index;
-  };
-  bool fill();  // makes records_[at_] a valid record
+  void add(const ovcshim::ChunkHeader& header, uint32_t index);
+  void sort();
+  bool read_header(size_t chunk, ovcshim::ChunkHeader& header) const;
+  bool open_chunk();
   bool load_group();
-  uint64_t next_mark() const;
+  uint64_t next_mark(const unsigned char* chunk) const;
+  bool take(const ovcshim::CallRecord& record);
 
   const LogReader* log_ = nullptr;
-  std::vector<Chunk> chunks_;  // oldest first
-  uint32_t pid_ = 0, tid_ = 0;
+  std::vector<uint32_t> chunks_;  // indexes, oldest first
+  uint64_t newest_claim_ = 0;     // of these
+  bool sorted_ = true;
   size_t chunk_ = 0;    // being read
   uint32_t group_ = 0;  // to be loaded next
   std::array<ovcshim::CallRecord, kGroupRecords> records_{};
-  uint32_t at_ = kGroupRecords, loaded_group_ = 0;
+  uint32_t at_ = kGroupRecords;    // in them, next
   ovcshim::ChunkHeader header_{};  // of the chunk being read
-  uint64_t earliest_ = 0, latest_ = 0, old_address_ = 0;
+  uint64_t seq_of_slot_0_ = 0, old_address_ = 0, mark_ = 0;
+  Call call_;  // what it shares with the others of its group is set once
 };
 
 struct Losses {
@@ -110,6 +115,8 @@ struct Process {
   std::string exe() const;
 };
 
+using ProcessId = std::pair<uint32_t, uint32_t>;  // index and serial of its ProcessSlot
+
 // Counters of one process (sum of its stripes), or of all retired ones.
 struct Totals {
   std::array<uint64_t, static_cast<size_t>(Op::kCallOps)> calls{}, failed{};
@@ -127,7 +134,6 @@ class LogReader {
   // Throws Error naming what is wrong: missing, unreadable, empty, not a regular file, not a log, other byte order or
   // machine, newer incompatible version, shorter than its header says, creation not finished.
   explicit LogReader(const std::string& path);
-  ~LogReader();
   LogReader(const LogReader&) = delete;
   LogReader& operator=(const LogReader&) = delete;
 
@@ -138,10 +144,14 @@ class LogReader {
 
   // Calls `each` for valid events from `from` on, each ring in claim order, the two merged by begin ticks (those of different
   // threads may be slightly out of order); stops early when it returns false. Returns the place after those looked at.
-  LanePlace for_each_event(const std::function<bool(const Event&)>& each, LanePlace from = {}) const;
+  // Only those whose kind is wanted, if that is given: the others are passed over unread.
+  using Wanted = bool (*)(Op);
+  LanePlace for_each_event(const std::function<bool(const Event&)>& each, LanePlace from = {}, Wanted wanted = nullptr) const;
   std::optional<Event> event_at(uint64_t position) const;
   // Tick from which no call of the events ring has been overwritten; 0: none ever was.
   uint64_t events_complete_from() const;
+  bool events_overwritten() const { return ring(false).start != 0; }  // by the wrap
+  bool vitals_overwritten() const { return ring(true).start != 0; }
 
   // The threads that have records in the call lane; their chunks oldest first.
   std::vector<CallThread> call_threads() const;
@@ -152,7 +162,7 @@ class LogReader {
 
   std::vector<Process> processes() const;  // slots in use, by index
   std::optional<Process> process(uint32_t index, uint32_t serial) const;
-  Totals totals(uint32_t process_index, uint32_t serial) const;
+  std::map<ProcessId, Totals> totals() const;  // of processes with counters of their own
   Totals retired_totals() const;
   uint64_t retired_processes() const;
   Totals shared_totals() const;  // kSharedStripe
@@ -185,16 +195,17 @@ class LogReader {
   void add_clock_pairs(const Ring& ring, const std::function<void(const ovcshim::ClockPair&)>& add) const;
   unsigned copy_event(uint64_t position, unsigned char* payload, bool& updating) const;
   unsigned read_event(uint64_t position, Event& event) const;
+  unsigned unwanted_parts(uint64_t position, Wanted wanted) const;
   bool is_tail(const Ring& ring, uint64_t count) const;
   void count_losses(const Ring& ring, uint64_t& overwritten, uint64_t& torn) const;
   const ovcshim::Slot& slot_at(uint64_t position) const;
   const unsigned char* chunk_at(uint64_t index) const;
   uint64_t damaged_chunks() const;
-  Totals sum_stripes(const std::function<bool(const ovcshim::Stripe&, uint64_t index)>& wanted) const;
+  void for_each_stripe(const std::function<void(const ovcshim::Stripe&, uint64_t index)>& each) const;
   ovcshim::RetiredTotals retired() const;
 
   std::string path_;
-  std::span<const unsigned char> bytes_;
+  LogMapping bytes_;
   ovcshim::FileHeader header_{};
   double ns_per_tick_ = 1.0;
   std::vector<ClockBase> wall_;  // by tick, never empty

@@ -67,9 +67,10 @@ class Gatherer {
 
  private:
   void add_processes() {
+    auto totals = log_.totals();
     for (const Process& p : log_.processes()) {
       by_slot_[{p.index, p.slot.serial}] = stats_.processes.size();
-      stats_.processes.push_back({p, log_.totals(p.index, p.slot.serial), {}, {}, {}, {}, {}, {}});
+      stats_.processes.push_back({p, totals[{p.index, p.slot.serial}], {}, {}, {}, {}, {}, {}});
     }
   }
 

@@ -77,12 +77,13 @@ size_t Symbols::KeyHash::operator()(const Key& key) const {
 }
 
 Symbols::Symbols(const LogReader& log) {
-  log.for_each_event([&](const Event& event) {
-    if (event.base.op != Op::kModule || event.base.args[0] >= event.base.args[1]) return true;
+  const auto add = [&](const Event& event) {
+    if (event.base.args[0] >= event.base.args[1]) return true;
     auto& modules = images_[event.base.image];
     if (modules.size() < kMaxModulesPerImage) modules.push_back(module_from(event));
     return true;
-  });
+  };
+  log.for_each_event(add, {}, [](Op op) { return op == Op::kModule; });
   for (auto& [image, modules] : images_) modules = without_overlaps(std::move(modules));
 }
 

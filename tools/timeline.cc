@@ -110,23 +110,24 @@ void Timeline::open_calls() {
 }
 
 void Timeline::fetch(Thread& thread) {
-  thread.has_call = thread.calls->peek_tick(thread.mark) && thread.calls->next(thread.call);
-  thread.key = std::max(thread.mark, thread.floor);
+  thread.has_call = thread.calls->next();
+  thread.key = std::max(thread.calls->mark(), thread.floor);
 }
 
 // The event that this thread recorded before its next call, if it is still to be shown.
 const Timeline::Entry* Timeline::pending_before_call(const Thread& thread) const {
   if (thread.next >= thread.entries.size()) return nullptr;
   const Entry& e = entries_[thread.entries[thread.next]];
-  const Call& call = thread.call;
+  const Call& call = thread.calls->call();
   const bool earlier =
       e.call_seq <= call.seq && e.image == call.image && (call.latest_tick == 0 || e.begin_tick <= call.latest_tick);
   return earlier ? &e : nullptr;
 }
 
 bool Timeline::show_call(Thread& thread, uint64_t tick, const EachCall& on_call) {
-  thread.last_seq = thread.call.seq;
-  const bool go_on = on_call(thread.call, tick);
+  const Call& call = thread.calls->call();
+  thread.last_seq = call.seq;
+  const bool go_on = on_call(call, tick);
   fetch(thread);
   return go_on;
 }
@@ -150,7 +151,7 @@ bool Timeline::show_event(Entry& entry, const EachEvent& on_event, const EachCal
   if (entry.dropped) return true;
   if (on_call && entry.under_shim && entry.place.depth == 0) {
     // The small malloc around it was recorded when it returned, with the number that this event was given.
-    if (thread.has_call && thread.call.seq == entry.call_seq && thread.call.image == entry.image &&
+    if (thread.has_call && thread.calls->call().seq == entry.call_seq && thread.calls->call().image == entry.image &&
         !show_call(thread, entry.begin_tick, *on_call))
       return false;
     if (thread.last_seq == entry.call_seq) entry.place.depth = 1;
@@ -173,7 +174,7 @@ void Timeline::walk(const EachEvent& on_event, const EachCall& on_call) {
     Thread& thread = *queue.top().second;
     queue.pop();
     const uint64_t other = queue.empty() ? kNoTick : queue.top().first;
-    thread.key = std::max(thread.key, std::max(thread.mark, thread.floor));
+    thread.key = std::max({thread.key, thread.calls->mark(), thread.floor});
     if (!show_calls(thread, std::min(other, event_tick), on_call)) return;
     if (thread.has_call) queue.emplace(thread.key, &thread);
   }

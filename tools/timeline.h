@@ -52,9 +52,8 @@ class Timeline {
     std::vector<uint32_t> entries;  // of this thread, by time
     size_t next = 0;                // not yet shown
     CallThread* calls = nullptr;
-    Call call;  // next to be shown, if has_call
-    bool has_call = false;
-    uint64_t mark = 0, floor = 0, key = 0;
+    bool has_call = false;  // the one that `calls` is at is next to be shown
+    uint64_t floor = 0, key = 0;
     std::optional<uint64_t> last_seq;  // of the call shown last
   };
   using ThreadId = std::pair<uint32_t, uint32_t>;

@@ -57,13 +57,13 @@ class Search {
     else if (is_spawn(b.op) && event.returned() && child_pid(event))
       launches_.push_back({{child_pid(event), b.begin_tick, event.text, ""}, b.args[2] != 0});
     // An exec that comes back leaves records behind it, also when its own was overwritten while it went on.
-    if (b.op < Op::kCallOps || (b.op == Op::kStart && !(b.flags & kChildSide))) records_[b.pid].push_back(b.begin_tick);
+    if (b.op < Op::kCallOps || (b.op == Op::kStart && !(b.flags & kChildSide)))
+      last_[b.pid] = std::max(last_[b.pid], b.begin_tick);
   }
 
   bool was_seen(const UnseenImage& image) const {
-    const auto ticks = records_.find(image.pid);
-    if (ticks == records_.end()) return false;
-    return std::any_of(ticks->second.begin(), ticks->second.end(), [&](uint64_t tick) { return tick > image.tick; });
+    const auto last = last_.find(image.pid);
+    return last != last_.end() && last->second > image.tick;
   }
 
   std::string reason(const Launch& launch) const {
@@ -79,7 +79,7 @@ class Search {
 
   const LogReader& log_;
   std::vector<Launch> launches_;
-  std::map<uint32_t, std::vector<uint64_t>> records_;  // by pid
+  std::map<uint32_t, uint64_t> last_;  // when each pid's newest record began
 };
 
 }  // namespace

@@ -200,12 +200,15 @@ std::vector<ForkGroup> collapsed(std::vector<ForkGroup> groups) {
   return kept;
 }
 
-std::vector<ForkGroup> fork_groups(const LogReader& log, const WhyScan& scan, Symbols& symbols) {
+using TotalsOf = std::map<ProcessId, Totals>;
+
+std::vector<ForkGroup> fork_groups(const LogReader& log, const WhyScan& scan, Symbols& symbols, const TotalsOf& totals) {
   std::vector<ForkGroup> groups;
   std::set<ProcessKey> told;
   auto children = children_of(log);
   const auto count_of = [&](const ProcessKey& key) {
-    return std::max(children[key], granted_forks(log.totals(key.index, key.serial)));
+    const auto counted = totals.find({key.index, key.serial});
+    return std::max(children[key], counted == totals.end() ? 0 : granted_forks(counted->second));
   };
   for (const auto& [key, signs] : scan.processes()) {
     const auto last = signs.last_fork ? log.event_at(*signs.last_fork) : std::nullopt;
@@ -234,29 +237,30 @@ std::vector<NoReserveUse> noreserve_uses(const LogReader& log, const WhyScan& sc
   return uses;
 }
 
-uint64_t counted_failures(const LogReader& log) {
+uint64_t counted_failures(const LogReader& log, const TotalsOf& totals) {
   uint64_t failed = 0;
-  const auto add = [&](const Totals& totals) {
-    for (size_t op = 0; op < totals.failed.size(); ++op)
+  const auto add = [&](const Totals& sum) {
+    for (size_t op = 0; op < sum.failed.size(); ++op)
       if (is_malloc_op(static_cast<Op>(op)) || is_memory_op(static_cast<Op>(op)) || is_fork_op(static_cast<Op>(op)))
-        failed += totals.failed[op];
+        failed += sum.failed[op];
   };
-  for (const auto& process : log.processes()) add(log.totals(process.index, process.slot.serial));
+  for (const auto& process : log.processes())
+    if (const auto own = totals.find({process.index, process.slot.serial}); own != totals.end()) add(own->second);
   add(log.retired_totals());
   add(log.shared_totals());
   return failed;
 }
 
 // The exact counters outlive the lane: they tell whether a refusal has been overwritten.
-void note_losses(const LogReader& log, const WhyScan& scan, WhyReport& report) {
-  const uint64_t counted = counted_failures(log);
+void note_losses(const LogReader& log, const WhyScan& scan, const TotalsOf& totals, WhyReport& report) {
+  const uint64_t counted = counted_failures(log, totals);
   uint64_t listed = 0;
   for (const auto& [key, signs] : scan.processes()) listed += signs.failures;
   if (counted > listed)
     report.notes.push_back(
         fmt::format("{} failed calls were counted, but only {} of them are still in the log: older ones were overwritten",
                     counted, listed));
-  else if (log.losses().event_slots_overwritten != 0)
+  else if (log.events_overwritten())
     report.notes.emplace_back("older events were overwritten, but the exact counters know of no other call that failed");
 }
 
@@ -283,17 +287,18 @@ bool WhyReport::found() const {
 WhyReport why_report(const LogReader& log, const HostNow& now) {
   const WhyScan scan(log);
   Symbols symbols(log);
+  const TotalsOf totals = log.totals();
   WhyReport report;
   report.verdicts = find_verdicts(log, scan, symbols);
   report.endings = find_endings(log, scan, now);
-  report.forks = fork_groups(log, scan, symbols);
+  report.forks = fork_groups(log, scan, symbols, totals);
   report.other_forks = forks_of_others(log, scan);
   report.noreserve = noreserve_uses(log, scan);
   if (same_boot(log, now)) report.mode_now = now.mode;
   for (const auto& [key, signs] : scan.processes()) report.events += signs.events;
   report.processes = log.processes().size();
   note_asked_for(log, report);
-  note_losses(log, scan, report);
+  note_losses(log, scan, totals, report);
   return report;
 }
 
