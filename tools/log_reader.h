@@ -52,7 +52,7 @@ uint32_t child_pid(const Event& event);
 struct Call {
   Op op = Op::kNone;
   uint64_t address = 0, size = 0, caller = 0;
-  uint64_t old_address = 0;  // realloc family: from the kReallocFrom record before it
+  uint64_t old_address = 0;  // realloc family: from the kReallocFrom record before it; kUnknown: that one is not there
   uint64_t alignment = 0;    // bytes, 0 if none
   bool failed = false;
   uint32_t pid = 0, tid = 0, process = ovcshim::kNoIndex, process_serial = 0, image = 0;
@@ -91,7 +91,8 @@ class CallThread {
   std::array<ovcshim::CallRecord, kGroupRecords> records_{};
   uint32_t at_ = kGroupRecords, loaded_group_ = 0;
   ovcshim::ChunkHeader header_{};  // of the chunk being read
-  uint64_t earliest_ = 0, latest_ = 0, old_address_ = 0;
+  uint64_t earliest_ = 0, latest_ = 0;
+  uint64_t old_address_ = 0, old_seq_ = ovcshim::kUnknown;  // the newest kReallocFrom, which belongs to the record behind it
 };
 
 struct Losses {
