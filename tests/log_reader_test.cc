@@ -285,7 +285,8 @@ TEST_CASE("realloc gets the old block from the record before it") {
 
 TEST_CASE("the old block of a realloc is unknown where the record before it is gone") {
   LogBuilder b;
-  LaneChunk oldest, newest;  // the chunk before the oldest held its kReallocFrom; one that is not followed by its realloc says nothing
+  LaneChunk oldest,
+      newest;  // the chunk before the oldest held its kReallocFrom; one that is not followed by its realloc says nothing
   oldest.first_seq = 7;
   oldest.records = {{Op::kRealloc, 0x2000, 48, 0x400}, {Op::kReallocFrom, 0x2000, 0, 0}, {Op::kMalloc, 0x3000, 8, 0x400}};
   newest.claim = 1;

@@ -164,7 +164,8 @@ bool CallThread::next(Call& call) {
     call.size = call_size(record.aux);
     call.caller = call_caller(record.aux, log_->header_.caller_shift);
     call.old_address = 0;
-    if (call.op == Op::kRealloc || call.op == Op::kReallocarray) call.old_address = old_seq_ != kUnknown && old_seq_ + 1 == seq ? old_address_ : kUnknown;
+    if (call.op == Op::kRealloc || call.op == Op::kReallocarray)
+      call.old_address = old_seq_ != kUnknown && old_seq_ + 1 == seq ? old_address_ : kUnknown;
     old_seq_ = kUnknown;
     const uint64_t align = call_align_log2(record.word);
     call.alignment = align != 0 && align < 63 ? uint64_t{1} << align : 0;

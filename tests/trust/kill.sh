@@ -5,4 +5,4 @@
 #   kill.sh --self-test                         damages logs: the comparison has to notice
 . "$(dirname "$0")/../fixtures/e2e.sh"
 
-exec kill_test --shim "$shim" --victim "$build/trust/victim" --keep /var/tmp "$@"
+kill_test --shim "$shim" --victim "$build/trust/victim" --keep /var/tmp "$@"

@@ -16,7 +16,7 @@ struct Verdict {
   uint64_t in_flight = 0;          // calls found in the log that had not returned to the victim
   uint64_t overwritten = 0;        // call records that the wrap took
   uint64_t processes = 0;
-  bool too_early = false;          // killed before the log was ready, and nothing was journalled
+  bool too_early = false;  // killed before the log was ready, and nothing was journalled
 };
 
 Verdict check(const std::string& log_path, const Journal& journal);

@@ -34,6 +34,13 @@ struct Sums {
   }
 };
 
+// The largest log takes 86 MiB, a journal as much at most.
+bool has_room(const char* directory) {
+  std::error_code error;
+  const auto space = std::filesystem::space(directory, error);
+  return !error && space.available > uint64_t{1} << 30;
+}
+
 bool one_kill(const Place& place, uint64_t seed, Sums& sums) {
   const Plan plan(seed);
   const JournalFile journal(place, plan);
@@ -62,8 +69,7 @@ int main(int argc, char** argv) {
   app.add_option("--keep", keep, "folder for the log and journal of a failed kill");
   app.add_flag("--self-test", self_test, "damage a log in every way that has to be noticed");
   CLI11_PARSE(app, argc, argv);
-  const char* memory = std::filesystem::is_directory("/dev/shm") ? "/dev/shm" : "/tmp";
-  std::string folder = fmt::format("{}/ovc-kill.XXXXXX", memory);
+  std::string folder = fmt::format("{}/ovc-kill.XXXXXX", has_room("/dev/shm") ? "/dev/shm" : "/var/tmp");
   if (!mkdtemp(folder.data())) return 2;
   place.folder = folder;
   int status = 0;
@@ -74,8 +80,9 @@ int main(int argc, char** argv) {
     Sums sums;
     for (uint64_t k = from; !self_test && k < from + kills; ++k) {
       if (!one_kill(place, seed + k, sums)) {
+        std::error_code error;  // there may be no log, which was the complaint
         for (const std::string& file : {place.log(), place.journal()})
-          std::filesystem::copy(file, keep, std::filesystem::copy_options::overwrite_existing);
+          std::filesystem::copy(file, keep, std::filesystem::copy_options::overwrite_existing, error);
         std::cout << "again with: --seed " << seed << " --from " << k << " --kills 1" << std::endl;
         status = 1;
         break;

@@ -25,9 +25,9 @@ static_assert(sizeof(Entry) == 56);
 
 struct Actor {
   uint32_t pid, tid;
-  uint32_t forked;  // 1: the only thread of a forked child
-  uint32_t over;    // 1: it is ending, or its parent has decided to kill it
-  uint64_t done;    // calls that have returned. Entry n is in ring[n % kRing]; ring[done % kRing] is the call in flight
+  uint32_t forked;     // 1: the only thread of a forked child
+  uint32_t over;       // 1: it is ending, or its parent has decided to kill it
+  uint64_t done;       // calls that have returned. Entry n is in ring[n % kRing]; ring[done % kRing] is the call in flight
   uint64_t in_flight;  // done + 1 while that entry is filled in
   uint64_t counts[kOps];
   uint64_t bytes;        // requested from the malloc family
@@ -36,8 +36,8 @@ struct Actor {
 };
 
 struct Journal {
-  uint32_t started;  // futex: 1 once the first calls are made
-  uint32_t next;     // actors given out
+  uint32_t started;               // futex: 1 once the first calls are made
+  uint32_t next;                  // actors given out
   uint64_t text_start, text_end;  // the victim's code: calls from elsewhere are not in the journal
   // set by the driver
   uint64_t seed;

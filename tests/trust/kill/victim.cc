@@ -52,6 +52,7 @@ struct Self {
   void* maps[kMaps];
   uint64_t lengths[kMaps];
   pid_t children[kChildren];
+  Actor* childrens_actors[kChildren];
 };
 
 uint64_t draw(Self& self, uint64_t below) {
@@ -61,14 +62,21 @@ uint64_t draw(Self& self, uint64_t below) {
   return (self.random >> 11) % below;
 }
 
-Actor* new_actor(bool forked) {
+// Some are kept back: several threads may ask at once.
+bool is_journal_full() { return __atomic_load_n(&journal->next, __ATOMIC_RELAXED) >= kill_test::kActors - 64; }
+
+// A place in the journal, for this thread or a child to be.
+Actor* new_actor() {
   const uint32_t index = __atomic_fetch_add(&journal->next, 1, __ATOMIC_RELAXED);
-  if (index >= kill_test::kActors) return nullptr;
-  Actor* actor = &journal->actors[index];
+  return index < kill_test::kActors ? &journal->actors[index] : nullptr;
+}
+
+void take_part(Self& self, Actor* actor, uint64_t seed, bool forked) {
+  self.actor = actor;
+  self.random = seed;
+  actor->forked = forked;
   actor->pid = static_cast<uint32_t>(getpid());
-  actor->tid = static_cast<uint32_t>(syscall(SYS_gettid));
-  __atomic_store_n(&actor->forked, forked, __ATOMIC_RELEASE);
-  return actor;
+  __atomic_store_n(&actor->tid, static_cast<uint32_t>(syscall(SYS_gettid)), __ATOMIC_RELEASE);
 }
 
 // The entry of the call about to be made.
@@ -179,24 +187,22 @@ void use_map(Self& self) {
 
 void work(Self& self, uint64_t calls);
 
-[[noreturn]] void be_child(uint64_t seed) {
+void mark_over(Actor* actor) { __atomic_store_n(&actor->over, 1, __ATOMIC_RELEASE); }
+
+[[noreturn]] void be_child(Actor* actor, uint64_t seed) {
   Self self{};
-  self.actor = new_actor(true);
-  self.random = seed;
-  if (self.actor) work(self, draw(self, 700));
-  if (self.actor) __atomic_store_n(&self.actor->over, 1, __ATOMIC_RELEASE);
+  take_part(self, actor, seed, true);
+  work(self, draw(self, 700));
+  mark_over(actor);
   _exit(0);
 }
 
-void mark_over(pid_t pid) {
-  for (Actor& actor : journal->actors)
-    if (__atomic_load_n(&actor.pid, __ATOMIC_ACQUIRE) == static_cast<uint32_t>(pid))
-      __atomic_store_n(&actor.over, 1, __ATOMIC_RELEASE);
-}
-
-void bury(Self& self, pid_t child) {
+void bury(Self& self, unsigned i) {
+  const pid_t child = self.children[i];
+  self.children[i] = 0;
+  if (child <= 0) return;
   if (draw(self, 2)) {
-    mark_over(child);
+    mark_over(self.childrens_actors[i]);
     kill(child, SIGKILL);
   }
   Entry& e = before(self, Op::kWaitpid, static_cast<uint64_t>(static_cast<int64_t>(child)), 0);
@@ -206,16 +212,16 @@ void bury(Self& self, pid_t child) {
 
 // At most kChildren live: the oldest is waited for, half of the time after it was killed wherever it was.
 void use_fork(Self& self) {
-  pid_t& child = self.children[draw(self, kChildren)];
-  if (child > 0) bury(self, child);
-  child = 0;
-  if (__atomic_load_n(&journal->next, __ATOMIC_RELAXED) >= kill_test::kActors - 32) return;
+  const auto i = static_cast<unsigned>(draw(self, kChildren));
+  bury(self, i);
+  if (is_journal_full()) return;
+  Actor* actor = self.childrens_actors[i] = new_actor();
   const uint64_t seed = draw(self, UINT64_MAX) | 1;
   Entry& e = before(self, Op::kFork, 0);
   const pid_t pid = fork();
-  if (pid == 0) be_child(seed);
+  if (pid == 0) be_child(actor, seed);
   after(self, e, pid, pid < 0);
-  child = pid;
+  self.children[i] = pid;
 }
 
 void work(Self& self, uint64_t calls) {
@@ -228,13 +234,10 @@ void work(Self& self, uint64_t calls) {
 
 void* thread_main(void* seed) {
   Self self{};
-  self.actor = new_actor(false);
-  if (!self.actor) return nullptr;
-  self.random = word(seed);
+  take_part(self, new_actor(), word(seed), false);
   work(self, 500 + draw(self, 20000));
-  for (pid_t child : self.children)
-    if (child > 0) bury(self, child);
-  __atomic_store_n(&self.actor->over, 1, __ATOMIC_RELEASE);
+  for (unsigned i = 0; i < kChildren; ++i) bury(self, i);
+  mark_over(self.actor);
   return nullptr;
 }
 
@@ -264,8 +267,7 @@ int main(int argc, char** argv) {
   journal->text_start = word(&__executable_start);
   journal->text_end = word(&etext);
   Self self{};
-  self.actor = new_actor(false);
-  self.random = journal->seed;
+  take_part(self, new_actor(), journal->seed, false);
   __atomic_store_n(&journal->started, 1, __ATOMIC_RELEASE);
   syscall(SYS_futex, &journal->started, FUTEX_WAKE, 1);
   constexpr unsigned kMostThreads = 32;
@@ -274,7 +276,7 @@ int main(int argc, char** argv) {
   for (unsigned i = 0; i < threads; ++i) running[i] = start_thread(self);
   for (unsigned i = 0;; ++i) {
     work(self, 200);
-    if (!threads || __atomic_load_n(&journal->next, __ATOMIC_RELAXED) >= kill_test::kActors - 32) continue;
+    if (!threads || is_journal_full()) continue;
     pthread_join(running[i % threads], nullptr);
     running[i % threads] = start_thread(self);
   }

@@ -24,8 +24,7 @@ constexpr time_t kStartSeconds = 60;  // a busy machine is no defect
 
 void sleep_us(uint64_t us) {
   timespec rest{static_cast<time_t>(us / 1000000), static_cast<long>(us % 1000000 * 1000)};
-  while (nanosleep(&rest, &rest) != 0 && errno == EINTR) {
-  }
+  while (nanosleep(&rest, &rest) != 0 && errno == EINTR) {}
 }
 
 void wait_for_start(Journal& journal) {
@@ -70,8 +69,9 @@ Plan::Plan(uint64_t of_seed) : seed(of_seed) {
 }
 
 std::string Plan::text() const {
-  return fmt::format("seed {}: {} threads, events lane {}, call lane {}, {} frames, libc's calls {}, killed {} us after its {}", seed,
-                     threads, events_size, calls_size, stack_depth, internals, moment_us, at_start ? "exec" : "first call");
+  return fmt::format("seed {}: {} threads, events lane {}, call lane {}, {} frames, libc's calls {}, killed {} us after its {}",
+                     seed, threads, events_size, calls_size, stack_depth, internals, moment_us,
+                     at_start ? "exec" : "first call");
 }
 
 JournalFile::JournalFile(const Place& place, const Plan& plan) {
@@ -104,8 +104,7 @@ void run_and_kill(const Place& place, const Plan& plan, Journal& journal) {
   kill(victim, SIGKILL);
   int status = 0;
   waitpid(victim, &status, 0);
-  while (wait(nullptr) > 0 || errno == EINTR) {
-  }
+  while (wait(nullptr) > 0 || errno == EINTR) {}
   if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
     throw std::runtime_error(fmt::format("the victim ended by itself, wait status {}", status));
 }

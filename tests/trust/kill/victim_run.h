@@ -17,7 +17,7 @@ struct Plan {
   uint64_t seed;
   uint32_t threads, mapper, forks;
   std::string events_size, calls_size, stack_depth, internals;
-  bool at_start;        // the moment counts from exec, else from the first call
+  bool at_start;  // the moment counts from exec, else from the first call
   uint64_t moment_us;
 };
 
