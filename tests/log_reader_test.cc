@@ -283,6 +283,25 @@ TEST_CASE("realloc gets the old block from the record before it") {
   CHECK(list[1].alignment == 64);
 }
 
+TEST_CASE("the old block of a realloc is unknown where the record before it is gone") {
+  LogBuilder b;
+  LaneChunk oldest,
+      newest;  // the chunk before the oldest held its kReallocFrom; one that is not followed by its realloc says nothing
+  oldest.first_seq = 7;
+  oldest.records = {{Op::kRealloc, 0x2000, 48, 0x400}, {Op::kReallocFrom, 0x2000, 0, 0}, {Op::kMalloc, 0x3000, 8, 0x400}};
+  newest.claim = 1;
+  newest.first_seq = 10;
+  newest.records = {{Op::kRealloc, 0x4000, 48, 0x400}};
+  b.put_chunk(0, oldest);
+  b.put_chunk(1, newest);
+  const LogReader log(b.write());
+  const auto list = calls_of(log);
+  REQUIRE(list.size() == 3);
+  CHECK(list[0].old_address == ovcshim::kUnknown);
+  CHECK(list[1].old_address == 0);
+  CHECK(list[2].old_address == ovcshim::kUnknown);
+}
+
 TEST_CASE("a chunk with a record that is none is damaged; its other records are read") {
   LogBuilder b;
   LaneChunk chunk;

@@ -223,7 +223,11 @@ void append_lane_call(std::string& out, const Call& call) {
   switch (call.op) {
     case Op::kFree: append_address(out, call.address), out += ')'; return;
     case Op::kRealloc:
-    case Op::kReallocarray: append_address(out, call.old_address), out += ", "; break;
+    case Op::kReallocarray:
+      if (call.old_address == ovcshim::kUnknown) out += '?';
+      else append_address(out, call.old_address);
+      out += ", ";
+      break;
     case Op::kPosixMemalign: out += '[', append_address(out, call.address), out += "], "; [[fallthrough]];
     case Op::kAlignedAlloc:
     case Op::kMemalign: append_number(out, call.alignment), out += ", "; break;

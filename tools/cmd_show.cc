@@ -245,7 +245,8 @@ class Show {
     object["seq"] = call.seq;
     if (call.op != Op::kFree) object["size"] = call.size;
     object["address"] = hex_text(call.address);
-    if (call.old_address) object["old_address"] = hex_text(call.old_address);
+    if (call.old_address == ovcshim::kUnknown) object["old_address"] = nullptr;
+    else if (call.old_address) object["old_address"] = hex_text(call.old_address);
     if (call.alignment) object["alignment"] = call.alignment;
     if (call.failed) object["flags"] = {"failed"};
     object["caller"] = frame_json(symbols_.resolve(call.image, call.caller).back());

@@ -183,8 +183,10 @@ bool CallThread::next() {
 // False for the first half of a realloc, which says what was given to it.
 bool CallThread::take(const CallRecord& record) {
   const Op op = call_op(record.word);
+  const uint64_t seq = seq_of_slot_0_ + at_ - 1;
   if (op == Op::kReallocFrom) {
     old_address_ = call_address(record.word);
+    old_seq_ = seq;
     return false;
   }
   const uint64_t align = call_align_log2(record.word);
@@ -192,10 +194,12 @@ bool CallThread::take(const CallRecord& record) {
   call_.address = call_address(record.word);
   call_.size = call_size(record.aux);
   call_.caller = call_caller(record.aux, log_->header_.caller_shift);
-  call_.old_address = std::exchange(old_address_, 0);
+  const bool has_old = op == Op::kRealloc || op == Op::kReallocarray;
+  call_.old_address = !has_old ? 0 : old_seq_ != kUnknown && old_seq_ + 1 == seq ? old_address_ : kUnknown;
+  old_seq_ = kUnknown;
   call_.alignment = align != 0 && align < 63 ? uint64_t{1} << align : 0;
   call_.failed = record.word >> kCallFailedBit & 1;
-  call_.seq = seq_of_slot_0_ + at_ - 1;
+  call_.seq = seq;
   return true;
 }
 

@@ -55,7 +55,7 @@ uint32_t child_pid(const Event& event);
 struct Call {
   Op op = Op::kNone;
   uint64_t address = 0, size = 0, caller = 0;
-  uint64_t old_address = 0;  // realloc family: from the kReallocFrom record before it
+  uint64_t old_address = 0;  // realloc family: from the kReallocFrom record before it; kUnknown: that one is not there
   uint64_t alignment = 0;    // bytes, 0 if none
   bool failed = false;
   uint32_t pid = 0, tid = 0, process = ovcshim::kNoIndex, process_serial = 0, image = 0;
@@ -95,8 +95,9 @@ class CallThread {
   std::array<ovcshim::CallRecord, kGroupRecords> records_{};
   uint32_t at_ = kGroupRecords;    // in them, next
   ovcshim::ChunkHeader header_{};  // of the chunk being read
-  uint64_t seq_of_slot_0_ = 0, old_address_ = 0, mark_ = 0;
-  Call call_;  // what it shares with the others of its group is set once
+  uint64_t seq_of_slot_0_ = 0, mark_ = 0;
+  uint64_t old_address_ = 0, old_seq_ = ovcshim::kUnknown;  // the newest kReallocFrom, which belongs to the record behind it
+  Call call_;                                               // what it shares with the others of its group is set once
 };
 
 struct Losses {

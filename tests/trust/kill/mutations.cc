@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: MIT
+//
+// The damages: one record dropped, exchanged, torn or repeated in each lane, a counter that is off.
+#include "tests/trust/kill/mutations.h"
+
+#include <fmt/format.h>
+
+#include <cstring>
+#include <fstream>
+#include <functional>
+#include <iostream>
+#include <iterator>
+#include <random>
+#include <vector>
+
+#include "tests/trust/kill/check.h"
+
+namespace kill_test {
+namespace {
+
+using namespace ovcshim;
+
+class Bytes {
+ public:
+  explicit Bytes(const std::string& path) {
+    std::ifstream file(path, std::ios::binary);
+    bytes_.assign(std::istreambuf_iterator<char>(file), {});
+  }
+  void write(const std::string& path) const {
+    std::ofstream(path, std::ios::binary).write(bytes_.data(), static_cast<std::streamsize>(bytes_.size()));
+  }
+  template <typename T>
+  T& at(uint64_t offset) {
+    return *reinterpret_cast<T*>(bytes_.data() + offset);
+  }
+  FileHeader& header() { return at<FileHeader>(0); }
+
+ private:
+  std::vector<char> bytes_;
+};
+
+using Random = std::mt19937_64;
+
+bool is_victims_call(const CallRecord& record, const Journal& journal, unsigned shift) {
+  const uint64_t caller = call_caller(record.aux, shift);
+  return record.word != 0 && caller >= journal.text_start && caller < journal.text_end;
+}
+
+// Two neighbours in the call lane that the victim made, with a record behind them: the newest may be in flight.
+std::vector<uint64_t> call_pairs(Bytes& log, const Journal& journal) {
+  std::vector<uint64_t> found;
+  const auto& area = log.header().calls;
+  for (uint64_t chunk = area.offset; chunk < area.offset + area.bytes; chunk += kChunkBytes) {
+    if (log.at<ChunkHeader>(chunk).ready != 1) continue;
+    for (uint64_t at = kChunkHeaderBytes; at + 3 * kCallRecordBytes < kChunkBytes; at += kCallRecordBytes) {
+      if (at % kTimeMarkBytes == 0 || (at + 2 * kCallRecordBytes) % kTimeMarkBytes < 3 * kCallRecordBytes) continue;
+      const auto* r = &log.at<CallRecord>(chunk + at);
+      const unsigned shift = log.header().caller_shift;
+      const bool plain = call_op(r[0].word) != Op::kReallocFrom && call_op(r[1].word) != Op::kReallocFrom;
+      if (plain && is_victims_call(r[0], journal, shift) && is_victims_call(r[1], journal, shift) && r[2].word != 0)
+        found.push_back(chunk + at);
+    }
+  }
+  return found;
+}
+
+// Offsets of the slots of two mmap-family events of one thread, made by the victim, the second directly after the first of the thread,
+// with a third behind them.
+std::vector<std::pair<uint64_t, uint64_t>> event_pairs(Bytes& log, const Journal& journal) {
+  std::vector<std::pair<uint64_t, uint64_t>> found;
+  struct Last {
+    uint64_t at[2]{};
+    int known = 0;
+  };
+  std::vector<std::pair<uint32_t, Last>> threads;
+  const auto& area = log.header().events;
+  const uint64_t slots = area.bytes / kSlotBytes, end = log.header().event_cursor;
+  for (uint64_t p = end > slots ? end - slots : 0; p < end; ++p) {
+    const uint64_t at = area.offset + p % slots * kSlotBytes;
+    const uint64_t word = log.at<uint64_t>(at);
+    if (slot_status(word) != SlotStatus::kReady || slot_position(word) != p || slot_part(word) != 0 || slot_parts(word) != 1)
+      continue;
+    const auto& base = log.at<EventBase>(at + 8);
+    const bool mapping = base.op >= Op::kMmap && base.op <= Op::kMprotect && !(base.flags & (kInsideLibc | kFailed));
+    if (!mapping || base.caller < journal.text_start || base.caller >= journal.text_end) continue;
+    auto thread = std::find_if(threads.begin(), threads.end(), [&](const auto& t) { return t.first == base.tid; });
+    if (thread == threads.end()) thread = threads.insert(threads.end(), {base.tid, {}});
+    Last& last = thread->second;
+    if (last.known == 2) found.emplace_back(last.at[0], last.at[1]);
+    last.at[0] = last.at[1];
+    last.at[1] = at;
+    last.known += last.known < 2;
+  }
+  return found;
+}
+
+struct Damage {
+  const char* name;
+  std::function<bool(Bytes&, const Journal&, Random&)> apply;  // false: this log has no place for it
+};
+
+template <typename Change>
+auto in_calls(Change change) {
+  return [change](Bytes& log, const Journal& journal, Random& random) {
+    const auto pairs = call_pairs(log, journal);
+    if (pairs.empty()) return false;
+    auto* records = &log.at<CallRecord>(pairs[random() % pairs.size()]);
+    change(records);
+    return true;
+  };
+}
+
+template <typename Change>
+auto in_events(Change change) {
+  return [change](Bytes& log, const Journal& journal, Random& random) {
+    const auto pairs = event_pairs(log, journal);
+    if (pairs.empty()) return false;
+    const auto [first, second] = pairs[random() % pairs.size()];
+    change(log.at<Slot>(first), log.at<Slot>(second));
+    return true;
+  };
+}
+
+// A counter of the process that made most calls of `op`.
+bool change_counter(Bytes& log, Op op, int by) {
+  const auto& area = log.header().stripes;
+  uint64_t* most = nullptr;
+  for (uint64_t at = area.offset + kStripeBytes; at < area.offset + area.bytes; at += kStripeBytes) {
+    uint64_t& n = log.at<Stripe>(at).calls[static_cast<size_t>(op)];
+    if (n && (!most || n > *most)) most = &n;
+  }
+  if (most) *most += static_cast<uint64_t>(by);
+  return most != nullptr;
+}
+
+bool drop_chunk(Bytes& log, const Journal&, Random& random) {
+  const auto& area = log.header().calls;
+  std::vector<uint64_t> full;
+  for (uint64_t at = area.offset; at < area.offset + area.bytes; at += kChunkBytes)
+    if (log.at<ChunkHeader>(at).ready == 1 && chunk_status(log.at<uint64_t>(at)) == ChunkStatus::kClosed) full.push_back(at);
+  if (full.empty()) return false;
+  std::memset(&log.at<char>(full[random() % full.size()]), 0, kChunkBytes);
+  return true;
+}
+
+// clang-format off
+const std::vector<Damage>& damages() {
+  static const std::vector<Damage> all = {
+      {"a call is dropped", in_calls([](CallRecord* r) { r[0] = {}; })},
+      {"a call is dropped, the next ones move up", in_calls([](CallRecord* r) { r[0] = r[1], r[1] = r[2], r[2] = {}; })},
+      {"two calls are exchanged", in_calls([](CallRecord* r) { std::swap(r[0], r[1]); })},
+      {"a call is torn: the next one's size and caller", in_calls([](CallRecord* r) { r[0].aux = r[1].aux ^ 1; })},
+      {"a call is torn: another address", in_calls([](CallRecord* r) { r[0].word ^= 1 << 10; })},
+      {"a call is there twice", in_calls([](CallRecord* r) { r[1] = r[0]; })},
+      {"a chunk is dropped", drop_chunk},
+      {"an event is dropped", in_events([](Slot& a, Slot&) { a.word = 0; })},
+      {"two events are exchanged", in_events([](Slot& a, Slot& b) { std::swap(a.payload, b.payload); })},
+      {"an event is torn", in_events([](Slot& a, Slot& b) { std::memcpy(a.payload + 48, b.payload + 48, 100); })},
+      {"an event is there twice", in_events([](Slot& a, Slot& b) { std::memcpy(b.payload, a.payload, sizeof b.payload); })},
+      {"an event has another result", in_events([](Slot& a, Slot&) { a.payload[offsetof(EventBase, result) + 1] ^= 0x10; })},
+      {"a call is counted twice", [](Bytes& log, const Journal&, Random&) { return change_counter(log, Op::kAlignedAlloc, 2); }},
+      {"a call is not counted", [](Bytes& log, const Journal&, Random&) { return change_counter(log, Op::kAlignedAlloc, -1); }},
+      {"a fork is not counted", [](Bytes& log, const Journal&, Random&) { return change_counter(log, Op::kFork, -1); }},
+      {"the overwritten ones are miscounted", [](Bytes& log, const Journal&, Random&) { return log.header().calls_overwritten += 200, true; }},
+  };
+  return all;
+}
+// clang-format on
+
+}  // namespace
+
+int run_mutations(const Place& place, uint64_t seed) {
+  constexpr int kVictims = 40, kTimes = 3;
+  std::vector<int> noticed(damages().size()), missed(damages().size());
+  Random random(seed);
+  for (int i = 0; i < kVictims; ++i) {
+    const Plan plan(seed + static_cast<uint64_t>(i));
+    if (plan.at_start || plan.threads > 8) continue;
+    const JournalFile journal(place, plan);
+    run_and_kill(place, plan, *journal);
+    const Verdict whole = check(place.log(), *journal);
+    if (!whole.wrong.empty()) throw std::runtime_error("before any damage, " + plan.text() + ": " + whole.wrong.front());
+    const Bytes sound(place.log());
+    for (size_t d = 0; d < damages().size(); ++d) {
+      if (noticed[d] + missed[d] == kTimes) continue;
+      Bytes damaged = sound;
+      if (!damages()[d].apply(damaged, *journal, random)) continue;
+      damaged.write(place.log());
+      ++(check(place.log(), *journal).wrong.empty() ? missed : noticed)[d];
+    }
+  }
+  int status = 0;
+  for (size_t d = 0; d < damages().size(); ++d) {
+    const bool good = noticed[d] == kTimes;
+    std::cout << fmt::format("{}: noticed {} of {} times: {}\n", good ? "ok" : "FAILED", noticed[d], kTimes, damages()[d].name);
+    status |= !good;
+  }
+  return status;
+}
+
+}  // namespace kill_test
