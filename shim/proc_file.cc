@@ -11,9 +11,6 @@
 
 #include "shim/sys.h"
 
-// libc's: not 0 while it has started no second thread. Missing before glibc 2.32.
-extern "C" [[gnu::weak]] char __libc_single_threaded;
-
 namespace ovcshim {
 namespace {
 
@@ -25,10 +22,9 @@ constexpr long kOurFlags = O_RDONLY | O_APPEND | O_SYNC | O_NONBLOCK;
 constexpr uint32_t kNumbers = 64;
 constinit uint32_t g_numbers[kNumbers]{};
 constinit bool g_descriptors_shared = false;
+constinit const char* g_single_threaded = nullptr;  // libc's
 
-bool is_alone() {
-  return &__libc_single_threaded && __libc_single_threaded && !__atomic_load_n(&g_descriptors_shared, __ATOMIC_RELAXED);
-}
+bool is_alone() { return g_single_threaded && *g_single_threaded && !__atomic_load_n(&g_descriptors_shared, __ATOMIC_RELAXED); }
 
 constexpr uint64_t bit(int signal) { return 1ull << (signal - 1); }
 
@@ -104,6 +100,8 @@ void close_inherited_files() {
     number = 0;
   }
 }
+
+void note_single_threaded(const char* flag) { g_single_threaded = flag; }
 
 void note_shared_descriptors() { __atomic_store_n(&g_descriptors_shared, true, __ATOMIC_RELAXED); }
 

@@ -29,6 +29,9 @@ class ProcFile {
 // A child forked while another thread had one open: closes what it inherited.
 void close_inherited_files();
 
+// libc's __libc_single_threaded: not 0 while it has started no second thread. Without it there may always be one.
+void note_single_threaded(const char* flag);
+
 // A clone that shares the descriptors without libc's knowledge: from now on there may always be another thread.
 void note_shared_descriptors();
 

@@ -10,6 +10,8 @@
 #include "shim/libc_patch.h"
 #include "shim/log_file.h"
 #include "shim/log_path.h"
+#include "shim/proc_file.h"
+#include "shim/proc_files.h"
 #include "shim/process.h"
 #include "shim/providers.h"
 #include "shim/refuse.h"
@@ -283,12 +285,27 @@ void start(const Settings& s) {
 
 using namespace ovcshim;
 
+namespace {
+
+// Looked for only where it is: a dlsym that fails allocates. By name, since a reference would ask every libc for version 2.32.
+void find_single_threaded() {
+  const char* rest = gnu_get_libc_version();
+  const uint64_t major = parse_number(rest, &rest), minor = *rest == '.' ? parse_number(rest + 1) : 0;
+  if (major > 2 || (major == 2 && minor >= 32))
+    note_single_threaded(static_cast<const char*>(resolve_one("__libc_single_threaded")));
+}
+
+}  // namespace
+
 // glibc hands the constructor the program's arguments; other libcs do not, and there the shim only forwards.
 [[gnu::constructor]] static void ovcshim_start(int, char**, char** envp) {
   const int saved = errno;
   if (resolve_all() && gnu_get_libc_version && envp && !is_secure_execution(envp)) {
     const Settings settings = read_settings(envp);
-    if (settings.enabled) start(settings);
+    if (settings.enabled) {
+      find_single_threaded();
+      start(settings);
+    }
   }
   errno = saved;
 }

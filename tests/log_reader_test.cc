@@ -345,7 +345,7 @@ TEST_CASE("totals are the sum of a process's stripes") {
   b.stripe(4).process = 2, b.stripe(4).process_serial = 4, b.stripe(4).fold_id = 9;
   b.stripe(4).calls[static_cast<size_t>(Op::kMalloc)] = 1000;  // of an earlier process in that slot
   const LogReader log(b.write());
-  const Totals totals = log.totals(2, 5);
+  const Totals totals = log.totals().at({2, 5});
   CHECK(totals.calls[static_cast<size_t>(Op::kMalloc)] == 40);
   CHECK(totals.threads == 2);
   REQUIRE(log.processes().size() == 1);
@@ -363,7 +363,7 @@ TEST_CASE("a stripe that was just folded is not counted twice") {
   b.retired(1).calls[static_cast<size_t>(Op::kFree)] = 3;
   b.retired(1).processes = 1;
   const LogReader log(b.write());
-  CHECK(log.totals(0, 1).calls[static_cast<size_t>(Op::kFree)] == 0);
+  CHECK(log.totals().count({0, 1}) == 0);
   CHECK(log.retired_totals().calls[static_cast<size_t>(Op::kFree)] == 3);
   CHECK(log.retired_processes() == 1);
 }

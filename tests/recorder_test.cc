@@ -145,7 +145,7 @@ TEST_CASE("every small call is in the lane, in order, with its size and caller",
   });
   CHECK(right);
   CHECK(n == kCalls);
-  CHECK(log.totals(g_private->slot, g_private->serial).calls[static_cast<size_t>(Op::kMalloc)] == kCalls);
+  CHECK(log.totals().at({g_private->slot, g_private->serial}).calls[static_cast<size_t>(Op::kMalloc)] == kCalls);
 }
 
 TEST_CASE("the call lane wraps: counters stay exact and the loss is counted", "[recorder]") {
@@ -158,7 +158,7 @@ TEST_CASE("the call lane wraps: counters stay exact and the loss is counted", "[
   log.for_each_call([&](const ovc::Call&) { return ++kept, true; });
   CHECK(kept > 0);
   CHECK(kept + log.losses().calls_overwritten == kCalls);
-  CHECK(log.totals(g_private->slot, g_private->serial).calls[static_cast<size_t>(Op::kMalloc)] == kCalls);
+  CHECK(log.totals().at({g_private->slot, g_private->serial}).calls[static_cast<size_t>(Op::kMalloc)] == kCalls);
 }
 
 TEST_CASE("a living thread's chunk is not taken, a dead one's is", "[recorder]") {

@@ -252,7 +252,7 @@ class Check {
   uint64_t not_kept() {
     if (not_kept_ != kUnknown) return not_kept_;
     not_kept_ = log_.retired_totals().calls_not_kept + log_.shared_totals().calls_not_kept;
-    for (const ovc::Process& p : log_.processes()) not_kept_ += log_.totals(p.index, p.slot.serial).calls_not_kept;
+    for (const auto& [process, totals] : log_.totals()) not_kept_ += totals.calls_not_kept;
     return not_kept_;
   }
 
@@ -299,6 +299,7 @@ class Check {
   void check_counters() {
     std::map<uint32_t, ovc::Process> by_pid;
     for (const ovc::Process& p : log_.processes()) by_pid[p.slot.pid] = p;
+    const auto counted = log_.totals();
     for (const auto& [pid, made] : made_by_process()) {
       ++verdict_.processes;
       const auto found = by_pid.find(pid);
@@ -307,7 +308,8 @@ class Check {
         if (!idle) complain("pid {} is not in the log", pid);
         continue;
       }
-      const ovc::Totals totals = log_.totals(found->second.index, found->second.slot.serial);
+      const auto counters = counted.find({found->second.index, found->second.slot.serial});
+      const ovc::Totals totals = counters == counted.end() ? ovc::Totals{} : counters->second;
       for (uint32_t op = 1; op < kOps; ++op) {
         const uint64_t n = totals.calls[op], least = made.calls[op], most = least + made.in_flight[op];
         if (n < least || (n > most && is_exact(made, found->second, static_cast<Op>(op))))
@@ -325,7 +327,7 @@ class Check {
       for (auto op = static_cast<uint32_t>(Op::kMalloc); op <= static_cast<uint32_t>(Op::kPvalloc); ++op)
         counted += totals.calls[op] * (is_realloc(static_cast<Op>(op)) ? 2 : 1);
     };
-    for (const ovc::Process& p : log_.processes()) add(log_.totals(p.index, p.slot.serial));
+    for (const auto& [process, totals] : log_.totals()) add(totals);
     for (uint32_t i = 0; i < actors(); ++i) {
       big += journal_.actors[i].big_records;
       slack += in_flight(journal_.actors[i]) ? 2 : 0;
