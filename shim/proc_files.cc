@@ -286,17 +286,22 @@ bool read_cgroup_file(const char* root, const char* group, const CgroupFile& fil
   return true;
 }
 
-// In a container the group named in /proc/thread-self/cgroup can lie outside what is mounted: then the mount's root is ours.
 template <size_t N>
-bool add_group(Facts& facts, const char* root, const char* group, const CgroupFile (&files)[N]) {
+bool add_files(Facts& facts, const char* root, const char* group, const CgroupFile (&files)[N]) {
   bool any = false;
   for (const CgroupFile& file : files) {
     uint64_t value = kUnknown;
-    if (!read_cgroup_file(root, group, file, &value) && !read_cgroup_file(root, "/", file, &value)) continue;
+    if (!read_cgroup_file(root, group, file, &value)) continue;
     facts.add(file.key, value);
     any = true;
   }
   return any;
+}
+
+// In a container the group named in /proc/thread-self/cgroup can lie outside what is mounted: then the mount's root is ours.
+template <size_t N>
+bool add_group(Facts& facts, const char* root, const char* group, const CgroupFile (&files)[N]) {
+  return add_files(facts, root, group, files) || add_files(facts, root, "/", files);
 }
 
 }  // namespace
@@ -304,13 +309,18 @@ bool add_group(Facts& facts, const char* root, const char* group, const CgroupFi
 void add_cgroups(Facts& facts, char* io, uint64_t room) {
   if (read_file("/proc/thread-self/cgroup", io, room) <= 0) return;
   const char* path = nullptr;
+  bool memory = false,
+       pids =
+           false;  // a controller serves one hierarchy only; version 2 comes last (kernel/cgroup/cgroup.c proc_cgroup_show())
   for (const char* line = io; line && *line; line = next_line(line)) {
-    if (has_controller(line, "memory", &path) && add_group(facts, "/sys/fs/cgroup/memory", path, kMemoryV1))
-      facts.add(FactKey::kMemcgVersion, 1);
-    if (has_controller(line, "pids", &path)) add_group(facts, "/sys/fs/cgroup/pids", path, kPids);
+    if (has_controller(line, "memory", &path)) {
+      memory = true;
+      if (add_group(facts, "/sys/fs/cgroup/memory", path, kMemoryV1)) facts.add(FactKey::kMemcgVersion, 1);
+    }
+    if (has_controller(line, "pids", &path)) pids = true, add_group(facts, "/sys/fs/cgroup/pids", path, kPids);
     if (!has_controller(line, "", &path)) continue;
-    if (add_group(facts, "/sys/fs/cgroup", path, kMemoryV2)) facts.add(FactKey::kMemcgVersion, 2);
-    add_group(facts, "/sys/fs/cgroup", path, kPids);
+    if (!memory && add_group(facts, "/sys/fs/cgroup", path, kMemoryV2)) facts.add(FactKey::kMemcgVersion, 2);
+    if (!pids) add_group(facts, "/sys/fs/cgroup", path, kPids);
   }
 }
 
