@@ -21,14 +21,14 @@ free_port() {
   done
   return 1
 }
-# shim_vars SIDE: what to put into a server's environment
+# shim_vars SIDE: what to put into a server's environment. Each server (the function that asks) has a log of its own, since each has a
+# user of its own; it stays for the next round, as with under_shim.
 shim_vars() {
   vars=(OVC_BENCH=1)
-  [[ $1 != recorded ]] || vars=(LD_PRELOAD="$shim" OVCSHIM_LOG="$work/servers/log.ovc")
-  rm -f "$work/servers/log.ovc"
+  [[ $1 != recorded ]] || vars=(LD_PRELOAD="$shim" OVCSHIM_LOG="$work/servers/${FUNCNAME[1]}.ovc")
 }
 
-used_shim() { [[ $1 != recorded ]] || was_recorded "$work/servers/log.ovc"; }
+used_shim() { [[ $1 != recorded ]] || was_recorded "$work/servers/${FUNCNAME[1]}.ovc"; }
 
 # redis_load NAME REQUESTS PIPELINE: "NAME NS", the server's CPU time a request, and of unpipelined ones "NAME.p99 MS"
 redis_load() {

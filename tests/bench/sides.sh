@@ -7,10 +7,13 @@
 #   sides_begin, sides_end
 lttng_pid=
 
+# under_shim LOG CMD...: the log stays for the next round. A new one for each would be measured too: its 84 MB, and what the kernel does
+# with those of the last one, cost the next fork of 2 GiB some milliseconds.
 under_shim() {
-  rm -f "$work/side.ovc"
-  env LD_PRELOAD="$shim" OVCSHIM_LOG="$work/side.ovc" "$@"
-  was_recorded "$work/side.ovc"
+  local log=$work/$1.ovc
+  shift
+  env LD_PRELOAD="$shim" OVCSHIM_LOG="$log" "$@"
+  was_recorded "$log"
 }
 # Without the shim a program runs on natively: that must not be taken for the shim's figure.
 was_recorded() { [[ -s $1 ]] || { echo "no log was written" >&2; return 1; }; }
@@ -20,8 +23,8 @@ on() {
   shift
   case $side in
     native | limit) "$@" ;;
-    recorded) under_shim "$@" ;;
-    counted) under_shim OVCSHIM_CALLS_SIZE=0 "$@" ;;
+    recorded) under_shim recorded "$@" ;;
+    counted) under_shim counted OVCSHIM_CALLS_SIZE=0 "$@" ;;
     memusage) env LD_PRELOAD=libmemusage.so MEMUSAGE_OUTPUT="$work/memusage.out" "$@" 2>/dev/null ;;
     heaptrack) heaptrack --output "$work/heaptrack.out" "$@" ;;  # its own words are no "metric value"
     lttng) env LD_PRELOAD=liblttng-ust-libc-wrapper.so.1 "$@" ;;

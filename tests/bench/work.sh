@@ -22,7 +22,10 @@ pairs() {
   fi
 }
 # The first lap alone.
-first_lap() { on "$1" "$work/pair" malloc 1 "$(amount 1900000)"; }
+first_lap() {
+  rm -f "$work/recorded.ovc"
+  on "$1" "$work/pair" malloc 1 "$(amount 1900000)"
+}
 
 # forking FORKS MIB MAPPINGS [refused]
 forking() {
