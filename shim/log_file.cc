@@ -121,7 +121,8 @@ uint64_t cpus_online() {
   }
   for (const char* c = text; *c >= '0' && *c <= '9';) {  // "0-3,6,8-9"
     const uint64_t first = parse_number(c, &c);
-    const uint64_t last = *c == '-' ? parse_number(c + 1, &c) : first;
+    uint64_t last = first;
+    if (*c == '-' && (last = parse_number(c + 1, &c)) == kUnknown) return kUnknown;
     n += last - first + 1;
     if (*c == ',') ++c;
   }

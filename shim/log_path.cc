@@ -42,7 +42,9 @@ void add_command(Text& text) {
   char comm[20];
   const long n = read_file("/proc/self/comm", comm, sizeof comm);
   if (n <= 1) return text.add("unknown");
-  for (long i = 0; i < n && comm[i] != '\n'; ++i) text.add(comm[i] == '/' || comm[i] < ' ' ? '_' : comm[i]);
+  // No name leads out of the folder: no separator, and none that begins like "." or "..".
+  for (long i = 0; i < n && comm[i] != '\n'; ++i)
+    text.add(comm[i] == '/' || comm[i] < ' ' || (i == 0 && comm[i] == '.') ? '_' : comm[i]);
 }
 
 struct Family {

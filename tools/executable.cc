@@ -26,10 +26,12 @@ struct File {
   struct stat info {};
 };
 
+// Looks before opening: opening a device can do anything, and the log's author chose the name.
 std::optional<File> read_head(const std::string& path) {
+  File file;
+  if (stat(path.c_str(), &file.info) != 0 || !S_ISREG(file.info.st_mode)) return {};
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   if (fd < 0) return {};
-  File file;
   std::optional<File> result;
   if (fstat(fd, &file.info) == 0 && S_ISREG(file.info.st_mode)) {
     file.head.resize(kHeadBytes);
@@ -97,6 +99,7 @@ std::optional<std::string> why_without_shim(const std::string& path, int64_t bef
       return why.empty() || depth == 0 ? why : fmt::format("of its interpreter {}: {}", at, why);
     }
     at = interpreter_of_script(file->head);
+    if (!at.starts_with('/')) return {};  // from the folder that the program was in
   }
   return {};
 }

@@ -111,10 +111,11 @@ void LogReader::set_wall_clock(const std::vector<ClockPair>& pairs) {
       const ClockPair& first = pairs.front();
       if (pair.tick <= wall_.back().tick || wall_.size() == kMaxWallBases) continue;
       // Both clocks must agree on the time between, or the pair is torn.
-      const int64_t by_tick = ticks_to_ns(static_cast<int64_t>(pair.tick - first.tick));
-      const auto by_clock = static_cast<int64_t>(pair.monotonic_ns - first.monotonic_ns);
-      if (std::abs(by_tick - by_clock) > kWallStepNs + by_clock / 1000) continue;
-      if (std::abs(posix - posix_ns(pair.tick)) < kWallStepNs) continue;
+      const double by_tick = static_cast<double>(pair.tick - first.tick) * ns_per_tick_;
+      const auto by_clock = static_cast<double>(static_cast<int64_t>(pair.monotonic_ns - first.monotonic_ns));
+      if (std::abs(by_tick - by_clock) > static_cast<double>(kWallStepNs) + by_clock / 1000) continue;
+      const double step = static_cast<double>(posix) - static_cast<double>(posix_ns(pair.tick));
+      if (std::abs(step) < static_cast<double>(kWallStepNs)) continue;
     }
     wall_.push_back({pair.tick, posix});
   }
