@@ -36,6 +36,17 @@ void read_point(const volatile void* address, uint64_t nearby) {
   point();
 }
 
+// Reads so near to each other are one point: a slot's or a header's, half a chunk's records.
+uint64_t nearby(const volatile void* address) {
+  for (const Range& range : ranges) {
+    if (!is_in(range, reinterpret_cast<uint64_t>(address))) continue;
+    const uint64_t at = reinterpret_cast<uint64_t>(address) - range.start - ovcshim::g.header->calls.offset;
+    if (at >= ovcshim::g.header->calls.bytes) return 256;
+    return at % ovcshim::kChunkBytes < ovcshim::kChunkHeaderBytes ? 8 : 2048;
+  }
+  return 256;
+}
+
 // Who writes into a chunk owns it.
 void check_owner(const volatile void* address) {
   const uint64_t at = reinterpret_cast<uint64_t>(address) - reinterpret_cast<uint64_t>(ovcshim::g.chunks);
@@ -97,7 +108,7 @@ template <typename T>
 T load(const volatile T* at) {
   static const volatile void* looked_at;
   static T seen;
-  read_point(at, is_owner_word(at) ? 8 : 256);
+  read_point(at, nearby(at));
   if (broken() == Break::kReaderLooksOnce && is_readers(at)) {
     if (looked_at == at) return seen;
     looked_at = at;
@@ -152,19 +163,19 @@ extern "C" void* __wrap_memcpy(void* to, const void* from, size_t bytes) {
 }
 
 extern "C" {
-#define READS(n)                                                   \
-  void __tsan_read##n(void* at) { read_point(at, 256); }           \
-  void __tsan_write##n(void* at) { write_point(at); }              \
-  void __tsan_unaligned_read##n(void* at) { read_point(at, 256); } \
-  void __tsan_unaligned_write##n(void* at) { write_point(at); }    \
-  void __tsan_volatile_read##n(void* at) { read_point(at, 256); }  \
+#define READS(n)                                                          \
+  void __tsan_read##n(void* at) { read_point(at, nearby(at)); }           \
+  void __tsan_write##n(void* at) { write_point(at); }                     \
+  void __tsan_unaligned_read##n(void* at) { read_point(at, nearby(at)); } \
+  void __tsan_unaligned_write##n(void* at) { write_point(at); }           \
+  void __tsan_volatile_read##n(void* at) { read_point(at, nearby(at)); }  \
   void __tsan_volatile_write##n(void* at) { write_point(at); }
 READS(1)
 READS(2)
 READS(4)
 READS(8)
 READS(16)
-void __tsan_read_range(void* at, unsigned long) { read_point(at, 256); }
+void __tsan_read_range(void* at, unsigned long) { read_point(at, nearby(at)); }
 void __tsan_write_range(void* at, unsigned long) { write_point(at); }
 void __tsan_init() {}
 void __tsan_func_entry(void*) {}
