@@ -25,16 +25,17 @@ bool may_take(uint64_t word) {
   return g.ns_index != kNoNamespace && chunk_ns(word) == g.ns_index && thread_is_dead(chunk_tid(word));
 }
 
+// Acquire pairs with the previous owner's release stores: it may have died, and told nobody.
 uint64_t records_in(const ChunkHeader* chunk) {
-  if (!chunk->ready) return 0;
+  if (!__atomic_load_n(&chunk->ready, __ATOMIC_ACQUIRE)) return 0;
   auto* at = reinterpret_cast<const CallRecord*>(chunk);
   uint64_t n = 0;
   for (uint64_t i = kChunkHeaderBytes / kCallRecordBytes; i < kChunkBytes / kCallRecordBytes; ++i)
-    n += at[i].word != 0 && i % (kTimeMarkBytes / kCallRecordBytes) != 0;
+    n += __atomic_load_n(&at[i].word, __ATOMIC_ACQUIRE) != 0 && i % (kTimeMarkBytes / kCallRecordBytes) != 0;
   return n;
 }
 
-// Acquire: whatever the previous owner wrote is seen before we clear it.
+// Acquire: whatever the previous owner wrote is seen before we clear it. The fence: a reader that sees one of our bytes sees our owner word.
 ChunkHeader* claim_chunk(uint32_t tid, uint64_t* claim) {
   for (int tries = 0; tries < kClaimTries; ++tries) {
     *claim = __atomic_fetch_add(&g.header->chunk_cursor, 1, __ATOMIC_RELAXED);
@@ -42,7 +43,9 @@ ChunkHeader* claim_chunk(uint32_t tid, uint64_t* claim) {
     uint64_t word = __atomic_load_n(&chunk->owner, __ATOMIC_RELAXED);
     if (!may_take(word)) continue;
     const uint64_t mine = chunk_word(ChunkStatus::kOwned, g.ns_index, tid, chunk_generation(word) + 1);
-    if (__atomic_compare_exchange_n(&chunk->owner, &word, mine, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) return chunk;
+    if (!__atomic_compare_exchange_n(&chunk->owner, &word, mine, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) continue;
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+    return chunk;
   }
   return nullptr;
 }
@@ -95,15 +98,19 @@ void close_chunk(Hot& hot) {
 Hot* free_hot(uint32_t tid) {
   Private& p = *g_private;
   if (tick_now() < p.hots_full_until) return nullptr;
+  const uint32_t from = __atomic_load_n(&p.next_hot, __ATOMIC_RELAXED);  // a hint
   for (unsigned i = 0; i < kHots; ++i) {
-    Hot& hot = p.hots[(p.next_hot + i) % kHots];
+    Hot& hot = p.hots[(from + i) % kHots];
     uint32_t owner = __atomic_load_n(&hot.tid, __ATOMIC_RELAXED);
     if (owner != 0 && !(i >= 8 && thread_is_dead(owner))) continue;
     if (!__atomic_compare_exchange_n(&hot.tid, &owner, tid, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) continue;
     if (owner != 0) close_chunk(hot);
-    hot = Hot{};
-    hot.tid = tid;
-    p.next_hot = static_cast<uint32_t>((p.next_hot + i + 1) % kHots);
+    // Not `hot = Hot{}`: a tid of 0, for one moment, and another thread takes it, too.
+    hot.cursor = hot.end = hot.seq_base = hot.refused_begin = hot.refused_end = 0;
+    hot.stripe = nullptr;
+    hot.busy = hot.starved = 0;
+    hot.forwarding = hot.beneath = 0;
+    __atomic_store_n(&p.next_hot, (from + i + 1) % kHots, __ATOMIC_RELAXED);
     return &hot;
   }
   p.hots_full_until = tick_now() + 1000 * g_ticks_per_ms;
@@ -167,7 +174,7 @@ bool ensure_thread() {
   Hot* hot = t_hot;
   if (hot == &g_no_hot) hot = free_hot(tid);  // else: this thread's own block, wiped by the fork that made this process
   if (!hot) return false;
-  hot->tid = tid;
+  __atomic_store_n(&hot->tid, tid, __ATOMIC_RELAXED);
   if (!hot->stripe) hot->stripe = claim_stripe(tid);
   t_hot = hot;
   return true;

@@ -37,6 +37,10 @@ bool take(Slot& slot, uint64_t position, uint64_t part, uint64_t parts, bool* la
   return __atomic_compare_exchange_n(&slot.word, &word, busy, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
 }
 
+// After a slot was taken: whoever sees a byte of the new record sees the new word, too. The reader's second look at the word relies on it.
+// Acquire does not order the word's own store before later ones; no instruction on x86.
+void taken_before_written() { __atomic_thread_fence(__ATOMIC_RELEASE); }
+
 // Leaves a taken slot empty of meaning, but free for the next claimer.
 void give_up(uint64_t position, uint64_t taken) {
   for (uint64_t i = 0; i < taken; ++i)
@@ -101,6 +105,7 @@ uint64_t write_event(const Record& record) {
   const uint64_t parts = (bytes + kSlotPayloadBytes - 1) / kSlotPayloadBytes;
   const uint64_t position = claim(ring_for(record), parts);
   if (position == kUnknown) return kUnknown;
+  taken_before_written();
   fill(position, pieces, sizeof pieces / sizeof pieces[0]);
   publish(position, parts);
   return position;
@@ -113,6 +118,7 @@ bool complete_event(uint64_t position, const EventBase& base) {
   const uint64_t parts = slot_parts(word);
   const uint64_t update = slot_word(SlotStatus::kUpdate, 0, parts, position);
   if (!__atomic_compare_exchange_n(&slot.word, &word, update, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) return false;
+  taken_before_written();
   auto* there = reinterpret_cast<EventBase*>(slot.payload);
   there->end_tick = base.end_tick;
   there->flags = static_cast<uint16_t>(base.flags | (there->flags & kStackCut));

@@ -49,7 +49,9 @@
 //   A chunk belongs to one thread. Claim: positions come from an atomic add on FileHeader::chunk_cursor; the chunk's
 //   owner word is compare-and-swapped from free, closed, or owned by a thread that is known dead (tkill says ESRCH in the
 //   same pid namespace). Chunks of live threads are passed over, so an idle thread neither blocks the ring nor is torn.
-//   The new owner clears the chunk, writes its header and then records. Record words: `aux` first, `word` (never 0) last.
+//   The new owner counts what it erases (calls_overwritten), clears the chunk, writes its header and then records. One that is killed
+//   between the count and the clearing leaves the records readable, and the next owner counts them again. A thread closes its full
+//   chunk before it claims the next. Record words: `aux` first, `word` (never 0) last.
 //   A record is valid iff word != 0. A zero word between valid ones is a call whose thread was interrupted: skip it.
 //   The record at each chunk offset that is a multiple of kTimeMarkBytes (but 0) is a time mark (CallOp::kTime): aux = tick
 //   count. The header's opened_tick marks the first group. Order inside a thread is exact (sequence numbers run on);

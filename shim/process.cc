@@ -74,7 +74,7 @@ bool register_process(uint64_t fork_position, bool new_image) {
   }
   p.pid = static_cast<uint32_t>(sys::call(__NR_getpid));
   p.slot = kNoIndex;
-  if (t_hot != &g_no_hot) t_hot->tid = static_cast<uint32_t>(sys::call(__NR_gettid));
+  if (t_hot != &g_no_hot) __atomic_store_n(&t_hot->tid, static_cast<uint32_t>(sys::call(__NR_gettid)), __ATOMIC_RELAXED);
   if (new_image) begin_image_modules();
   const StatFields stat = read_stat(0);
   claim_process_slot(stat, fork_position, new_image);

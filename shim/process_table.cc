@@ -177,17 +177,24 @@ bool take_over(Stripe* stripe, uint64_t owner, uint32_t tid) {
   return __atomic_compare_exchange_n(&stripe->owner, &owner, tid, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
 }
 
+// Threads come at the same time: each gets a place of its own, the oldest is forgotten (and not reused, which costs no count).
+void remember_stripe(Private& p, uint32_t index) {
+  const uint32_t place = __atomic_fetch_add(&p.own_stripe_next, 1, __ATOMIC_RELAXED) % kOwnStripes;
+  __atomic_store_n(&p.own_stripes[place], index, __ATOMIC_RELAXED);
+}
+
 // A stripe of this process that nobody uses any more is as good as a new one, since counters are per process: the one that the same thread
 // had before an exec, or a dead thread's.
 Stripe* left_over_stripe(uint32_t tid) {
   Private& p = *g_private;
-  const uint32_t first = g.processes[p.slot].first_stripe;
-  if (first && !p.own_stripes[0] && take_over(stripe_at(first), tid, tid)) {
-    p.own_stripes[p.own_stripe_next++ % kOwnStripes] = first;
+  const uint32_t first = __atomic_load_n(&g.processes[p.slot].first_stripe, __ATOMIC_RELAXED);
+  if (first && !__atomic_load_n(&p.own_stripes[0], __ATOMIC_RELAXED) && take_over(stripe_at(first), tid, tid)) {
+    remember_stripe(p, first);
     return stripe_at(first);
   }
   for (unsigned tries = 0; tries < 4; ++tries) {
-    const uint32_t mine = p.own_stripes[(p.own_stripe_next + tries) % kOwnStripes];
+    const uint32_t place = (__atomic_load_n(&p.own_stripe_next, __ATOMIC_RELAXED) + tries) % kOwnStripes;
+    const uint32_t mine = __atomic_load_n(&p.own_stripes[place], __ATOMIC_RELAXED);
     if (!mine) continue;
     const uint64_t owner = __atomic_load_n(&stripe_at(mine)->owner, __ATOMIC_RELAXED);
     if (is_dead(__NR_tkill, owner) && take_over(stripe_at(mine), owner, tid)) return stripe_at(mine);
@@ -221,8 +228,9 @@ Stripe* claim_stripe(uint32_t tid) {
   stripe->process = p.slot;
   stripe->process_serial = p.serial;
   __atomic_store_n(&stripe->fold_id, __atomic_add_fetch(&g.header->next_fold_id, 1, __ATOMIC_RELAXED), __ATOMIC_RELEASE);
-  p.own_stripes[p.own_stripe_next++ % kOwnStripes] = index;
-  if (!g.processes[p.slot].first_stripe) g.processes[p.slot].first_stripe = index;
+  remember_stripe(p, index);
+  uint32_t none = 0;
+  __atomic_compare_exchange_n(&g.processes[p.slot].first_stripe, &none, index, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
   return stripe;
 }
 

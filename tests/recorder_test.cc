@@ -183,3 +183,40 @@ TEST_CASE("a living thread's chunk is not taken, a dead one's is", "[recorder]")
   for (uint64_t i = 0; i < 50000; ++i) record_call(Op::kMalloc, 16, 1, 1);
   CHECK_FALSE(idle_is_there());
 }
+
+TEST_CASE("threads that end leave their chunks to others, who nobody told", "[recorder]") {
+  ShimLog shim(64 << 10, 64 << 10);
+  REQUIRE(shim.opened);
+  constexpr int kNurseries = 3, kLives = 40;
+  constexpr uint64_t kCalls = 700;
+  std::atomic<bool> done{false};
+  std::atomic<uint64_t> torn{0};
+  const auto count_torn = [&] {
+    ovc::LogReader(shim.path).for_each_call(
+        [&](const ovc::Call& call) { return torn += call.address != call.size << 4, true; });
+  };
+  std::thread reader([&] {
+    while (!done) count_torn();
+  });
+  // Each waits for the threads of its own only, so that the others' end unseen.
+  const auto nursery = [] {
+    for (int i = 0; i < kLives; ++i)
+      std::thread([] {
+        for (uint64_t n = 1; n <= kCalls; ++n) record_call(Op::kMalloc, n << 4, n, 1);
+        write_numbered(static_cast<uint32_t>(sys::call(__NR_gettid)), 20);
+      }).join();
+  };
+  std::vector<std::thread> nurseries;
+  for (int i = 0; i < kNurseries; ++i) nurseries.emplace_back(nursery);
+  for (std::thread& each : nurseries) each.join();
+  done = true;
+  reader.join();
+  count_torn();
+  CHECK(torn == 0);
+  ovc::LogReader log(shim.path);
+  uint64_t kept = 0;
+  log.for_each_call([&](const ovc::Call&) { return ++kept, true; });
+  const ovc::Totals totals = log.totals(g_private->slot, g_private->serial);
+  CHECK(totals.calls[static_cast<size_t>(Op::kMalloc)] == kNurseries * kLives * kCalls);
+  CHECK(kept + log.losses().calls_overwritten + totals.calls_not_kept == kNurseries * kLives * kCalls);
+}

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: MIT
+//
+// What the compiler calls for each access to memory (the interface of ThreadSanitizer's runtime), and what the shim calls for system
+// calls and copies: see seam/shim/sys.h. Accesses to the log are points of the search; runs of plain reads are one point.
+#include <fmt/format.h>
+#include <cerrno>
+#include <cstddef>
+#include <cstring>
+
+#include "shim/log_format.h"
+#include "shim/state.h"
+#include "tests/trust/model/scheduler.h"
+
+namespace model {
+namespace {
+
+struct Range {
+  uint64_t start, bytes;
+};
+std::vector<Range> ranges;  // mappings of the log; the first is the shim's
+
+bool is_in(const Range& range, uint64_t address) { return address - range.start < range.bytes; }
+bool is_log(const volatile void* address) {
+  for (const Range& range : ranges)
+    if (is_in(range, reinterpret_cast<uint64_t>(address))) return true;
+  return false;
+}
+
+uint64_t last_read_at;  // of the running fiber: reads nearby are no new point
+
+void read_point(const volatile void* address, uint64_t nearby) {
+  if (!is_running() || !is_log(address)) return;
+  const uint64_t place = reinterpret_cast<uint64_t>(address) / nearby + (uint64_t{running_tid()} << 52);
+  if (place == last_read_at) return;
+  last_read_at = place;
+  point();
+}
+
+// Reads so near to each other are one point: a slot's or a header's, half a chunk's records.
+uint64_t nearby(const volatile void* address) {
+  for (const Range& range : ranges) {
+    if (!is_in(range, reinterpret_cast<uint64_t>(address))) continue;
+    const uint64_t at = reinterpret_cast<uint64_t>(address) - range.start - ovcshim::g.header->calls.offset;
+    if (at >= ovcshim::g.header->calls.bytes) return 256;
+    return at % ovcshim::kChunkBytes < ovcshim::kChunkHeaderBytes ? 8 : 2048;
+  }
+  return 256;
+}
+
+// Who writes into a chunk owns it.
+void check_owner(const volatile void* address) {
+  const uint64_t at = reinterpret_cast<uint64_t>(address) - reinterpret_cast<uint64_t>(ovcshim::g.chunks);
+  if (!ovcshim::g.chunks || at >= ovcshim::g.chunk_count * ovcshim::kChunkBytes || at % ovcshim::kChunkBytes < 8) return;
+  const auto* word = reinterpret_cast<const uint64_t*>(ovcshim::g.chunks + at / ovcshim::kChunkBytes * ovcshim::kChunkBytes);
+  if (ovcshim::chunk_tid(*word) != running_tid())
+    fail(fmt::format("thread {} writes into a chunk of thread {}", running_tid(), ovcshim::chunk_tid(*word)));
+}
+
+void write_point(const volatile void* address) {
+  if (!is_running() || !is_log(address)) return;
+  last_read_at = 0;
+  point();
+  check_owner(address);
+}
+
+bool is_owner_word(const volatile void* address) {
+  const uint64_t at = reinterpret_cast<uint64_t>(address) - reinterpret_cast<uint64_t>(ovcshim::g.chunks);
+  return at < ovcshim::g.chunk_count * ovcshim::kChunkBytes && at % ovcshim::kChunkBytes == 0;
+}
+
+template <typename T>
+bool swap_if_same(volatile T* at, T* expected, T wanted) {
+  write_point(at);
+  const bool same = *at == *expected || (broken() == Break::kTakeUnchecked && is_log(at));
+  if (!same) {
+    *expected = *at;
+    return false;
+  }
+  if (is_running() && is_owner_word(at)) {
+    const auto old = static_cast<uint64_t>(*at);
+    if (ovcshim::chunk_status(old) == ovcshim::ChunkStatus::kOwned && is_alive(ovcshim::chunk_tid(old)))
+      fail(fmt::format("thread {} takes a chunk of thread {}, which lives", running_tid(), ovcshim::chunk_tid(old)));
+  }
+  if (!(broken() == Break::kBusyNotStored && is_log(at))) *at = wanted;
+  return true;
+}
+
+template <typename T>
+T add(volatile T* at, T n) {
+  write_point(at);
+  const bool cursor = is_log(at) && (reinterpret_cast<volatile uint64_t*>(at) == &ovcshim::g.header->event_cursor ||
+                                     reinterpret_cast<volatile uint64_t*>(at) == &ovcshim::g.header->chunk_cursor ||
+                                     reinterpret_cast<volatile uint64_t*>(at) == &ovcshim::g.header->vital_cursor);
+  if (broken() == Break::kLossNotCounted && is_log(at) && !cursor) return *at;
+  const T old = *at;
+  if (cursor && broken() == Break::kClaimNotAtomic) point();
+  *at = static_cast<T>(old + n);
+  return old;
+}
+
+// Only the reader uses a mapping other than the first.
+bool is_readers(const volatile void* address) {
+  return ranges.size() > 1 && is_in(ranges[1], reinterpret_cast<uint64_t>(address));
+}
+
+// The first and the second look at a word by the reader; Break::kReaderLooksOnce makes them one.
+template <typename T>
+T load(const volatile T* at) {
+  static const volatile void* looked_at;
+  static T seen;
+  read_point(at, nearby(at));
+  if (broken() == Break::kReaderLooksOnce && is_readers(at)) {
+    if (looked_at == at) return seen;
+    looked_at = at;
+    return seen = *at;
+  }
+  return *at;
+}
+
+template <typename T>
+void store(volatile T* at, T value) {
+  write_point(at);
+  *at = value;
+}
+
+}  // namespace
+
+void watch(const void* start, uint64_t bytes) { ranges.push_back({reinterpret_cast<uint64_t>(start), bytes}); }
+
+long system_call(long nr, long a, long b, long c, long d, long e, long f) {
+  if (!is_running()) return ovcshim::sys::real_call(nr, a, b, c, d, e, f);
+  if (nr == __NR_gettid) return running_tid();
+  if (nr != __NR_tkill) return -ENOSYS;
+  point();
+  return is_alive(static_cast<uint32_t>(a)) && broken() != Break::kLiveTakenForDead ? 0 : -ESRCH;
+}
+
+// In two halves.
+void copy(void* to, const void* from, size_t bytes) {
+  write_point(to);
+  std::memmove(to, from, bytes / 2);
+  write_point(to);
+  std::memmove(static_cast<char*>(to) + bytes / 2, static_cast<const char*>(from) + bytes / 2, bytes - bytes / 2);
+}
+
+void zero(void* to, size_t bytes) {
+  write_point(to);
+  if (broken() == Break::kNotCleared && is_log(to)) return;
+  std::memset(to, 0, bytes / 2);
+  write_point(to);
+  std::memset(static_cast<char*>(to) + bytes / 2, 0, bytes - bytes / 2);
+}
+
+// The reader's copies, too (-Wl,--wrap=memcpy).
+extern "C" void* __real_memcpy(void* to, const void* from, size_t bytes);
+extern "C" void* __wrap_memcpy(void* to, const void* from, size_t bytes) {
+  if (!is_running() || !is_log(from) || bytes < 64) return __real_memcpy(to, from, bytes);
+  point();
+  __real_memcpy(to, from, bytes / 2);
+  point();
+  __real_memcpy(static_cast<char*>(to) + bytes / 2, static_cast<const char*>(from) + bytes / 2, bytes - bytes / 2);
+  return to;
+}
+
+extern "C" {
+#define READS(n)                                                          \
+  void __tsan_read##n(void* at) { read_point(at, nearby(at)); }           \
+  void __tsan_write##n(void* at) { write_point(at); }                     \
+  void __tsan_unaligned_read##n(void* at) { read_point(at, nearby(at)); } \
+  void __tsan_unaligned_write##n(void* at) { write_point(at); }           \
+  void __tsan_volatile_read##n(void* at) { read_point(at, nearby(at)); }  \
+  void __tsan_volatile_write##n(void* at) { write_point(at); }
+READS(1)
+READS(2)
+READS(4)
+READS(8)
+READS(16)
+void __tsan_read_range(void* at, unsigned long) { read_point(at, nearby(at)); }
+void __tsan_write_range(void* at, unsigned long) { write_point(at); }
+void __tsan_init() {}
+void __tsan_func_entry(void*) {}
+void __tsan_func_exit() {}
+void __tsan_vptr_update(void**, void*) {}
+void __tsan_vptr_read(void**) {}
+void __tsan_atomic_thread_fence(int) {}
+void __tsan_atomic_signal_fence(int) {}
+
+#define ATOMICS(bits)                                                                                        \
+  using t##bits = uint##bits##_t;                                                                            \
+  t##bits __tsan_atomic##bits##_load(const volatile t##bits* at, int) { return load(at); }                   \
+  void __tsan_atomic##bits##_store(volatile t##bits* at, t##bits v, int) { store(at, v); }                   \
+  t##bits __tsan_atomic##bits##_exchange(volatile t##bits* at, t##bits v, int) {                             \
+    write_point(at);                                                                                         \
+    const t##bits old = *at;                                                                                 \
+    *at = v;                                                                                                 \
+    return old;                                                                                              \
+  }                                                                                                          \
+  t##bits __tsan_atomic##bits##_fetch_add(volatile t##bits* at, t##bits v, int) { return add(at, v); }       \
+  t##bits __tsan_atomic##bits##_fetch_sub(volatile t##bits* at, t##bits v, int) {                            \
+    return add(at, static_cast<t##bits>(0 - v));                                                             \
+  }                                                                                                          \
+  int __tsan_atomic##bits##_compare_exchange_strong(volatile t##bits* at, t##bits* e, t##bits v, int, int) { \
+    return swap_if_same(at, e, v);                                                                           \
+  }                                                                                                          \
+  int __tsan_atomic##bits##_compare_exchange_weak(volatile t##bits* at, t##bits* e, t##bits v, int, int) {   \
+    return swap_if_same(at, e, v);                                                                           \
+  }                                                                                                          \
+  t##bits __tsan_atomic##bits##_compare_exchange_val(volatile t##bits* at, t##bits e, t##bits v, int, int) { \
+    swap_if_same(at, &e, v);                                                                                 \
+    return e;                                                                                                \
+  }
+ATOMICS(8)
+ATOMICS(16)
+ATOMICS(32)
+ATOMICS(64)
+}
+
+}  // namespace model

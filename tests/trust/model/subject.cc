@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: MIT
+//
+// See subject.h.
+#include "tests/trust/model/subject.h"
+
+#include "shim/call_lane.h"
+
+void model::record_malloc(uint64_t address, uint64_t size, uint64_t caller) {
+  ovcshim::record_call(ovcshim::Op::kMalloc, address, size, caller);
+}

@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: MIT
+//
+// The shim's inline code, compiled with the hooks: see scheduler.h.
+#pragma once
+#include <cstdint>
+
+namespace model {
+void record_malloc(uint64_t address, uint64_t size, uint64_t caller);
+}
