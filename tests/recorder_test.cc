@@ -216,7 +216,7 @@ TEST_CASE("threads that end leave their chunks to others, who nobody told", "[re
   ovc::LogReader log(shim.path);
   uint64_t kept = 0;
   log.for_each_call([&](const ovc::Call&) { return ++kept, true; });
-  const ovc::Totals totals = log.totals(g_private->slot, g_private->serial);
+  const ovc::Totals totals = log.totals().at({g_private->slot, g_private->serial});
   CHECK(totals.calls[static_cast<size_t>(Op::kMalloc)] == kNurseries * kLives * kCalls);
   CHECK(kept + log.losses().calls_overwritten + totals.calls_not_kept == kNurseries * kLives * kCalls);
 }

@@ -85,6 +85,15 @@ bool swap_if_same(volatile T* at, T* expected, T wanted) {
   return true;
 }
 
+// Of state that the model does not look at: one step.
+template <typename T>
+T set_bits(volatile T* at, T bits) {
+  write_point(at);
+  const T old = *at;
+  *at = static_cast<T>(old | bits);
+  return old;
+}
+
 template <typename T>
 T add(volatile T* at, T n) {
   write_point(at);
@@ -196,6 +205,7 @@ void __tsan_atomic_signal_fence(int) {}
     return old;                                                                                              \
   }                                                                                                          \
   t##bits __tsan_atomic##bits##_fetch_add(volatile t##bits* at, t##bits v, int) { return add(at, v); }       \
+  t##bits __tsan_atomic##bits##_fetch_or(volatile t##bits* at, t##bits v, int) { return set_bits(at, v); }   \
   t##bits __tsan_atomic##bits##_fetch_sub(volatile t##bits* at, t##bits v, int) {                            \
     return add(at, static_cast<t##bits>(0 - v));                                                             \
   }                                                                                                          \
