@@ -58,7 +58,7 @@ void open_chunk(Hot& hot, ChunkHeader* chunk, uint64_t claim) {
   const Private& p = *g_private;
   chunk->claim = claim;
   chunk->pid = p.pid;
-  chunk->tid = hot.tid;
+  chunk->tid = tid_of(hot);
   chunk->process = p.slot;
   chunk->process_serial = p.serial;
   chunk->first_seq = hot.seq_base;
@@ -94,6 +94,15 @@ void close_chunk(Hot& hot) {
   hot.end = 0;  // from here a handler on this thread goes to the slow path and meets `busy`
 }
 
+// A dead thread's; one that was free is all zero. Not `hot = Hot{}`: a tid of 0, for one moment, and another thread takes it, too.
+OVC_COLD void inherit(Hot& hot) {
+  close_chunk(hot);
+  hot.cursor = hot.seq_base = hot.refused_begin = hot.refused_end = 0;
+  hot.stripe = nullptr;
+  hot.busy = hot.starved = 0;
+  hot.forwarding = hot.beneath = 0;
+}
+
 // When all are taken, looking again (one system call per thread) is not tried for a while.
 Hot* free_hot(uint32_t tid) {
   Private& p = *g_private;
@@ -104,12 +113,7 @@ Hot* free_hot(uint32_t tid) {
     uint32_t owner = __atomic_load_n(&hot.tid, __ATOMIC_RELAXED);
     if (owner != 0 && !(i >= 8 && thread_is_dead(owner))) continue;
     if (!__atomic_compare_exchange_n(&hot.tid, &owner, tid, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) continue;
-    if (owner != 0) close_chunk(hot);
-    // Not `hot = Hot{}`: a tid of 0, for one moment, and another thread takes it, too.
-    hot.cursor = hot.end = hot.seq_base = hot.refused_begin = hot.refused_end = 0;
-    hot.stripe = nullptr;
-    hot.busy = hot.starved = 0;
-    hot.forwarding = hot.beneath = 0;
+    if (owner != 0) inherit(hot);
     __atomic_store_n(&p.next_hot, (from + i + 1) % kHots, __ATOMIC_RELAXED);
     return &hot;
   }
@@ -125,7 +129,7 @@ bool refill(Hot& hot) {
   }
   close_chunk(hot);
   uint64_t claim = 0;
-  ChunkHeader* chunk = g.chunk_count ? claim_chunk(hot.tid, &claim) : nullptr;
+  ChunkHeader* chunk = g.chunk_count ? claim_chunk(tid_of(hot), &claim) : nullptr;
   if (!chunk) {
     hot.starved = kStarvedCalls;
     return false;
@@ -168,7 +172,7 @@ Stripe* my_stripe() { return ensure_thread() ? t_hot->stripe : shared_stripe(); 
 }  // namespace
 
 bool ensure_thread() {
-  if (t_hot->tid != 0 && t_hot->stripe) return true;
+  if (tid_of(*t_hot) != 0 && t_hot->stripe) return true;
   if (!ensure_process() || is_quiet()) return false;
   const auto tid = static_cast<uint32_t>(sys::call(__NR_gettid));
   Hot* hot = t_hot;

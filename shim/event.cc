@@ -69,7 +69,7 @@ bool may_be_foreign(Op op) { return op >= Op::kExecve || makes_process(op); }
 void fill_identity(EventBase& base) {
   const Private& p = *g_private;
   base.pid = p.pid;
-  base.tid = t_hot->tid;
+  base.tid = tid_of(*t_hot);
   if (!is_quiet() && (may_be_foreign(base.op) || base.tid == 0)) {
     base.pid = static_cast<uint32_t>(sys::call(__NR_getpid));
     base.tid = static_cast<uint32_t>(sys::call(__NR_gettid));

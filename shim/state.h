@@ -177,6 +177,9 @@ inline void unlock_log() {
   if (g.header && !is_quiet()) sys::call(__NR_munlock, reinterpret_cast<long>(g.header), static_cast<long>(g.mapped_bytes));
 }
 
+// Others look whether a Hot is free while its owner reads this.
+inline uint32_t tid_of(const Hot& hot) { return __atomic_load_n(&hot.tid, __ATOMIC_RELAXED); }
+
 inline void count(uint64_t& counter, uint64_t n = 1) { __atomic_fetch_add(&counter, n, __ATOMIC_RELAXED); }
 
 }  // namespace ovcshim

@@ -17,7 +17,7 @@ for check in "${checks[@]}"; do
   printf '\n==== %s (%d s)\n' "$check" "$SECONDS"
   case $check in
     asan) sanitized asan address,undefined ;;
-    tsan) sanitized tsan thread ;;
+    tsan) TSAN_OPTIONS=suppressions=$PWD/tests/trust/races.supp sanitized tsan thread ;;
     tidy) cmake -S . -B build-tidy >/dev/null && cmake --build build-tidy --target tidy ;;
     cases)
       cmake -S . -B build-cases >/dev/null
