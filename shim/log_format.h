@@ -398,7 +398,7 @@ struct Stripe {
   uint32_t process;  // ProcessSlot index
   uint32_t process_serial;
   uint64_t requested_bytes;  // sum of malloc-family request sizes (nmemb * size), failed ones too
-  uint64_t call_records;     // call-lane records written
+  uint64_t unused;           // 0
   uint64_t fold_id;          // unique; see COUNTERS
   uint64_t calls_not_kept;   // malloc-family calls counted here but not in a lane (OVCSHIM_MIN_SIZE, lane off, no chunk)
   uint64_t reserved[2];
@@ -456,7 +456,7 @@ struct RetiredTotals {
   uint64_t last_folded;  // Stripe::fold_id
   uint64_t processes;
   uint64_t requested_bytes;
-  uint64_t call_records;
+  uint64_t unused;
   uint64_t calls_not_kept;
   uint64_t reserved[3];
   uint64_t sizes[kHistogramBuckets];

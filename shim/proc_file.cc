@@ -84,7 +84,8 @@ ProcFile::~ProcFile() {
 }
 
 // Short files are read and closed sooner than they could be moved. If the number is somebody else's by now, a read at an offset of ours
-// changes nothing of theirs, and the look behind it keeps their bytes from being taken for the kernel's.
+// moves none of theirs and takes nothing out of a pipe or socket (pread: ESPIPE); the look behind it keeps their bytes from being taken
+// for the kernel's.
 long ProcFile::read(void* to, uint64_t bytes) {
   constexpr unsigned kShort = 2;
   if (!alone_ && reads_++ == kShort) number_ = out_of_the_way(number_);

@@ -309,9 +309,8 @@ bool add_group(Facts& facts, const char* root, const char* group, const CgroupFi
 void add_cgroups(Facts& facts, char* io, uint64_t room) {
   if (read_file("/proc/thread-self/cgroup", io, room) <= 0) return;
   const char* path = nullptr;
-  bool memory = false,
-       pids =
-           false;  // a controller serves one hierarchy only; version 2 comes last (kernel/cgroup/cgroup.c proc_cgroup_show())
+  // A controller serves one hierarchy only, and version 2 comes last (kernel/cgroup/cgroup.c proc_cgroup_show()).
+  bool memory = false, pids = false;
   for (const char* line = io; line && *line; line = next_line(line)) {
     if (has_controller(line, "memory", &path)) {
       memory = true;

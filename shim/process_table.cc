@@ -36,7 +36,6 @@ void fold(Stripe& stripe) {
     next.last_folded = stripe.fold_id;
     next.processes = now.processes;
     next.requested_bytes = now.requested_bytes + stripe.requested_bytes;
-    next.call_records = now.call_records + stripe.call_records;
     next.calls_not_kept = now.calls_not_kept + stripe.calls_not_kept;
     for (uint32_t i = 0; i < kHistogramBuckets; ++i) next.sizes[i] = now.sizes[i] + stripe.sizes[i];
     for (size_t i = 0; i < static_cast<size_t>(Op::kCallOps); ++i) {

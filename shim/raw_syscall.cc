@@ -219,7 +219,7 @@ SeccompWish seccomp_wish(const long* args) {
   return args[1] == SECCOMP_SET_MODE_FILTER ? SeccompWish::kFilter : SeccompWish::kNone;
 }
 
-// A listener's descriptor is a result above 0, and success; so is the id of a thread that could not follow, and none.
+// A result above 0 is the descriptor of a listener, or, where all threads were to follow, the id of one that could not: then none has entered.
 long enter_seccomp(const long* args, SeccompWish wish) {
   const bool strict = wish == SeccompWish::kStrict;
   seccomp_asked(strict);

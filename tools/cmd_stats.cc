@@ -204,7 +204,6 @@ Json totals_json(const Totals& totals) {
   return {{"calls", calls},
           {"requested_bytes", totals.requested_bytes},
           {"sizes", sizes},
-          {"call_records", totals.call_records},
           {"calls_not_kept", totals.calls_not_kept},
           {"threads", totals.threads}};
 }

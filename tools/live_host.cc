@@ -141,7 +141,8 @@ const TaskCensus& LiveHost::census() const {
     const uint64_t uid = number_after(status, "Uid:").value_or(ovcshim::kUnknown);
     if (uid != ovcshim::kUnknown) census_->tasks_of_user[uid] += number_after(status, "Threads:").value_or(0);
   }
-  census_->complete = namespace_inode(root_.proc + "/self/ns/pid") == kInitialPidNs && !hides_processes(root_);
+  census_->whole_namespace = !hides_processes(root_);
+  census_->complete = census_->whole_namespace && namespace_inode(root_.proc + "/self/ns/pid") == kInitialPidNs;
   return *census_;
 }
 

@@ -16,7 +16,8 @@ namespace ovc {
 // Tasks by real user id, as far as /proc shows them.
 struct TaskCensus {
   std::map<uint64_t, uint64_t> tasks_of_user;
-  bool complete = false;  // no process is hidden from us: initial pid namespace, no hidepid
+  bool whole_namespace = false;  // none of this pid namespace and those below it is hidden from us: no hidepid
+  bool complete = false;         // none of the machine is: that, in the initial pid namespace
 };
 
 class LiveHost {

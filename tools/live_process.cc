@@ -120,9 +120,10 @@ class Reader {
     return true;
   }
 
-  // Has a pid namespace a first process that lives? Its number there, the last in NSpid, is 1.
+  // Has a pid namespace a first process that lives? Its number there, the last in NSpid, is 1. A process's children can go only into its
+  // own namespace or one below it (kernel/pid_namespace.c pidns_install()), so all of ours is all there is to see.
   std::optional<bool> has_init(uint64_t inode) const {
-    bool all_seen = host_.census().complete;
+    bool all_seen = host_.census().whole_namespace;
     for (const uint32_t pid : host_.pids()) {
       const std::string folder = fmt::format("{}/{}", host_.root().proc, pid);
       const auto status = read_small(folder + "/status");

@@ -76,7 +76,6 @@ void add_counters(Totals& sum, const Source& source) {
   for (size_t i = 0; i < sum.failed.size(); ++i) sum.failed[i] += source.failed[i];
   for (size_t i = 0; i < sum.sizes.size(); ++i) sum.sizes[i] += source.sizes[i];
   sum.requested_bytes += source.requested_bytes;
-  sum.call_records += source.call_records;
   sum.calls_not_kept += source.calls_not_kept;
 }
 

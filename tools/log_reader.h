@@ -122,7 +122,7 @@ using ProcessId = std::pair<uint32_t, uint32_t>;  // index and serial of its Pro
 struct Totals {
   std::array<uint64_t, static_cast<size_t>(Op::kCallOps)> calls{}, failed{};
   std::array<uint64_t, ovcshim::kHistogramBuckets> sizes{};
-  uint64_t requested_bytes = 0, call_records = 0, calls_not_kept = 0, threads = 0;
+  uint64_t requested_bytes = 0, calls_not_kept = 0, threads = 0;
 };
 
 // A place in each ring of the event lane: positions without kVitalBit.

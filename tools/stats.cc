@@ -18,10 +18,10 @@ using namespace ovcshim;
 
 // True for every log.
 constexpr std::string_view kAlwaysBlind[] = {
-    "system calls made without libc's functions (syscall(2), Go programs, the loader's own mmap calls)",
+    "system calls made without libc's functions (inline assembly, Go programs, the loader's own mmap calls)",
     "statically linked programs and set-uid programs: the loader gives them no LD_PRELOAD",
     "blocks of allocators that are no malloc (arenas, je_malloc, tc_malloc): only the memory they map is seen",
-    "growth of stacks, page faults, and shared memory set up by shmget, shm_open or memfd_create beyond its mmap",
+    "growth of stacks, page faults, and pages written to memfd_create and shm_open files, which are charged one by one",
 };
 
 std::vector<Loss> list_losses(const LogReader& log) {

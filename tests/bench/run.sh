@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Measures what the shim and ovc cost, beside peers: all cases of cases.tsv, sides by turns, round after round. Not a test.
+# Measures what the shim and ovc cost, beside peers: all cases of cases.txt, sides by turns, round after round. Not a test.
 #   run.sh [--quick | --smoke] [--rounds N] [--only REGEX] [OUT]
 # OUT (default: bench in the build directory) gets samples.tsv, table.md, SVG charts and startup.txt. Rounds: 15, none begun after
 # 23 minutes; --quick: 3 with a tenth of the work, 150 s; --smoke: one with next to none, to see that all works.
@@ -73,7 +73,7 @@ for ((round = 1; round <= rounds && SECONDS < seconds; round++)); do
     if ((round % every)) && ((every <= rounds)) || [[ ! $name =~ $only ]]; then continue; fi
     # shellcheck disable=SC2086  # words
     for side in ${sides//,/ }; do sample "$name" "$side" "$function" $arguments </dev/null; done
-  done < <(grep -v '^#' tests/bench/cases.tsv)
+  done < <(grep -v '^#' tests/bench/cases.txt)
 done
 {
   echo "date $(date +%F)"

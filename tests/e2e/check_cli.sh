@@ -40,7 +40,7 @@ awk '/^# TYPE/ { if (seen[$3]++) exit 1; family = $3; next } /^#/ { next } { spl
 cp "$(command -v sleep)" ovc-e2e-twin
 ./ovc-e2e-twin 600 &
 twins=("$!")
-is_named() { [[ $(<"/proc/$1/comm") == "$2" ]]; }
+is_named() { [[ -r /proc/$1/comm && $(<"/proc/$1/comm") == "$2" ]]; }
 until is_named "${twins[0]}" ovc-e2e-twin; do :; done
 exits 0 ovc check ovc-e2e-twin >one
 finds "^a fork of ovc-e2e-twin \(pid ${twins[0]}\) would pass now" one

@@ -9,7 +9,7 @@ on_exit() { forker_stop; [[ -z $group ]] || rmdir "$group"; }
 ((EUID == 0)) || skip "not root"
 chmod 755 "$work"
 cp "$build/ovc" "$build/programs/forker" .
-nobody=(setpriv --reuid 65534 --regid 65534 --clear-groups)
+nobody=(setpriv --reuid "$((200000 + $$))" --regid 65534 --clear-groups)  # a user without any other process, whose tasks would count
 
 # predicts VERDICT CAUSE ANSWER: what check says, and what a fork then gives
 predicts() {

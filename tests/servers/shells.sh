@@ -71,11 +71,10 @@ runs() {
   for internals in 1 0; do
     rm -f made.*
     timed "$name.$internals" env LD_PRELOAD="$shim" OVCSHIM_LOG="$work/$name.$internals.ovc" OVCSHIM_LIBC_INTERNALS=$internals "$@"
-    for file in out err status; do same <(neutral "$name.$file") <(neutral "$name.$internals.$file") "$name: $file"; done
+    for file in out err status; do same "$name.$file" "$name.$internals.$file" "$name: $file"; done
   done
   echo "$name: $(<"$name.ms") ms without, $(<"$name.1.ms") ms with the shim, $(<"$name.0.ms") ms without libc's inner calls"
 }
-neutral() { sed -E 's/[0-9]{3,}/N/' "$1"; }
 # told LOG PURPOSE...: these and no others
 told() {
   local log=$1
@@ -91,13 +90,18 @@ finds '^143$' bash.status
 finds '^137$' sh.out
 # Counted by somebody else.
 command -v strace >/dev/null || skip "strace is not installed: forks were not counted"
-strace -f -qq -e trace=fork,vfork,clone,clone3 -e signal=none -o traced bash many.sh >/dev/null 2>&1 || true
-forks=$(grep -cE '= [0-9]+$' traced)
+traced() {
+  strace -f -qq -e trace=fork,vfork,clone,clone3 -e signal=none -o traced bash many.sh >/dev/null 2>&1 || true
+  forks=$(grep -cE '= [0-9]+$' traced)
+}
+traced
 for internals in 1 0; do
   # More forks than there is room for: all are counted, and the newest are there.
   exits 1 ovc why --json bash.$internals.ovc >verdict
   [[ $(jq '.verdicts | length' verdict) == 0 ]] || fail "refused: $(<verdict)"
-  (($(jq '[.forks_passed[].count, .other_forks_passed] | add' verdict) == forks)) || fail "not $forks forks: $(jq . verdict)"
+  counted=$(jq '[.forks_passed[].count, .other_forks_passed] | add' verdict)
+  ((counted == forks)) || traced  # strace had 3 of 1861 too few once, on a busy machine
+  ((counted == forks)) || fail "$counted forks, $forks by strace: $(grep -vE '= [0-9]+$' traced)"
   forks_json bash.$internals.ovc
   (($(jq '.forks | length' bash.$internals.ovc.forks) > 200)) || fail "too few are left"
   same <(jq -r '.forks[].purpose // "?"' bash.$internals.ovc.forks | sort -u) - <<<$'command substitution\nprocess substitution\nshell command'

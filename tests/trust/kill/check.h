@@ -16,6 +16,7 @@ struct Verdict {
   uint64_t in_flight = 0;          // calls found in the log that had not returned to the victim
   uint64_t overwritten = 0;        // call records that the wrap took
   uint64_t processes = 0;
+  uint64_t may_miss = 0;   // calls and events that the log counts as not kept or lost
   bool too_early = false;  // killed before the log was ready, and nothing was journalled
 };
 
