@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <initializer_list>
 
 namespace ovc {
 
@@ -117,6 +118,17 @@ bool read_dwarf(Parts& parts) {
   return false;
 }
 
+bool has_debug_info(Elf* elf) {
+  size_t names = 0;
+  if (elf_getshdrstrndx(elf, &names) != 0) return false;
+  for (Elf_Scn* section = elf_nextscn(elf, nullptr); section; section = elf_nextscn(elf, section)) {
+    GElf_Shdr header;
+    const char* name = gelf_getshdr(section, &header) ? elf_strptr(elf, names, header.sh_name) : nullptr;
+    if (name && (std::strcmp(name, ".debug_info") == 0 || std::strcmp(name, ".zdebug_info") == 0)) return true;
+  }
+  return false;
+}
+
 // Global functions before local ones, real names before those with leading underscores: __GI___libc_malloc is malloc.
 uint32_t rank_of(const GElf_Sym& symbol, std::string_view name) {
   const auto underscores = std::min<size_t>(name.find_first_not_of('_'), 9);
@@ -168,11 +180,7 @@ std::unique_ptr<ElfObject> ElfObject::open(const std::string& path, std::string_
   elf_version(EV_CURRENT);
   std::unique_ptr<ElfObject> object(new ElfObject);
   object->own_ = open_file<Parts>(path, build_id);
-  const bool has_dwarf = object->own_ && read_dwarf(*object->own_);
-  if (!has_dwarf) {
-    object->debug_ = open_file<Parts>(debug_path(build_id), build_id);
-    if (object->debug_) read_dwarf(*object->debug_);
-  }
+  if (!object->own_ || !has_debug_info(object->own_->elf)) object->debug_ = open_file<Parts>(debug_path(build_id), build_id);
   if (!object->own_ && !object->debug_) return nullptr;
   for (Parts* parts : {object->own_.get(), object->debug_.get()})
     if (parts) object->read_symbols(*parts);
@@ -228,10 +236,19 @@ std::optional<MessageNames::Function> ElfObject::messenger_at(uint64_t address, 
   return messages_->at(address);
 }
 
+// Read when first asked for: libdw decompresses all of it at once, 60 ms for Debian's libc6-dbg.
+ElfObject::Parts* ElfObject::described() const {
+  if (described_) return *described_;
+  described_ = nullptr;
+  for (Parts* parts : {own_.get(), debug_.get()})
+    if (parts && !*described_ && read_dwarf(*parts)) described_ = parts;
+  return *described_;
+}
+
 std::vector<SourceFrame> ElfObject::source_at(uint64_t address) const {
   std::vector<SourceFrame> frames;
-  const Parts* parts = own_ && own_->dwarf ? own_.get() : debug_.get();
-  if (!parts || !parts->dwarf) return frames;
+  const Parts* parts = described();
+  if (!parts) return frames;
   auto next = std::upper_bound(parts->ranges.begin(), parts->ranges.end(), address,
                                [](uint64_t a, const Parts::Range& r) { return a < r.start; });
   if (next == parts->ranges.begin() || address >= (--next)->end) return frames;

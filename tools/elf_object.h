@@ -5,6 +5,7 @@
 #pragma once
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -50,8 +51,10 @@ class ElfObject {
   struct Parts;  // libelf's and libdw's handles
   ElfObject();
   void read_symbols(Parts& parts);
+  Parts* described() const;
 
   std::unique_ptr<Parts> own_, debug_;            // the mapped file; the separate file with its debug information
+  mutable std::optional<Parts*> described_;       // whose debug information is used, once that was looked for
   mutable std::unique_ptr<MethodNames> methods_;  // read when first asked for
   mutable std::unique_ptr<MessageNames> messages_;
   std::vector<Symbol> symbols_;  // ascending by start, one per address

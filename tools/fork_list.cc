@@ -167,7 +167,7 @@ void ForkList::complete(Fork& fork) {
   fork.comm = asker.comm;
   fork.object = asker.object;
   fork.purpose = purpose(asker).value_or("");
-  for (const Frame& frame : symbols_.stack(b.image, fork.event.frames))
+  for (const Frame& frame : symbols_.stack(b.image, fork.event.frames, Detail::kNames))
     if (!frame.function.empty() && frame.function != "_start" && !is_plumbing(frame.module))
       fork.functions.push_back(frame.function);
   const auto snapshot = snapshots_.find(fork.event.position);

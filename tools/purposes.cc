@@ -194,16 +194,11 @@ std::optional<std::string_view> role(std::string_view purpose, const std::vector
   return std::nullopt;
 }
 
-bool is_plumbing(std::string_view module) {
-  constexpr std::string_view kNames[] = {"libc.so", "libc-", "libpthread", "ld-linux", "ld-musl", "libovcshim"};
-  return std::any_of(std::begin(kNames), std::end(kNames), [=](std::string_view name) { return module.starts_with(name); });
-}
-
 Asker asker_of(const LogReader& log, Symbols& symbols, const Event& event) {
   const EventBase& b = event.base;
   Asker asker{{}, {}, {}, op_name(b.op)};
   if (const auto process = log.process(b.process, b.process_serial)) asker.comm = process->comm();
-  for (const Frame& frame : symbols.stack(b.image, event.frames)) {
+  for (const Frame& frame : symbols.stack(b.image, event.frames, Detail::kNames)) {
     if (asker.object.empty() && !is_plumbing(frame.module)) asker.object = frame.module;
     asker.functions.push_back(frame.function);
   }

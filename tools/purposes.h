@@ -25,7 +25,4 @@ std::optional<std::string_view> purpose(const Asker& asker);
 // What a child forked for `purpose` turned out to be, from its stack when it ended; nullopt where that tells no more.
 std::optional<std::string_view> role(std::string_view purpose, const std::vector<std::string>& functions_at_end);
 
-// libc, the loader and the shim: how a call was made, not who made it.
-bool is_plumbing(std::string_view module);
-
 }  // namespace ovc

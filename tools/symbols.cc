@@ -59,6 +59,11 @@ std::vector<ModuleInfo> without_overlaps(std::vector<ModuleInfo> modules) {
 
 }  // namespace
 
+bool is_plumbing(std::string_view module) {
+  constexpr std::string_view kNames[] = {"libc.so", "libc-", "libpthread", "ld-linux", "ld-musl", "libovcshim"};
+  return std::any_of(std::begin(kNames), std::end(kNames), [=](std::string_view name) { return module.starts_with(name); });
+}
+
 std::string Frame::text() const {
   if (module.empty()) return fmt::format("{:#x}", address);
   if (function.empty()) return fmt::format("{}+{:#x}", module, offset);
@@ -73,7 +78,10 @@ std::string_view ModuleInfo::file_name() const {
 }
 
 size_t Symbols::KeyHash::operator()(const Key& key) const {
-  return (key.address ^ uint64_t{key.image} << 48 ^ static_cast<uint64_t>(key.pc) << 63) * 0x9e3779b97f4a7c15u >> 16;
+  return (key.address ^ uint64_t{key.image} << 48 ^ static_cast<uint64_t>(key.pc) << 63 ^
+          static_cast<uint64_t>(key.detail) << 62) *
+             0x9e3779b97f4a7c15u >>
+         16;
 }
 
 Symbols::Symbols(const LogReader& log) {
@@ -124,19 +132,21 @@ std::string Symbols::missing(const ModuleInfo& module) {
   return object_of(module) ? "" : "no file with its build id is on this machine";
 }
 
-const std::vector<Frame>& Symbols::resolve(uint32_t image, uint64_t address, Pc pc) {
+const std::vector<Frame>& Symbols::resolve(uint32_t image, uint64_t address, Pc pc, Detail detail) {
   if (cache_.size() > kCacheLimit) cache_.clear();
-  const auto [place, is_new] = cache_.try_emplace(Key{address, image, pc});
-  if (is_new) place->second = look_up(image, address, pc);
+  const Key key{address, image, pc, detail};
+  const auto [place, is_new] = cache_.try_emplace(key);
+  if (is_new) place->second = look_up(key);
   return place->second;
 }
 
-std::vector<Frame> Symbols::look_up(uint32_t image, uint64_t address, Pc pc) {
+std::vector<Frame> Symbols::look_up(const Key& key) {
+  const uint64_t address = key.address;
   // A return address may be the first byte behind a function that does not return.
-  const uint64_t code = pc == Pc::kReturnAddress && address != 0 ? address - 1 : address;
+  const uint64_t code = key.pc == Pc::kReturnAddress && address != 0 ? address - 1 : address;
   Frame frame;
   frame.address = address;
-  const ModuleInfo* module = module_at(image, code);
+  const ModuleInfo* module = module_at(key.image, code);
   if (!module) return {frame};
   frame.module = module->file_name();
   if (frame.module.empty()) frame.module = "[anonymous]";
@@ -158,6 +168,7 @@ std::vector<Frame> Symbols::look_up(uint32_t image, uint64_t address, Pc pc) {
       frame.offset = address - module->bias - messenger->start;
     }
   }
+  if (key.detail == Detail::kNames && is_plumbing(frame.module)) return {frame};
   std::vector<Frame> frames;
   for (SourceFrame& source : object->source_at(in_file)) {
     Frame& level = frames.emplace_back(frame);
@@ -176,12 +187,12 @@ bool Symbols::is_signal_trampoline(uint32_t image, uint64_t address) {
   return object && object->has_bytes(address - module->bias, kSignalReturn);
 }
 
-std::vector<Frame> Symbols::stack(uint32_t image, std::span<const uint64_t> addresses) {
+std::vector<Frame> Symbols::stack(uint32_t image, std::span<const uint64_t> addresses, Detail detail) {
   std::vector<Frame> frames;
   Pc pc = Pc::kReturnAddress;
   for (const uint64_t address : addresses) {
     const bool trampoline = is_signal_trampoline(image, address);
-    const auto& found = resolve(image, address, trampoline ? Pc::kExact : pc);
+    const auto& found = resolve(image, address, trampoline ? Pc::kExact : pc, detail);
     frames.insert(frames.end(), found.begin(), found.end());
     pc = trampoline ? Pc::kExact : Pc::kReturnAddress;  // below a signal frame: where the program was interrupted
   }

@@ -43,6 +43,13 @@ struct ModuleInfo {
 
 enum class Pc { kReturnAddress, kExact };
 
+// kNames: the debug information of libc, of the loader and of the shim is left unread. Their symbols name their functions; what it adds
+// are lines, and functions inlined into theirs.
+enum class Detail { kNames, kLines };
+
+// File names of libc, the loader and the shim: how a call was made, not who made it.
+bool is_plumbing(std::string_view module);
+
 class Symbols {
  public:
   explicit Symbols(const LogReader& log);
@@ -51,9 +58,10 @@ class Symbols {
   Symbols& operator=(const Symbols&) = delete;
 
   // Innermost first: inlined functions, then the one that holds the code. Never empty.
-  const std::vector<Frame>& resolve(uint32_t image, uint64_t address, Pc pc = Pc::kReturnAddress);
+  const std::vector<Frame>& resolve(uint32_t image, uint64_t address, Pc pc = Pc::kReturnAddress,
+                                    Detail detail = Detail::kLines);
   // A whole stack of return addresses; knows that what lies below a signal trampoline is no return address.
-  std::vector<Frame> stack(uint32_t image, std::span<const uint64_t> addresses);
+  std::vector<Frame> stack(uint32_t image, std::span<const uint64_t> addresses, Detail detail = Detail::kLines);
 
   const ModuleInfo* module_at(uint32_t image, uint64_t address) const;
   std::string module_of(uint32_t image, uint64_t address) const;  // file name, empty if none
@@ -68,13 +76,14 @@ class Symbols {
     uint64_t address;
     uint32_t image;
     Pc pc;
+    Detail detail;
     bool operator==(const Key&) const = default;
   };
   struct KeyHash {
     size_t operator()(const Key& key) const;
   };
   const ElfObject* object_of(const ModuleInfo& module);
-  std::vector<Frame> look_up(uint32_t image, uint64_t address, Pc pc);
+  std::vector<Frame> look_up(const Key& key);
   bool is_signal_trampoline(uint32_t image, uint64_t address);
 
   std::map<uint32_t, std::vector<ModuleInfo>> images_;

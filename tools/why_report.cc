@@ -32,7 +32,7 @@ std::string comm_of(const LogReader& log, const Event& event) {
 
 std::vector<std::string> function_names(Symbols& symbols, const Event& event) {
   std::vector<std::string> names;
-  for (const auto& frame : symbols.stack(event.base.image, event.frames)) names.push_back(frame.function);
+  for (const auto& frame : symbols.stack(event.base.image, event.frames, Detail::kNames)) names.push_back(frame.function);
   return names;
 }
 
@@ -40,7 +40,7 @@ std::vector<std::string> function_names(Symbols& symbols, const Event& event) {
 std::vector<std::string> callers_of(Symbols& symbols, const Event& event) {
   std::vector<std::string> named, all;
   bool tells = false;
-  for (const auto& frame : symbols.stack(event.base.image, event.frames)) {
+  for (const auto& frame : symbols.stack(event.base.image, event.frames, Detail::kNames)) {
     if (frame.module.starts_with("libovcshim")) continue;  // our wrapper around the call beneath which this one was made
     if (all.size() < kCallersShown) all.push_back(frame.function.empty() ? frame.text() : frame.function);
     if (frame.function.empty()) continue;
