@@ -53,6 +53,10 @@ python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind("socket.ovc")'
 unrecorded "a socket" "$work/socket.ovc"
 ln -s before link.ovc; unrecorded "a symbolic link" "$work/link.ovc"; [[ $(cat before) == "somebody's data" ]] || fail "before was written to"
 ln -s nothing dangling.ovc; unrecorded "a dangling link" "$work/dangling.ovc"; [[ ! -e nothing ]] || fail "a link was followed"
+under "$work/good.ovc" true
+cp good.ovc good.before
+ln -s good.ovc togood.ovc; unrecorded "a link to a log" "$work/togood.ovc"; same good.before good.ovc "a log behind a link was written to"
+rm good.ovc togood.ovc
 unrecorded "/dev/null" /dev/null
 unrecorded "/dev/full" /dev/full
 unrecorded "a file of /proc, which cannot be mapped" /proc/self/comm
