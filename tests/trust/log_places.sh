@@ -89,6 +89,19 @@ readable shared.ovc
 trees=$(ovc stats --json shared.ovc | jq '[.processes[] | select(.comm == "log_user")] | length')
 ((trees >= 6)) || fail "$trees programs in the shared log"
 
+# --- a log that another program is just making: its creator loses its processor before the file has any size
+if command -v strace >/dev/null && strace -o /dev/null -e inject=getuid:delay_enter=1 true 2>/dev/null; then
+  strace -f -qq -o /dev/null -e trace=fallocate -e inject=fallocate:delay_enter=200000 -E LD_PRELOAD="$shim" -E OVCSHIM_LOG="$work/making.ovc" ls -l /etc/hostname >making.out &
+  until [[ -e making.ovc ]]; do :; done
+  [[ ! -s making.ovc ]] || fail "the creator did not wait"
+  under "$work/making.ovc" ls -l /etc/hostname >got.out 2>got.err || fail "a log in the making: exit status $?"
+  wait $!
+  same plain.out making.out "creator of the log"
+  same plain.out got.out "a log in the making: output"
+  [[ ! -s got.err ]] || { cat got.err >&3; fail "a log in the making: messages"; }
+  [[ $(ovc stats --json making.ovc | jq '[.processes[] | select(.comm == "ls")] | length') == 2 ]] || fail "a log in the making: not both are in it"
+fi
+
 if ((EUID != 0)) || ! unshare -m true 2>/dev/null; then
   echo "not tested without root: full disks, read-only folders, no /proc, other times"
   exit 0

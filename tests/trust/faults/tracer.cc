@@ -9,7 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cerrno>
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -24,6 +24,7 @@ struct Process {
   uint32_t ordinal = 0;
   uint64_t low = 0, high = 0;  // the shim's code
   uint64_t offset = 0;
+  uint32_t lines = 0;
   std::map<long, uint32_t> counts;
 };
 
@@ -103,6 +104,7 @@ class Tracer {
     ++outcome_.images;
     Process& process = process_of(threads_[tid], tid);
     process.low = process.high = 0;
+    process.lines = 0;
   }
 
   void at_call(pid_t tid) {
@@ -120,6 +122,7 @@ class Tracer {
     if (at < process.low || at >= process.high) return;
     const auto nr = static_cast<long>(info.entry.nr);
     const Place place{process.ordinal, process.counts[nr]++, nr, at - process.low + process.offset};
+    if (nr == SYS_write) outcome_.most_lines = std::max(outcome_.most_lines, ++process.lines);
     if (list_) outcome_.calls.push_back(place);
     for (const Fault& fault : faults_)
       if (fault.place.nr == nr && (fault.always || (fault.place.process == place.process && fault.place.nth == place.nth)))
@@ -172,12 +175,13 @@ Outcome trace(const Command& command, const std::vector<Fault>& faults, bool lis
 
 // The outcome as bytes through a pipe: the tracer is a process of its own, so that its end ends all that it traces.
 struct Head {
-  uint32_t reached, images, calls;
+  uint32_t reached, images, most_lines, calls;
   int status;
 };
 
 void send(int to, const Outcome& outcome) {
-  const Head head{outcome.reached, outcome.images, static_cast<uint32_t>(outcome.calls.size()), outcome.status};
+  const Head head{outcome.reached, outcome.images, outcome.most_lines, static_cast<uint32_t>(outcome.calls.size()),
+                  outcome.status};
   FILE* file = fdopen(to, "w");
   fwrite(&head, sizeof head, 1, file);
   fwrite(outcome.calls.data(), sizeof(Place), outcome.calls.size(), file);
@@ -188,7 +192,8 @@ bool receive(int from, Outcome& outcome) {
   Head head{};
   FILE* file = fdopen(from, "r");
   const bool ok = fread(&head, sizeof head, 1, file) == 1;
-  outcome.reached = head.reached, outcome.images = head.images, outcome.status = head.status;
+  outcome.reached = head.reached, outcome.images = head.images, outcome.most_lines = head.most_lines,
+  outcome.status = head.status;
   outcome.calls.resize(head.calls);
   if (head.calls) outcome.calls.resize(fread(outcome.calls.data(), sizeof(Place), head.calls, file));
   fclose(file);

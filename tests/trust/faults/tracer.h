@@ -34,6 +34,7 @@ struct Outcome {
   std::vector<Place> calls;  // the shim's calls of the run, if asked for
   uint32_t reached = 0;      // faults that happened
   uint32_t images = 0;       // programs that were executed
+  uint32_t most_lines = 0;   // that the shim wrote in one of them
   bool hung = false;
   int status = 0;  // as wait() gives it
 };
