@@ -213,11 +213,14 @@ bool usable(const FileHeader& h, uint64_t file_bytes) {
          h.incompatible_flags == kTwoRings && same_boot(h);
 }
 
-// Another process may be between creating the file and filling it: a few milliseconds are worth waiting.
-bool read_ready_header(long fd, FileHeader& h) {
-  for (int tries = 0; tries < 200; ++tries) {
-    if (sys::call(__NR_pread64, fd, reinterpret_cast<long>(&h), sizeof h, 0) == static_cast<long>(sizeof h) && h.ready)
-      return true;
+// Another process may be between creating the file and filling it: what changed just now and does not begin like something else is worth
+// half a second, since that process may have lost its processor there.
+bool read_ready_header(long fd, FileHeader& h, uint64_t changed_s) {
+  const bool is_fresh = clock_pair().posix_ns / 1000000000 - changed_s <= 2;
+  for (int tries = is_fresh ? 2000 : 1; tries; --tries) {
+    const long n = sys::call(__NR_pread64, fd, reinterpret_cast<long>(&h), sizeof h, 0);
+    if (n == static_cast<long>(sizeof h) && h.ready) return true;
+    if (n > 0 && h.magic[0] && h.magic[0] != kMagic[0]) return false;
     struct {
       long sec, nsec;
     } pause{0, 250000};
@@ -233,7 +236,8 @@ bool join(const char* path, Problem& problem, bool* foreign) {
   FileHeader h;
   bool ok = file_stat(fd, "", st) && st.is_regular() && st.uid == static_cast<uint32_t>(sys::call(__NR_geteuid));
   if (!ok) problem.set("not a regular file of this user");
-  *foreign = ok && (st.bytes < sizeof h || !read_ready_header(fd, h) || !usable(h, st.bytes));
+  // The size is asked for again: it is final only when the header is ready.
+  *foreign = ok && (!read_ready_header(fd, h, st.changed_s) || !file_stat(fd, "", st) || !usable(h, st.bytes));
   if (*foreign) ok = problem.set("not a log of this boot and version");
   if (ok) ok = map_log(fd, h, problem);
   sys::call(__NR_close, fd);

@@ -74,11 +74,12 @@ uint64_t find_value(const char* text, const char* name) {
 
 bool file_stat(long descriptor, const char* path, FileStat& out) {
   constexpr long kBasicStats = 0x7ff;
-  uint32_t raw[64]{};  // struct statx, include/uapi/linux/stat.h: uid, mode and size are its words 5, 7 and 10
+  uint32_t raw[64]{};  // struct statx, include/uapi/linux/stat.h: uid, mode, size and ctime are its words 5, 7, 10 and 24
   if (sys::failed(sys::call(__NR_statx, descriptor, reinterpret_cast<long>(path), AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW,
                             kBasicStats, reinterpret_cast<long>(raw))))
     return false;
-  out = {static_cast<uint64_t>(raw[11]) << 32 | raw[10], raw[5], raw[7] & 0xffff};
+  out = {static_cast<uint64_t>(raw[11]) << 32 | raw[10], static_cast<uint64_t>(raw[25]) << 32 | raw[24], raw[5],
+         raw[7] & 0xffffu};
   return true;
 }
 

@@ -18,7 +18,7 @@ uint64_t find_value(const char* text, const char* name);
 
 // Owner, mode and size of an open descriptor (path "") or of a name itself, links not followed.
 struct FileStat {
-  uint64_t bytes;
+  uint64_t bytes, changed_s;
   uint32_t uid, mode;
   bool is_regular() const { return (mode & 0170000) == 0100000; }
 };

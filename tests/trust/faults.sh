@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# Every system call of the shim fails, in every way of tests/trust/faults/calls.table: the program notices nothing.
+#   faults.sh         each place in the shim's code that makes a call, at its first time (about a minute)
+#   faults.sh --all   at every time, and under bash and python3 too (hours)
+. "$(dirname "$0")/../fixtures/e2e.sh"
+[[ -x $build/fault_test ]] || skip "the tracer is for x86-64"
+table=$source_dir/tests/trust/faults/calls.table
+all=()
+[[ ${1-} != --all ]] || all=(--all)
+
+# The table has the calls that the source has: direct ones, and those whose number goes through is_dead().
+grep -ohE '\b(call|is_dead)\(__NR_[a-z0-9_]+' "$source_dir"/shim/*.cc "$source_dir"/shim/*.h | sed 's/.*__NR_//' | sort -u >source.calls
+sed -E '/^(#|$)/d; s/ .*//' "$table" | sort >table.calls
+same table.calls source.calls "the shim's calls: the table (-) and the source (+)"
+
+# Two at a time: a run waits as much as it computes.
+faults() {
+  local jobs=() job shard status=0
+  for shard in 0 1; do
+    fault_test --shim "$shim" --ovc "$build/ovc" --table "$table" --work "$work" --shards 2 --shard "$shard" "${all[@]}" "$@" >"shard$shard" 2>&1 &
+    jobs+=($!)
+  done
+  for job in "${jobs[@]}"; do wait "$job" || status=$?; done
+  sed -n 's/^made: //p' shard0 >>made.calls
+  grep -hv '^made: ' shard0 shard1 || true
+  ((status != 77)) || skip "ptrace is not permitted here"
+  ((status == 0)) || fail "fault_test $* ends with $status"
+}
+
+subject=$build/trust/subject
+faults -- "$subject"
+faults --internals --template -- "$subject"
+# A filesystem without fallocate; a file under the log's name that never becomes a log: the word `ready` of its header is 0.
+faults --base fallocate=always:EOPNOTSUPP --only pwrite64 -- "$subject"
+under "$work/never.ovc" env OVCSHIM_EVENTS_SIZE=256K OVCSHIM_CALLS_SIZE=256K true
+printf '\0\0\0\0' | dd of=never.ovc bs=1 seek=28 conv=notrunc status=none
+for call in nanosleep renameat2; do faults --place "$work/never.ovc" --only "$call" -- /bin/true; done
+faults --rehearse mode=2 --only capget -- "$subject"
+# What is only called when something has failed already.
+faults --base openat=always:EACCES --only write -- /bin/true
+faults --base madvise=always:EINVAL --only munmap -- /bin/true
+faults --base fallocate=ENOSPC --only unlinkat -- /bin/true
+if ((${#all[@]})); then
+  faults --internals --rehearse mode=2 -- "$subject"
+  # shellcheck disable=SC2016  # for the inner shell
+  faults --internals -- bash -c 'echo "$(seq 3 | sort -r)"; (exit 4); echo $?; ls /nowhere; exit 6'
+  faults --internals -- python3 -c 'import subprocess, threading; t = threading.Thread(target=lambda: print(len("x" * 10**7))); t.start(); t.join(); print(subprocess.run(["sh", "-c", "exit 3"]).returncode)'
+fi
+
+echo "never made in these runs: $(comm -23 <(sed -E '/^(#|$)/d; / -$/d; s/ .*//' "$table" | sort) <(sort -u made.calls) | xargs)"
