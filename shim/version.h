@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 namespace ovcshim {
-inline constexpr char kVersion[] = "0.1.0";
+inline constexpr char kVersion[] = OVC_VERSION;  // project(VERSION) in CMakeLists.txt
 }

@@ -66,11 +66,11 @@ class Signals {
   std::array<struct sigaction, kForwarded.size()> before_{};
 };
 
-// Beside this very program: installed, or in the build directory. Else by name, for the loader to find.
+// Beside this very program in the build directory, or where it was installed with it. Else by name, for the loader to find.
 std::string find_shim() {
   std::error_code error;
   const fs::path here = fs::read_symlink("/proc/self/exe", error).parent_path();
-  for (const char* place : {".", "../lib", "../lib/x86_64-linux-gnu", "../lib/aarch64-linux-gnu", "../lib64", "../shim"}) {
+  for (const char* place : {".", OVC_SHIM_FOLDER}) {
     const fs::path shim = (here / place / kShimName).lexically_normal();
     if (!error && fs::is_regular_file(shim, error)) return shim;
   }

@@ -10,6 +10,8 @@
 
 #include "tools/call_text.h"
 #include "tools/names.h"
+#include "tools/output.h"
+#include "tools/spelling.h"
 
 namespace ovc {
 namespace {
@@ -48,10 +50,8 @@ bool parse_op_list(const std::vector<std::string>& names, std::array<bool, 256>&
   for (const std::string& name : names) {
     const std::vector<Op> found = ops_named(name);
     if (found.empty())
-      throw Error(
-          fmt::format("no call or family is named '{}'; calls are named as in C (mmap, fork, ...), families are "
-                      "%malloc %memory %fork %wait %exec %end %record",
-                      escaped(name)));
+      throw Error(fmt::format("no call or family is named '{}'{}; calls are named as in C (mmap, fork, ...), families are {}",
+                              escaped(name), did_you_mean(name, op_and_family_names()), fmt::join(family_names(), " ")));
     for (const Op op : found) ops[static_cast<size_t>(op)] = true;
   }
   return !names.empty();

@@ -142,11 +142,33 @@ void LogReader::map_file(const std::string& path) {
   if (!bytes_.map(file.fd, on_disk)) refuse(path, fmt::format("cannot map the log: {}", strerror(errno)));
 }
 
+// What a file that is no log is, as far as its first bytes tell.
+std::string LogReader::other_kind() const {
+  struct Kind {
+    std::string_view magic, hint;
+  };
+  constexpr Kind kKinds[] = {
+      {"\x1f\x8b", "it is packed by gzip: unpack it first (gunzip)"},
+      {"\xfd"
+       "7zXZ",
+       "it is packed by xz: unpack it first (unxz)"},
+      {"\x28\xb5\x2f\xfd", "it is packed by zstd: unpack it first (unzstd)"},
+      {"\x7f"
+       "ELF",
+       "it is a program, a library or a core dump; to record a program: ovc run -- PROGRAM"},
+      {"#!", "it is a script; to record it: ovc run -- SCRIPT"},
+  };
+  const std::string_view start(header_.magic, sizeof header_.magic);
+  for (const Kind& kind : kKinds)
+    if (start.starts_with(kind.magic)) return fmt::format("is not an ovcshim log; {}", kind.hint);
+  return "is not an ovcshim log; those are named ovcshim.*.ovc unless told otherwise, and `ovc run -- COMMAND` makes one";
+}
+
 void LogReader::check_header(size_t on_disk) {
   const FileHeader& h = header_;
   if (on_disk >= sizeof h.magic && all_zero(h.magic))
     refuse(path_, "holds nothing yet: the program that created it ended, or still is, before its first record");
-  if (on_disk < sizeof h.magic || std::memcmp(h.magic, kMagic, sizeof kMagic) != 0) refuse(path_, "is not an ovcshim log");
+  if (on_disk < sizeof h.magic || std::memcmp(h.magic, kMagic, sizeof kMagic) != 0) refuse(path_, other_kind());
   if (on_disk < sizeof h)
     refuse(path_, fmt::format("is cut off after {} bytes, inside its header; copy the whole log", on_disk));
   if (h.endian == __builtin_bswap32(kEndianMark))
@@ -155,7 +177,8 @@ void LogReader::check_header(size_t on_disk) {
   if (h.machine != static_cast<uint32_t>(kThisMachine))
     refuse(path_, fmt::format("was written on another architecture (ELF machine {}); read it there", h.machine));
   if (const uint64_t unknown = h.incompatible_flags & ~kKnownIncompatibleFlags)
-    refuse(path_, fmt::format("needs a newer ovc: format version {}, this ovc knows {} (features {:#x})", h.version,
+    refuse(path_, fmt::format("needs a newer ovc: format version {}, written by shim {}; this ovc knows {} (features {:#x})",
+                              h.version, escaped(std::string(h.shim_version, strnlen(h.shim_version, sizeof h.shim_version))),
                               kFormatVersion, unknown));
   if (h.version == 0) refuse(path_, "is damaged: it has no format version");
   if (h.ready != 1) refuse(path_, "is half-written: the program that created it ended, or still is, before its first record");
@@ -261,9 +284,14 @@ Totals LogReader::retired_totals() const {
 uint64_t LogReader::retired_processes() const { return retired().processes; }
 uint64_t LogReader::call_chunks() const { return header_.calls.bytes / kChunkBytes; }
 
-std::string newest_log() {
+std::string newest_log_if_any() {
   for (const char* directory : {".", "/var/tmp"})
     if (std::string found = newest_in(directory); !found.empty()) return found.starts_with("./") ? found.substr(2) : found;
+  return {};
+}
+
+std::string newest_log() {
+  if (std::string found = newest_log_if_any(); !found.empty()) return found;
   throw Error(
       "no log named, and there is no ovcshim.*.ovc here or in /var/tmp; give a path, or record one: ovc run -- COMMAND");
 }

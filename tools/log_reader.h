@@ -182,6 +182,7 @@ class LogReader {
     int64_t posix_ns;
   };
   void map_file(const std::string& path);
+  std::string other_kind() const;
   void check_header(size_t on_disk);
   void check_areas();
   void calibrate();
@@ -212,7 +213,9 @@ class LogReader {
   std::vector<ClockBase> wall_;  // by tick, never empty
 };
 
-// The newest log in the working directory, else in /var/tmp: ovcshim.*.ovc by modification time. Throws Error if none.
+// The newest log in the working directory, else in /var/tmp: ovcshim.*.ovc by modification time. Empty if there is none.
+std::string newest_log_if_any();
+// The same. Throws Error if there is none.
 std::string newest_log();
 // `log`, or newest_log() if it is empty.
 std::string log_or_newest(const std::string& log);

@@ -52,6 +52,8 @@ std::string_view op_name(Op op);  // "mmap"; "?" if unknown
 std::span<const OpInfo> all_ops();
 // "mmap" -> {kMmap}; "%fork" -> the whole family; empty if there is no such name.
 std::vector<Op> ops_named(std::string_view name);
+std::vector<std::string> family_names();         // "%malloc", ...
+std::vector<std::string> op_and_family_names();  // all that ops_named() knows
 
 // Each appends to `out`.
 void append_hex(std::string& out, uint64_t value);

@@ -139,4 +139,16 @@ std::vector<Op> ops_named(std::string_view name) {
   return found;
 }
 
+std::vector<std::string> family_names() {
+  std::vector<std::string> names;
+  for (const FamilyName& family : kFamilies) names.emplace_back(family.name);
+  return names;
+}
+
+std::vector<std::string> op_and_family_names() {
+  std::vector<std::string> names = family_names();
+  for (const OpInfo& info : kOps) names.emplace_back(info.name);
+  return names;
+}
+
 }  // namespace ovc

@@ -1,35 +1,16 @@
 // SPDX-License-Identifier: MIT
-//
-// ovc: reads what libovcshim.so recorded. The command table, the one place where errors are caught, the exit status:
-// 0 nothing found wrong, 1 something found (a refused call), 2 could not do the work.
+#include "tools/command_line.h"
+
 #include <fmt/format.h>
-#include <signal.h>
 
-#include <CLI/CLI.hpp>
-#include <cerrno>
-#include <cstdio>
-#include <functional>
-
-#include "tools/commands.h"
+#include "tools/first_contact.h"
 #include "tools/log_reader.h"
-#include "tools/output.h"
+#include "tools/names.h"
 
+namespace ovc {
 namespace {
 
-using namespace ovc;
-
 constexpr const char* kTimeHelp = "HH:MM:SS[.fraction], 'YYYY-MM-DD HH:MM:SS[.fraction]', or +SECONDS after the log's start";
-
-struct Options {
-  ShowOptions show;
-  ForksOptions forks;
-  StatsOptions stats;
-  RunOptions run;
-  WhyOptions why;
-  CheckOptions check;
-  PlanOptions plan;
-  MapsOptions maps;
-};
 
 // What every command that reads a log has.
 template <typename CommandOptions>
@@ -119,7 +100,7 @@ CLI::App* add_plan(CLI::App& app, PlanOptions& o) {
   c->add_option("--pid", o.pid, "of a log: the newest refused fork of this process");
   c->add_option("--mode", o.mode, "as if vm.overcommit_memory were this")->check(CLI::Range(0, 2));
   CLI::Option* ratio = c->add_option("--ratio", o.ratio, "as if vm.overcommit_ratio were this, in percent of RAM");
-  c->add_option("--kbytes", o.kbytes, "as if vm.overcommit_kbytes were this, in kB")->excludes(ratio);
+  c->add_option("--kbytes", o.kbytes, "as if vm.overcommit_kbytes were this, in kB; not with --ratio")->excludes(ratio);
   size("--swap", o.swap_bytes, "as if there were this much swap: bytes, or with suffix K, M, G, T (of 1024)");
   size("--ram", o.ram_bytes, "as if there were this much RAM, likewise");
   size("--grow", o.grow_bytes, "as if the process had this much more accountable memory, likewise");
@@ -132,9 +113,16 @@ CLI::App* add_plan(CLI::App& app, PlanOptions& o) {
   return c;
 }
 
+CLI::App* add_help(CLI::App& app, HelpOptions& o) {
+  CLI::App* c = app.add_subcommand("help", "this help, or that of one command or topic");
+  c->add_option("COMMAND|TOPIC", o.topic, "a command, or one of the topics that `ovc help` names");
+  return c;
+}
+
 // THE table of commands. The one that is named becomes `work`.
 void add_commands(CLI::App& app, Options& o, std::function<int()>& work) {
   const auto add = [&work](CLI::App* command, const std::function<int()>& what) {
+    command->group("Commands");
     command->final_callback([&work, what] { work = what; });
     return command;
   };
@@ -151,37 +139,53 @@ void add_commands(CLI::App& app, Options& o, std::function<int()>& work) {
   add(add_plan(app, o.plan), [&o] { return plan(o.plan); });
   add(add_maps(app, o.maps), [&o] { return maps(o.maps); });
   add(add_run(app, o.run), [&o] { return run(o.run); });
+  add(add_help(app, o.help), [&o] { return help(o.help.topic); });
 }
 
-int parse_and_run(int argc, char** argv) {
-  Options options;
-  argc = cut_run_command(argc, argv, options.run.command);
-  CLI::App app{"ovc - reads the logs of libovcshim.so: which call was refused, and why", "ovc"};
-  app.set_version_flag("--version", "ovc 0.1.0");
-  app.require_subcommand(0, 1);
-  std::function<int()> work;
-  add_commands(app, options, work);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return app.exit(error);
-    throw Error(fmt::format("{}; see ovc --help", escaped(error.what())));
-  }
-  if (!work) fmt::print("{}", app.help());
-  return work ? work() : 0;
+// What stands for an option's value in help and manual. The first rule that fits the name of its type or the option's own holds.
+struct ValueName {
+  const char *type, *option;  // a part of it, or nullptr: any
+  const char* name;
+};
+constexpr ValueName kValueNames[] = {
+    {"SIZE [", nullptr, "SIZE"},     {nullptr, "-size", "SIZE"},      {nullptr, "--since", "TIME"},
+    {nullptr, "--until", "TIME"},    {nullptr, "--at", "TIME"},       {nullptr, "--log", "FILE"},
+    {nullptr, "--output", "FILE"},   {nullptr, "--op", kOpsValue},    {nullptr, "--pid", "PID"},
+    {nullptr, "--tid", "TID"},       {nullptr, "--inject", "RULE"},   {nullptr, "--rehearse", "SETTING"},
+    {nullptr, "--watch", "SECONDS"}, {nullptr, "--ratio", "PERCENT"}, {nullptr, "--kbytes", "KB"},
+    {"INT", nullptr, "N"},
+};
+
+std::string value_name(const CLI::Option& option) {
+  const std::string type = option.get_type_name();
+  if (const size_t open = type.find('{'); open != type.npos && type.ends_with('}')) return type.substr(open);
+  for (const ValueName& rule : kValueNames)
+    if ((!rule.type || type.find(rule.type) != type.npos) &&
+        (!rule.option || option.get_name(false, true).find(rule.option) != std::string::npos))
+      return rule.name;
+  return "VALUE";
+}
+
+void name_values(CLI::App& command) {
+  for (CLI::Option* option : command.get_options())
+    if (!option->get_positional() && option->get_items_expected_max() > 0) option->option_text(value_name(*option));
 }
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  signal(SIGPIPE, SIG_IGN);
-  try {
-    const int status = parse_and_run(argc, argv);
-    if (fflush(stdout) != 0 && errno != EPIPE) throw Error("cannot write to standard output");
-    return status;
-  } catch (const std::exception& error) {
-    if (is_closed_pipe(error)) return 0;
-    fmt::print(stderr, "ovc: {}\n", error.what());
-    return 2;
-  }
+const char* const kVersion = OVC_VERSION;
+const char* const kReleaseDate = OVC_RELEASE_DATE;
+
+void declare_command_line(CLI::App& app, Options& options, std::function<int()>& work) {
+  app.name("ovc");
+  app.description("ovc - reads the logs of libovcshim.so: which call was refused, and why");
+  app.set_help_flag("-h,--help", "this help");
+  app.set_version_flag("--version", fmt::format("ovc {} (log format {})", kVersion, ovcshim::kFormatVersion));
+  app.require_subcommand(0, 1);
+  app.get_formatter()->label("SUBCOMMAND", "COMMAND");
+  add_commands(app, options, work);
+  for (CLI::App* command : app.get_subcommands([](CLI::App*) { return true; })) name_values(*command);
+  app.footer(fmt::format("Help on one of them: ovc help COMMAND. Topics: {}. Manual: man ovc", topic_names()));
 }
+
+}  // namespace ovc
