@@ -153,7 +153,7 @@ constexpr ValueName kValueNames[] = {
     {nullptr, "--output", "FILE"},   {nullptr, "--op", kOpsValue},    {nullptr, "--pid", "PID"},
     {nullptr, "--tid", "TID"},       {nullptr, "--inject", "RULE"},   {nullptr, "--rehearse", "SETTING"},
     {nullptr, "--watch", "SECONDS"}, {nullptr, "--ratio", "PERCENT"}, {nullptr, "--kbytes", "KB"},
-    {"INT", nullptr, "N"},
+    {nullptr, "-depth", "N"},        {"INT", nullptr, "N"},
 };
 
 std::string value_name(const CLI::Option& option) {
@@ -168,7 +168,8 @@ std::string value_name(const CLI::Option& option) {
 
 void name_values(CLI::App& command) {
   for (CLI::Option* option : command.get_options())
-    if (!option->get_positional() && option->get_items_expected_max() > 0) option->option_text(value_name(*option));
+    if (option->get_positional()) option->type_name("");
+    else if (option->get_items_expected_max() > 0) option->option_text(value_name(*option));
 }
 
 }  // namespace
@@ -180,9 +181,10 @@ void declare_command_line(CLI::App& app, Options& options, std::function<int()>&
   app.name("ovc");
   app.description("ovc - reads the logs of libovcshim.so: which call was refused, and why");
   app.set_help_flag("-h,--help", "this help");
-  app.set_version_flag("--version", fmt::format("ovc {} (log format {})", kVersion, ovcshim::kFormatVersion));
+  app.set_version_flag("--version", fmt::format("ovc {} (log format {})", kVersion, ovcshim::kFormatVersion), "the version");
   app.require_subcommand(0, 1);
   app.get_formatter()->label("SUBCOMMAND", "COMMAND");
+  app.get_formatter()->label("Positionals", "Argument");
   add_commands(app, options, work);
   for (CLI::App* command : app.get_subcommands([](CLI::App*) { return true; })) name_values(*command);
   app.footer(fmt::format("Help on one of them: ovc help COMMAND. Topics: {}. Manual: man ovc", topic_names()));

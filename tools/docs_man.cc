@@ -28,6 +28,29 @@ std::string roff(std::string_view text) {
 
 std::string bold(std::string_view text) { return fmt::format("\\fB{}\\fR", roff(text)); }
 
+// Source lines of at most 80 columns, a new one behind each sentence, as the readers of man(7) want them.
+std::string lines(std::string_view text) {
+  constexpr size_t kWidth = 78;
+  std::string out;
+  for (size_t column = 0; !text.empty();) {
+    const size_t end = text.find_first_of(" \n");
+    std::string word(text.substr(0, end));
+    text = end == text.npos ? std::string_view() : text.substr(end + 1);
+    if (word.empty()) continue;
+    if (column > 0 && (column + 1 + word.size() > kWidth || out.ends_with('.'))) {
+      out += '\n';
+      column = 0;
+    } else if (column > 0) {
+      out += ' ';
+      ++column;
+    }
+    if (column == 0 && word.starts_with('.')) word.insert(0, "\\&");
+    out += word;
+    column += word.size();
+  }
+  return out;
+}
+
 // `this` becomes bold.
 std::string marked(std::string_view text) {
   std::string out;
@@ -41,13 +64,13 @@ std::string marked(std::string_view text) {
 }
 
 void add_item(std::string& out, const std::string& head, const std::string& body) {
-  out += ".TP\n" + head + '\n' + body + '\n';
+  out += ".TP\n" + head + '\n' + lines(body) + '\n';
 }
 
 // A list item's first word is its head if it is marked: "- `0` nothing found wrong".
 void add_list_item(std::string& out, std::string_view line) {
   const size_t end = line.starts_with('`') ? line.find('`', 1) : line.npos;
-  if (end == line.npos) out += ".IP \\(bu 2\n" + marked(line) + '\n';
+  if (end == line.npos) out += ".IP \\(bu 2\n" + lines(marked(line)) + '\n';
   else add_item(out, bold(line.substr(1, end - 1)), marked(line.substr(end + 2)));
 }
 
@@ -74,7 +97,7 @@ void add_body(std::string& out, std::string_view text) {
     } else {
       if (where == Where::kParagraph) out += ".PP\n";
       enter(Where::kParagraph);
-      out += marked(line) + '\n';
+      out += lines(marked(line)) + '\n';
     }
   }
   enter(Where::kSection);
@@ -95,10 +118,10 @@ void add_option(std::string& out, const OptionDoc& option) {
 }
 
 void add_command(std::string& out, const CommandDoc& command) {
-  out += fmt::format(".SS \"ovc {} {}\"\n{}.\n", roff(command.name), roff(command.synopsis), roff(command.help));
+  out += fmt::format(".SS \"ovc {} {}\"\n{}.\n", roff(command.name), roff(command.synopsis), lines(roff(command.help)));
   if (!command.argument.empty()) add_item(out, fmt::format("\\fI{}\\fR", roff(command.argument)), roff(command.argument_help));
   for (const OptionDoc& option : command.options) add_option(out, option);
-  if (!command.notes.empty()) out += ".PP\n" + roff(command.notes) + '\n';
+  if (!command.notes.empty()) out += ".PP\n" + lines(roff(command.notes)) + '\n';
 }
 
 std::string title(std::string_view name, char section, std::string_view group) {
@@ -113,15 +136,17 @@ std::string title(std::string_view name, char section, std::string_view group) {
 std::string reader_page() {
   std::string out = title("OVC", '1', "User Commands");
   out += ".SH NAME\novc \\- which fork, mmap or malloc was refused, and why\n.SH SYNOPSIS\n";
-  for (const CommandDoc& command : command_docs())
-    out += fmt::format(".B ovc {}\n{}\n.br\n", roff(command.name), roff(command.synopsis));
+  const auto commands = command_docs();
+  for (const CommandDoc& command : commands)
+    out += fmt::format("{}.B ovc {}\n{}\n", &command == &commands.front() ? "" : ".br\n", roff(command.name),
+                       roff(command.synopsis));
   out += ".SH DESCRIPTION\n";
   out +=
       "ovc reads what\n.BR libovcshim (7)\nrecorded inside a program: a flight recorder for fork, mmap and malloc.\n.SH "
       "OPTIONS\n";
   for (const OptionDoc& option : common_options()) add_option(out, option);
   out += ".SH COMMANDS\n";
-  for (const CommandDoc& command : command_docs()) add_command(out, command);
+  for (const CommandDoc& command : commands) add_command(out, command);
   add_sections(out, reader_manual());
   return out;
 }
@@ -135,7 +160,8 @@ std::string shim_page() {
   out += ".SH ENVIRONMENT\n";
   for (const EnvironmentVariable& variable : environment())
     add_item(out, marked(variable.names), fmt::format("{} (default: {})", marked(variable.meaning), marked(variable.initial)));
-  out += ".PP\nA whole process tree shares one log; a descendant finds it without any change to its environment.\n";
+  out += ".PP\n" + lines("A whole process tree shares one log; a descendant finds it without any change to its environment.") +
+         '\n';
   add_sections(out, sections.subspan(1));
   return out;
 }

@@ -126,7 +126,8 @@ void check_command_name(const CLI::App& app, const std::string& word) {
   if (is_log_name(word))
     throw Error(fmt::format("{} is a log, not a command; to read it: ovc why {}", escaped(word), escaped(word)));
   std::string hint = did_you_mean(word, command_names(app));
-  if (hint.empty() && !find_program(word).empty()) hint = fmt::format("; to record that program: ovc run -- {}", escaped(word));
+  if (hint.empty() && !find_program(word).empty())
+    hint = fmt::format(" (to record that program: ovc run -- {})", escaped(word));
   throw Error(fmt::format("no command is named '{}'{}; see ovc help", escaped(word), hint));
 }
 

@@ -44,7 +44,7 @@ std::string nearest(std::string_view word, const std::vector<std::string>& names
 
 std::string did_you_mean(std::string_view word, const std::vector<std::string>& names) {
   const std::string name = nearest(word, names);
-  return name.empty() ? "" : fmt::format("; did you mean '{}'?", name);
+  return name.empty() ? "" : fmt::format(" (did you mean '{}'?)", name);
 }
 
 }  // namespace ovc
