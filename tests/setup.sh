@@ -10,7 +10,8 @@ set -euo pipefail
 demo=(g++ cmake make pkg-config libfmt-dev libdw-dev libelf-dev libcli11-dev nlohmann-json3-dev redis-server redis-tools)
 tests=("${demo[@]}" catch2 jq python3
   curl strace memcached gunicorn nodejs postgresql apache2 nginx-light php-fpm  # tests/servers
-  valgrind)  # tests/bench/instructions.sh
+  valgrind       # tests/bench/instructions.sh
+  bindfs xfsprogs btrfs-progs)  # tests/trust/log_places.sh
 # what the shim shares a process with (tests/hostile)
 tests+=(libjemalloc2 libjemalloc-dev libtcmalloc-minimal4 libmimalloc2.0 libeatmydata1 liblttng-ust1 musl-tools clang libcap2-bin gdb)
 [[ $(uname -m) != x86_64 ]] || tests+=(gcc-multilib)
