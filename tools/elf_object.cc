@@ -14,12 +14,14 @@
 #include <cstdlib>
 #include <cstring>
 #include <initializer_list>
+#include <utility>
 
 namespace ovc {
 
 // A file, its libelf handle, its debug information and the file that shares parts of it (dwz), closed in reverse order.
 struct ElfObject::Parts {
   int fd = -1;
+  bool trusted = false;  // of root or of our own user
   Elf* elf = nullptr;
   Dwarf* dwarf = nullptr;
   std::unique_ptr<Parts> shared;
@@ -41,12 +43,13 @@ struct ElfObject::Parts {
 
 namespace {
 
+constexpr off_t kLargestFile = off_t{4} << 30;
+
 // Looks before opening: opening a device or a FIFO can do anything.
-int open_regular(const std::string& path) {
-  struct stat info {};
+int open_regular(const std::string& path, struct stat& info) {
   if (!path.starts_with('/') || stat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) return -1;
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-  if (fd >= 0 && fstat(fd, &info) == 0 && S_ISREG(info.st_mode)) return fd;
+  if (fd >= 0 && fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_size <= kLargestFile) return fd;
   if (fd >= 0) close(fd);
   return -1;
 }
@@ -72,9 +75,11 @@ constexpr size_t kShortestBuildId = 2, kLongestBuildId = 64;
 template <typename Parts>
 std::unique_ptr<Parts> open_file(const std::string& path, std::string_view build_id) {
   auto parts = std::make_unique<Parts>();
-  parts->fd = open_regular(path);
+  struct stat info {};
+  parts->fd = open_regular(path, info);
   if (parts->fd < 0) return nullptr;
-  parts->elf = elf_begin(parts->fd, ELF_C_READ_MMAP, nullptr);
+  parts->trusted = info.st_uid == 0 || info.st_uid == geteuid();
+  parts->elf = elf_begin(parts->fd, ELF_C_READ, nullptr);
   if (!parts->elf || elf_kind(parts->elf) != ELF_K_ELF || build_id_of(parts->elf) != build_id) return nullptr;
   return parts;
 }
@@ -99,6 +104,7 @@ void index_units(Parts& parts) {
 // the file names; it is given here by build id, or the debug information is left unused.
 template <typename Parts>
 bool read_dwarf(Parts& parts) {
+  if (!parts.trusted) return false;
   parts.dwarf = dwarf_begin_elf(parts.elf, DWARF_C_READ, nullptr);
   if (!parts.dwarf) return false;
   const char* name = nullptr;
@@ -193,11 +199,13 @@ std::unique_ptr<ElfObject> ElfObject::open(const std::string& path, std::string_
   return object;
 }
 
+// One table of each kind, as the ABI has it: those of a hostile file may be thousands, each the whole file.
 void ElfObject::read_symbols(Parts& parts) {
+  bool seen[SHT_DYNSYM + 1]{};
   for (Elf_Scn* section = elf_nextscn(parts.elf, nullptr); section; section = elf_nextscn(parts.elf, section)) {
     GElf_Shdr header;
     if (!gelf_getshdr(section, &header) || (header.sh_type != SHT_SYMTAB && header.sh_type != SHT_DYNSYM)) continue;
-    Elf_Data* data = elf_getdata(section, nullptr);
+    Elf_Data* data = std::exchange(seen[header.sh_type], true) ? nullptr : elf_getdata(section, nullptr);
     if (!data) continue;
     GElf_Sym symbol;
     for (int i = 0; gelf_getsym(data, i, &symbol); ++i) {
@@ -224,15 +232,20 @@ const ElfObject::Symbol* ElfObject::symbol_at(uint64_t address) const {
   return nullptr;
 }
 
+const ElfBytes& ElfObject::bytes() const {
+  if (!bytes_) bytes_ = std::make_unique<ElfBytes>(own_->elf);
+  return *bytes_;
+}
+
 const MethodNames::Method* ElfObject::method_at(uint64_t address) const {
   if (!own_) return nullptr;
-  if (!methods_) methods_ = std::make_unique<MethodNames>(own_->elf);
+  if (!methods_) methods_ = std::make_unique<MethodNames>(own_->elf, bytes());
   return methods_->at(address);
 }
 
 std::optional<MessageNames::Function> ElfObject::messenger_at(uint64_t address, std::string_view file_name) const {
   if (!own_) return std::nullopt;
-  if (!messages_) messages_ = std::make_unique<MessageNames>(own_->elf, file_name);
+  if (!messages_) messages_ = std::make_unique<MessageNames>(own_->elf, bytes(), file_name);
   return messages_->at(address);
 }
 
@@ -275,19 +288,8 @@ std::vector<SourceFrame> ElfObject::source_at(uint64_t address) const {
   return frames;
 }
 
-bool ElfObject::has_bytes(uint64_t address, std::string_view bytes) const {
-  size_t count = 0;
-  if (!own_ || elf_getphdrnum(own_->elf, &count) != 0) return false;
-  size_t size = 0;
-  const char* raw = elf_rawfile(own_->elf, &size);
-  for (size_t i = 0; raw && i < count; ++i) {
-    GElf_Phdr header;
-    if (!gelf_getphdr(own_->elf, static_cast<int>(i), &header) || header.p_type != PT_LOAD) continue;
-    if (address < header.p_vaddr || address - header.p_vaddr >= header.p_filesz) continue;
-    const uint64_t at = header.p_offset + (address - header.p_vaddr);
-    return at <= size && bytes.size() <= size - at && std::memcmp(raw + at, bytes.data(), bytes.size()) == 0;
-  }
-  return false;
+bool ElfObject::has_bytes(uint64_t address, std::string_view bytes_there) const {
+  return own_ && bytes().at(address).starts_with(bytes_there);
 }
 
 }  // namespace ovc
