@@ -52,7 +52,8 @@ if [[ ! -f $work/CMakeCache.txt ]]; then cmake -S "$here" -B "$work" -DCMAKE_CXX
 cmake --build "$work" -j"$(nproc)" -- "${chosen[@]}" >>"$work/build.log" 2>&1 || { tail -40 "$work/build.log"; exit 1; }
 echo "engine: $engine, $($compiler --version 2>/dev/null | sed -n 1p); $(nproc) processors; $(uname -r)"
 
-export ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1:handle_abort=1 UBSAN_OPTIONS=print_stacktrace=1
+export ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1:handle_abort=1:malloc_context_size=2 UBSAN_OPTIONS=print_stacktrace=1
+export LSAN_OPTIONS=suppressions=$here/lsan.supp:print_suppressions=0
 # A unit that takes longer, or more memory, is a finding.
 bounds=(-timeout=10 -rss_limit_mb=1024 -malloc_limit_mb=512)
 
@@ -84,7 +85,7 @@ with_libfuzzer() {
   mkdir -p "$work/found/$name" "$work/findings"
   local seeds=()
   [[ ! -d $here/corpus/$name ]] || seeds=("$here/corpus/$name")
-  "$work/$name" "${bound[@]}" -max_len="${largest[$name]}" -print_final_stats=1 -artifact_prefix="$work/findings/$name-" -use_value_profile=0 \
+  "$work/$name" "${bound[@]}" -max_len="${largest[$name]}" -print_final_stats=1 -artifact_prefix="$work/findings/$name-" -entropic=0 \
     "$work/found/$name" "${seeds[@]}" >"$work/$name.log" 2>&1 </dev/null || status=$?
   runs[$name]=$(sed -n 's/^stat::number_of_executed_units: *//p' "$work/$name.log")
   peak[$name]=$(sed -n 's/^stat::peak_rss_mb: *//p' "$work/$name.log")
