@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # Fuzzes the reader of logs and the parsers of /proc texts, under ASan and UBSan.
-#   run.sh [--seconds N | --executions N] [--afl] [HARNESS...]   60 seconds by default; both are for all harnesses together
+#   run.sh [--seconds N | --executions N] [--jobs J] [--afl] [HARNESS...]   60 seconds by default; both are for all harnesses together,
+#          J of which run at a time (1)
 #   record: one record    log: whole logs through every command    elf: symbol files
 #   texts, host, shim_texts: /proc, as the reader, `ovc check` and the shim parse it
 # First the regressions (inputs of repaired findings), then the search. Ends with a table; exit status 1 with a finding, which is kept
@@ -12,21 +13,22 @@ here=$(realpath "$(dirname "$0")")
 build=$(realpath -m "${OVC_BUILD:-$here/../../build}")
 skip() { echo "skipped: $*"; exit 77; }
 
-# Of 100 executions, or seconds: what is quick gets many, what is deep gets long. Time also bounds one input, in seconds.
+# Of 1000 executions, or 100 seconds: what is quick gets many, what is deep gets long. Time also bounds one input, in seconds.
 harnesses=(record log elf texts host shim_texts)
-declare -A executions_of=([record]=50 [log]=1 [elf]=2 [texts]=26 [host]=1 [shim_texts]=20)
+declare -A executions_of=([record]=415 [log]=2 [elf]=10 [texts]=270 [host]=3 [shim_texts]=300)
 # shellcheck disable=SC2034  # used by name, in share()
 declare -A seconds_of=([record]=15 [log]=40 [elf]=20 [texts]=5 [host]=10 [shim_texts]=10)
-declare -A largest=([record]=8192 [log]=65536 [elf]=32768 [texts]=4096 [host]=8192 [shim_texts]=8192)
+declare -A largest=([record]=2048 [log]=65536 [elf]=32768 [texts]=512 [host]=8192 [shim_texts]=1024)
 
-seconds=60 executions=0 engine=libfuzzer
+seconds=60 executions=0 jobs=1 engine=libfuzzer
 chosen=()
 while (($#)); do
   case $1 in
     --seconds) seconds=$2 executions=0; shift ;;
     --executions) executions=$2; shift ;;
+    --jobs) jobs=$2; shift ;;
     --afl) engine=afl ;;
-    -h | --help) sed -n '3,9s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h | --help) sed -n '3,10s/^# \{0,1\}//p' "$0"; exit 0 ;;
     -*) echo "unknown option: $1" >&2; exit 2 ;;
     *) [[ -n ${executions_of[$1]-} ]] || { echo "no such harness: $1" >&2; exit 2; }; chosen+=("$1") ;;
   esac
@@ -52,7 +54,7 @@ if [[ ! -f $work/CMakeCache.txt ]]; then cmake -S "$here" -B "$work" -DCMAKE_CXX
 cmake --build "$work" -j"$(nproc)" -- "${chosen[@]}" >>"$work/build.log" 2>&1 || { tail -40 "$work/build.log"; exit 1; }
 echo "engine: $engine, $($compiler --version 2>/dev/null | sed -n 1p); $(nproc) processors; $(uname -r)"
 
-export ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1:handle_abort=1:malloc_context_size=2 UBSAN_OPTIONS=print_stacktrace=1
+export ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1:handle_abort=1:malloc_context_size=2:quarantine_size_mb=16 UBSAN_OPTIONS=print_stacktrace=1
 export LSAN_OPTIONS=suppressions=$here/lsan.supp:print_suppressions=0
 # A unit that takes longer, or more memory, is a finding.
 bounds=(-timeout=10 -rss_limit_mb=1024 -malloc_limit_mb=512)
@@ -74,7 +76,7 @@ regressions() {
 }
 
 report() {
-  findings[$1]=$((${findings[$1]:-0} + 1))
+  findings=$((findings + 1))
   grep -aE '^(FINDING|SUMMARY|==[0-9]+==ERROR)|runtime error' "$work/$1.log" | cut -c1-300 | head -5 || tail -5 "$work/$1.log"
   echo "finding in $1; to see it again: $work/$1 $2"
 }
@@ -87,8 +89,8 @@ with_libfuzzer() {
   [[ ! -d $here/corpus/$name ]] || seeds=("$here/corpus/$name")
   "$work/$name" "${bound[@]}" -max_len="${largest[$name]}" -print_final_stats=1 -artifact_prefix="$work/findings/$name-" -entropic=0 \
     "$work/found/$name" "${seeds[@]}" >"$work/$name.log" 2>&1 </dev/null || status=$?
-  runs[$name]=$(sed -n 's/^stat::number_of_executed_units: *//p' "$work/$name.log")
-  peak[$name]=$(sed -n 's/^stat::peak_rss_mb: *//p' "$work/$name.log")
+  runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$work/$name.log")
+  peak=$(sed -n 's/^stat::peak_rss_mb: *//p' "$work/$name.log")
   ((status == 0)) && return
   input=$(sed -n 's/.*Test unit written to //p' "$work/$name.log" | tail -1)
   report "$name" "${input:-(see $work/$name.log)}"
@@ -108,26 +110,36 @@ with_afl() {
     report "$name" "(afl-fuzz itself failed; see $work/$name.log)"
     return
   }
-  runs[$name]=$(sed -n 's/^execs_done *: *//p' "$out/default/fuzzer_stats")
-  peak[$name]=$(sed -n 's/^peak_rss_mb *: *//p' "$out/default/fuzzer_stats")
+  runs=$(sed -n 's/^execs_done *: *//p' "$out/default/fuzzer_stats")
+  peak=$(sed -n 's/^peak_rss_mb *: *//p' "$out/default/fuzzer_stats")
   local input
   for input in "$out"/default/{crashes,hangs}/id*; do [[ ! -f $input ]] || report "$name" "$input"; done
 }
 
-declare -A runs=() peak=() findings=() took=()
-for name in "${chosen[@]}"; do
+# One harness; what came of it goes into a file, for it may run beside others.
+fuzz() {
+  local name=$1 start
   start=$(date +%s%N)
   [[ $engine == afl ]] || regressions "$name" || true
   with_$engine "$name"
-  took[$name]=$((($(date +%s%N) - start) / 1000000))
+  echo "${runs:-0} $((($(date +%s%N) - start) / 1000000)) $findings ${peak:--}" >"$work/$name.result"
+}
+
+runs='' peak='' findings=0
+for name in "${chosen[@]}"; do
+  rm -f "$work/$name.result"
+  while (($(jobs -rp | wc -l) >= jobs)); do wait -n || true; done
+  fuzz "$name" &
 done
+wait
 
 printf '\n%-12s %14s %10s %12s %9s %12s\n' harness executions seconds 'executions/s' findings 'peak RSS MB'
 sum=0 all_ms=0 all_findings=0
 line() { printf '%-12s %14s %6d.%03d %12d %9d %12s\n' "$1" "$2" $(($3 / 1000)) $(($3 % 1000)) $(($2 * 1000 / ($3 + 1))) "$4" "$5"; }
 for name in "${chosen[@]}"; do
-  line "$name" "${runs[$name]:-0}" "${took[$name]}" "${findings[$name]:-0}" "${peak[$name]:--}"
-  sum=$((sum + ${runs[$name]:-0})) all_ms=$((all_ms + took[$name])) all_findings=$((all_findings + ${findings[$name]:-0}))
+  read -r count ms found rss <"$work/$name.result" || { echo "no result of $name"; exit 1; }
+  line "$name" "$count" "$ms" "$found" "$rss"
+  sum=$((sum + count)) all_ms=$((all_ms + ms)) all_findings=$((all_findings + found))
 done
 line total $sum $all_ms $all_findings -
 ((all_findings == 0)) || exit 1
