@@ -56,8 +56,8 @@ class ElfObject {
   Parts* described() const;
   const ElfBytes& bytes() const;  // of the mapped file, if there is one
 
-  std::unique_ptr<Parts> own_, debug_;            // the mapped file; the separate file with its debug information
-  mutable std::optional<Parts*> described_;       // whose debug information is used, once that was looked for
+  std::unique_ptr<Parts> own_, debug_;       // the mapped file; the separate file with its debug information
+  mutable std::optional<Parts*> described_;  // whose debug information is used, once that was looked for
   mutable std::unique_ptr<ElfBytes> bytes_;
   mutable std::unique_ptr<MethodNames> methods_;  // read when first asked for
   mutable std::unique_ptr<MessageNames> messages_;

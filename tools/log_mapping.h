@@ -25,9 +25,7 @@ class LogMapping {
     return start_ + offset;
   }
   // The first place from `offset` on where something can have been written; the mapping's end if there is none.
-  uint64_t next_data(uint64_t offset) const {
-    return offset >= data_start_ && offset < data_end_ ? offset : seek_data(offset);
-  }
+  uint64_t next_data(uint64_t offset) const { return offset >= data_start_ && offset < data_end_ ? offset : seek_data(offset); }
 
  private:
   static constexpr uint64_t kWindow = 64 << 10;     // a page fault may bring so much at once (fault_around_bytes)
@@ -42,7 +40,7 @@ class LogMapping {
   uint64_t bytes_ = 0;
   int fd_ = -1;
   mutable uint64_t data_start_ = 0, data_end_ = 0;  // known to be no hole; a live log fills holes and makes none
-  mutable std::vector<bool> touched_;  // windows read since the pages were given back last
+  mutable std::vector<bool> touched_;               // windows read since the pages were given back last
   mutable uint64_t count_ = 0;
 };
 

@@ -14,7 +14,7 @@ namespace {
 
 constexpr size_t kLongestMethodName = 64;
 constexpr size_t kMaxSections = 16, kMostPointers = 1 << 24;  // sections of a hostile file may all be the whole file
-constexpr uint64_t kMostMethodFlags = 0x3ff;  // METH_VARARGS ... METH_METHOD; at least one of them is set
+constexpr uint64_t kMostMethodFlags = 0x3ff;                  // METH_VARARGS ... METH_METHOD; at least one of them is set
 
 std::string_view method_name(const ElfBytes& file, uint64_t address) {
   const std::string_view bytes = file.at(address).substr(0, kLongestMethodName + 1);

@@ -62,15 +62,19 @@ void change_elf(Bytes& file, std::mt19937& random) {
   const Elf64_Shdr any = section(file, header, index);
   switch (below(random, 8)) {
     case 0: return set_field(file, 16, sizeof header - 16, random);
-    case 1: return set_field(file, header.e_phoff + below(random, header.e_phnum + uint64_t{1}) * sizeof(Elf64_Phdr), sizeof(Elf64_Phdr), random);
+    case 1:
+      return set_field(file, header.e_phoff + below(random, header.e_phnum + uint64_t{1}) * sizeof(Elf64_Phdr),
+                       sizeof(Elf64_Phdr), random);
     case 2:
     case 3: return set_field(file, header.e_shoff + index * sizeof any, sizeof any, random);
     case 4:
       if (any.sh_entsize == 0 || any.sh_size < any.sh_entsize) return change_piece(file, any.sh_offset, any.sh_size, random);
-      return set_field(file, any.sh_offset + below(random, any.sh_size / any.sh_entsize) * any.sh_entsize, std::max<uint64_t>(any.sh_entsize, 8), random);
+      return set_field(file, any.sh_offset + below(random, any.sh_size / any.sh_entsize) * any.sh_entsize,
+                       std::max<uint64_t>(any.sh_entsize, 8), random);
     case 5:
     case 6: return change_piece(file, any.sh_offset, any.sh_size, random);
-    default: return below(random, 8) == 0 ? file.resize(1 + below(random, file.size())) : change_piece(file, 0, file.size(), random);
+    default:
+      return below(random, 8) == 0 ? file.resize(1 + below(random, file.size())) : change_piece(file, 0, file.size(), random);
   }
 }
 

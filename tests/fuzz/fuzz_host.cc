@@ -13,8 +13,19 @@ namespace {
 using namespace ovc;
 
 // What the input gives texts for, in its order. A text that is missing leaves the calm host's.
-constexpr std::array kFiles = {"100/smaps", "100/status", "100/stat", "100/limits", "100/cgroup", "100/statm", "self/mountinfo",
-                               "meminfo",   "loadavg",    "stat",     "100/maps",   "100/comm",   "sys/vm/overcommit_kbytes"};
+constexpr std::array kFiles = {"100/smaps",
+                               "100/status",
+                               "100/stat",
+                               "100/limits",
+                               "100/cgroup",
+                               "100/statm",
+                               "self/mountinfo",
+                               "meminfo",
+                               "loadavg",
+                               "stat",
+                               "100/maps",
+                               "100/comm",
+                               "sys/vm/overcommit_kbytes"};
 
 void put_texts(test::ProcTree& tree, std::string_view input) {
   for (size_t i = 0; i < kFiles.size() && !input.empty(); ++i) {

@@ -74,8 +74,8 @@ extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t max
   return log.size();
 }
 
-extern "C" size_t LLVMFuzzerCustomCrossOver(const uint8_t* one, size_t one_size, const uint8_t* other, size_t other_size, uint8_t* out,
-                                            size_t max_out, unsigned int seed) {
+extern "C" size_t LLVMFuzzerCustomCrossOver(const uint8_t* one, size_t one_size, const uint8_t* other, size_t other_size,
+                                            uint8_t* out, size_t max_out, unsigned int seed) {
   std::mt19937 random(seed);
   Bytes log(one, one + one_size);
   fuzz::splice_logs(log, {other, other_size}, random);

@@ -40,8 +40,7 @@ void read_smaps() {
   const std::unique_ptr<char[]> io(new char[kIoBytes]);
   Smaps smaps(io.get(), kIoBytes);
   MappingEntry mapping;
-  while (smaps.next(mapping)) {
-  }
+  while (smaps.next(mapping)) {}
 }
 
 void read_objects() {

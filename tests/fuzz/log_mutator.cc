@@ -45,8 +45,16 @@ Op any_op(std::mt19937& random) {
 FactKey any_key(std::mt19937& random) { return static_cast<FactKey>(1 + below(random, below(random, 10) == 0 ? 1500 : 180)); }
 
 std::string any_text(std::mt19937& random) {
-  constexpr std::array kTexts = {"/usr/sbin/nginx", "/usr/bin/python3.11", "0::/a/b\n4:memory:/c\n3:pids:/d\n", "\x1b[31m\xc2\x9b\xe2\x80\xae",
-                                 "redis-server", "", "/bin/sh", "error=ENOMEM", "\xff\xfe\"\\\n", "/usr/lib/libc.so.6"};
+  constexpr std::array kTexts = {"/usr/sbin/nginx",
+                                 "/usr/bin/python3.11",
+                                 "0::/a/b\n4:memory:/c\n3:pids:/d\n",
+                                 "\x1b[31m\xc2\x9b\xe2\x80\xae",
+                                 "redis-server",
+                                 "",
+                                 "/bin/sh",
+                                 "error=ENOMEM",
+                                 "\xff\xfe\"\\\n",
+                                 "/usr/lib/libc.so.6"};
   return kTexts[below(random, kTexts.size())];
 }
 
@@ -85,7 +93,8 @@ test::LaneChunk any_chunk(std::mt19937& random) {
   chunk.claim = below(random, 4);
   for (uint64_t n = below(random, 200); n > 0; --n)
     chunk.records.push_back({static_cast<Op>(1 + below(random, 12)), below(random, 64) * 0x1000, below(random, 1 << 17),
-                             0x400000 + below(random, 0x1000), below(random, 8) == 0 ? below(random, 64) : 0, below(random, 9) == 0});
+                             0x400000 + below(random, 0x1000), below(random, 8) == 0 ? below(random, 64) : 0,
+                             below(random, 9) == 0});
   return chunk;
 }
 
@@ -160,7 +169,7 @@ void change_length(Bytes& log, std::mt19937& random, size_t largest) {
 Bytes make_log(std::mt19937& random) {
   test::LogBuilder b(kEventSlots, kChunks, below(random, 8) == 0 ? 0 : kVitalSlots);
   const bool has_vitals = b.header().vitals.bytes != 0;
-  const auto put = [&](const Event& event) { has_vitals && is_vital_op(event.base.op) ? b.put_vital(event) : b.put(event); };
+  const auto put = [&](const Event& event) { has_vitals&& is_vital_op(event.base.op) ? b.put_vital(event) : b.put(event); };
   put(test::make_module(1, 0x400000, 0x401000, 0x400000, "0123456789abcdefghij", any_text(random)));
   for (uint64_t n = 1 + below(random, 12); n > 0; --n) put(any_event(random));
   for (size_t i = 0; i < kChunks; ++i)
@@ -196,7 +205,8 @@ void change_log(Bytes& log, std::mt19937& random, size_t largest) {
     case 9: return set_field(log, h.calls.offset, kCallRecordBytes, h.calls.bytes / kCallRecordBytes, kCallRecordBytes, random);
     case 10: return set_field(log, h.processes.offset, sizeof(ProcessSlot), 4, sizeof(ProcessSlot), random);
     case 11: return set_field(log, h.stripes.offset, kStripeBytes, 4, sizeof(Stripe), random);
-    case 12: return below(random, 4) == 0 ? change_length(log, random, largest) : void(*any_ring(h, random).cursor = figure(random));
+    case 12:
+      return below(random, 4) == 0 ? change_length(log, random, largest) : void(*any_ring(h, random).cursor = figure(random));
     default: return change_piece(log, random);
   }
 }
