@@ -5,9 +5,9 @@
 . "$(dirname "$0")/../fixtures/e2e.sh"
 
 reads=(why show forks stats maps plan)
-kMaxSeconds=10 kMaxKb=150000
+kMaxSeconds=30 kMaxKb=150000
 sanitized() { nm "$build/ovc" 2>/dev/null | grep -q __asan_init; }
-if sanitized; then kMaxKb=900000 kMaxSeconds=60; fi
+if sanitized; then kMaxKb=900000 kMaxSeconds=90; fi
 
 # bounded COMMAND ARG...: ovc's exit status in $status, its output in out and err
 bounded() {
