@@ -45,8 +45,8 @@ fi
 command -v $compiler >/dev/null || skip "no $compiler"
 work=$build/fuzz/$engine
 mkdir -p "$work"
-if ! echo 'extern "C" int LLVMFuzzerTestOneInput(const unsigned char*, unsigned long) { return 0; }' |
-  $compiler -x c++ -fsanitize=fuzzer,address,undefined -o "$work/probe" - >"$work/probe.log" 2>&1; then
+echo 'extern "C" int LLVMFuzzerTestOneInput(const unsigned char*, unsigned long) { return 0; }' >"$work/probe.cc"
+if ! $compiler -fsanitize=fuzzer,address,undefined -o "$work/probe" "$work/probe.cc" >"$work/probe.log" 2>&1; then
   skip "$compiler cannot link a fuzzer: apt-get install libclang-rt-14-dev"
 fi
 
