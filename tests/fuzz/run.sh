@@ -104,8 +104,9 @@ with_afl() {
   mkdir -p "$out" "$from"
   cp "$here/corpus/$name"/* "$from" 2>/dev/null || true
   printf 'seed' >"$from/a"
-  AFL_SKIP_CPUFREQ=1 AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES=1 AFL_NO_UI=1 AFL_NO_AFFINITY=1 AFL_IGNORE_PROBLEMS=1 ASAN_OPTIONS='' UBSAN_OPTIONS='' \
-    afl-fuzz -i "$from" -o "$out" -m none -t 10000 -G "${largest[$name]}" "${bound[@]}" -- "$work/$name" >"$work/$name.log" 2>&1 </dev/null || {
+  # AFL++ has sanitizer options of its own, and refuses others.
+  env -u ASAN_OPTIONS -u LSAN_OPTIONS -u UBSAN_OPTIONS AFL_SKIP_CPUFREQ=1 AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES=1 AFL_NO_UI=1 \
+    AFL_NO_AFFINITY=1 afl-fuzz -i "$from" -o "$out" -m none -t 10000 -G "${largest[$name]}" "${bound[@]}" -- "$work/$name" >"$work/$name.log" 2>&1 </dev/null || {
     tail -5 "$work/$name.log"
     report "$name" "(afl-fuzz itself failed; see $work/$name.log)"
     return
