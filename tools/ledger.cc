@@ -50,8 +50,9 @@ void Ledger::take(const Event& event) {
   const bool read = b.before.vm_size_pages != kUnknown && b.before.age_ns != kUnknown && b.before.vm_size_pages != 0;
   if (kind == Kind::kOther && !read) return;
   const double slack = static_cast<double>(b.before.age_ns) * 1.02 +
-                       1000;  // the shim knows its clock's rate to about 1 %, begin_tick is read a moment later
-  const uint64_t age = read ? static_cast<uint64_t>(slack / log_.ns_per_tick()) : kUnknown;
+                       1000;         // the shim knows its clock's rate to about 1 %, begin_tick is read a moment later
+  constexpr double kLongest = 9e18;  // ticks
+  const uint64_t age = read ? static_cast<uint64_t>(std::min(slack / log_.ns_per_tick(), kLongest)) : kUnknown;
   const uint64_t key = kind == Kind::kCall ? order_of(event) : kind == Kind::kList ? b.end_tick : b.begin_tick;
   entries_[{b.process, b.process_serial}].push_back({key, b.begin_tick, b.end_tick, event.position, kind, b.image, age,
                                                      read ? b.before.vm_size_pages : kUnknown, b.before.data_pages, 0});

@@ -59,6 +59,12 @@ const unsigned char* LogReader::chunk_at(uint64_t index) const {
   return bytes_.at(header_.calls.offset + index * kChunkBytes, kChunkBytes);
 }
 
+uint64_t LogReader::next_written_chunk(uint64_t index) const {
+  if (index >= call_chunks()) return index;
+  const uint64_t data = bytes_.next_data(header_.calls.offset + index * kChunkBytes);
+  return std::min((data - header_.calls.offset) / kChunkBytes, call_chunks());
+}
+
 // Claims grow with time, over a reuse of the tid too, where sequence numbers start anew. Chunks stand in the order of their
 // claims, from the cursor on around the ring, but for those that were passed over because their threads live.
 std::vector<CallThread> LogReader::call_threads() const {
@@ -68,6 +74,10 @@ std::vector<CallThread> LogReader::call_threads() const {
   const uint64_t count = call_chunks();
   for (uint64_t i = 0; i < count; ++i) {
     const uint64_t index = (cursor % count + i) % count;
+    if (const uint64_t written = next_written_chunk(index); written != index) {
+      i += written - index - 1;
+      continue;
+    }
     ChunkHeader header;
     if (!copy_header(chunk_at(index), header)) continue;
     CallThread& thread = threads[{header.pid, header.tid}];
@@ -110,7 +120,7 @@ bool CallThread::read_header(size_t chunk, ChunkHeader& header) const {
 // Claimed chunks whose header makes no sense, or that hold a record which is none.
 uint64_t LogReader::damaged_chunks() const {
   uint64_t damaged = 0;
-  for (uint64_t i = 0; i < call_chunks(); ++i) {
+  for (uint64_t i = next_written_chunk(0); i < call_chunks(); i = next_written_chunk(i + 1)) {
     const unsigned char* chunk = chunk_at(i);
     if (!is_claimed(owner_word(chunk))) continue;
     ChunkHeader header;
