@@ -133,6 +133,23 @@ void Ledger::at_each(const LedgerProcess& process, const std::vector<uint64_t>& 
   while (next < ticks.size()) show();
 }
 
+void Ledger::for_each_call(const LedgerProcess& process,
+                           const std::function<void(uint64_t, const SpaceTotals&, const SpaceTotals&)>& each) const {
+  const std::vector<Entry>& entries = entries_.at({process.index, process.serial});
+  LedgerState state = begin(process, UINT64_MAX, 0);
+  std::optional<SpaceTotals> before;  // unless something else than a call came between
+  for (const Entry& entry : entries) {
+    const bool is_call = entry.kind == Kind::kCall;
+    if (is_call && !before) before = state.space.totals();
+    step(state, entry, entries);
+    if (!is_call && entry.kind != Kind::kOther && entry.kind != Kind::kModules) before.reset();
+    if (!is_call) continue;
+    const SpaceTotals after = state.space.totals();
+    each(entry.position, *before, after);
+    before = after;
+  }
+}
+
 // A forked child begins with its parent's memory.
 LedgerState Ledger::begin(const LedgerProcess& process, uint64_t tick, unsigned depth) const {
   LedgerState state(rules_);

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+//
+// What each memory call changed, from a replay of every process.
+#include "tools/export_rows.h"
+#include "tools/ledger.h"
+
+namespace ovc {
+namespace {
+
+int64_t minus(uint64_t after, uint64_t before) { return static_cast<int64_t>(after) - static_cast<int64_t>(before); }
+
+// What is open elsewhere in the address space is no matter, as long as it stays as open.
+std::optional<int64_t> charge_change(const SpaceTotals& before, const SpaceTotals& after) {
+  const int64_t low = minus(after.charged.low, before.charged.low), high = minus(after.charged.high, before.charged.high);
+  if (low != high) return std::nullopt;
+  return low + minus(after.shared_promised, before.shared_promised);
+}
+
+}  // namespace
+
+GrowthByCall growth_by_call(const LogReader& log) {
+  GrowthByCall growth;
+  const Ledger ledger(log);
+  for (const LedgerProcess& process : ledger.processes())
+    ledger.for_each_call(process, [&](uint64_t position, const SpaceTotals& before, const SpaceTotals& after) {
+      growth[position] = {charge_change(before, after), minus(after.size, before.size)};
+    });
+  return growth;
+}
+
+}  // namespace ovc
