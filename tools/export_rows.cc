@@ -122,8 +122,10 @@ void ExportWalk::fill_outcome(const Event& event, Fate fate) {
   row_.address = address_of(event, *row_.info);
   if (!event.returned()) return;
   const EventBase& b = event.base;
-  const bool address = row_.info->result == Result::kAddress || row_.info->result == Result::kMapAddress;
+  const bool is_break = b.op == Op::kBrk && is_system_call(b);  // the kernel's brk returns where the break is
+  const bool address = is_break || row_.info->result == Result::kAddress || row_.info->result == Result::kMapAddress;
   if ((!address || event.failed()) && row_.info->result != Result::kNone) row_.result = b.result;
+  if (is_break) row_.address = hex_text(static_cast<uint64_t>(b.result));
   if (b.end_tick >= b.begin_tick) row_.duration_ns = log_.ticks_to_ns(static_cast<int64_t>(b.end_tick - b.begin_tick));
   row_.child = child_pid(event);
 }

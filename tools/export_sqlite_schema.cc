@@ -19,7 +19,7 @@ CREATE TABLE stacks (stack_id INTEGER PRIMARY KEY, caller TEXT, cut INTEGER);
 CREATE TABLE frames (
   frame_id INTEGER PRIMARY KEY, text TEXT, function TEXT, module TEXT, offset INTEGER, source TEXT, inlined INTEGER);
 CREATE TABLE stack_frames (
-  stack_id INTEGER REFERENCES stacks, depth INTEGER, frame_id INTEGER REFERENCES frames, PRIMARY KEY (stack_id, depth)) WITHOUT ROWID;
+  stack_id INTEGER REFERENCES stacks, number INTEGER, frame_id INTEGER REFERENCES frames, PRIMARY KEY (stack_id, number)) WITHOUT ROWID;
 CREATE TABLE facts (position INTEGER, name TEXT, value);
 CREATE TABLE mappings (
   position INTEGER, number INTEGER, start TEXT, end TEXT, bytes INTEGER, permissions TEXT, kind TEXT,

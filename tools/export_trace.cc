@@ -140,22 +140,24 @@ class Trace {
     return row.info ? kNames[static_cast<size_t>(row.info->family)] : "unknown";
   }
 
-  void write_counter(int64_t ns, std::string_view name, uint64_t kb) {
-    if (kb == kUnknown) return;
+  // Only where it changes: many calls share one reading.
+  void write_counter(int64_t ns, std::string_view name, uint64_t kb, uint64_t& newest) {
+    if (kb == kUnknown || kb == newest) return;
+    newest = kb;
     begin('C', kHostTrack, kHostTrack, ns, name);
     append(",\"args\":{{\"bytes\":{}}}", kb * 1024);
     end();
   }
 
-  // A reading at the moment it was taken. One that several calls share is written once.
+  // A reading at the moment it was taken.
   void write_counters(const ExportRow& row) {
     const CommitState& met = row.event->base.before;
     if (met.committed_kb == kUnknown) return;
     const int64_t age = met.age_ns == kUnknown ? 0 : static_cast<int64_t>(std::min<uint64_t>(met.age_ns, INT64_MAX));
-    write_counter(row.time_ns - age, "Committed_AS", met.committed_kb);
-    write_counter(row.time_ns - age, "CommitLimit", met.limit_kb);
+    write_counter(row.time_ns - age, "Committed_AS", met.committed_kb, committed_kb_);
+    write_counter(row.time_ns - age, "CommitLimit", met.limit_kb, limit_kb_);
     if (row.committed_after_bytes && row.duration_ns)
-      write_counter(row.time_ns + *row.duration_ns, "Committed_AS", *row.committed_after_bytes / 1024);
+      write_counter(row.time_ns + *row.duration_ns, "Committed_AS", *row.committed_after_bytes / 1024, committed_kb_);
   }
 
   void write_refusal(const ExportRow& row) {
@@ -187,6 +189,7 @@ class Trace {
   ExportWalk walk_;
   int64_t start_ns_;
   bool first_ = true;
+  uint64_t committed_kb_ = kUnknown, limit_kb_ = kUnknown;  // written last
   std::map<uint64_t, std::pair<uint32_t, int64_t>> births_;  // by position of the fork: child's pid, its first moment
 };
 
