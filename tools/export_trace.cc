@@ -94,12 +94,13 @@ class Trace {
       const int64_t to = p.slot.end_tick ? log_.posix_ns(p.slot.end_tick) : last;
       name_process(pid, p.comm());
       begin('X', pid, pid, from, p.comm());
-      append(",\"cat\":\"process\",\"dur\":{},\"args\":{{\"parent_pid\":{}", micro(std::max<int64_t>(to - from, 0)),
-             p.slot.parent_pid);
+      const bool forked = p.slot.fork_position != kUnknown;  // DevTools wants both ends of an arrow in one category
+      append(",\"cat\":\"{}\",\"dur\":{},\"args\":{{\"parent_pid\":{}", forked ? "fork" : "process",
+             micro(std::max<int64_t>(to - from, 0)), p.slot.parent_pid);
       append_member("exe", p.exe());
       append(",\"end_recorded\":{}}}", p.slot.end_tick != 0);
       end();
-      if (p.slot.fork_position != kUnknown) births_[p.slot.fork_position] = {pid, from};
+      if (forked) births_[p.slot.fork_position] = {pid, from};
     }
   }
 
@@ -170,14 +171,14 @@ class Trace {
     end();
   }
 
-  // From the call to the child's life. The arrow needs both ends.
+  // From the call to the child's life: each end has the moment of its slice.
   void write_flow(const ExportRow& row) {
     const auto birth = births_.find(row.event->position);
     if (birth == births_.end() || !row.duration_ns) return;
     const auto [child, from] = birth->second;
     for (const bool is_end : {false, true}) {
       begin(is_end ? 'f' : 's', is_end ? child : row.pid, is_end ? child : row.tid,
-            is_end ? std::max(from, row.time_ns) : row.time_ns, "child");
+            is_end ? from : row.time_ns, "child");
       append(",\"cat\":\"fork\",\"id\":{}{}", row.event->position, is_end ? ",\"bp\":\"e\"" : "");
       end();
     }
