@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // What each memory call changed, from a replay of every process.
+#include <algorithm>
+
 #include "tools/export_rows.h"
 #include "tools/ledger.h"
 
@@ -23,9 +25,16 @@ GrowthByCall growth_by_call(const LogReader& log) {
   const Ledger ledger(log);
   for (const LedgerProcess& process : ledger.processes())
     ledger.for_each_call(process, [&](uint64_t position, const SpaceTotals& before, const SpaceTotals& after) {
-      growth[position] = {charge_change(before, after), minus(after.size, before.size)};
+      growth.push_back({position, {charge_change(before, after), minus(after.size, before.size)}});
     });
+  std::sort(growth.begin(), growth.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   return growth;
+}
+
+const Growth* find_growth(const GrowthByCall& growth, uint64_t position) {
+  const auto before = [](const auto& entry, uint64_t wanted) { return entry.first < wanted; };
+  const auto found = std::lower_bound(growth.begin(), growth.end(), position, before);
+  return found == growth.end() || found->first != position ? nullptr : &found->second;
 }
 
 }  // namespace ovc

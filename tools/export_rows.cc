@@ -133,9 +133,9 @@ void ExportWalk::fill_outcome(const Event& event, Fate fate) {
 void ExportWalk::fill_figures(const Event& event) {
   if (has_size(event.base.op)) row_.requested_bytes = requested_bytes(event);
   row_.charge_bytes = in_bytes(charge_kb(event, rules_));
-  if (const auto change = growth_.find(event.position); change != growth_.end() && event.returned()) {
-    row_.charge_change_bytes = in_bytes(change->second.charge_kb);
-    row_.size_change_bytes = change->second.size_kb * 1024;
+  if (const Growth* change = find_growth(growth_, event.position)) {
+    row_.charge_change_bytes = in_bytes(change->charge_kb);
+    row_.size_change_bytes = change->size_kb * 1024;
   }
   const uint64_t after = event.base.args[5];  // see Op
   if (is_fork_op(event.base.op) && event.returned() && after != 0 && after != kUnknown)

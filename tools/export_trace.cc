@@ -177,8 +177,7 @@ class Trace {
     if (birth == births_.end() || !row.duration_ns) return;
     const auto [child, from] = birth->second;
     for (const bool is_end : {false, true}) {
-      begin(is_end ? 'f' : 's', is_end ? child : row.pid, is_end ? child : row.tid,
-            is_end ? from : row.time_ns, "child");
+      begin(is_end ? 'f' : 's', is_end ? child : row.pid, is_end ? child : row.tid, is_end ? from : row.time_ns, "child");
       append(",\"cat\":\"fork\",\"id\":{}{}", row.event->position, is_end ? ",\"bp\":\"e\"" : "");
       end();
     }
@@ -190,7 +189,7 @@ class Trace {
   ExportWalk walk_;
   int64_t start_ns_;
   bool first_ = true;
-  uint64_t committed_kb_ = kUnknown, limit_kb_ = kUnknown;  // written last
+  uint64_t committed_kb_ = kUnknown, limit_kb_ = kUnknown;   // written last
   std::map<uint64_t, std::pair<uint32_t, int64_t>> births_;  // by position of the fork: child's pid, its first moment
 };
 

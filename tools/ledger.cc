@@ -137,16 +137,16 @@ void Ledger::for_each_call(const LedgerProcess& process,
                            const std::function<void(uint64_t, const SpaceTotals&, const SpaceTotals&)>& each) const {
   const std::vector<Entry>& entries = entries_.at({process.index, process.serial});
   LedgerState state = begin(process, UINT64_MAX, 0);
-  std::optional<SpaceTotals> before;  // unless something else than a call came between
   for (const Entry& entry : entries) {
-    const bool is_call = entry.kind == Kind::kCall;
-    if (is_call && !before) before = state.space.totals();
+    const auto event = entry.kind == Kind::kCall ? log_.event_at(entry.position) : std::nullopt;
+    if (!event || event->failed()) {
+      step(state, entry, entries);
+      continue;
+    }
+    const AddressSpace::Ranges reach = state.space.reach(*event);
+    const SpaceTotals before = state.space.totals_in(reach);
     step(state, entry, entries);
-    if (!is_call && entry.kind != Kind::kOther && entry.kind != Kind::kModules) before.reset();
-    if (!is_call) continue;
-    const SpaceTotals after = state.space.totals();
-    each(entry.position, *before, after);
-    before = after;
+    each(entry.position, before, state.space.totals_in(reach));
   }
 }
 

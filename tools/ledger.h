@@ -73,7 +73,7 @@ class Ledger {
   // The same for many moments (ascending) in one pass: each(index of the moment, state).
   void at_each(const LedgerProcess& process, const std::vector<uint64_t>& ticks,
                const std::function<void(size_t, const LedgerState&)>& each) const;
-  // Each memory call of the process, and the totals before and after it. Time: calls times mappings.
+  // Each granted memory call of the process, and the totals of what it may have changed (AddressSpace::reach), before and after it.
   void for_each_call(
       const LedgerProcess& process,
       const std::function<void(uint64_t position, const SpaceTotals& before, const SpaceTotals& after)>& each) const;
