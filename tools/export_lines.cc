@@ -46,6 +46,10 @@ void append_extras(std::string& out, const Event& event) {
 
 // Text as ovc prints it, so that no control character of the log gets into a table; in quotes where RFC 4180 wants them.
 void append_field(std::string& out, std::string_view raw) {
+  if (!raw.empty() && is_plain(raw) && raw.find(',') == std::string_view::npos) {
+    out += raw;
+    return;
+  }
   const std::string shown = escaped(raw);
   const bool quoted = shown.empty() || shown.find_first_of(",\"") != std::string::npos;
   if (!quoted) {
