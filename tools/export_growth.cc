@@ -9,13 +9,13 @@
 namespace ovc {
 namespace {
 
-int64_t minus(uint64_t after, uint64_t before) { return static_cast<int64_t>(after) - static_cast<int64_t>(before); }
+int64_t change(uint64_t after, uint64_t before) { return static_cast<int64_t>(after - before); }
 
 // What is open elsewhere in the address space is no matter, as long as it stays as open.
 std::optional<int64_t> charge_change(const SpaceTotals& before, const SpaceTotals& after) {
-  const int64_t low = minus(after.charged.low, before.charged.low), high = minus(after.charged.high, before.charged.high);
+  const int64_t low = change(after.charged.low, before.charged.low), high = change(after.charged.high, before.charged.high);
   if (low != high) return std::nullopt;
-  return low + minus(after.shared_promised, before.shared_promised);
+  return plus(low, change(after.shared_promised, before.shared_promised));
 }
 
 }  // namespace
@@ -25,7 +25,7 @@ GrowthByCall growth_by_call(const LogReader& log) {
   const Ledger ledger(log);
   for (const LedgerProcess& process : ledger.processes())
     ledger.for_each_call(process, [&](uint64_t position, const SpaceTotals& before, const SpaceTotals& after) {
-      growth.push_back({position, {charge_change(before, after), minus(after.size, before.size)}});
+      growth.push_back({position, {charge_change(before, after), change(after.size, before.size)}});
     });
   std::sort(growth.begin(), growth.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
   return growth;

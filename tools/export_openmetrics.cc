@@ -178,7 +178,7 @@ class Metrics {
     if (newest.committed_kb == kUnknown) return;
     head("ovc_log_reading_time_seconds", "seconds", "When the two figures that follow were read, since 1970.");
     const int64_t age = newest.age_ns == kUnknown ? 0 : static_cast<int64_t>(std::min<uint64_t>(newest.age_ns, INT64_MAX));
-    sample({}, seconds(log_.posix_ns(tick) - age));
+    sample({}, seconds(minus(log_.posix_ns(tick), age)));
     head("ovc_log_committed_bytes", "bytes", "Committed_AS, as it was read last.");
     sample({}, bytes(newest.committed_kb));
     if (newest.limit_kb == kUnknown) return;

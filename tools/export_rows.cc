@@ -23,7 +23,9 @@ std::string this_host() {
 std::string file_name(const std::string& path) { return path.substr(path.find_last_of('/') + 1); }
 
 std::optional<uint64_t> in_bytes(const std::optional<uint64_t>& kb) { return kb ? std::optional(*kb * 1024) : std::nullopt; }
-std::optional<int64_t> in_bytes(const std::optional<int64_t>& kb) { return kb ? std::optional(*kb * 1024) : std::nullopt; }
+std::optional<int64_t> in_bytes(const std::optional<int64_t>& kb) {
+  return kb ? std::optional(times(*kb, 1024)) : std::nullopt;
+}
 
 // An address that tells which memory this is about: what came back, else the one that was given.
 std::string address_of(const Event& event, const OpInfo& info) {
@@ -135,7 +137,7 @@ void ExportWalk::fill_figures(const Event& event) {
   row_.charge_bytes = in_bytes(charge_kb(event, rules_));
   if (const Growth* change = find_growth(growth_, event.position)) {
     row_.charge_change_bytes = in_bytes(change->charge_kb);
-    row_.size_change_bytes = change->size_kb * 1024;
+    row_.size_change_bytes = times(change->size_kb, 1024);
   }
   const uint64_t after = event.base.args[5];  // see Op
   if (is_fork_op(event.base.op) && event.returned() && after != 0 && after != kUnknown)

@@ -62,6 +62,17 @@ struct ExportRow {
   const ExportStack* stack = nullptr;  // nullptr: none was recorded
 };
 
+// Sums of figures that a damaged log may have made absurd: wrong then, but defined.
+constexpr int64_t plus(int64_t a, int64_t b) {
+  return static_cast<int64_t>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b));
+}
+constexpr int64_t minus(int64_t a, int64_t b) {
+  return static_cast<int64_t>(static_cast<uint64_t>(a) - static_cast<uint64_t>(b));
+}
+constexpr int64_t times(int64_t a, int64_t b) {
+  return static_cast<int64_t>(static_cast<uint64_t>(a) * static_cast<uint64_t>(b));
+}
+
 using Cell = std::variant<std::monostate, int64_t, uint64_t, std::string_view, std::span<const std::string>>;
 
 enum class ColumnType : uint8_t { kInteger, kText, kList };

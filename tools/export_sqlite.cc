@@ -242,7 +242,7 @@ class SqliteExport {
     rows.figure(f.charge && f.charge->mappings ? std::optional(f.charge->mappings) : std::nullopt);
     rows.text_or_null(f.charge && f.charge->refused_at ? hex_text(f.charge->refused_at->mapping.start) : "");
     const auto term = [&](int64_t Mode2Verdict::*field) {
-      rows.figure(f.mode2 ? std::optional((*f.mode2).*field * int64_t{kKb}) : std::nullopt);
+      rows.figure(f.mode2 ? std::optional(times((*f.mode2).*field, int64_t{kKb})) : std::nullopt);
     };
     term(&Mode2Verdict::committed_kb), term(&Mode2Verdict::limit_kb), term(&Mode2Verdict::headroom_kb);
     rows.figure(f.short_by).text_or_null(f.short_by ? f.short_unit : "").figure(f.band);

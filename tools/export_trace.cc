@@ -65,8 +65,10 @@ class Trace {
   }
 
   // Microseconds with three digits behind the point.
-  static std::string micro(int64_t ns) { return fmt::format("{}.{:03}", ns / 1000, ns % 1000); }
-  std::string time(int64_t ns) const { return micro(std::max<int64_t>(ns - start_ns_, 0)); }
+  static std::string micro(int64_t ns) {
+    return fmt::format("{}.{:03}", std::max<int64_t>(ns, 0) / 1000, std::max<int64_t>(ns, 0) % 1000);
+  }
+  std::string time(int64_t ns) const { return micro(minus(ns, start_ns_)); }
 
   // {"ph":"X","pid":1,"tid":1,"ts":0.000,"name":"mmap" - the caller goes on and closes it.
   void begin(char phase, uint32_t pid, uint32_t tid, int64_t ns, std::string_view name) {
@@ -95,8 +97,8 @@ class Trace {
       name_process(pid, p.comm());
       begin('X', pid, pid, from, p.comm());
       const bool forked = p.slot.fork_position != kUnknown;  // DevTools wants both ends of an arrow in one category
-      append(",\"cat\":\"{}\",\"dur\":{},\"args\":{{\"parent_pid\":{}", forked ? "fork" : "process",
-             micro(std::max<int64_t>(to - from, 0)), p.slot.parent_pid);
+      append(",\"cat\":\"{}\",\"dur\":{},\"args\":{{\"parent_pid\":{}", forked ? "fork" : "process", micro(minus(to, from)),
+             p.slot.parent_pid);
       append_member("exe", p.exe());
       append(",\"end_recorded\":{}}}", p.slot.end_tick != 0);
       end();
@@ -155,14 +157,14 @@ class Trace {
     const CommitState& met = row.event->base.before;
     if (met.committed_kb == kUnknown) return;
     const int64_t age = met.age_ns == kUnknown ? 0 : static_cast<int64_t>(std::min<uint64_t>(met.age_ns, INT64_MAX));
-    write_counter(row.time_ns - age, "Committed_AS", met.committed_kb, committed_kb_);
-    write_counter(row.time_ns - age, "CommitLimit", met.limit_kb, limit_kb_);
+    write_counter(minus(row.time_ns, age), "Committed_AS", met.committed_kb, committed_kb_);
+    write_counter(minus(row.time_ns, age), "CommitLimit", met.limit_kb, limit_kb_);
     if (row.committed_after_bytes && row.duration_ns)
-      write_counter(row.time_ns + *row.duration_ns, "Committed_AS", *row.committed_after_bytes / 1024, committed_kb_);
+      write_counter(plus(row.time_ns, *row.duration_ns), "Committed_AS", *row.committed_after_bytes / 1024, committed_kb_);
   }
 
   void write_refusal(const ExportRow& row) {
-    begin('i', row.pid, row.tid, row.time_ns + row.duration_ns.value_or(0),
+    begin('i', row.pid, row.tid, plus(row.time_ns, row.duration_ns.value_or(0)),
           fmt::format("{} refused: {}", op_name(row.op), row.cause));
     append(",\"cat\":\"refusal\",\"s\":\"p\",\"args\":{{\"position\":{}", row.event->position);
     append_member("errno", row.error);

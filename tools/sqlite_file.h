@@ -45,7 +45,8 @@ class SqliteRows {
   }
   template <typename Value>
   SqliteRows& scaled(const std::optional<Value>& value, Value unit) {
-    return figure(value ? std::optional<Value>(*value * unit) : std::nullopt);
+    const auto product = value ? static_cast<uint64_t>(*value) * static_cast<uint64_t>(unit) : 0;
+    return figure(value ? std::optional(static_cast<Value>(product)) : std::nullopt);
   }
   void row();
 
