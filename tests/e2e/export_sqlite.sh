@@ -39,6 +39,18 @@ ask -separator $'\t' 'SELECT op, errno, cause, count, position FROM refusals JOI
 same wanted got "refusals"
 [[ $(ask "SELECT group_concat(cause) FROM events WHERE errno = 'ENOMEM'") == injected ]] || fail "the cause beside its event"
 
+# The figures of a verdict: a limit that is rehearsed refuses the first mmap of fork_doubles.
+under limit.ovc env OVCSHIM_REHEARSE=mode=2,limit=1M fork_doubles >/dev/null 2>&1 && fail "nothing was refused"
+ovc export limit.ovc --to sqlite -o limit.db
+ovc why --json limit.ovc >why.json || (($? == 1))
+kb='if . == null then "" else . * 1024 end'
+jq -r ".verdicts[] | [.op, .cause, (.charge.kb | $kb), (.mode2.commit_limit_kb | $kb), (.mode2.committed_as_kb | $kb),
+  (.mode2.headroom_kb | $kb), .short_by // \"\", .short_unit // \"\", .would_pass.mode2 // \"\"] | @tsv" why.json | sort >wanted
+sqlite3 -separator $'\t' limit.db 'SELECT op, cause, charge_bytes, commit_limit_bytes, committed_as_bytes, headroom_bytes, short_by, short_unit,
+  CASE passes_mode_2 WHEN 1 THEN '"'true'"' ELSE '"''"' END FROM refusals' | sort >got
+same wanted got "figures of the verdicts"
+finds 'mmap.*268435456' got
+
 # Growth: exact, and by whom. 256 MiB private and 64 MiB shared; 64 times 4 MiB by mremap, 1 MiB by sbrk, 2 MiB by mprotect.
 growth() { ask "SELECT charged_bytes FROM v_growth_by_caller WHERE comm = '$1' AND caller = '$2'"; }
 [[ $(growth fork_doubles main) == $((320 << 20)) ]] || fail "fork_doubles: $(ask 'SELECT * FROM v_growth_by_caller')"
