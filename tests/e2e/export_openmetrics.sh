@@ -46,9 +46,9 @@ until_true 10 grep -q '^Max processes *1 ' "/proc/$victim/limits" || fail "prlim
 until_true 10 grep -qx sleep "/proc/$victim/comm" || fail "sleep"
 
 mkdir textfiles data
-# collect.sh looks at every process of the machine: here at two, and the log
-ovc check "$victim" --openmetrics >textfiles/ovc_check.prom || (($? == 1))
-cp log.prom textfiles/ovc_log.prom
+"$example/collect.sh" "$work/textfiles" "$export_log" || fail "collect.sh"
+same log.prom textfiles/ovc_log.prom
+[[ $(find textfiles -name '.*' -type f | wc -l) == 0 ]] || fail "collect.sh leaves something behind"
 finds "^ovc_fork_passes\{pid=\"$victim\",comm=\"sleep\"\} 0\$" textfiles/ovc_check.prom
 exporter=127.0.0.1:$(free_port) server=127.0.0.1:$(free_port)
 prometheus-node-exporter --collector.disable-defaults --collector.textfile --collector.textfile.directory="$work/textfiles" \
