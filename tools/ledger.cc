@@ -134,6 +134,23 @@ void Ledger::at_each(const LedgerProcess& process, const std::vector<uint64_t>& 
   while (next < ticks.size()) show();
 }
 
+void Ledger::for_each_call(const LedgerProcess& process,
+                           const std::function<void(uint64_t, const SpaceTotals&, const SpaceTotals&)>& each) const {
+  const std::vector<Entry>& entries = entries_.at({process.index, process.serial});
+  LedgerState state = begin(process, UINT64_MAX, 0);
+  for (const Entry& entry : entries) {
+    const auto event = entry.kind == Kind::kCall ? log_.event_at(entry.position) : std::nullopt;
+    if (!event || event->failed()) {
+      step(state, entry, entries);
+      continue;
+    }
+    const AddressSpace::Ranges reach = state.space.reach(*event);
+    const SpaceTotals before = state.space.totals_in(reach);
+    step(state, entry, entries);
+    each(entry.position, before, state.space.totals_in(reach));
+  }
+}
+
 // A forked child begins with its parent's memory.
 LedgerState Ledger::begin(const LedgerProcess& process, uint64_t tick, unsigned depth) const {
   LedgerState state(rules_);
