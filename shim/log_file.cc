@@ -174,29 +174,20 @@ void fill_header(FileHeader& h, const FileHeader& layout, const LogWish& wish) {
   __atomic_store_n(&h.ready, 1, __ATOMIC_RELEASE);
 }
 
-// Copy-on-write filesystems ask for new room at each write, whatever was allocated, and a disk that is full then ends the program with
-// SIGBUS. On btrfs a file marked NOCOW is safe from that since Linux 6.17 (commit 6599716de2d6, fs/btrfs/file.c btrfs_page_mkwrite()).
-bool keeps_its_room(long fd, Problem& problem) {
-  constexpr long kBtrfs = 0x9123683e, kGetFlags = 0x80086601, kSetFlags = 0x40086602, kNoCow = 0x00800000;
+// btrfs asks for new room at each write to a clean page, whatever was allocated: with a full disk that is SIGBUS, or (a file marked NOCOW,
+// since Linux 6.17) a commit of the filesystem for each fault, which all but stops the program (fs/btrfs/file.c btrfs_page_mkwrite()).
+bool keeps_its_room(long fd) {
+  constexpr long kBtrfs = 0x9123683e;
   long disk[15]{};  // struct statfs: f_type is its first word
-  if (sys::failed(sys::call(__NR_fstatfs, fd, reinterpret_cast<long>(disk))) || disk[0] != kBtrfs) return true;
-  char names[6][65]{};
-  sys::call(__NR_uname, reinterpret_cast<long>(names));
-  const char* rest = names[2];
-  const uint64_t major = parse_number(rest, &rest), minor = *rest == '.' ? parse_number(rest + 1) : 0;
-  const bool is_safe = major != kUnknown && minor != kUnknown && (major > 6 || (major == 6 && minor >= 17));
-  long flags = 0;
-  if (!is_safe || sys::failed(sys::call(__NR_ioctl, fd, kGetFlags, reinterpret_cast<long>(&flags))) ||
-      sys::failed(sys::call(__NR_ioctl, fd, kSetFlags, reinterpret_cast<long>(&(flags |= kNoCow)))))
-    return problem.set("btrfs cannot promise it room before Linux 6.17; OVCSHIM_LOG may name a place elsewhere");
-  return true;
+  return sys::failed(sys::call(__NR_fstatfs, fd, reinterpret_cast<long>(disk))) || disk[0] != kBtrfs;
 }
 
 bool fill_new(long fd, const LogWish& wish, Problem& problem) {
   FileHeader layout{};
   lay_out(layout, wish);
   if (!allowed_by_fsize(layout.file_bytes)) return problem.set("RLIMIT_FSIZE is too small for the log", -EFBIG);
-  if (!keeps_its_room(fd, problem)) return false;
+  if (!keeps_its_room(fd))
+    return problem.set("a full btrfs would stop the program at its log; OVCSHIM_LOG=/dev/shm/NAME is safe");
   const long result = allocate(fd, layout.file_bytes);
   if (sys::failed(result)) return problem.set("cannot allocate", result);
   if (!map_log(fd, layout, problem)) return false;

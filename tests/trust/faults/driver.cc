@@ -41,16 +41,15 @@ const std::map<std::string, long> kNumbers = {
     NUMBER(pwrite64),  NUMBER(read),      NUMBER(readlinkat),     NUMBER(process_vm_readv),
     NUMBER(renameat2), NUMBER(shmget),    NUMBER(rt_sigprocmask), NUMBER(sched_getaffinity),
     NUMBER(statx),     NUMBER(symlinkat), NUMBER(tkill),          NUMBER(sched_getscheduler),
-    NUMBER(uname),     NUMBER(unlinkat),  NUMBER(write),          NUMBER(fstatfs),
-    NUMBER(ioctl)};
+    NUMBER(uname),     NUMBER(unlinkat),  NUMBER(write),          NUMBER(fstatfs)};
 #undef NUMBER
 const std::map<std::string, long> kErrors = {
 #define ERROR(name) \
   { #name, name }
-    ERROR(EACCES), ERROR(EAGAIN), ERROR(EBADF),  ERROR(EBUSY),  ERROR(EDQUOT),     ERROR(EEXIST), ERROR(EFAULT),
-    ERROR(EFBIG),  ERROR(EINTR),  ERROR(EINVAL), ERROR(EIO),    ERROR(ELOOP),      ERROR(EMFILE), ERROR(ENFILE),
-    ERROR(ENODEV), ERROR(ENOENT), ERROR(ENOMEM), ERROR(ENOSPC), ERROR(ENOSYS),     ERROR(EPERM),  ERROR(EPIPE),
-    ERROR(ERANGE), ERROR(EROFS),  ERROR(ESRCH),  ERROR(EXDEV),  ERROR(EOPNOTSUPP), ERROR(ENOTTY)};
+    ERROR(EACCES), ERROR(EAGAIN), ERROR(EBADF),  ERROR(EBUSY),  ERROR(EDQUOT),    ERROR(EEXIST), ERROR(EFAULT),
+    ERROR(EFBIG),  ERROR(EINTR),  ERROR(EINVAL), ERROR(EIO),    ERROR(ELOOP),     ERROR(EMFILE), ERROR(ENFILE),
+    ERROR(ENODEV), ERROR(ENOENT), ERROR(ENOMEM), ERROR(ENOSPC), ERROR(ENOSYS),    ERROR(EPERM),  ERROR(EPIPE),
+    ERROR(ERANGE), ERROR(EROFS),  ERROR(ESRCH),  ERROR(EXDEV),  ERROR(EOPNOTSUPP)};
 #undef ERROR
 
 // Also made by the shim in place of libc's own call, or on the program's behalf.
