@@ -8,7 +8,7 @@ namespace ovc {
 
 struct ExportOptions {
   std::string log;
-  std::string to;                 // a name of export_formats()
+  std::string to;                 // a name of kFormats, cmd_export.cc
   std::string output;             // empty: standard output
   std::string host;               // empty: this machine's name if it still runs the boot that is recorded, else not known
   std::string null;               // csv: what stands for a value that is not known

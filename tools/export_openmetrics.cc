@@ -99,7 +99,9 @@ class Metrics {
   }
 
   void write_forks(const CountsByName& forks) {
-    head("ovc_log_forks", "", "Calls that make a process, by command (empty: its place in the log went to another). Exact.");
+    head("ovc_log_forks", "",
+         "Calls that make a process, clone by itself left out, by command (empty: its place in the log went to another). "
+         "Exact.");
     for (const auto& [comm, counts] : forks) {
       sample({{"comm", comm}, {"result", "granted"}}, static_cast<double>(counts.calls - counts.failed));
       sample({{"comm", comm}, {"result", "refused"}}, static_cast<double>(counts.failed));

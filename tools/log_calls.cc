@@ -20,12 +20,20 @@ uint64_t owner_word(const unsigned char* chunk) {
 
 bool is_claimed(uint64_t owner) { return owner != 0 && chunk_status(owner) != ChunkStatus::kFree; }
 
-// Copies the header if it stays the same owner's meanwhile.
+// Whose content stands in the chunk; kUnknown while it is changed. Not the owner word: a new owner stands there while the old one's header
+// and records are not yet cleared.
+uint64_t held_claim(const unsigned char* chunk) {
+  const auto* header = reinterpret_cast<const ChunkHeader*>(chunk);
+  if (__atomic_load_n(&header->ready, __ATOMIC_ACQUIRE) != 1) return kUnknown;
+  return __atomic_load_n(&header->claim, __ATOMIC_RELAXED);
+}
+
+// Copies the header if it stays the same claim's meanwhile.
 bool copy_header(const unsigned char* chunk, ChunkHeader& header) {
-  const uint64_t owner = owner_word(chunk);
+  const uint64_t claim = held_claim(chunk);
   std::memcpy(&header, chunk, sizeof header);
   __atomic_thread_fence(__ATOMIC_ACQUIRE);
-  return is_claimed(owner) && owner_word(chunk) == owner && header.owner == owner && header.ready == 1;
+  return claim != kUnknown && is_claimed(header.owner) && held_claim(chunk) == claim;
 }
 
 // Slots of a group that hold no call: the chunk's header, or the time mark.
@@ -161,11 +169,7 @@ bool CallThread::load_group() {
   for (uint32_t i = 0; i < kGroupRecords; ++i)
     records_[i] = load_record(bytes + group_ * kTimeMarkBytes + i * kCallRecordBytes);
   __atomic_thread_fence(__ATOMIC_ACQUIRE);
-  // The generation in the owner word changes with the owner; its status may go from owned to closed under us.
-  const uint64_t owner = owner_word(bytes);
-  if (!is_claimed(owner) || chunk_generation(owner) != chunk_generation(header_.owner) ||
-      chunk_tid(owner) != chunk_tid(header_.owner))
-    return false;
+  if (held_claim(bytes) != header_.claim) return false;
   if (group_ != 0 && call_op(records_[0].word) == Op::kTime) call_.earliest_tick = records_[0].aux;
   at_ = first_record(group_);
   seq_of_slot_0_ = header_.first_seq + records_before(group_) - at_;

@@ -157,3 +157,17 @@ for command in "${reads[@]}"; do
   if ((status == 2)) && grep -q 'standard output' err; then continue; fi
   [[ $command == plan && $status == 2 ]] || { cat err >&3; fail "/dev/full: exit status $status: ovc $command"; }
 done
+
+# --- debug information of another user is not read: functions keep their names, from the symbol table
+if ((EUID == 0)); then
+  cp "$build/examples/fork_doubles" owned
+  under "$work/owned.ovc" ./owned >/dev/null
+  ovc show --stacks owned.ovc >out
+  finds 'main.*fork_doubles\.c:[0-9]+' out
+  chown 65534 owned
+  ovc show --stacks owned.ovc >out
+  finds 'main' out
+  if grep 'fork_doubles\.c' out >&3; then fail "lines from the debug information of another user"; fi
+else
+  echo "not tested without root: programs of another user"
+fi

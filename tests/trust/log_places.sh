@@ -123,14 +123,20 @@ full_while_it_runs() {
   mounted=()
 }
 if mount -t tmpfs -o size=24m none "$folder" 2>/dev/null; then full_while_it_runs tmpfs; else echo "not tested: no tmpfs can be mounted"; fi
-for kind in ext4 xfs btrfs; do  # a full btrfs would end or all but stop the program: no log is made there
+# A full btrfs would end or all but stop the program: no log is made there, and none joined that came there.
+for kind in ext4 xfs btrfs; do
   size=$([[ $kind == ext4 ]] && echo 48M || echo 400M)
   truncate -s "$size" disk
   if command -v mkfs.$kind >/dev/null && mkfs.$kind -q disk >/dev/null 2>&1 && mount -o loop disk "$folder" 2>/dev/null; then
     if [[ $kind == btrfs ]]; then
+      mounted=("$folder")
       unrecorded btrfs "$folder/a.ovc"
       [[ ! -e $folder/a.ovc ]] || fail "btrfs: a.ovc is left over"
+      cp --sparse=never other.ovc "$folder/moved.ovc"
+      unrecorded "a log moved to btrfs" "$folder/moved.ovc"
+      same other.ovc "$folder/moved.ovc" "a log on btrfs was written to"
       umount "$folder"
+      mounted=()
     else
       full_while_it_runs $kind
     fi
@@ -139,6 +145,7 @@ for kind in ext4 xfs btrfs; do  # a full btrfs would end or all but stop the pro
   fi
   rm disk
 done
+
 # --- a filesystem without shared mappings, and the same with them
 if command -v bindfs >/dev/null && [[ -c /dev/fuse ]]; then
   mkdir there

@@ -16,8 +16,9 @@ for pattern in ones zeros words random sparse addresses; do
     ((status == 10)) || { cat got.err >&3; fail "$pattern, internals $internals: ends with $status"; }
     same plain.out got.out "$pattern, internals $internals: results"
     [[ ! -s got.err ]] || { cat got.err >&3; fail "$pattern, internals $internals: messages"; }
-    for command in why show forks stats maps plan; do
+    for command in why show forks stats maps plan "export --to csv --calls" "export --to openmetrics"; do
       status=0
+      # shellcheck disable=SC2086  # words
       timeout 60 "$build/ovc" $command "$work/$pattern.ovc" >reader.out 2>reader.err || status=$?
       ((status <= 2)) || { tail -3 reader.err >&3; fail "ovc $command of what \"$pattern\" left ends with $status"; }
     done
