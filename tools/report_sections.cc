@@ -22,6 +22,8 @@ std::string plural(uint64_t count, std::string_view one) {
   return fmt::format("{} {}{}", grouped(count), one, count == 1 ? "" : "s");
 }
 
+std::string processes_text(uint64_t count) { return fmt::format("{} process{}", grouped(count), count == 1 ? "" : "es"); }
+
 std::string note(const std::string& text) { return "<p class=\"note\">" + text + "</p>\n"; }
 
 class Sections {
@@ -146,7 +148,7 @@ class Sections {
     const int64_t span = log_.ticks_to_ns(static_cast<int64_t>(data_.stats.last_tick - data_.stats.first_tick));
     rows.emplace_back("period", fmt::format("{}, {}", html_text(date_text(log_.posix_ns(data_.first_tick))), html_duration(span)));
     rows.emplace_back("recorded", fmt::format("{}, {}", plural(data_.stats.events, "event"),
-                                              plural(data_.stats.processes.size() + data_.stats.retired_processes, "process") + "es"));
+                                              processes_text(data_.stats.processes.size() + data_.stats.retired_processes)));
     if (h.rehearse[0]) rows.emplace_back("rehearsal", html_raw(h.rehearse));
     if (h.inject[0]) rows.emplace_back("injection", html_raw(h.inject));
     rows.emplace_back("log", fmt::format("{}, shim {}", html_raw(log_.path()), html_raw(h.shim_version)));
