@@ -119,9 +119,12 @@ std::vector<std::string> ChargeStacks::names(const Sum& sum) {
   list.emplace_back(op_name(event->base.op));
   for (const Frame& frame : symbols_.stack(event->base.image, event->frames, Detail::kNames)) {
     if (frame.module.starts_with("libovcshim")) continue;
-    std::string name = frame.function.empty() ? frame.text() : frame.function;
+    // An object without names is one step of the way, however many frames it has there.
+    const bool nameless = frame.function.empty() && !frame.module.empty();
+    std::string name = nameless ? fmt::format("code without names ({})", frame.module) : frame.function.empty() ? frame.text() : frame.function;
     if (!frame.function.empty() && !frame.module.empty()) name += fmt::format(" ({})", frame.module);
-    list.push_back(shortened(escaped(name)));
+    name = shortened(escaped(name));
+    if (!nameless || list.back() != name) list.push_back(std::move(name));
   }
   std::reverse(list.begin(), list.end());
   return list;

@@ -156,6 +156,7 @@ Json report_charts(const LogReader& log, ReportData& data) {
   json["forks"] = forks_json(data);
   json["mappings"] = mappings_json(data);
   json["lives"] = lives_json(data);
+  json["at_end"] = data.spaces.at_end;
   json["spaces"] = Json::array();
   for (const Space& space : data.spaces.list) json["spaces"].push_back(space_json(space));
   json["stacks"] = data.stacks->json();

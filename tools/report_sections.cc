@@ -311,7 +311,7 @@ class Sections {
     std::string out;
     if (stacks.unproven_calls())
       out += note(fmt::format("Left out of what was granted: {} whose charge their records do not prove (a mapping replaced, moved or made writable).", plural(stacks.unproven_calls(), "call")));
-    HtmlTable table("Largest charges by stack, innermost first", {"granted in all", "charged then", "calls", "stack"}, "rrrw");
+    HtmlTable table("Largest charges by stack, innermost first", {"granted in all", data_.spaces.at_end ? "charged at the end" : "charged at the refusal", "calls", "stack"}, "rrrw");
     for (const auto& row : stacks.rows(kStackRows)) table.row({html_kb(row.granted_kb), html_kb(row.kept_kb), grouped(row.calls), html_text(row.stack)});
     if (table.rows() == 0) return out + note("No charge is recorded.");
     return out + "<details><summary>Stacks as a table</summary>\n" + table.text() + "</details>\n";

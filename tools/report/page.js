@@ -160,7 +160,7 @@
     return chart;
   };
 
-  const cut = (text, width, perLetter = 6.6) => {
+  const cut = (text, width, perLetter = 7.2) => {
     const most = Math.floor(width / perLetter);
     return text.length <= most ? text : most < 3 ? "" : text.slice(0, most - 1) + "\u2026";
   };
@@ -203,10 +203,15 @@
     return ticks;
   };
   const drawTimeAxis = (root, x, top, bottom, left, right) => {
+    let free = -Infinity;  // where the last name ends
     for (const [t, text] of timeTicks(right - left)) {
       const at = fixed(x(t));
-      const anchor = at - left < 24 ? "start" : right - at < 24 ? "end" : "middle";
-      root.append(svg("line", {class: "grid", x1: at, x2: at, y1: top, y2: bottom}), svg("text", {x: at, y: bottom + 15, "text-anchor": anchor}, text));
+      const wide = text.length * 6.4;
+      root.append(svg("line", {class: "grid", x1: at, x2: at, y1: top, y2: bottom}));
+      const start = clamp(at - wide / 2, left - 6, right + 6 - wide);
+      if (start < free + 8) continue;
+      free = start + wide;
+      root.append(svg("text", {x: fixed(start), y: bottom + 15}, text));
     }
     root.append(svg("line", {class: "axis", x1: left, x2: right, y1: bottom, y2: bottom}));
   };
@@ -315,8 +320,11 @@
         const room = Math.max((high - low) * 0.12, 64);
         return [Math.max(0, low - room), high + room];
       }
-      const heights = [...points.map((p) => p.high), ...data.readings.limits.map((l) => l[2]), rehearsed || 0];
-      const most = heights.reduce((a, b) => Math.max(a, b), 1024);
+      // A limit that nobody enforces is drawn if it is near; it must not press the readings flat.
+      const read = points.reduce((a, p) => Math.max(a, p.high), 1024);
+      const enforced = data.mode === 2 && !rehearsed;
+      const limits = data.readings.limits.map((l) => l[2]).filter((kb) => enforced || kb <= 3 * Math.max(read, rehearsed || 0));
+      const most = limits.reduce((a, b) => Math.max(a, b), Math.max(read, rehearsed || 0));
       const asked = [...stems.values()].reduce((a, s) => Math.max(a, s.committed + s.asked), 0);
       return [0, Math.max(most, Math.min(asked, most * 2.2)) * 1.08];
     };
@@ -351,8 +359,8 @@
         plot.append(svg("line", {class: "limit-between", x1: x(to), x2: x(next), y1: y(kb), y2: y(kb)}));
       });
       const nameLimit = (kb, text) => {
-        if (kb > high || kb < low) return;
-        root.append(svg("text", {class: "limit-name", x: right, y: fixed(y(kb)) - 5, "text-anchor": "end"}, cut(text, right - left)));
+        const where = kb > high ? ", above this chart" : kb < low ? ", below this chart" : "";
+        root.append(svg("text", {class: "limit-name", x: right, y: fixed(y(kb)) - 5, "text-anchor": "end"}, cut(text + where, right - left)));
       };
       if (limits.length) nameLimit(limits[limits.length - 1][2], "CommitLimit " + size(limits[limits.length - 1][2]) + (data.mode === 2 ? "" : ", not enforced in mode " + data.mode));
       if (rehearsed) {
@@ -423,7 +431,8 @@
             const tall = clamp(4 + 15 * Math.log2(Math.max(...group.map((m) => m.kb)) / 512) / most, 4, 19);
             node.append(svg("rect", {x: at - 3, y: middle + 10 - tall, width: 6, height: tall, rx: 1}));
           }
-          if (group.length > 1 && right - left > 500) node.append(svg("text", {x: at + 8, y: middle + 4}, grouped(group.length)));
+          const room = i < shown.length ? x(shown[i].t) - at : right - at;
+          if (group.length > 1 && room > 16 + 7 * grouped(group.length).length) node.append(svg("text", {x: at + 8, y: middle + 4}, grouped(group.length)));
           node.append(svg("rect", {class: "hit", x: at - 7, y: middle - LANE / 2, width: 14, height: LANE}), svg("rect", {class: "ring", x: at - 9, y: middle - 10.5, width: 18, height: 21, rx: 4}));
           if (group.length === 1) add(node, {...one, t: one.t});
           else {
@@ -512,7 +521,7 @@
             else if (life.kind === "unknown") node.append(svg("path", {class: "fate", "stroke-dasharray": "2 2", d: "M" + (to + 2) + " " + middle + "h9"}));
             else if (life.kind === "running") node.append(svg("path", {class: "fate", d: "M" + (to + 2) + " " + (middle - 4) + "l5 4l-5 4"}));
             else node.append(svg("path", {class: "fate", d: "M" + (to + 2) + " " + (top + 4) + "v" + (ROW - 9)}));
-            if (width >= 520) node.append(svg("text", {x: Math.min(to, right) + 15, y: top + 14}, cut(life.fate, width - Math.min(to, right) - 16, 6)));
+            if (width >= 520) node.append(svg("text", {x: Math.min(to, right) + 15, y: top + 14}, cut(life.fate, width - Math.min(to, right) - 16)));
           }
           if (life.refused && width >= 520 && to - from > 90) node.append(svg("text", {class: "refused-name", x: fixed(from) + 5, y: top + 14}, plural(life.refused, "fork") + " refused"));
         }
@@ -654,7 +663,7 @@
     const chart = makeChart(box, {name: "Charge of " + space.name + " by mapping", help: "Arrows go from mapping to mapping, Enter shows those of one owner alone, Esc all again. The same stands in a table below.", draw, keys});
     const all = chart.button("All owners", "Show the mappings of all owners", () => { only = null; all.setAttribute("aria-pressed", "true"); chart.redraw(); });
     all.setAttribute("aria-pressed", "true");
-    chart.tools.append("An area leads to its owner's alone.");
+    chart.tools.append("Choose an area to see its owner's alone.");
   };
 
   // ---- flame graph ----
@@ -671,12 +680,13 @@
     let top = root;
     if (!data.stacks[1] && !data.stacks[2]) return;
     const ROW = 19;
+    const [GRANTED, THEN] = ["Granted in all", data.at_end ? "Charged at the end" : "Charged at the refusal"];
     const key = (node) => { let text = ""; for (let n = node; n; n = n.parent) text = n.name + "\n" + text; return text; };
     const colour = (name) => {
       if (name.startsWith("(")) return "t7";
       const module = /\(([^()]*)\)$/.exec(name);
       let hash = 0;
-      for (const c of module ? module[1] : name) hash = (hash * 31 + c.codePointAt(0)) % 7919;
+      for (const c of module ? module[1] : name.replace(/\+0x[0-9a-f]+$/, "")) hash = (hash * 31 + c.codePointAt(0)) % 7919;
       return "t" + [2, 4, 6, 0, 1, 3, 5][hash % 7];
     };
     const draw = (picture, width, add) => {
@@ -691,7 +701,7 @@
         if (w > 34) group.append(svg("text", {class: "on", x: fixed(x) + 4, y: y + 13}, cut(node === root ? "all: " + size(root.weights[which]) : node.name, w - 6)));
         group.append(svg("rect", {class: "ring", x: fixed(x) + 1, y: y + 1, width: Math.max(0, w - 2), height: ROW - 3}));
         const share = root.weights[which] ? (100 * node.weights[which] / root.weights[which]).toFixed(1) + " %" : "";
-        add(group, {key: key(node), node, tip: () => ({title: node.name, rows: [[which ? "charged then" : "granted in all", both(node.weights[which])], ["share", share], [which ? "granted in all" : "charged then", both(node.weights[1 - which])]]}),
+        add(group, {key: key(node), node, tip: () => ({title: node.name, rows: [[which ? THEN : GRANTED, both(node.weights[which])], ["share", share], [which ? GRANTED : THEN, both(node.weights[1 - which])]]}),
           act: () => { top = node === top && node.parent ? node.parent : node; chart.active = key(node); chart.redraw(); status.textContent = "Shown: " + top.name; }});
         picture.append(group);
       };
@@ -728,7 +738,7 @@
       return false;
     };
     const chart = makeChart(box, {name: "Flame graph of commit charge", help: "Up and down go to caller and callee, left and right to neighbours, Enter or plus shows one alone, Esc goes back. The largest stand in a table below.", draw, keys});
-    const choices = [["Granted in all", "All that was granted, whether or not it was given back", 0], ["Charged then", "What was charged at the moment of the address space above", 1]];
+    const choices = [[GRANTED, "All that was granted, whether or not it was given back", 0], [THEN, "What was charged at the moment of the address spaces above", 1]];
     const buttons = choices.map(([text, label, weight]) => chart.button(text, label, () => {
       which = weight;
       top = root;
