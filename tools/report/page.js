@@ -52,8 +52,10 @@
 
   // ---- the tooltip: [title, [label, text]...] ----
 
-  const hideTip = () => { tip.hidden = true; };
+  let focused = null;  // the mark whose tooltip is shown because it has the focus
+  const hideTip = () => { tip.hidden = true; focused = null; };
   const showTip = (content, x, y) => {
+    focused = null;
     const list = html("dl", {});
     for (const [label, text] of content.rows) if (text) list.append(html("dt", {}, label), html("dd", {}, text));
     tip.replaceChildren(html("b", {}, content.title), list);
@@ -63,6 +65,12 @@
     const below = y + 16 + box.height < innerHeight;
     tip.style.left = left + "px";
     tip.style.top = Math.max(4, below ? y + 16 : y - box.height - 12) + "px";
+  };
+  // Stays beside its mark when the page scrolls, as it does to bring a mark into view.
+  const tipOfFocus = (item) => {
+    const rect = item.node.getBoundingClientRect();
+    showTip(item.tip(), rect.left + rect.width / 2, rect.bottom - 8);
+    focused = item;
   };
   const asText = (content) => [content.title, ...content.rows.filter((row) => row[1]).map(([label, text]) => label + " " + text)].join(", ");
   const leadTo = (id) => {
@@ -128,14 +136,13 @@
       else hideTip();
     });
     root.addEventListener("pointerleave", () => { hideTip(); if (chart.leave) chart.leave(); });
-    root.addEventListener("focusin", (event) => {
+    box.addEventListener("focusin", (event) => {
       const item = itemOf(event.target);
       if (!item) return;
       chart.active = item.key;
-      const rect = item.node.getBoundingClientRect();
-      if (item.node.matches(":focus-visible")) showTip(item.tip(), rect.left + rect.width / 2, rect.bottom - 8);
+      if (item.node.matches(":focus-visible")) tipOfFocus(item);
     });
-    root.addEventListener("focusout", hideTip);
+    box.addEventListener("focusout", hideTip);  // not of the SVG: Chromium lets Tab stop at one that listens for the focus
     root.addEventListener("click", (event) => {
       const item = itemOf(event.target);
       if (item && item.act && !chart.dragged) item.act();
@@ -701,7 +708,7 @@
         if (w > 34) group.append(svg("text", {class: "on", x: fixed(x) + 4, y: y + 13}, cut(node === root ? "all: " + size(root.weights[which]) : node.name, w - 6)));
         group.append(svg("rect", {class: "ring", x: fixed(x) + 1, y: y + 1, width: Math.max(0, w - 2), height: ROW - 3}));
         const share = root.weights[which] ? (100 * node.weights[which] / root.weights[which]).toFixed(1) + " %" : "";
-        add(group, {key: key(node), node, tip: () => ({title: node.name, rows: [[which ? THEN : GRANTED, both(node.weights[which])], ["share", share], [which ? GRANTED : THEN, both(node.weights[1 - which])]]}),
+        add(group, {key: key(node), frame: node, tip: () => ({title: node.name, rows: [[which ? THEN : GRANTED, both(node.weights[which])], ["share", share], [which ? GRANTED : THEN, both(node.weights[1 - which])]]}),
           act: () => { top = node === top && node.parent ? node.parent : node; chart.active = key(node); chart.redraw(); status.textContent = "Shown: " + top.name; }});
         picture.append(group);
       };
@@ -722,13 +729,13 @@
     const keys = (pressed, chart) => {
       const item = chart.items[chart.place()];
       if (!item) return false;
-      const find = (test) => { const place = chart.items.findIndex((other) => test(other.node)); if (place >= 0) chart.focus(place); return true; };
-      const node = item.node;
+      const find = (test) => { const place = chart.items.findIndex((other) => test(other.frame)); if (place >= 0) chart.focus(place); return true; };
+      const node = item.frame;
       if (pressed === "ArrowUp") return find((n) => n === node.parent);
       if (pressed === "ArrowDown") return find((n) => n.parent === node);
       if (pressed === "ArrowRight" || pressed === "ArrowLeft") {
-        const level = chart.items.map((other, place) => [other, place]).filter(([other]) => other.node.depth === node.depth);
-        const at = level.findIndex(([other]) => other.node === node) + (pressed === "ArrowRight" ? 1 : -1);
+        const level = chart.items.map((other, place) => [other, place]).filter(([other]) => other.frame.depth === node.depth);
+        const at = level.findIndex(([other]) => other.frame === node) + (pressed === "ArrowRight" ? 1 : -1);
         if (level[at]) chart.focus(level[at][1]);
         return true;
       }
@@ -795,7 +802,7 @@
     cancelAnimationFrame(pending);
     pending = requestAnimationFrame(() => { for (const chart of charts) if (Math.abs(chart.width - chart.box.clientWidth) > 1 && chart.box.clientWidth > 0) chart.redraw(); });
   }).observe(document.body);
-  addEventListener("scroll", hideTip, {passive: true});
+  addEventListener("scroll", () => (focused && focused.node.isConnected ? tipOfFocus(focused) : hideTip()), {passive: true});
   // On paper everything is open, and the whole log is shown.
   const opened = [];
   addEventListener("beforeprint", () => {
