@@ -4,6 +4,7 @@
 #   tests/setup.sh demo    to build, and redis-server for the demo
 #   tests/setup.sh tests   and what ctest needs (the default)
 #   tests/setup.sh ci      and what .ci/run needs
+#   tests/setup.sh browser what ctest needs and Chromium, for tests/e2e/report_browser.sh
 #   tests/setup.sh bench   what ctest needs and what tests/bench/run.sh measures beside the shim
 set -euo pipefail
 
@@ -16,12 +17,14 @@ tests+=(libjemalloc2 libjemalloc-dev libtcmalloc-minimal4 libmimalloc2.0 libeatm
 [[ $(uname -m) != x86_64 ]] || tests+=(gcc-multilib)
 ci=("${tests[@]}" clang-format clang-tidy shellcheck prometheus)  # prometheus: promtool
 bench=("${tests[@]}" heaptrack lttng-tools liblttng-ust1 libc-devtools uftrace bpftrace ltrace)
+browser=("${tests[@]}" chromium)
 case ${1:-tests} in
   demo) wanted=("${demo[@]}") ;;
   tests) wanted=("${tests[@]}") ;;
   ci) wanted=("${ci[@]}") ;;
+  browser) wanted=("${browser[@]}") ;;
   bench) wanted=("${bench[@]}") ;;
-  *) echo "usage: $0 [demo|tests|ci|bench]" >&2; exit 2 ;;
+  *) echo "usage: $0 [demo|tests|ci|browser|bench]" >&2; exit 2 ;;
 esac
 command -v dpkg-query >/dev/null || { echo "Not a Debian system; taken as installed: ${wanted[*]}"; exit 0; }
 

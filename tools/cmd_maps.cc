@@ -32,7 +32,12 @@ std::string_view sure_text(Sure value) { return value == Sure::kYes ? "yes" : va
 class Maps {
  public:
   explicit Maps(const MapsOptions& options)
-      : options_(options), log_(log_or_newest(options.log)), symbols_(log_), origins_(log_, symbols_), ledger_(log_), state_(host_rules(log_)) {}
+      : options_(options),
+        log_(log_or_newest(options.log)),
+        symbols_(log_),
+        origins_(log_, symbols_),
+        ledger_(log_),
+        state_(host_rules(log_)) {}
 
   int run() {
     choose_moment();
@@ -162,7 +167,8 @@ class Maps {
   std::string call_text(uint64_t position) {
     const auto event = log_.event_at(position);
     if (!event) return "a record that is gone";
-    return fmt::format("{} {} {}", time_text(event->base.begin_tick), op_name(event->base.op), escaped(origins_.caller_of(*event)));
+    return fmt::format("{} {} {}", time_text(event->base.begin_tick), op_name(event->base.op),
+                       escaped(origins_.caller_of(*event)));
   }
 
   std::string made_text(const Mapping& mapping) {

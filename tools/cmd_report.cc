@@ -24,7 +24,8 @@ constexpr mode_t kOwnerOnly = 0600;
 }
 
 bool is_log(int fd, const std::string& log) {
-  struct stat page {}, other {};
+  struct stat page {
+  }, other{};
   return fstat(fd, &page) == 0 && stat(log.c_str(), &other) == 0 && page.st_dev == other.st_dev && page.st_ino == other.st_ino;
 }
 

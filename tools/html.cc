@@ -76,8 +76,8 @@ void HtmlTable::row(const std::vector<std::string>& cells, std::string_view id, 
 
 // The frame can be scrolled, so it must be reachable by keyboard.
 std::string HtmlTable::text(std::string_view id) const {
-  std::string out = fmt::format("<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Table: {}\"><table{}>\n", caption_,
-                                id.empty() ? "" : fmt::format(" id=\"{}\"", id));
+  std::string out = fmt::format("<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Table: {}\"><table{}>\n",
+                                caption_, id.empty() ? "" : fmt::format(" id=\"{}\"", id));
   out += "<caption>" + caption_ + "</caption>\n<thead><tr>";
   for (size_t i = 0; i < heads_.size(); ++i)
     out += fmt::format("<th scope=\"col\"{}>{}</th>", kinds_[i] == 'r' ? " class=\"r\"" : "", heads_[i]);

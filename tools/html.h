@@ -15,12 +15,12 @@ namespace ovc {
 std::string html_text(std::string_view text);  // of text that is escaped() already: only what is markup is replaced
 std::string html_raw(std::string_view raw);    // bytes of the log
 
-std::string html_kb(uint64_t kb);                                       // "1.7 GiB", with the exact figure in its title
-std::string html_kb_range(uint64_t low, uint64_t high);                 // the same, or "1.7 to 1.8 GiB" where it is not known exactly
-std::string html_time(int64_t posix_ns);                                // "14:23:33.819" with date and time zone in its title
-std::string html_number(uint64_t value);                                // "12,345"
-std::string html_duration(int64_t ns);                                  // "3.2 ms" with ns in its title
-std::string html_list(const std::vector<std::string>& items);           // <ul> of items that are HTML
+std::string html_kb(uint64_t kb);                              // "1.7 GiB", with the exact figure in its title
+std::string html_kb_range(uint64_t low, uint64_t high);        // the same, or "1.7 to 1.8 GiB" where it is not known exactly
+std::string html_time(int64_t posix_ns);                       // "14:23:33.819" with date and time zone in its title
+std::string html_number(uint64_t value);                       // "12,345"
+std::string html_duration(int64_t ns);                         // "3.2 ms" with ns in its title
+std::string html_list(const std::vector<std::string>& items);  // <ul> of items that are HTML
 
 // A table with a caption, heads in scope. Cells are HTML.
 class HtmlTable {

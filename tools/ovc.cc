@@ -75,7 +75,8 @@ CLI::App* add_report(CLI::App& app, ReportOptions& o) {
   c->add_option("LOG", o.log, "the log; default: the newest ovcshim.*.ovc here, else in /var/tmp");
   c->add_option("-o,--output", o.page, "the page, such as F.html; default: standard output");
   c->footer(
-      "The page is one file: it opens without a network, asks none for anything, and prints. It tells what the log tells (names,\n"
+      "The page is one file: it opens without a network, asks none for anything, and prints. It tells what the log tells "
+      "(names,\n"
       "paths, addresses), so it is made readable for its owner only. Its size is bounded: what is left out is counted in it.\n"
       "Exit status: 0 nothing found wrong, 1 something found, as ovc why.");
   return c;

@@ -21,8 +21,7 @@ constexpr size_t kMostForks = 1000, kMostMappings = 400, kMostRefusals = 1000, k
 
 std::string asked_by(const Fork& fork) {
   std::string chain;
-  for (size_t i = 0; i < std::min(fork.functions.size(), kFunctionsShown); ++i)
-    chain += (i ? " <- " : "") + fork.functions[i];
+  for (size_t i = 0; i < std::min(fork.functions.size(), kFunctionsShown); ++i) chain += (i ? " <- " : "") + fork.functions[i];
   if (chain.empty()) chain = fork.object.empty() ? hex_text(fork.event.base.caller) : fork.object;
   return escaped(chain);
 }
@@ -68,7 +67,8 @@ void take_forks(const LogReader& log, const ForkList& list, ReportData& data) {
   std::vector<const Fork*> order;
   for (const Fork& fork : list.forks()) order.push_back(&fork);
   const auto weight = [](const Fork& f) {
-    return f.charge_kb.value_or(f.committed_change_kb ? static_cast<uint64_t>(std::max<int64_t>(*f.committed_change_kb, 0)) : 0);
+    return f.charge_kb.value_or(f.committed_change_kb ? static_cast<uint64_t>(std::max<int64_t>(*f.committed_change_kb, 0))
+                                                      : 0);
   };
   std::stable_sort(order.begin(), order.end(), [&](const Fork* a, const Fork* b) {
     if (a->event.failed() != b->event.failed()) return a->event.failed();

@@ -121,7 +121,9 @@ std::vector<std::string> ChargeStacks::names(const Sum& sum) {
     if (frame.module.starts_with("libovcshim")) continue;
     // An object without names is one step of the way, however many frames it has there.
     const bool nameless = frame.function.empty() && !frame.module.empty();
-    std::string name = nameless ? fmt::format("code without names ({})", frame.module) : frame.function.empty() ? frame.text() : frame.function;
+    std::string name = nameless                 ? fmt::format("code without names ({})", frame.module)
+                       : frame.function.empty() ? frame.text()
+                                                : frame.function;
     if (!frame.function.empty() && !frame.module.empty()) name += fmt::format(" ({})", frame.module);
     name = shortened(escaped(name));
     if (!nameless || list.back() != name) list.push_back(std::move(name));

@@ -21,8 +21,8 @@ class ChargeStacks {
  public:
   ChargeStacks(const LogReader& log, Symbols& symbols) : log_(log), symbols_(symbols), rules_(host_rules(log)) {}
 
-  void note(const Event& event);                        // a memory call; what its record does not prove is counted apart
-  void add_granted(const Event& event, uint64_t kb);    // a fork, whose charge is known from elsewhere
+  void note(const Event& event);                      // a memory call; what its record does not prove is counted apart
+  void add_granted(const Event& event, uint64_t kb);  // a fork, whose charge is known from elsewhere
   void add_kept(const LedgerProcess& process, const AddressSpace& space);
 
   uint64_t granted_kb() const { return granted_kb_; }

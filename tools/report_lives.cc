@@ -16,7 +16,7 @@ using namespace ovcshim;
 
 namespace {
 
-constexpr size_t kAlike = 6;      // more children of one kind than this stand in one row
+constexpr size_t kAlike = 6;  // more children of one kind than this stand in one row
 constexpr size_t kMostRows = 400;
 constexpr uint64_t kMostUnseen = 5000;  // children that left no record
 constexpr unsigned kDeepest = 40;
@@ -133,11 +133,11 @@ class Search {
   static void settle(Life& life) {
     if (life.fate.empty()) life.fate = "no end recorded";
     const std::string& fate = life.fate;
-    life.kind = fate == "exited, 0" || fate == "ended normally"                            ? "ended"
-                : fate.starts_with("exited, ")                                             ? "status"
-                : fate.starts_with("killed by") || fate == "called abort"                  ? "killed"
-                : fate.starts_with("still running")                                        ? "running"
-                                                                                           : "unknown";
+    life.kind = fate == "exited, 0" || fate == "ended normally"           ? "ended"
+                : fate.starts_with("exited, ")                            ? "status"
+                : fate.starts_with("killed by") || fate == "called abort" ? "killed"
+                : fate.starts_with("still running")                       ? "running"
+                                                                          : "unknown";
     life.last_tick = std::max(life.last_tick, life.from_tick);
     if (life.end_tick && life.end_tick < life.from_tick) life.end_tick = life.from_tick;
   }

@@ -17,11 +17,11 @@ namespace ovc {
 
 struct Life {
   uint32_t pid = 0;
-  std::string name;    // comm, or the program that left no record; raw
-  std::string detail;  // exe, or why it is not seen; raw
-  std::string made_by;  // "fork: BGSAVE"; empty if that is not known; raw
-  std::string fate;     // "exited, 0", "killed by SIGKILL", ...; raw
-  std::string_view kind;  // "ended", "status", "killed", "running", "unknown"
+  std::string name;                      // comm, or the program that left no record; raw
+  std::string detail;                    // exe, or why it is not seen; raw
+  std::string made_by;                   // "fork: BGSAVE"; empty if that is not known; raw
+  std::string fate;                      // "exited, 0", "killed by SIGKILL", ...; raw
+  std::string_view kind;                 // "ended", "status", "killed", "running", "unknown"
   uint64_t from_tick = 0, end_tick = 0;  // end_tick 0: not known
   uint64_t last_tick = 0;                // sign of life, where the end is not known
   uint64_t forks = 0, refused_forks = 0;

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 
-
 namespace ovc {
 
 using namespace ovcshim;
@@ -58,7 +57,8 @@ void Readings::note(const Event& event) {
   const bool completed = is_fork_op(b.op) && event.returned() && !event.failed();
   if (completed && b.args[5] != 0 && is_known(b.args[5])) add(b.end_tick, b.args[5]);
   if (const auto kb = event.fact(FactKey::kCommittedAsKb); kb && is_known(*kb)) add(b.begin_tick, *kb);
-  if (const auto kb = event.fact(FactKey::kCommitLimitKb); kb && is_known(*kb)) add_level(limits_, clock_.us(b.begin_tick), *kb);
+  if (const auto kb = event.fact(FactKey::kCommitLimitKb); kb && is_known(*kb))
+    add_level(limits_, clock_.us(b.begin_tick), *kb);
   if (const auto mode = event.fact(FactKey::kOvercommitMemory)) add_level(modes_, clock_.us(b.begin_tick), *mode);
 }
 

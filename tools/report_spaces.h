@@ -19,10 +19,10 @@ namespace ovc {
 
 struct SpaceRow {
   uint64_t start = 0, end = 0;
-  Bounds charge;        // kB
+  Bounds charge;  // kB
   uint64_t at_fork_kb = 0;
   std::string what, flags, made_by, owner;  // escaped; owner: the function or object that asked for most of it
-  uint64_t merged = 0;  // so many smaller ones stand in this row; then start and end are 0
+  uint64_t merged = 0;                      // so many smaller ones stand in this row; then start and end are 0
   uint64_t kb = 0;
 };
 
@@ -42,7 +42,7 @@ struct Spaces {
   std::vector<Space> list;  // first: the one that the first verdict is about, if there is one
   uint64_t tick = 0;        // the moment all of them are shown at
   bool at_end = false;
-  uint64_t left_out = 0;    // processes that lived then and are not shown
+  uint64_t left_out = 0;  // processes that lived then and are not shown
 };
 
 // Adds what is charged at that moment to `stacks`.

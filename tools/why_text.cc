@@ -146,8 +146,7 @@ Told tell(const LogReader& log, const Ending& e) {
   const char* parent = e.count == 1 ? "its parent learned of it" : "their parents learned of it";
   Told told;
   if (e.id == "killed-by-signal")
-    told.title =
-        fmt::format("{} {} killed by {}; {} {}", who, was, signal_name(static_cast<unsigned>(e.signal)), parent, when);
+    told.title = fmt::format("{} {} killed by {}; {} {}", who, was, signal_name(static_cast<unsigned>(e.signal)), parent, when);
   else if (e.id == "aborted") told.title = fmt::format("{} called abort() {}", who, when);
   else told.title = fmt::format("{} ended without saying goodbye: killed? Last sign of life {}", who, when);
   for (const auto& note : e.notes) told.add("note", note);

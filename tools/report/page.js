@@ -309,7 +309,7 @@
 
   const startTimeline = (box) => {
     let toReadings = false;
-    const sides = (width) => [width < 520 ? 54 : 70, width - (width < 520 ? 8 : 16)];
+    const sides = (width) => [70, width - (width < 520 ? 8 : 16)];
     const TOP = 18;
     const rehearsed = data.rehearsed_limit;
     const stems = new Map();  // the first refusal of each verdict: what it asked for is known of that one
@@ -406,7 +406,7 @@
         const top = y(sum);
         plot.append(svg("path", {class: "cap", d: "M" + (at - 5) + " " + (top + 8) + "L" + at + " " + top + "L" + (at + 5) + " " + (top + 8) + "Z"}));
         if (stems.size <= 4) {
-          const text = s.op + " asked for " + size(s.asked) + " more" + (sum > high ? ", beyond this chart" : "");
+          const text = width < 520 ? "+ " + size(s.asked) : s.op + " asked for " + size(s.asked) + " more" + (sum > high ? ", beyond this chart" : "");
           const onLeft = at > (left + right) / 2;
           root.append(svg("text", {class: "refused-name", x: onLeft ? at - 9 : at + 9, y: fixed(Math.max(top + 5, TOP + 4)), "text-anchor": onLeft ? "end" : "start"},
             cut(text, onLeft ? at - left - 9 : right - at - 9)));
