@@ -14,11 +14,11 @@ import sys
 
 from browser import Browser
 
-with Browser(1080, 900) as browser:
+with Browser(960, 900) as browser:
     browser.open(sys.argv[1])
     browser.settled()
     height = browser.value("document.querySelector('#timeline details').getBoundingClientRect().top + scrollY")
-    browser.picture(sys.argv[2], clip={"x": 0, "y": 0, "width": 1080, "height": height})
+    browser.picture(sys.argv[2], clip={"x": 0, "y": 0, "width": 960, "height": height})
 EOF
 bytes=$(stat -c %s "$source_dir/docs/report.png")
 ((bytes < 200000)) || fail "the picture has $bytes bytes"

@@ -279,18 +279,20 @@
 
   const points = data.readings.points.map((p) => (p.length === 2 ? {t: p[0], to: p[0], low: p[1], high: p[1], first: p[1], last: p[1], n: 1}
     : {t: p[0], to: p[1], low: p[2], high: p[3], first: p[4], last: p[5], n: p[6]}));
-  const LEVEL_STEPS = [1, 2, 4, 5, 8, 10, 16, 20, 32, 40, 50, 64, 100, 128, 200, 256, 500, 512];
+  const LEVEL_STEPS = [1, 2, 4, 5, 8, 10, 20, 32, 50, 64, 100, 128, 200, 256, 512];
   const levelTicks = (low, high, wanted) => {
     let unit = 1;
     while ((high - low) / unit > 512 * wanted) unit *= 1024;
-    if ((high - low) / unit > 1024) unit *= 1024;
     let step = unit * (LEVEL_STEPS.find((s) => (high - low) / (s * unit) <= wanted) || 1024);
     if (step <= 0) step = 1;
     const ticks = [];
     for (let value = Math.ceil(low / step) * step; value <= high; value += step) ticks.push(value);
     return ticks;
   };
-  const tickSize = (kb) => (kb === 0 ? "0" : size(kb).replace(".0 ", " "));
+  const tickSize = (kb) => {  // to two places: ticks lie at round ones
+    const unit = Math.min(Math.floor(Math.log2(Math.max(kb, 1)) / 10), UNITS.length - 1);
+    return kb === 0 ? "0" : String(Number((kb / 1024 ** unit).toFixed(2))) + " " + UNITS[unit];
+  };
 
   const verdictTip = (mark) => {
     const verdict = data.verdicts[mark.v];
@@ -367,7 +369,8 @@
       });
       const nameLimit = (kb, text) => {
         const where = kb > high ? ", above this chart" : kb < low ? ", below this chart" : "";
-        root.append(svg("text", {class: "limit-name", x: right, y: fixed(y(kb)) - 5, "text-anchor": "end"}, cut(text + where, right - left)));
+        const taken = [...stems.values()].some((s) => s.t <= view.to && x(s.t) > right - 220);  // by an arrow
+        root.append(svg("text", {class: "limit-name", x: taken ? left + 4 : right, y: fixed(y(kb)) - 5, "text-anchor": taken ? "start" : "end"}, cut(text + where, right - left)));
       };
       if (limits.length) nameLimit(limits[limits.length - 1][2], "CommitLimit " + size(limits[limits.length - 1][2]) + (data.mode === 2 ? "" : ", not enforced in mode " + data.mode));
       if (rehearsed) {
@@ -763,7 +766,7 @@
   const sortable = (table) => {
     const body = table.tBodies[0];
     const original = [...body.rows];
-    if (original.length < 3) return;
+    if (original.length < 2) return;
     [...table.tHead.rows[0].cells].forEach((head, column) => {
       const button = html("button", {type: "button", title: "Sort by this column"}, head.textContent);
       head.replaceChildren(button);
