@@ -16,6 +16,7 @@ from browser import Browser
 
 with Browser(960, 900) as browser:
     browser.open(sys.argv[1])
+    browser.value("document.querySelectorAll('.facts, nav').forEach((part) => part.remove())")  # the picture is small
     browser.settled()
     height = browser.value("document.querySelector('#timeline details').getBoundingClientRect().top + scrollY")
     browser.picture(sys.argv[2], clip={"x": 0, "y": 0, "width": 960, "height": height})
