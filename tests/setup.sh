@@ -4,7 +4,7 @@
 #   tests/setup.sh demo    to build, and redis-server for the demo
 #   tests/setup.sh tests   and what ctest needs (the default)
 #   tests/setup.sh ci      and what .ci/run needs
-#   tests/setup.sh exports what ctest needs and what opens the exports: sqlite3, ClickHouse (100 MB), Prometheus (150 MB), Chromium
+#   tests/setup.sh exports what ctest needs and what opens reports and exports: sqlite3, ClickHouse (100 MB), Prometheus (150 MB), Chromium
 #                          (400 MB), and of npm DuckDB (70 MB), speedscope and DevTools' trace engine (20 MB). Without: skipped
 #   tests/setup.sh bench   what ctest needs and what tests/bench/run.sh measures beside the shim
 set -euo pipefail

@@ -12,6 +12,7 @@
 #include "tools/cmd_export.h"
 #include "tools/cmd_maps.h"
 #include "tools/cmd_plan.h"
+#include "tools/cmd_report.h"
 #include "tools/cmd_why.h"
 
 namespace ovc {

@@ -30,6 +30,7 @@ struct Options {
   PlanOptions plan;
   MapsOptions maps;
   ExportOptions exporting;
+  ReportOptions report;
 };
 
 // What every command that reads a log has.
@@ -67,6 +68,18 @@ CLI::App* add_maps(CLI::App& app, MapsOptions& o) {
   c->add_option("--at", o.at, std::string("at this time; default: the end of the log. ") + kTimeHelp);
   c->add_option("--pid", o.pid,
                 "of this process; default: of those alive the one with the most accountable memory, else the first");
+  return c;
+}
+
+CLI::App* add_report(CLI::App& app, ReportOptions& o) {
+  CLI::App* c = app.add_subcommand("report", "all of it as one HTML page: verdict, timeline, processes, forks, memory, stacks");
+  c->add_option("LOG", o.log, "the log; default: the newest ovcshim.*.ovc here, else in /var/tmp");
+  c->add_option("-o,--output", o.page, "the page, such as F.html; default: standard output");
+  c->footer(
+      "The page is one file: it opens without a network, asks none for anything, and prints. It tells what the log tells "
+      "(names,\n"
+      "paths, addresses), so it is made readable for its owner only. Its size is bounded: what is left out is counted in it.\n"
+      "Exit status: 0 nothing found wrong, 1 something found, as ovc why.");
   return c;
 }
 
@@ -173,6 +186,7 @@ void add_commands(CLI::App& app, Options& o, std::function<int()>& work) {
   add(add_plan(app, o.plan), [&o] { return plan(o.plan); });
   add(add_maps(app, o.maps), [&o] { return maps(o.maps); });
   add(add_export(app, o.exporting), [&o] { return export_log(o.exporting); });
+  add(add_report(app, o.report), [&o] { return report(o.report); });
   add(add_run(app, o.run), [&o] { return run(o.run); });
 }
 
