@@ -11,7 +11,7 @@ using namespace ovcshim;
 
 namespace {
 
-bool is_known(uint64_t kb) { return kb != kUnknown && kb < kInfinite; }
+bool is_known(uint64_t kb) { return kb < kInfinite; }
 
 void merge(ReadingSpan& span, const ReadingSpan& other) {
   if (span.count == 0) {
