@@ -102,10 +102,10 @@ const std::vector<std::string> kReaders = {"show", "forks", "stats", "why"};
 
 }  // namespace
 
-TEST_CASE("ovc alone prints its help, --version its version") {
+TEST_CASE("ovc alone says what to do next, --version its version") {
   CHECK(tool({}).status == 0);
-  CHECK_THAT(tool({}).out, Contains("show"));
-  CHECK(tool({"--version"}).out == "ovc 0.1.0\n");
+  CHECK_THAT(tool({}).out, Contains("ovc run -- COMMAND"));
+  CHECK(tool({"--version"}).out == fmt::format("ovc {} (log format {})\n", ovcshim::kVersion, ovcshim::kFormatVersion));
   CHECK(tool({"show", "--help"}).status == 0);
 }
 

@@ -9,6 +9,8 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "shim/version.h"
+
 namespace ovc::test {
 namespace {
 
@@ -64,7 +66,7 @@ LogBuilder::LogBuilder(uint64_t event_slots, uint64_t chunks, uint64_t vital_slo
   h.page_size = 4096;
   h.cpus_online = 2;
   std::strcpy(h.kernel_release, "6.1.0-test");
-  std::strcpy(h.shim_version, "0.1.0");
+  std::strcpy(h.shim_version, kVersion);
   h.clock = static_cast<uint32_t>(Clock::kMonotonicNs);
   h.created = {1000, 1000, 1'700'000'000'000'000'000};
   bytes_.resize(offset);

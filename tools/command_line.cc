@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "shim/version.h"
 #include "tools/first_contact.h"
 #include "tools/log_reader.h"
 #include "tools/names.h"
@@ -47,6 +48,18 @@ CLI::App* add_maps(CLI::App& app, MapsOptions& o) {
   c->add_option("--at", o.at, std::string("at this time; default: the end of the log. ") + kTimeHelp);
   c->add_option("--pid", o.pid,
                 "of this process; default: of those alive the one with the most accountable memory, else the first");
+  return c;
+}
+
+CLI::App* add_report(CLI::App& app, ReportOptions& o) {
+  CLI::App* c = app.add_subcommand("report", "all of it as one HTML page: verdict, timeline, processes, forks, memory, stacks");
+  c->add_option("LOG", o.log, "the log; default: the newest ovcshim.*.ovc here, else in /var/tmp");
+  c->add_option("-o,--output", o.page, "the page, such as F.html; default: standard output");
+  c->footer(
+      "The page is one file: it opens without a network, asks none for anything, and prints. It tells what the log tells "
+      "(names,\n"
+      "paths, addresses), so it is made readable for its owner only. Its size is bounded: what is left out is counted in it.\n"
+      "Exit status: 0 nothing found wrong, 1 something found, as ovc why.");
   return c;
 }
 
@@ -113,6 +126,27 @@ CLI::App* add_plan(CLI::App& app, PlanOptions& o) {
   return c;
 }
 
+CLI::App* add_export(CLI::App& app, ExportOptions& o) {
+  CLI::App* c =
+      app.add_subcommand("export", "the log for other tools: DuckDB, SQLite, Perfetto, flame graphs, Prometheus, ...");
+  c->add_option("LOG", o.log, "the log; default: the newest ovcshim.*.ovc here, else in /var/tmp");
+  c->add_option("--to", o.to, "json (an object a line), csv, sqlite, perfetto, folded, openmetrics")
+      ->required()
+      ->check(CLI::IsMember({"json", "csv", "sqlite", "perfetto", "folded", "openmetrics"}));
+  c->add_option("-o,--output", o.output,
+                "the file, replaced when the new one is whole; default: standard output, but for sqlite");
+  c->add_flag("--calls", o.calls, "json, csv, sqlite: with the call lane, malloc-family calls below 128 KiB");
+  c->add_option("--host", o.host, "name of the recorded host; default: this one's, if it still runs the boot that is recorded");
+  c->add_option("--null", o.null, "csv: what stands for a value that is not known, such as '\\N'; default: nothing");
+  c->add_option("--weight", o.weight, "folded: charge (default) or bytes gained by memory calls, or the count of those calls")
+      ->check(CLI::IsMember({"charge", "bytes", "count"}));
+  c->footer(
+      "Figures are exact, in bytes and nanoseconds; null is what is not known. Columns, tables and metrics: see README, "
+      "Exports.\n"
+      "Exit status: 0 written, 2 could not do the work.");
+  return c;
+}
+
 CLI::App* add_help(CLI::App& app, HelpOptions& o) {
   CLI::App* c = app.add_subcommand("help", "this help, or that of one command or topic");
   c->add_option("COMMAND|TOPIC", o.topic, "a command, or one of the topics that `ovc help` names");
@@ -138,6 +172,8 @@ void add_commands(CLI::App& app, Options& o, std::function<int()>& work) {
   add(add_check(app, o.check), [&o] { return check(o.check); });
   add(add_plan(app, o.plan), [&o] { return plan(o.plan); });
   add(add_maps(app, o.maps), [&o] { return maps(o.maps); });
+  add(add_export(app, o.exporting), [&o] { return export_log(o.exporting); });
+  add(add_report(app, o.report), [&o] { return report(o.report); });
   add(add_run(app, o.run), [&o] { return run(o.run); });
   add(add_help(app, o.help), [&o] { return help(o.help.topic); });
 }
@@ -174,14 +210,11 @@ void name_values(CLI::App& command) {
 
 }  // namespace
 
-const char* const kVersion = OVC_VERSION;
-const char* const kReleaseDate = OVC_RELEASE_DATE;
-
 void declare_command_line(CLI::App& app, Options& options, std::function<int()>& work) {
   app.name("ovc");
   app.description("ovc - reads the logs of libovcshim.so: which call was refused, and why");
   app.set_help_flag("-h,--help", "this help");
-  app.set_version_flag("--version", fmt::format("ovc {} (log format {})", kVersion, ovcshim::kFormatVersion), "the version");
+  app.set_version_flag("--version", fmt::format("ovc {} (log format {})", ovcshim::kVersion, ovcshim::kFormatVersion), "the version");
   app.require_subcommand(0, 1);
   app.get_formatter()->label("SUBCOMMAND", "COMMAND");
   app.get_formatter()->label("Positionals", "Argument");

@@ -11,8 +11,6 @@
 
 namespace ovc {
 
-extern const char* const kVersion;      // "0.1.0": project(VERSION) in CMakeLists.txt
-extern const char* const kReleaseDate;  // "2026-11-23"
 // How the values of --op are called in help; the completions know them by it.
 inline constexpr char kOpsValue[] = "CALL,...";
 
@@ -29,6 +27,8 @@ struct Options {
   CheckOptions check;
   PlanOptions plan;
   MapsOptions maps;
+  ExportOptions exporting;
+  ReportOptions report;
   HelpOptions help;
 };
 

@@ -9,8 +9,10 @@
 #include <vector>
 
 #include "tools/cmd_check.h"
+#include "tools/cmd_export.h"
 #include "tools/cmd_maps.h"
 #include "tools/cmd_plan.h"
+#include "tools/cmd_report.h"
 #include "tools/cmd_why.h"
 
 namespace ovc {

@@ -5,7 +5,7 @@
 
 #include <string_view>
 
-#include "tools/command_line.h"
+#include "shim/version.h"
 #include "tools/docs_model.h"
 #include "tools/docs_text.h"
 #include "tools/manual.h"
@@ -23,6 +23,7 @@ std::string roff(std::string_view text) {
     else if (c == '^') out += "\\(ha";
     else if (c == '~') out += "\\(ti";
     else out += c;
+  for (size_t at = 0; (at = out.find("...", at)) != out.npos; at += 5) out.insert(at + 3, "\\&");  // no end of a sentence
   return out.starts_with('.') ? "\\&" + out : out;
 }
 
@@ -128,7 +129,7 @@ std::string title(std::string_view name, char section, std::string_view group) {
   return fmt::format(
       ".\\\" Made by tools/make_docs.cc from the command line and tools/manual.cc.\n"
       ".TH {} {} {} \"ovcshim {}\" \"{}\"\n",
-      name, section, kReleaseDate, kVersion, group);
+      name, section, ovcshim::kReleaseDate, ovcshim::kVersion, group);
 }
 
 }  // namespace

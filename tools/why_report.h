@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "tools/causes.h"
@@ -86,6 +87,17 @@ WhyReport why_report(const LogReader& log, const HostNow& now);
 std::vector<Verdict> find_verdicts(const LogReader& log, const WhyScan& scan, Symbols& symbols);
 std::vector<Ending> find_endings(const LogReader& log, const WhyScan& scan, const HostNow& now);
 bool same_boot(const LogReader& log, const HostNow& now);
+
+// One of them in words: a title, then labelled facts. Escaped already, as for a terminal.
+struct Told {
+  std::string title;
+  std::vector<std::pair<std::string_view, std::string>> lines;  // label, text; a label that repeats belongs to the same list
+  void add(std::string_view label, std::string_view text) { lines.emplace_back(label, text); }
+};
+Told tell(const LogReader& log, const Verdict& verdict);
+Told tell(const LogReader& log, const Ending& ending);
+// What is worth saying of a log in which nothing is wrong: one line each.
+std::string nothing_found_text(const LogReader& log, const WhyReport& report);
 
 // As text for people and as JSON.
 std::string why_text(const LogReader& log, const WhyReport& report);

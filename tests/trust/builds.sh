@@ -20,7 +20,7 @@ builds=(
 )
 [[ $(uname -m) == x86_64 ]] || builds=("${builds[@]/-fcf-protection/}")
 
-copy_source() { mkdir -p "$1"; tar -C "$source_dir" -c CMakeLists.txt README.md LICENSE shim tools examples packaging | tar -C "$1" -x; }
+copy_source() { mkdir -p "$1"; tar -C "$source_dir" -c CMakeLists.txt README.md LICENSE shim tools examples | tar -C "$1" -x; }
 # build SOURCE FOLDER TARGETS CMAKE-ARGUMENT...
 build() {
   local from=$1 to=$2 targets=$3
