@@ -69,10 +69,11 @@ class Signals {
 // Beside this very program in the build directory, or where it was installed with it. Else by name, for the loader to find.
 std::string find_shim() {
   std::error_code error;
-  const fs::path here = fs::read_symlink("/proc/self/exe", error).parent_path();
+  const fs::path self = fs::read_symlink("/proc/self/exe", error);
+  if (error) return kShimName;
   for (const char* place : {".", OVC_SHIM_FOLDER}) {
-    const fs::path shim = (here / place / kShimName).lexically_normal();
-    if (!error && fs::is_regular_file(shim, error)) return shim;
+    const fs::path shim = (self.parent_path() / place / kShimName).lexically_normal();
+    if (fs::is_regular_file(shim, error)) return shim;  // an error here means: not there
   }
   return kShimName;
 }

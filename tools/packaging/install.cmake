@@ -44,7 +44,8 @@ install(FILES ${docs}/ovc.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-complet
 install(FILES ${docs}/_ovc DESTINATION ${OVC_ZSH_COMPLETIONS})
 install(FILES ${docs}/ovc.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d)
 install(FILES README.md tools/packaging/copyright ${docs}/changelog.gz DESTINATION ${CMAKE_INSTALL_DOCDIR})
-install(DIRECTORY examples DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING PATTERN "*.c" PATTERN "*.sh")
+install(DIRECTORY examples DESTINATION ${CMAKE_INSTALL_DOCDIR} USE_SOURCE_PERMISSIONS
+  REGEX "/examples/[^/]*\\.sh$" EXCLUDE)  # those belong to the source tree
 install(FILES tools/packaging/lintian-overrides DESTINATION ${CMAKE_INSTALL_DATADIR}/lintian/overrides RENAME ovcshim)
 
 # --- the Debian package
