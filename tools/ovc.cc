@@ -29,6 +29,7 @@ struct Options {
   CheckOptions check;
   PlanOptions plan;
   MapsOptions maps;
+  FollowOptions follow;
 };
 
 // What every command that reads a log has.
@@ -66,6 +67,17 @@ CLI::App* add_maps(CLI::App& app, MapsOptions& o) {
   c->add_option("--at", o.at, std::string("at this time; default: the end of the log. ") + kTimeHelp);
   c->add_option("--pid", o.pid,
                 "of this process; default: of those alive the one with the most accountable memory, else the first");
+  return c;
+}
+
+CLI::App* add_follow(CLI::App& app, FollowOptions& o) {
+  CLI::App* c = add_reader(app, "follow", "what happens in a log while it is written; --json: one object per line", o);
+  c->add_option("--interval", o.interval, "seconds between two looks (default 1)")->check(CLI::Range(0.02, 3600.0));
+  c->add_option("-n,--last", o.last, "lines of what happened before (default 10)");
+  c->add_flag("--wait", o.wait, "wait for a log that is not there yet");
+  c->footer(
+      "A line for each refused call with its verdict, each fork, new program, end, and for what was lost. Ends when all\n"
+      "processes of the log have ended, or by Ctrl-C. Exit status: 1 if a call was refused or a process killed, else 0.");
   return c;
 }
 
@@ -150,6 +162,7 @@ void add_commands(CLI::App& app, Options& o, std::function<int()>& work) {
   add(add_check(app, o.check), [&o] { return check(o.check); });
   add(add_plan(app, o.plan), [&o] { return plan(o.plan); });
   add(add_maps(app, o.maps), [&o] { return maps(o.maps); });
+  add(add_follow(app, o.follow), [&o] { return follow(o.follow); });
   add(add_run(app, o.run), [&o] { return run(o.run); });
 }
 
