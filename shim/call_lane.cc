@@ -35,7 +35,7 @@ uint64_t records_in(const ChunkHeader* chunk) {
   return n;
 }
 
-// Acquire: whatever the previous owner wrote is seen before we clear it. The fence: a reader that sees one of our bytes sees our owner word.
+// Acquire: whatever the previous owner wrote is seen before we clear it. The fence: whoever sees one of our bytes sees our owner word.
 ChunkHeader* claim_chunk(uint32_t tid, uint64_t* claim) {
   for (int tries = 0; tries < kClaimTries; ++tries) {
     *claim = __atomic_fetch_add(&g.header->chunk_cursor, 1, __ATOMIC_RELAXED);
@@ -54,6 +54,7 @@ void open_chunk(Hot& hot, ChunkHeader* chunk, uint64_t claim) {
   const uint64_t lost = records_in(chunk);
   if (lost) count(g.header->calls_overwritten, lost);
   __atomic_store_n(&chunk->ready, 0, __ATOMIC_RELEASE);
+  __atomic_thread_fence(__ATOMIC_RELEASE);  // a reader that sees a cleared byte sees this 0, too; no instruction on x86
   sys::zero(reinterpret_cast<unsigned char*>(chunk) + kChunkHeaderBytes, kChunkBytes - kChunkHeaderBytes);
   const Private& p = *g_private;
   chunk->claim = claim;
@@ -94,9 +95,10 @@ void close_chunk(Hot& hot) {
   hot.end = 0;  // from here a handler on this thread goes to the slow path and meets `busy`
 }
 
-// A dead thread's; one that was free is all zero. Not `hot = Hot{}`: a tid of 0, for one moment, and another thread takes it, too.
+// A dead thread's; one that was free is all zero. Its chunk is left as it is: somebody may have taken it meanwhile, and whoever wants it
+// sees that its owner is dead. Not `hot = Hot{}`: a tid of 0, for one moment, and another thread takes it, too.
 OVC_COLD void inherit(Hot& hot) {
-  close_chunk(hot);
+  hot.end = 0;
   hot.cursor = hot.seq_base = hot.refused_begin = hot.refused_end = 0;
   hot.stripe = nullptr;
   hot.busy = hot.starved = 0;

@@ -174,10 +174,20 @@ void fill_header(FileHeader& h, const FileHeader& layout, const LogWish& wish) {
   __atomic_store_n(&h.ready, 1, __ATOMIC_RELEASE);
 }
 
+// btrfs asks for new room at each write to a clean page, whatever was allocated: with a full disk that is SIGBUS, or (a file marked NOCOW,
+// since Linux 6.17) a commit of the filesystem for each fault, which all but stops the program (fs/btrfs/file.c btrfs_page_mkwrite()).
+bool keeps_its_room(long fd, Problem& problem) {
+  constexpr long kBtrfs = 0x9123683e;
+  long disk[15]{};  // struct statfs: f_type is its first word
+  if (sys::failed(sys::call(__NR_fstatfs, fd, reinterpret_cast<long>(disk))) || disk[0] != kBtrfs) return true;
+  return problem.set("a full btrfs would stop the program at its log; OVCSHIM_LOG=/dev/shm/NAME is safe");
+}
+
 bool fill_new(long fd, const LogWish& wish, Problem& problem) {
   FileHeader layout{};
   lay_out(layout, wish);
   if (!allowed_by_fsize(layout.file_bytes)) return problem.set("RLIMIT_FSIZE is too small for the log", -EFBIG);
+  if (!keeps_its_room(fd, problem)) return false;
   const long result = allocate(fd, layout.file_bytes);
   if (sys::failed(result)) return problem.set("cannot allocate", result);
   if (!map_log(fd, layout, problem)) return false;
@@ -239,7 +249,7 @@ bool join(const char* path, Problem& problem, bool* foreign) {
   // The size is asked for again: it is final only when the header is ready.
   *foreign = ok && (!read_ready_header(fd, h, st.changed_s) || !file_stat(fd, "", st) || !usable(h, st.bytes));
   if (*foreign) ok = problem.set("not a log of this boot and version");
-  if (ok) ok = map_log(fd, h, problem);
+  if (ok) ok = keeps_its_room(fd, problem) && map_log(fd, h, problem);
   sys::call(__NR_close, fd);
   g.joined = ok;
   return ok;

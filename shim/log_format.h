@@ -52,6 +52,8 @@
 //   The new owner counts what it erases (calls_overwritten), clears the chunk, writes its header and then records. One that is killed
 //   between the count and the clearing leaves the records readable, and the next owner counts them again. A thread closes its full
 //   chunk before it claims the next. Record words: `aux` first, `word` (never 0) last.
+//   `ready` of the header is 0 while the chunk is cleared and given a new header: what a reader copied is one claim's iff `ready` was 1
+//   and `claim` the same before and after.
 //   A record is valid iff word != 0. A zero word between valid ones is a call whose thread was interrupted: skip it.
 //   The record at each chunk offset that is a multiple of kTimeMarkBytes (but 0) is a time mark (CallOp::kTime): aux = tick
 //   count. The header's opened_tick marks the first group. Order inside a thread is exact (sequence numbers run on);

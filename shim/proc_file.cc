@@ -31,10 +31,11 @@ constexpr uint64_t bit(int signal) { return 1ull << (signal - 1); }
 // All but what a fault of the shim itself would raise: those are not held back but fatal where they are blocked.
 constexpr uint64_t kHeld = ~(bit(SIGSEGV) | bit(SIGBUS) | bit(SIGILL) | bit(SIGFPE) | bit(SIGTRAP) | bit(SIGSYS));
 
-uint64_t hold_signals() {
-  uint64_t before = 0;
-  sys::call(__NR_rt_sigprocmask, SIG_BLOCK, reinterpret_cast<long>(&kHeld), reinterpret_cast<long>(&before), sizeof before);
-  return before;
+// False: refused (a sandbox), `before` is not known, and nothing may be released.
+bool hold_signals(uint64_t& before) {
+  const long answer =
+      sys::call(__NR_rt_sigprocmask, SIG_BLOCK, reinterpret_cast<long>(&kHeld), reinterpret_cast<long>(&before), sizeof before);
+  return !sys::failed(answer);
 }
 
 void release_signals(uint64_t mask) {
@@ -71,7 +72,7 @@ long out_of_the_way(long number) {
 }  // namespace
 
 ProcFile::ProcFile(const char* path) : alone_(is_alone()) {
-  if (alone_) mask_ = hold_signals();
+  held_ = alone_ && hold_signals(mask_);
   number_ = sys::call(__NR_openat, AT_FDCWD, reinterpret_cast<long>(path), kOurFlags | O_CLOEXEC);
   if (!alone_ && ok()) remember(number_);
 }
@@ -82,7 +83,7 @@ ProcFile::~ProcFile() {
     return;
   }
   if (ok()) sys::call(__NR_close, number_);
-  release_signals(mask_);
+  if (held_) release_signals(mask_);
 }
 
 // Short files are read and closed sooner than they could be moved. If the number is somebody else's by now, a read at an offset of ours

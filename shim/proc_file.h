@@ -21,8 +21,9 @@ class ProcFile {
 
  private:
   bool alone_;  // no other thread can touch the descriptors: signals are held back, and that is all it takes
+  bool held_ = false;
   unsigned reads_ = 0;
-  uint64_t mask_ = 0;  // the thread's signal mask, if alone_
+  uint64_t mask_ = 0;  // the thread's signal mask, if held_
   long number_, offset_ = 0;
 };
 

@@ -45,9 +45,11 @@ uint64_t write_start(const StatFields& stat, bool new_image) {
   record.base.facts = static_cast<uint8_t>(facts.count);
   record.fact_list = facts.list;
   if (!new_image) record.base.flags |= kChildSide;
-  const char* exe = g_private->slot != kNoIndex ? g.processes[g_private->slot].exe : "";
-  record.base.text_len = static_cast<uint16_t>(sys::length(exe));
-  record.text = exe;
+  if (g_private->slot != kNoIndex) {  // bounded: others can write there, too
+    const auto& exe = g.processes[g_private->slot].exe;
+    while (record.base.text_len < sizeof exe && exe[record.base.text_len]) ++record.base.text_len;
+    record.text = exe;
+  }
   return write_event(record);
 }
 

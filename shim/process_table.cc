@@ -183,11 +183,13 @@ void remember_stripe(Private& p, uint32_t index) {
 }
 
 // A stripe of this process that nobody uses any more is as good as a new one, since counters are per process: the one that the same thread
-// had before an exec, or a dead thread's.
+// had before an exec, or a dead thread's. Whatever stands in the log is proven before it becomes an address: another process of the tree,
+// one without privileges perhaps, can write there.
 Stripe* left_over_stripe(uint32_t tid) {
   Private& p = *g_private;
   const uint32_t first = __atomic_load_n(&g.processes[p.slot].first_stripe, __ATOMIC_RELAXED);
-  if (first && !__atomic_load_n(&p.own_stripes[0], __ATOMIC_RELAXED) && take_over(stripe_at(first), tid, tid)) {
+  if (first && first < kStripes && !__atomic_load_n(&p.own_stripes[0], __ATOMIC_RELAXED) &&
+      take_over(stripe_at(first), tid, tid)) {
     remember_stripe(p, first);
     return stripe_at(first);
   }

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // The recorder against the reader: what several threads write is what the reader finds, in order, none torn, losses counted.
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <atomic>
 #include <map>
@@ -165,8 +168,10 @@ TEST_CASE("a living thread's chunk is not taken, a dead one's is", "[recorder]")
   ShimLog shim(1 << 20, 64 << 10);
   REQUIRE(shim.opened);
   std::atomic<bool> stop{false}, wrote{false};
+  long tid = 0;
   std::thread idle([&] {
     record_call(Op::kMalloc, 0xabc0, 77, 1);
+    tid = syscall(SYS_gettid);
     wrote = true;
     while (!stop) std::this_thread::yield();
   });
@@ -180,6 +185,7 @@ TEST_CASE("a living thread's chunk is not taken, a dead one's is", "[recorder]")
   CHECK(idle_is_there());
   stop = true;
   idle.join();
+  while (syscall(SYS_tgkill, getpid(), tid, 0) == 0) std::this_thread::yield();  // who joins is woken before the thread is gone
   for (uint64_t i = 0; i < 50000; ++i) record_call(Op::kMalloc, 16, 1, 1);
   CHECK_FALSE(idle_is_there());
 }

@@ -4,38 +4,50 @@
 #   tests/setup.sh demo    to build, and redis-server for the demo
 #   tests/setup.sh tests   and what ctest needs (the default)
 #   tests/setup.sh ci      and what .ci/run needs
+#   tests/setup.sh exports what ctest needs and what opens the exports: sqlite3, ClickHouse (100 MB), Prometheus (150 MB), Chromium
+#                          (400 MB), and of npm DuckDB (70 MB), speedscope and DevTools' trace engine (20 MB). Without: skipped
 #   tests/setup.sh bench   what ctest needs and what tests/bench/run.sh measures beside the shim
 set -euo pipefail
 
-demo=(g++ cmake make pkg-config libfmt-dev libdw-dev libelf-dev libcli11-dev nlohmann-json3-dev redis-server redis-tools)
-tests=("${demo[@]}" catch2 jq python3
+demo=(g++ cmake make pkg-config libfmt-dev libdw-dev libelf-dev libcli11-dev nlohmann-json3-dev libsqlite3-dev redis-server redis-tools)
+tests=("${demo[@]}" catch2 jq python3 sqlite3
   curl strace memcached gunicorn nodejs postgresql apache2 nginx-light php-fpm  # tests/servers
-  valgrind)  # tests/bench/instructions.sh
+  valgrind       # tests/bench/instructions.sh
+  bindfs xfsprogs btrfs-progs)  # tests/trust/log_places.sh
 # what the shim shares a process with (tests/hostile)
-tests+=(libjemalloc2 libjemalloc-dev libtcmalloc-minimal4 libmimalloc2.0 libeatmydata1 liblttng-ust1 musl-tools clang libcap2-bin gdb)
+tests+=(libjemalloc2 libjemalloc-dev libtcmalloc-minimal4 libmimalloc2.0 libeatmydata1 liblttng-ust1 musl-tools clang libclang-rt-14-dev libcap2-bin gdb)  # the runtimes: tests/fuzz
 [[ $(uname -m) != x86_64 ]] || tests+=(gcc-multilib)
 ci=("${tests[@]}" clang-format clang-tidy shellcheck prometheus)  # prometheus: promtool
-bench=("${tests[@]}" heaptrack lttng-tools liblttng-ust1 libc-devtools uftrace bpftrace ltrace)
+exports=("${tests[@]}" clickhouse-server clickhouse-client prometheus prometheus-node-exporter python3-prometheus-client chromium nodejs)
+modules=(@duckdb/node-api@1.5.6-r.1 speedscope@1.25.0 @paulirish/trace_engine@0.0.65)  # where tests/fixtures/exports.sh looks:
+modules_folder=${OVC_TEST_NODE:-/usr/local/lib/ovcshim-tests}
+bench=("${tests[@]}" heaptrack lttng-tools liblttng-ust1 libc-devtools uftrace bpftrace ltrace afl++)  # afl++: tests/fuzz/run.sh --afl
 case ${1:-tests} in
   demo) wanted=("${demo[@]}") ;;
   tests) wanted=("${tests[@]}") ;;
   ci) wanted=("${ci[@]}") ;;
+  exports) wanted=("${exports[@]}") ;;
   bench) wanted=("${bench[@]}") ;;
-  *) echo "usage: $0 [demo|tests|ci|bench]" >&2; exit 2 ;;
+  *) echo "usage: $0 [demo|tests|ci|exports|bench]" >&2; exit 2 ;;
 esac
 command -v dpkg-query >/dev/null || { echo "Not a Debian system; taken as installed: ${wanted[*]}"; exit 0; }
 
 is_installed() { [[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) == installed ]]; }
 missing=()
 for package in "${wanted[@]}"; do is_installed "$package" || missing+=("$package"); done
-((${#missing[@]})) || exit 0
+missing_modules=()
+if [[ ${1:-} == exports ]]; then
+  command -v npm >/dev/null || missing+=(npm)
+  for module in "${modules[@]}"; do [[ -d $modules_folder/node_modules/${module%@*} ]] || missing_modules+=("$module"); done
+fi
+((${#missing[@]} + ${#missing_modules[@]})) || exit 0
 
 as_root=()
 if ((EUID != 0)); then
-  command -v sudo >/dev/null || { echo "Missing, and only root can install them: ${missing[*]}" >&2; exit 1; }
+  command -v sudo >/dev/null || { echo "Missing, and only root can install them: ${missing[*]} ${missing_modules[*]}" >&2; exit 1; }
   as_root=(sudo)
 fi
-echo "Installing ${missing[*]}"
+echo "Installing ${missing[*]} ${missing_modules[*]}"
 # A package's service must not start now, nor at the next boot if it is we who brought it.
 policy=/usr/sbin/policy-rc.d
 if [[ ! -e $policy ]]; then
@@ -46,10 +58,16 @@ fi
 log=$(mktemp)
 quietly() { "$@" >"$log" 2>&1 </dev/null || { cat "$log" >&2; echo "failed: $*" >&2; exit 1; }; }
 apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -y -q -o DPkg::Lock::Timeout=600)
-quietly "${apt[@]}" update
-quietly "${apt[@]}" install --no-install-recommends "${missing[@]}"
+if ((${#missing[@]})); then
+  quietly "${apt[@]}" update
+  quietly "${apt[@]}" install --no-install-recommends "${missing[@]}"
+fi
+if ((${#missing_modules[@]})); then
+  "${as_root[@]}" mkdir -p "$modules_folder"
+  quietly "${as_root[@]}" npm install --prefix "$modules_folder" --no-audit --no-fund --ignore-scripts "${missing_modules[@]}"
+fi
 rm -f "$log"
-for package in redis-server prometheus postgresql apache2 nginx php-fpm lttng-tools; do
+for package in redis-server prometheus prometheus-node-exporter clickhouse-server postgresql apache2 nginx php-fpm lttng-tools; do
   [[ " ${missing[*]} " == *" $package "* && -d /run/systemd/system ]] || continue
   services=("${package/lttng-tools/lttng-sessiond}")
   [[ $package != php-fpm ]] || mapfile -t services < <(basename -a /lib/systemd/system/php*-fpm.service)

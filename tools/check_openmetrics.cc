@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// `ovc check` for monitoring. OpenMetrics wants TYPE, UNIT and HELP before the samples of a family, those together, and
-// # EOF at the end; the older Prometheus text format takes UNIT and EOF as comments, so the same text serves both.
+// `ovc check` for monitoring.
 #include <fmt/format.h>
 
 #include "tools/check_report.h"
+#include "tools/openmetrics.h"
 
 namespace ovc {
 namespace {
@@ -52,33 +52,18 @@ constexpr ProcessFamily kProcess[] = {
 };
 // clang-format on
 
-// A label's value: printable, then with the two characters escaped that would end it.
-std::string label(std::string_view raw) {
-  std::string text;
-  for (const char c : escaped(raw)) {
-    if (c == '\\' || c == '"') text += '\\';
-    text += c;
-  }
-  return text;
-}
-
 std::string labels(const CheckRow& row, std::string_view more = {}) {
-  return fmt::format("{{pid=\"{}\",comm=\"{}\"{}}}", row.process.pid, label(row.process.comm), more);
-}
-
-void add_head(std::string& out, std::string_view name, std::string_view unit, std::string_view help) {
-  out += fmt::format("# TYPE {} gauge\n", name);
-  if (!unit.empty()) out += fmt::format("# UNIT {} {}\n", name, unit);
-  out += fmt::format("# HELP {} {}\n", name, help);
+  return fmt::format("{{pid=\"{}\",comm=\"{}\"{}}}", row.process.pid, metric_label(row.process.comm), more);
 }
 
 void add_sample(std::string& out, std::string_view name, const std::string& labels, const Value& value) {
-  if (value) out += fmt::format("{}{} {}\n", name, labels, *value);
+  if (value) append_metric_sample(out, name, labels, *value);
 }
 
 void add_modes(std::string& out, const CheckReport& report) {
   constexpr std::string_view kName = "ovc_fork_passes_in_mode";
-  add_head(out, kName, "", "Would the commit rule of this vm.overcommit_memory let a fork pass; absent if not known.");
+  append_metric_head(out, kName, "",
+                     "Would the commit rule of this vm.overcommit_memory let a fork pass; absent if not known.");
   for (const CheckRow& row : report.rows) {
     const WouldPass& pass = row.outlook.commit.would_pass;
     unsigned mode = 0;
@@ -96,11 +81,11 @@ std::string check_openmetrics(const CheckReport& report) {
   for (const HostFamily& family : kHost) {
     const Value value = family.value(report);
     if (!value) continue;
-    add_head(out, family.name, family.unit, family.help);
+    append_metric_head(out, family.name, family.unit, family.help);
     add_sample(out, family.name, "", value);
   }
   for (const ProcessFamily& family : kProcess) {
-    add_head(out, family.name, family.unit, family.help);
+    append_metric_head(out, family.name, family.unit, family.help);
     for (const CheckRow& row : report.rows) add_sample(out, family.name, labels(row), family.value(row));
   }
   add_modes(out, report);

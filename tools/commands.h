@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "tools/cmd_check.h"
+#include "tools/cmd_export.h"
 #include "tools/cmd_follow.h"
 #include "tools/cmd_maps.h"
 #include "tools/cmd_plan.h"

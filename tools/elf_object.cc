@@ -14,12 +14,14 @@
 #include <cstdlib>
 #include <cstring>
 #include <initializer_list>
+#include <utility>
 
 namespace ovc {
 
 // A file, its libelf handle, its debug information and the file that shares parts of it (dwz), closed in reverse order.
 struct ElfObject::Parts {
   int fd = -1;
+  bool trusted = false;  // of root or of our own user
   Elf* elf = nullptr;
   Dwarf* dwarf = nullptr;
   std::unique_ptr<Parts> shared;
@@ -27,7 +29,8 @@ struct ElfObject::Parts {
     uint64_t start, end;
     Dwarf_Off unit;
   };
-  std::vector<Range> ranges;  // which unit describes an address; ascending
+  std::vector<Range> ranges;               // which unit describes an address; ascending
+  std::vector<std::string_view> sections;  // of debug information, as libdw has them
 
   Parts() = default;
   Parts(const Parts&) = delete;
@@ -41,12 +44,13 @@ struct ElfObject::Parts {
 
 namespace {
 
+constexpr off_t kLargestFile = off_t{4} << 30;
+
 // Looks before opening: opening a device or a FIFO can do anything.
-int open_regular(const std::string& path) {
-  struct stat info {};
+int open_regular(const std::string& path, struct stat& info) {
   if (!path.starts_with('/') || stat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) return -1;
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-  if (fd >= 0 && fstat(fd, &info) == 0 && S_ISREG(info.st_mode)) return fd;
+  if (fd >= 0 && fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_size <= kLargestFile) return fd;
   if (fd >= 0) close(fd);
   return -1;
 }
@@ -72,9 +76,11 @@ constexpr size_t kShortestBuildId = 2, kLongestBuildId = 64;
 template <typename Parts>
 std::unique_ptr<Parts> open_file(const std::string& path, std::string_view build_id) {
   auto parts = std::make_unique<Parts>();
-  parts->fd = open_regular(path);
+  struct stat info {};
+  parts->fd = open_regular(path, info);
   if (parts->fd < 0) return nullptr;
-  parts->elf = elf_begin(parts->fd, ELF_C_READ_MMAP, nullptr);
+  parts->trusted = info.st_uid == 0 || info.st_uid == geteuid();
+  parts->elf = elf_begin(parts->fd, ELF_C_READ, nullptr);
   if (!parts->elf || elf_kind(parts->elf) != ELF_K_ELF || build_id_of(parts->elf) != build_id) return nullptr;
   return parts;
 }
@@ -95,10 +101,29 @@ void index_units(Parts& parts) {
   std::sort(parts.ranges.begin(), parts.ranges.end(), [](const auto& a, const auto& b) { return a.start < b.start; });
 }
 
+std::string_view section_name(Elf* elf, size_t names, Elf_Scn* section) {
+  GElf_Shdr header;
+  const char* name = gelf_getshdr(section, &header) ? elf_strptr(elf, names, header.sh_name) : nullptr;
+  return name ? name : "";
+}
+
+// Where libdw's strings point to: it does not see that one has no end (DW_FORM_string at the end of .debug_info, in 0.188).
+template <typename Parts>
+void note_sections(Parts& parts) {
+  size_t names = 0;
+  if (elf_getshdrstrndx(parts.elf, &names) != 0) return;
+  for (Elf_Scn* section = elf_nextscn(parts.elf, nullptr); section; section = elf_nextscn(parts.elf, section)) {
+    if (!section_name(parts.elf, names, section).starts_with(".debug_")) continue;
+    const Elf_Data* data = elf_getdata(section, nullptr);
+    if (data && data->d_buf) parts.sections.emplace_back(static_cast<const char*>(data->d_buf), data->d_size);
+  }
+}
+
 // Debug information of this file, if all of it is at hand. libdw would look for a missing shared part (dwz) by a path that
 // the file names; it is given here by build id, or the debug information is left unused.
 template <typename Parts>
 bool read_dwarf(Parts& parts) {
+  if (!parts.trusted) return false;
   parts.dwarf = dwarf_begin_elf(parts.elf, DWARF_C_READ, nullptr);
   if (!parts.dwarf) return false;
   const char* name = nullptr;
@@ -109,8 +134,9 @@ bool read_dwarf(Parts& parts) {
     const std::string_view build_id(static_cast<const char*>(id), static_cast<size_t>(length));
     parts.shared = open_file<Parts>(debug_path(build_id), build_id);
     complete = parts.shared && (parts.shared->dwarf = dwarf_begin_elf(parts.shared->elf, DWARF_C_READ, nullptr));
-    if (complete) dwarf_setalt(parts.dwarf, parts.shared->dwarf);
+    if (complete) dwarf_setalt(parts.dwarf, parts.shared->dwarf), note_sections(*parts.shared);
   }
+  note_sections(parts);
   if (complete) index_units(parts);
   if (!parts.ranges.empty()) return true;
   dwarf_end(parts.dwarf);
@@ -122,9 +148,8 @@ bool has_debug_info(Elf* elf) {
   size_t names = 0;
   if (elf_getshdrstrndx(elf, &names) != 0) return false;
   for (Elf_Scn* section = elf_nextscn(elf, nullptr); section; section = elf_nextscn(elf, section)) {
-    GElf_Shdr header;
-    const char* name = gelf_getshdr(section, &header) ? elf_strptr(elf, names, header.sh_name) : nullptr;
-    if (name && (std::strcmp(name, ".debug_info") == 0 || std::strcmp(name, ".zdebug_info") == 0)) return true;
+    const std::string_view name = section_name(elf, names, section);
+    if (name == ".debug_info" || name == ".zdebug_info") return true;
   }
   return false;
 }
@@ -136,16 +161,31 @@ uint32_t rank_of(const GElf_Sym& symbol, std::string_view name) {
   return (binding == STB_GLOBAL ? 20u : binding == STB_WEAK ? 19u : 0u) + 9u - static_cast<uint32_t>(underscores);
 }
 
-std::string attribute_text(Dwarf_Die* die, unsigned name) {
-  Dwarf_Attribute attribute{};
-  const char* text = dwarf_formstring(dwarf_attr_integrate(die, name, &attribute));
-  return text ? text : "";
+// One without an end in its section is none. What lies in no section libdw has put together itself.
+template <typename Parts>
+std::string text_of(const Parts& parts, const char* text) {
+  if (!text) return "";
+  for (const Parts* file = &parts; file; file = file->shared.get())
+    for (const std::string_view section : file->sections)
+      if (text >= section.begin() && text < section.end()) {
+        const std::string_view rest(text, static_cast<size_t>(section.end() - text));
+        const size_t length = rest.find('\0');
+        return length == rest.npos ? "" : std::string(rest.substr(0, length));
+      }
+  return text;
 }
 
-std::string function_name(Dwarf_Die* die) {
-  std::string name = attribute_text(die, DW_AT_linkage_name);
-  if (name.empty()) name = attribute_text(die, DW_AT_MIPS_linkage_name);
-  return name.empty() ? attribute_text(die, DW_AT_name) : name;
+template <typename Parts>
+std::string attribute_text(const Parts& parts, Dwarf_Die* die, unsigned name) {
+  Dwarf_Attribute attribute{};
+  return text_of(parts, dwarf_formstring(dwarf_attr_integrate(die, name, &attribute)));
+}
+
+template <typename Parts>
+std::string function_name(const Parts& parts, Dwarf_Die* die) {
+  std::string name = attribute_text(parts, die, DW_AT_linkage_name);
+  if (name.empty()) name = attribute_text(parts, die, DW_AT_MIPS_linkage_name);
+  return name.empty() ? attribute_text(parts, die, DW_AT_name) : name;
 }
 
 unsigned number(Dwarf_Die* die, unsigned name) {
@@ -154,19 +194,20 @@ unsigned number(Dwarf_Die* die, unsigned name) {
   return dwarf_formudata(dwarf_attr(die, name, &attribute), &value) == 0 ? static_cast<unsigned>(value) : 0;
 }
 
-std::string file_by_number(Dwarf_Die* unit, unsigned index) {
+template <typename Parts>
+std::string file_by_number(const Parts& parts, Dwarf_Die* unit, unsigned index) {
   Dwarf_Files* files = nullptr;
   size_t count = 0;
   if (dwarf_getsrcfiles(unit, &files, &count) != 0 || index >= count) return "";
-  const char* name = dwarf_filesrc(files, index, nullptr, nullptr);
-  return name ? name : "";
+  return text_of(parts, dwarf_filesrc(files, index, nullptr, nullptr));
 }
 
-void innermost_line(Dwarf_Die* unit, uint64_t address, SourceFrame& frame) {
+template <typename Parts>
+void innermost_line(const Parts& parts, Dwarf_Die* unit, uint64_t address, SourceFrame& frame) {
   Dwarf_Line* line = dwarf_getsrc_die(unit, address);
   if (!line) return;
   int number = 0;
-  if (const char* file = dwarf_linesrc(line, nullptr, nullptr)) frame.file = file;
+  frame.file = text_of(parts, dwarf_linesrc(line, nullptr, nullptr));
   if (dwarf_lineno(line, &number) == 0 && number > 0) frame.line = static_cast<unsigned>(number);
 }
 
@@ -193,11 +234,13 @@ std::unique_ptr<ElfObject> ElfObject::open(const std::string& path, std::string_
   return object;
 }
 
+// One table of each kind, as the ABI has it: those of a hostile file may be thousands, each the whole file.
 void ElfObject::read_symbols(Parts& parts) {
+  bool seen[SHT_DYNSYM + 1]{};
   for (Elf_Scn* section = elf_nextscn(parts.elf, nullptr); section; section = elf_nextscn(parts.elf, section)) {
     GElf_Shdr header;
     if (!gelf_getshdr(section, &header) || (header.sh_type != SHT_SYMTAB && header.sh_type != SHT_DYNSYM)) continue;
-    Elf_Data* data = elf_getdata(section, nullptr);
+    Elf_Data* data = std::exchange(seen[header.sh_type], true) ? nullptr : elf_getdata(section, nullptr);
     if (!data) continue;
     GElf_Sym symbol;
     for (int i = 0; gelf_getsym(data, i, &symbol); ++i) {
@@ -224,15 +267,20 @@ const ElfObject::Symbol* ElfObject::symbol_at(uint64_t address) const {
   return nullptr;
 }
 
+const ElfBytes& ElfObject::bytes() const {
+  if (!bytes_) bytes_ = std::make_unique<ElfBytes>(own_->elf);
+  return *bytes_;
+}
+
 const MethodNames::Method* ElfObject::method_at(uint64_t address) const {
   if (!own_) return nullptr;
-  if (!methods_) methods_ = std::make_unique<MethodNames>(own_->elf);
+  if (!methods_) methods_ = std::make_unique<MethodNames>(own_->elf, bytes());
   return methods_->at(address);
 }
 
 std::optional<MessageNames::Function> ElfObject::messenger_at(uint64_t address, std::string_view file_name) const {
   if (!own_) return std::nullopt;
-  if (!messages_) messages_ = std::make_unique<MessageNames>(own_->elf, file_name);
+  if (!messages_) messages_ = std::make_unique<MessageNames>(own_->elf, bytes(), file_name);
   return messages_->at(address);
 }
 
@@ -260,34 +308,24 @@ std::vector<SourceFrame> ElfObject::source_at(uint64_t address) const {
   const int found = dwarf_getscopes(&unit, address, &inner);
   const int count = found > 0 ? dwarf_getscopes_die(&inner[0], &scopes) : 0;
   SourceFrame frame;
-  innermost_line(&unit, address, frame);
+  innermost_line(*parts, &unit, address, frame);
   for (int i = 0; i < count; ++i) {
     const int tag = dwarf_tag(&scopes[i]);
     if (tag != DW_TAG_inlined_subroutine && tag != DW_TAG_subprogram) continue;
-    frame.function = function_name(&scopes[i]);
+    frame.function = function_name(*parts, &scopes[i]);
     frame.inlined = tag == DW_TAG_inlined_subroutine;
     frames.push_back(frame);
     if (!frame.inlined) break;
-    frame = {"", file_by_number(&unit, number(&scopes[i], DW_AT_call_file)), number(&scopes[i], DW_AT_call_line), false};
+    frame = {"", file_by_number(*parts, &unit, number(&scopes[i], DW_AT_call_file)), number(&scopes[i], DW_AT_call_line),
+             false};
   }
   std::free(inner);
   std::free(scopes);
   return frames;
 }
 
-bool ElfObject::has_bytes(uint64_t address, std::string_view bytes) const {
-  size_t count = 0;
-  if (!own_ || elf_getphdrnum(own_->elf, &count) != 0) return false;
-  size_t size = 0;
-  const char* raw = elf_rawfile(own_->elf, &size);
-  for (size_t i = 0; raw && i < count; ++i) {
-    GElf_Phdr header;
-    if (!gelf_getphdr(own_->elf, static_cast<int>(i), &header) || header.p_type != PT_LOAD) continue;
-    if (address < header.p_vaddr || address - header.p_vaddr >= header.p_filesz) continue;
-    const uint64_t at = header.p_offset + (address - header.p_vaddr);
-    return at <= size && bytes.size() <= size - at && std::memcmp(raw + at, bytes.data(), bytes.size()) == 0;
-  }
-  return false;
+bool ElfObject::has_bytes(uint64_t address, std::string_view bytes_there) const {
+  return own_ && bytes().at(address).starts_with(bytes_there);
 }
 
 }  // namespace ovc

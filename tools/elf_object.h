@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "tools/elf_bytes.h"
 #include "tools/message_names.h"
 #include "tools/method_names.h"
 
@@ -26,7 +27,8 @@ struct SourceFrame {
 class ElfObject {
  public:
   // The file at `path` if it is a regular file with this build id (raw bytes), else the one in /usr/lib/debug/.build-id,
-  // else nullptr. Damaged files give fewer names, never an error.
+  // else nullptr. Damaged files give fewer names, never an error. Files are read, not mapped: one that shrinks does no harm. Debug
+  // information is read only of files of root or of our own user: libdw was not made for those of an adversary.
   static std::unique_ptr<ElfObject> open(const std::string& path, std::string_view build_id);
   ~ElfObject();
 
@@ -52,9 +54,11 @@ class ElfObject {
   ElfObject();
   void read_symbols(Parts& parts);
   Parts* described() const;
+  const ElfBytes& bytes() const;  // of the mapped file, if there is one
 
-  std::unique_ptr<Parts> own_, debug_;            // the mapped file; the separate file with its debug information
-  mutable std::optional<Parts*> described_;       // whose debug information is used, once that was looked for
+  std::unique_ptr<Parts> own_, debug_;       // the mapped file; the separate file with its debug information
+  mutable std::optional<Parts*> described_;  // whose debug information is used, once that was looked for
+  mutable std::unique_ptr<ElfBytes> bytes_;
   mutable std::unique_ptr<MethodNames> methods_;  // read when first asked for
   mutable std::unique_ptr<MessageNames> messages_;
   std::vector<Symbol> symbols_;  // ascending by start, one per address

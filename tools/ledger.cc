@@ -50,8 +50,9 @@ void Ledger::take(const Event& event) {
   const bool read = b.before.vm_size_pages != kUnknown && b.before.age_ns != kUnknown && b.before.vm_size_pages != 0;
   if (kind == Kind::kOther && !read) return;
   const double slack = static_cast<double>(b.before.age_ns) * 1.02 +
-                       1000;  // the shim knows its clock's rate to about 1 %, begin_tick is read a moment later
-  const uint64_t age = read ? static_cast<uint64_t>(slack / log_.ns_per_tick()) : kUnknown;
+                       1000;         // the shim knows its clock's rate to about 1 %, begin_tick is read a moment later
+  constexpr double kLongest = 9e18;  // ticks
+  const uint64_t age = read ? static_cast<uint64_t>(std::min(slack / log_.ns_per_tick(), kLongest)) : kUnknown;
   const uint64_t key = kind == Kind::kCall ? order_of(event) : kind == Kind::kList ? b.end_tick : b.begin_tick;
   entries_[{b.process, b.process_serial}].push_back({key, b.begin_tick, b.end_tick, event.position, kind, b.image, age,
                                                      read ? b.before.vm_size_pages : kUnknown, b.before.data_pages, 0});
@@ -131,6 +132,23 @@ void Ledger::at_each(const LedgerProcess& process, const std::vector<uint64_t>& 
     step(state, entry, entries);
   }
   while (next < ticks.size()) show();
+}
+
+void Ledger::for_each_call(const LedgerProcess& process,
+                           const std::function<void(uint64_t, const SpaceTotals&, const SpaceTotals&)>& each) const {
+  const std::vector<Entry>& entries = entries_.at({process.index, process.serial});
+  LedgerState state = begin(process, UINT64_MAX, 0);
+  for (const Entry& entry : entries) {
+    const auto event = entry.kind == Kind::kCall ? log_.event_at(entry.position) : std::nullopt;
+    if (!event || event->failed()) {
+      step(state, entry, entries);
+      continue;
+    }
+    const AddressSpace::Ranges reach = state.space.reach(*event);
+    const SpaceTotals before = state.space.totals_in(reach);
+    step(state, entry, entries);
+    each(entry.position, before, state.space.totals_in(reach));
+  }
 }
 
 // A forked child begins with its parent's memory.

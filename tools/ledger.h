@@ -73,6 +73,10 @@ class Ledger {
   // The same for many moments (ascending) in one pass: each(index of the moment, state).
   void at_each(const LedgerProcess& process, const std::vector<uint64_t>& ticks,
                const std::function<void(size_t, const LedgerState&)>& each) const;
+  // Each granted memory call of the process, and the totals of what it may have changed (AddressSpace::reach), before and after it.
+  void for_each_call(
+      const LedgerProcess& process,
+      const std::function<void(uint64_t position, const SpaceTotals& before, const SpaceTotals& after)>& each) const;
   // Complete lists of mappings that the process left.
   size_t lists_of(const LedgerProcess& process) const;
   // Memory calls by children that shared their parent's memory (vfork): they belong to no process of the log.

@@ -20,12 +20,20 @@ uint64_t owner_word(const unsigned char* chunk) {
 
 bool is_claimed(uint64_t owner) { return owner != 0 && chunk_status(owner) != ChunkStatus::kFree; }
 
-// Copies the header if it stays the same owner's meanwhile.
+// Whose content stands in the chunk; kUnknown while it is changed. Not the owner word: a new owner stands there while the old one's header
+// and records are not yet cleared.
+uint64_t held_claim(const unsigned char* chunk) {
+  const auto* header = reinterpret_cast<const ChunkHeader*>(chunk);
+  if (__atomic_load_n(&header->ready, __ATOMIC_ACQUIRE) != 1) return kUnknown;
+  return __atomic_load_n(&header->claim, __ATOMIC_RELAXED);
+}
+
+// Copies the header if it stays the same claim's meanwhile.
 bool copy_header(const unsigned char* chunk, ChunkHeader& header) {
-  const uint64_t owner = owner_word(chunk);
+  const uint64_t claim = held_claim(chunk);
   std::memcpy(&header, chunk, sizeof header);
   __atomic_thread_fence(__ATOMIC_ACQUIRE);
-  return is_claimed(owner) && owner_word(chunk) == owner && header.owner == owner && header.ready == 1;
+  return claim != kUnknown && is_claimed(header.owner) && held_claim(chunk) == claim;
 }
 
 // Slots of a group that hold no call: the chunk's header, or the time mark.
@@ -59,6 +67,12 @@ const unsigned char* LogReader::chunk_at(uint64_t index) const {
   return bytes_.at(header_.calls.offset + index * kChunkBytes, kChunkBytes);
 }
 
+uint64_t LogReader::next_written_chunk(uint64_t index) const {
+  if (index >= call_chunks()) return index;
+  const uint64_t data = bytes_.next_data(header_.calls.offset + index * kChunkBytes);
+  return std::min((data - header_.calls.offset) / kChunkBytes, call_chunks());
+}
+
 // Claims grow with time, over a reuse of the tid too, where sequence numbers start anew. Chunks stand in the order of their
 // claims, from the cursor on around the ring, but for those that were passed over because their threads live.
 std::vector<CallThread> LogReader::call_threads() const {
@@ -68,6 +82,10 @@ std::vector<CallThread> LogReader::call_threads() const {
   const uint64_t count = call_chunks();
   for (uint64_t i = 0; i < count; ++i) {
     const uint64_t index = (cursor % count + i) % count;
+    if (const uint64_t written = next_written_chunk(index); written != index) {
+      i += written - index - 1;
+      continue;
+    }
     ChunkHeader header;
     if (!copy_header(chunk_at(index), header)) continue;
     CallThread& thread = threads[{header.pid, header.tid}];
@@ -110,7 +128,7 @@ bool CallThread::read_header(size_t chunk, ChunkHeader& header) const {
 // Claimed chunks whose header makes no sense, or that hold a record which is none.
 uint64_t LogReader::damaged_chunks() const {
   uint64_t damaged = 0;
-  for (uint64_t i = 0; i < call_chunks(); ++i) {
+  for (uint64_t i = next_written_chunk(0); i < call_chunks(); i = next_written_chunk(i + 1)) {
     const unsigned char* chunk = chunk_at(i);
     if (!is_claimed(owner_word(chunk))) continue;
     ChunkHeader header;
@@ -151,11 +169,7 @@ bool CallThread::load_group() {
   for (uint32_t i = 0; i < kGroupRecords; ++i)
     records_[i] = load_record(bytes + group_ * kTimeMarkBytes + i * kCallRecordBytes);
   __atomic_thread_fence(__ATOMIC_ACQUIRE);
-  // The generation in the owner word changes with the owner; its status may go from owned to closed under us.
-  const uint64_t owner = owner_word(bytes);
-  if (!is_claimed(owner) || chunk_generation(owner) != chunk_generation(header_.owner) ||
-      chunk_tid(owner) != chunk_tid(header_.owner))
-    return false;
+  if (held_claim(bytes) != header_.claim) return false;
   if (group_ != 0 && call_op(records_[0].word) == Op::kTime) call_.earliest_tick = records_[0].aux;
   at_ = first_record(group_);
   seq_of_slot_0_ = header_.first_seq + records_before(group_) - at_;

@@ -58,7 +58,7 @@ int64_t clamped(double ns) {
 
 // Those of the kStart and kSnapshot records of one ring. A glance at one field first: most events carry no clock pair.
 void LogReader::add_clock_pairs(const Ring& ring, const std::function<void(const ClockPair&)>& add) const {
-  for (uint64_t p = ring.start; p < ring.end; ++p) {
+  for (uint64_t p = next_written(ring, ring.start); p < ring.end; p = next_written(ring, p + 1)) {
     Op op;
     std::memcpy(&op, slot_at(p | ring.mark).payload + offsetof(EventBase, op), sizeof op);
     if (op != Op::kStart && op != Op::kSnapshot) continue;

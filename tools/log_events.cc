@@ -76,6 +76,14 @@ LogReader::Ring LogReader::ring(bool vital) const {
   return ring;
 }
 
+uint64_t LogReader::next_written(const Ring& ring, uint64_t count) const {
+  if (count >= ring.end) return count;
+  const uint64_t index = count % ring.slots;
+  const uint64_t data = bytes_.next_data(ring.offset + index * kSlotBytes);
+  const uint64_t slot = std::min((data - ring.offset) / kSlotBytes, ring.slots);
+  return count + (slot - index);
+}
+
 LanePlace LogReader::lane_end() const { return {ring(false).end, ring(true).end}; }
 
 // A position with the mark is asked for only where there are vitals: see event_at().
@@ -140,7 +148,9 @@ class LogReader::RingWalk {
  private:
   void read() {
     unsigned passed_over = 0;
-    for (parts_ = 0; at_ < ring_.end; at_ += std::max(passed_over, 1u)) {
+    parts_ = 0;
+    for (at_ = log_.next_written(ring_, at_); at_ < ring_.end;
+         at_ = log_.next_written(ring_, at_ + std::max(passed_over, 1u))) {
       passed_over = wanted_ ? log_.unwanted_parts(at_ | ring_.mark, wanted_) : 0;
       if (passed_over == 0 && (parts_ = log_.read_event(at_ | ring_.mark, event_)) != 0) return;
     }
@@ -215,6 +225,9 @@ void LogReader::count_losses(const Ring& ring, uint64_t& overwritten, uint64_t& 
   overwritten = ring.start;
   Event event;
   for (uint64_t p = ring.start; p < ring.end;) {
+    const uint64_t written = std::min(next_written(ring, p), ring.end);
+    torn += written - p;
+    if ((p = written) == ring.end) return;
     const unsigned parts = read_event(p | ring.mark, event);
     if (parts == 0) ++(is_tail(ring, p) ? overwritten : torn);
     p += std::max(parts, 1u);

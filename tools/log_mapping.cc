@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include "tools/log_mapping.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 
 namespace ovc {
 namespace {
@@ -54,6 +57,7 @@ bool LogMapping::map(int fd, uint64_t bytes) {
   if (start == MAP_FAILED) return false;
   start_ = static_cast<unsigned char*>(start);
   bytes_ = bytes;
+  fd_ = fcntl(fd, F_DUPFD_CLOEXEC, 0);
   touched_.resize((bytes + kWindow - 1) / kWindow);
   survive_truncation(start, bytes);
   return true;
@@ -63,6 +67,18 @@ LogMapping::~LogMapping() {
   if (!start_) return;
   forget_range(start_);
   munmap(start_, bytes_);
+  if (fd_ >= 0) close(fd_);
+}
+
+// Where the filesystem cannot tell, all is taken for data. ENXIO: nothing but a hole from here on, or the file was cut off.
+uint64_t LogMapping::seek_data(uint64_t offset) const {
+  if (offset >= bytes_) return bytes_;
+  const off_t data = lseek(fd_, static_cast<off_t>(offset), SEEK_DATA);
+  if (data < 0) return errno == ENXIO ? bytes_ : offset;
+  const off_t hole = lseek(fd_, data, SEEK_HOLE);
+  data_start_ = static_cast<uint64_t>(data);
+  data_end_ = hole > data ? static_cast<uint64_t>(hole) : data_start_;
+  return std::min(data_start_, bytes_);
 }
 
 void LogMapping::give_back(uint64_t window) const {

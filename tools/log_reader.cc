@@ -21,7 +21,7 @@ namespace {
 
 using namespace ovcshim;
 
-constexpr uint64_t kMaxFileBytes = uint64_t{64} << 30;  // a sparse file can claim any size: bounds the time to walk it
+constexpr uint64_t kMaxFileBytes = uint64_t{64} << 30;
 constexpr uint64_t kMaxProcesses = 1 << 16;
 constexpr uint64_t kMaxStripes = 1 << 17;
 
@@ -139,7 +139,7 @@ void LogReader::map_file(const std::string& path) {
     refuse(path, fmt::format("cannot read the log: {}", strerror(errno)));
   check_header(on_disk);
   check_areas();
-  if (!bytes_.map(file.fd, on_disk)) refuse(path, fmt::format("cannot map the log: {}", strerror(errno)));
+  if (!bytes_.map(file.fd, header_.file_bytes)) refuse(path, fmt::format("cannot map the log: {}", strerror(errno)));
 }
 
 void LogReader::check_header(size_t on_disk) {
@@ -161,7 +161,7 @@ void LogReader::check_header(size_t on_disk) {
   if (h.ready != 1) refuse(path_, "is half-written: the program that created it ended, or still is, before its first record");
   if (h.file_bytes > on_disk)
     refuse(path_, fmt::format("is cut off: {} of {} bytes are there; copy the whole log", on_disk, h.file_bytes));
-  if (h.file_bytes > kMaxFileBytes || on_disk > kMaxFileBytes) refuse(path_, "claims to be larger than any log can be");
+  if (h.file_bytes > kMaxFileBytes) refuse(path_, "claims to be larger than any log can be");
 }
 
 void LogReader::check_areas() {
@@ -221,7 +221,9 @@ std::optional<Process> LogReader::process(uint32_t index, uint32_t serial) const
 void LogReader::for_each_stripe(const std::function<void(const Stripe&, uint64_t index)>& each) const {
   const uint64_t folded = retired().last_folded;
   for (uint64_t i = 0; i < header_.stripes.bytes / kStripeBytes; ++i) {
-    const auto stripe = copy_from<Stripe>(bytes_, header_.stripes.offset + i * kStripeBytes);
+    const uint64_t offset = header_.stripes.offset + i * kStripeBytes;
+    if (bytes_.next_data(offset) >= offset + kStripeBytes) continue;
+    const auto stripe = copy_from<Stripe>(bytes_, offset);
     if (stripe.fold_id == 0 || stripe.fold_id != folded) each(stripe, i);
   }
 }

@@ -212,6 +212,8 @@ class LogReader {
   };
   Ring ring(bool vital) const;
   class RingWalk;
+  // The first claim from `count` on whose slot can have been written: holes of a sparse file are passed over.
+  uint64_t next_written(const Ring& ring, uint64_t count) const;
   void add_clock_pairs(const Ring& ring, const std::function<void(const ovcshim::ClockPair&)>& add) const;
   unsigned copy_event(uint64_t position, unsigned char* payload, bool& updating) const;
   unsigned read_event(uint64_t position, Event& event) const;
@@ -220,6 +222,7 @@ class LogReader {
   void count_losses(const Ring& ring, uint64_t& overwritten, uint64_t& torn) const;
   const ovcshim::Slot& slot_at(uint64_t position) const;
   const unsigned char* chunk_at(uint64_t index) const;
+  uint64_t next_written_chunk(uint64_t index) const;  // likewise; call_chunks() if there is none
   uint64_t damaged_chunks() const;
   void for_each_stripe(const std::function<void(const ovcshim::Stripe&, uint64_t index)>& each) const;
   ovcshim::RetiredTotals retired() const;

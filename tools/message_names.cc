@@ -54,11 +54,11 @@ std::string_view program_of(std::string_view file_name) {
 
 // Position independent code takes the address of a string relative to the end of the instruction, which is that of the displacement:
 // lea disp32(%rip), %reg. Four bytes anywhere that lead to exactly this text are such a displacement.
-bool refers_to(Elf* elf, std::string_view code, uint64_t start, std::string_view message) {
+bool refers_to(const ElfBytes& bytes, std::string_view code, uint64_t start, std::string_view message) {
   const std::string text = std::string(message) + '\0';
   for (size_t i = 0; i + 4 <= code.size(); ++i) {
     const uint64_t target = start + i + 4 + static_cast<uint64_t>(int64_t{load<int32_t>(code, i)});
-    if (bytes_at(elf, target).starts_with(text)) return true;
+    if (bytes.at(target).starts_with(text)) return true;
   }
   return false;
 }
@@ -72,17 +72,18 @@ bool is_x86_64(Elf* elf) {
 
 bool MessageNames::expected_in(std::string_view file_name) { return !program_of(file_name).empty(); }
 
-MessageNames::MessageNames(Elf* elf, std::string_view file_name) : elf_(elf), program_(program_of(file_name)) {
-  if (!program_.empty() && is_x86_64(elf)) functions_ = function_starts(elf);
+MessageNames::MessageNames(Elf* elf, const ElfBytes& bytes, std::string_view file_name)
+    : bytes_(bytes), program_(program_of(file_name)) {
+  if (!program_.empty() && is_x86_64(elf)) functions_ = bytes.function_starts();
 }
 
 std::string_view MessageNames::name_of(uint64_t start, uint64_t end) const {
-  const std::string_view code = bytes_at(elf_, start).substr(0, std::min(end - start, kLargestFunction));
+  const std::string_view code = bytes_.at(start).substr(0, std::min(end - start, kLargestFunction));
   std::string_view name;
   for (const auto& row : kMessages) {
-    if (row.file != program_ || !refers_to(elf_, code, start, row.message)) continue;
+    if (row.file != program_ || !refers_to(bytes_, code, start, row.message)) continue;
     if (!name.empty()) return {};
-    const bool is_part = !row.outer.empty() && refers_to(elf_, code, start, row.outer_message);
+    const bool is_part = !row.outer.empty() && refers_to(bytes_, code, start, row.outer_message);
     name = is_part ? row.outer : row.function;
   }
   return name;

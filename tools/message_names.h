@@ -3,20 +3,20 @@
 // A static function of a stripped server has the name of the one whose message it refers to: the code that would say "could not fork
 // new process for connection" is that which starts backends. Where it refers to the messages of two, it has none.
 #pragma once
-#include <libelf.h>
-
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <string_view>
 #include <vector>
 
+#include "tools/elf_bytes.h"
+
 namespace ovc {
 
 class MessageNames {
  public:
   // file_name: without directories; a file of no program in the table has no names, nor has another machine's than x86-64.
-  MessageNames(Elf* elf, std::string_view file_name);
+  MessageNames(Elf* elf, const ElfBytes& bytes, std::string_view file_name);
 
   struct Function {
     uint64_t start = 0;  // as linked
@@ -29,7 +29,7 @@ class MessageNames {
  private:
   std::string_view name_of(uint64_t start, uint64_t end) const;
 
-  Elf* elf_;
+  const ElfBytes& bytes_;
   std::string_view program_;                             // the table's word for the file
   std::vector<uint64_t> functions_;                      // where each begins, ascending
   mutable std::map<uint64_t, std::string_view> looked_;  // by start

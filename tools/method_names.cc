@@ -13,10 +13,11 @@ namespace ovc {
 namespace {
 
 constexpr size_t kLongestMethodName = 64;
-constexpr uint64_t kMostMethodFlags = 0x3ff;  // METH_VARARGS ... METH_METHOD; at least one of them is set
+constexpr size_t kMaxSections = 16, kMostPointers = 1 << 24;  // sections of a hostile file may all be the whole file
+constexpr uint64_t kMostMethodFlags = 0x3ff;                  // METH_VARARGS ... METH_METHOD; at least one of them is set
 
-std::string_view method_name(Elf* elf, uint64_t address) {
-  const std::string_view bytes = bytes_at(elf, address).substr(0, kLongestMethodName + 1);
+std::string_view method_name(const ElfBytes& file, uint64_t address) {
+  const std::string_view bytes = file.at(address).substr(0, kLongestMethodName + 1);
   const size_t length = bytes.find('\0');
   if (length == bytes.npos || length == 0) return {};
   const std::string_view name = bytes.substr(0, length);
@@ -65,9 +66,10 @@ void for_each_section(Elf* elf, Visit visit) {
 std::vector<Words> pointer_sections(Elf* elf) {
   std::vector<Words> sections;
   for_each_section(elf, [&](const GElf_Shdr& header, Elf_Data* data) {
-    if (!holds_pointers(header)) return;
-    Words& section = sections.emplace_back(Words{header.sh_addr, std::vector<uint64_t>(data->d_size / 8)});
-    std::memcpy(section.words.data(), data->d_buf, section.words.size() * 8);
+    const size_t count = data->d_size / 8;
+    if (!holds_pointers(header) || sections.size() == kMaxSections || count > kMostPointers) return;
+    Words& section = sections.emplace_back(Words{header.sh_addr, std::vector<uint64_t>(count)});
+    if (count != 0) std::memcpy(section.words.data(), data->d_buf, count * 8);
   });
   for_each_section(elf, [&](const GElf_Shdr& header, Elf_Data* data) {
     if (header.sh_type == SHT_RELA && (header.sh_flags & SHF_ALLOC)) relocate(data, sections);
@@ -81,19 +83,19 @@ bool MethodNames::expected_in(std::string_view file_name) {
   return file_name.starts_with("python") || file_name.starts_with("libpython") || file_name.find(".cpython-") != file_name.npos;
 }
 
-MethodNames::MethodNames(Elf* elf) {
+MethodNames::MethodNames(Elf* elf, const ElfBytes& bytes) {
   if (gelf_getclass(elf) != ELFCLASS64) return;
-  functions_ = function_starts(elf);
-  if (!functions_.empty()) read_tables(elf);
+  functions_ = bytes.function_starts();
+  if (!functions_.empty()) read_tables(elf, bytes);
 }
 
-void MethodNames::read_tables(Elf* elf) {
+void MethodNames::read_tables(Elf* elf, const ElfBytes& bytes) {
   for (const Words& section : pointer_sections(elf)) {
     for (size_t i = 1; i + 1 < section.words.size(); ++i) {
       const uint64_t function = section.words[i], flags = section.words[i + 1];
       if (flags == 0 || flags > kMostMethodFlags) continue;
       if (!std::binary_search(functions_.begin(), functions_.end(), function)) continue;
-      const std::string_view name = method_name(elf, section.words[i - 1]);
+      const std::string_view name = method_name(bytes, section.words[i - 1]);
       if (!name.empty()) methods_.push_back({function, std::string(name)});
     }
   }

@@ -10,12 +10,14 @@
 #include <string_view>
 #include <vector>
 
+#include "tools/elf_bytes.h"
+
 namespace ovc {
 
 class MethodNames {
  public:
   // A file that is not a 64-bit one, or is damaged, has no names.
-  explicit MethodNames(Elf* elf);
+  MethodNames(Elf* elf, const ElfBytes& bytes);
   struct Method {
     uint64_t start;  // of its function, as linked
     std::string name;
@@ -26,7 +28,7 @@ class MethodNames {
   static bool expected_in(std::string_view file_name);
 
  private:
-  void read_tables(Elf* elf);
+  void read_tables(Elf* elf, const ElfBytes& bytes);
 
   std::vector<uint64_t> functions_;  // where each begins, ascending
   std::vector<Method> methods_;      // ascending by start

@@ -104,7 +104,9 @@ bool is_closed_pipe(const std::exception& error) {
   return dynamic_cast<const ClosedPipe*>(&error) || (system && system->code() == std::errc::broken_pipe);
 }
 
-Out::Out() { text_.reserve(kFull + 4096); }
+Out::Out() : Out(STDOUT_FILENO, "standard output") {}
+
+Out::Out(int fd, std::string name) : fd_(fd), name_(std::move(name)) { text_.reserve(kFull + 4096); }
 
 Out::~Out() {
   try {
@@ -116,13 +118,13 @@ Out::~Out() {
 void Out::flush() {
   std::string_view rest = text_;
   while (!rest.empty()) {
-    const ssize_t n = write(STDOUT_FILENO, rest.data(), rest.size());
+    const ssize_t n = write(fd_, rest.data(), rest.size());
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) {
       const int error = errno;
       text_.clear();
       if (error == EPIPE) throw ClosedPipe{};
-      throw Error(fmt::format("cannot write to standard output: {}", strerror(error)));
+      throw Error(fmt::format("cannot write to {}: {}", name_, strerror(error)));
     }
     rest.remove_prefix(static_cast<size_t>(n));
   }

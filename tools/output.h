@@ -19,11 +19,12 @@ struct ClosedPipe : std::exception {};
 // That, or the same told by stdio.
 bool is_closed_pipe(const std::exception& error);
 
-// Buffered standard output, written with write(2). Append to text(), then call done().
+// Buffered output, written with write(2). Append to text(), then call done().
 class Out {
  public:
-  Out();
-  ~Out();  // writes what is left; errors are lost there, so call flush() first
+  Out();                          // standard output
+  Out(int fd, std::string name);  // an open file, which stays open; the name is for messages
+  ~Out();                         // writes what is left; errors are lost there, so call flush() first
   Out(const Out&) = delete;
   Out& operator=(const Out&) = delete;
 
@@ -35,7 +36,8 @@ class Out {
 
  private:
   static constexpr size_t kFull = 1 << 18;
-  std::string text_;
+  int fd_;
+  std::string name_, text_;
 };
 
 // Appends `raw` so that it shows as itself where it is printable UTF-8; control characters (C0, C1, DEL), characters that

@@ -29,6 +29,7 @@ struct Options {
   CheckOptions check;
   PlanOptions plan;
   MapsOptions maps;
+  ExportOptions exporting;
   FollowOptions follow;
 };
 
@@ -144,6 +145,27 @@ CLI::App* add_plan(CLI::App& app, PlanOptions& o) {
   return c;
 }
 
+CLI::App* add_export(CLI::App& app, ExportOptions& o) {
+  CLI::App* c =
+      app.add_subcommand("export", "the log for other tools: DuckDB, SQLite, Perfetto, flame graphs, Prometheus, ...");
+  c->add_option("LOG", o.log, "the log; default: the newest ovcshim.*.ovc here, else in /var/tmp");
+  c->add_option("--to", o.to, "json (an object a line), csv, sqlite, perfetto, folded, openmetrics")
+      ->required()
+      ->check(CLI::IsMember({"json", "csv", "sqlite", "perfetto", "folded", "openmetrics"}));
+  c->add_option("-o,--output", o.output,
+                "the file, replaced when the new one is whole; default: standard output, but for sqlite");
+  c->add_flag("--calls", o.calls, "json, csv, sqlite: with the call lane, malloc-family calls below 128 KiB");
+  c->add_option("--host", o.host, "name of the recorded host; default: this one's, if it still runs the boot that is recorded");
+  c->add_option("--null", o.null, "csv: what stands for a value that is not known, such as '\\N'; default: nothing");
+  c->add_option("--weight", o.weight, "folded: charge (default) or bytes gained by memory calls, or the count of those calls")
+      ->check(CLI::IsMember({"charge", "bytes", "count"}));
+  c->footer(
+      "Figures are exact, in bytes and nanoseconds; null is what is not known. Columns, tables and metrics: see README, "
+      "Exports.\n"
+      "Exit status: 0 written, 2 could not do the work.");
+  return c;
+}
+
 // THE table of commands. The one that is named becomes `work`.
 void add_commands(CLI::App& app, Options& o, std::function<int()>& work) {
   const auto add = [&work](CLI::App* command, const std::function<int()>& what) {
@@ -162,6 +184,7 @@ void add_commands(CLI::App& app, Options& o, std::function<int()>& work) {
   add(add_check(app, o.check), [&o] { return check(o.check); });
   add(add_plan(app, o.plan), [&o] { return plan(o.plan); });
   add(add_maps(app, o.maps), [&o] { return maps(o.maps); });
+  add(add_export(app, o.exporting), [&o] { return export_log(o.exporting); });
   add(add_follow(app, o.follow), [&o] { return follow(o.follow); });
   add(add_run(app, o.run), [&o] { return run(o.run); });
 }

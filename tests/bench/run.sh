@@ -3,12 +3,12 @@
 # Measures what the shim and ovc cost, beside peers: all cases of cases.txt, sides by turns, round after round. Not a test.
 #   run.sh [--quick | --smoke] [--rounds N] [--only REGEX] [OUT]
 # OUT (default: bench in the build directory) gets samples.tsv, table.md, SVG charts and startup.txt. Rounds: 15, none begun after
-# 23 minutes; --quick: 3 with a tenth of the work, 150 s; --smoke: one with next to none, to see that all works.
+# 33 minutes; --quick: 3 with a tenth of the work, 150 s; --smoke: one with next to none, to see that all works.
 # tests/bench/readme.sh OUT puts the table into the README. What is missing (tests/setup.sh bench) is told in the table.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 build=$(realpath "${OVC_BUILD:-build}")
-rounds=15 scale=1000 seconds=1380 only=. out=$build/bench
+rounds=15 scale=1000 seconds=1980 only=. out=$build/bench
 while (($#)); do
   case $1 in
     --quick) rounds=3 scale=100 seconds=150 ;;

@@ -22,7 +22,7 @@ on() {
   local side=$1
   shift
   case $side in
-    native | limit) "$@" ;;
+    native | again | limit) "$@" ;;
     recorded) under_shim recorded "$@" ;;
     counted) under_shim counted OVCSHIM_CALLS_SIZE=0 "$@" ;;
     memusage) env LD_PRELOAD=libmemusage.so MEMUSAGE_OUTPUT="$work/memusage.out" "$@" 2>/dev/null ;;
@@ -50,7 +50,7 @@ share() {
 preloadable() { [[ $(LD_PRELOAD=$1 /bin/true 2>&1) != *'cannot be preloaded'* ]]; }
 why_not() {
   case $1 in
-    native | limit | recorded | counted | joined | stats | why | show) ;;
+    native | again | limit | recorded | counted | joined | stats | why | show) ;;
     memusage) preloadable libmemusage.so || echo "not installed (libc-devtools)" ;;
     lttng) [[ -n $lttng_reason ]] || return 0; echo "$lttng_reason" ;;
     *) # tools that run a command: they are tried

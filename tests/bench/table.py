@@ -29,6 +29,24 @@ def verdict(best, median, bound):
     return "yes" if all(met) else "no" if not any(met) else "best only" if met[0] else "median only"
 
 
+def noise(samples, formula):
+    """The same figure of native against native again, best and median, where that was measured."""
+    compared = False
+
+    def again(value):
+        def of(case, side, metric):
+            nonlocal compared
+            compared = compared or side == "recorded"
+            return value(case, "again" if side == "recorded" else side, metric)
+        return of
+
+    try:
+        figures = " / ".join(figure(formula(again(value))) for value in (samples.best, samples.median))
+    except KeyError:
+        return ""
+    return figures if compared else ""
+
+
 def goals(samples):
     work = ""
     for named, what, unit, bound, formula in rows.GOALS:
@@ -36,11 +54,11 @@ def goals(samples):
         try:
             best, median = formula(samples.best), formula(samples.median)
         except (KeyError, ZeroDivisionError):  # not measured; the reason stands in the table of tools
-            yield [work, what, "not measured", "", "", ""]
+            yield [work, what, "not measured", "", "", "", ""]
             continue
         unit = " " + unit if unit else ""
         limit = "-" if bound is None else "<= %s%s" % ("{:,}".format(bound), unit)
-        yield [work, what, figure(best) + unit, figure(median) + unit, limit, verdict(best, median, bound)]
+        yield [work, what, figure(best) + unit, figure(median) + unit, noise(samples, formula), limit, verdict(best, median, bound)]
 
 
 def tools(samples):
@@ -102,7 +120,7 @@ def main(folder):
     print("%s, %s, %s RAM, %s, load average %s. %s rounds, sides by turns; best is the least time (or highest rate) of all rounds.\n" %
           (m["date"], m["cpu"], m["ram"], m["kernel"], m["load"], m["rounds"]))
     parts = [
-        ("Against the goals", ["work", "figure", "best", "median", "goal", "met"], goals(samples)),
+        ("Against the goals", ["work", "figure", "best", "median", "native again", "goal", "met"], goals(samples)),
         ("One malloc+free pair beside other tools, one thread",
          ["tool", "keeps", "best, ns", "median, ns", "over native, ns", "ovcshim's overhead / its"], tools(samples)),
         ("Both sides", ["work", "native best", "median", "recorded best", "median", "unit", "ratio of best", "of medians"], pairs(samples)),

@@ -33,6 +33,12 @@ for command in "${reads[@]}"; do
     check "$command" --json "$log.ovc"
   done
 done
+for log in empty foreign short newer otherhost bigendian folder missing fifo; do
+  [[ $log == missing || -e $log.ovc ]] || continue
+  check export "$log.ovc" --to csv
+  check export "$log.ovc" --to sqlite -o never.db
+done
+[[ ! -e never.db ]] || fail "a file without a log"
 if ((EUID == 0)); then
   chmod 600 good.ovc
   chmod 755 "$work"

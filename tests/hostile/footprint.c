@@ -104,10 +104,17 @@ static void ask_vfork(void) {
   if (pid == 0) _exit(0);
   waitpid(pid, NULL, 0);
 }
-static void* nothing(void* arg) { return arg; }
+static void* nothing(void* tid) {
+  *(long*)tid = syscall(SYS_gettid);
+  return NULL;
+}
+// The kernel wakes whoever joins a thread before the thread is gone from /proc (kernel/exit.c do_exit()): that is waited for.
 static void ask_thread(void) {
   pthread_t thread;
-  if (pthread_create(&thread, NULL, nothing, NULL) == 0) pthread_join(thread, NULL);
+  long tid = 0;
+  if (pthread_create(&thread, NULL, nothing, &tid) != 0) return;
+  pthread_join(thread, NULL);
+  while (syscall(SYS_tgkill, getpid(), tid, 0) == 0) sched_yield();
 }
 static void ask_system_call(void) { syscall(SYS_munmap, 1, 4096); }
 static void ask_limit(void) {

@@ -108,11 +108,14 @@ if ((EUID != 0)) || ! unshare -m true 2>/dev/null; then
 fi
 
 # --- disks
-fill() { dd if=/dev/zero of="$1/rest" bs=64K status=none 2>/dev/null || true; sync -f "$1"; }
+fill() {
+  local size
+  for size in 64K 4K; do dd if=/dev/zero of="$1/rest.$size" bs=$size status=none 2>/dev/null || true; sync -f "$1"; done
+}
 full_while_it_runs() {
   mounted+=("$folder")
   while_it_runs "$1 fills up" "$folder/a.ovc" fill "$folder"
-  [[ $(df --output=avail "$folder" | tail -1) -lt 64 ]] || fail "$1 did not fill up"
+  [[ $(df --output=avail "$folder" | tail -1) -lt 512 ]] || fail "$1 did not fill up: $(df --output=avail "$folder" | tail -1) kB"
   readable "$folder/a.ovc"
   unrecorded "a full $1" "$folder/b.ovc"
   [[ ! -e $folder/b.ovc ]] || fail "$1: b.ovc is left over"
@@ -120,16 +123,52 @@ full_while_it_runs() {
   mounted=()
 }
 if mount -t tmpfs -o size=24m none "$folder" 2>/dev/null; then full_while_it_runs tmpfs; else echo "not tested: no tmpfs can be mounted"; fi
+# A full btrfs would end or all but stop the program: no log is made there, and none joined that came there.
 for kind in ext4 xfs btrfs; do
   size=$([[ $kind == ext4 ]] && echo 48M || echo 400M)
   truncate -s "$size" disk
-  if command -v mkfs.$kind >/dev/null && mkfs.$kind -q disk 2>/dev/null && mount -o loop disk "$folder" 2>/dev/null; then
-    full_while_it_runs $kind
+  if command -v mkfs.$kind >/dev/null && mkfs.$kind -q disk >/dev/null 2>&1 && mount -o loop disk "$folder" 2>/dev/null; then
+    if [[ $kind == btrfs ]]; then
+      mounted=("$folder")
+      unrecorded btrfs "$folder/a.ovc"
+      [[ ! -e $folder/a.ovc ]] || fail "btrfs: a.ovc is left over"
+      cp --sparse=never other.ovc "$folder/moved.ovc"
+      unrecorded "a log moved to btrfs" "$folder/moved.ovc"
+      same other.ovc "$folder/moved.ovc" "a log on btrfs was written to"
+      umount "$folder"
+      mounted=()
+    else
+      full_while_it_runs $kind
+    fi
   else
     echo "not tested: $kind cannot be made or mounted here"
   fi
   rm disk
 done
+
+# --- a filesystem without shared mappings, and the same with them
+if command -v bindfs >/dev/null && [[ -c /dev/fuse ]]; then
+  mkdir there
+  for option in direct_io rw; do
+    if ! bindfs -o $option there "$folder" 2>bindfs.err; then
+      echo "not tested: FUSE ($(tail -n 1 bindfs.err))"
+      break
+    fi
+    mounted=("$folder")
+    if [[ $option == direct_io ]] && ! python3 -c 'import mmap, sys; f = open(sys.argv[1], "w+b"); f.truncate(4096); mmap.mmap(f.fileno(), 4096)' "$folder/file" 2>/dev/null; then
+      unrecorded "a filesystem without shared mappings" "$folder/a.ovc"
+      [[ ! -e there/a.ovc ]] || fail "without shared mappings: a.ovc is left over"
+    else
+      while_it_runs "FUSE, $option" "$folder/b.ovc" true
+      readable there/b.ovc
+    fi
+    umount "$folder"
+    mounted=()
+  done
+else
+  echo "not tested: FUSE (no bindfs, or no /dev/fuse)"
+fi
+
 mount -t tmpfs -o size=6m none "$folder" && mounted=("$folder")
 mount -o remount,ro "$folder"
 unrecorded "a read-only folder" "$folder/a.ovc"

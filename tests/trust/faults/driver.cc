@@ -41,7 +41,7 @@ const std::map<std::string, long> kNumbers = {
     NUMBER(pwrite64),  NUMBER(read),      NUMBER(readlinkat),     NUMBER(process_vm_readv),
     NUMBER(renameat2), NUMBER(shmget),    NUMBER(rt_sigprocmask), NUMBER(sched_getaffinity),
     NUMBER(statx),     NUMBER(symlinkat), NUMBER(tkill),          NUMBER(sched_getscheduler),
-    NUMBER(uname),     NUMBER(unlinkat),  NUMBER(write)};
+    NUMBER(uname),     NUMBER(unlinkat),  NUMBER(write),          NUMBER(fstatfs)};
 #undef NUMBER
 const std::map<std::string, long> kErrors = {
 #define ERROR(name) \
@@ -162,7 +162,7 @@ class Test {
     Command command{o_.command, {}, work_ + "/out", work_ + "/err"};
     if (shimmed)
       command.environment = {{"LD_PRELOAD", o_.shim},
-                             {"OVCSHIM_LOG", logs / (o_.any_log_name ? "%c.%p.ovc" : "a.ovc")},
+                             {"OVCSHIM_LOG", o_.any_log_name ? fs::relative(logs) / "%c.%p.ovc" : logs / "a.ovc"},
                              {"OVCSHIM_EVENTS_SIZE", "256K"},
                              {"OVCSHIM_CALLS_SIZE", "256K"},
                              {"OVCSHIM_LIBC_INTERNALS", o_.internals ? "1" : "0"},
@@ -281,7 +281,7 @@ int main(int argc, char** argv) {
   app.add_option("--shard", o.shard);
   app.add_option("--shards", o.shards);
   app.add_flag("--all", o.all);
-  app.add_flag("--template", o.any_log_name, "a log's name that does not lead descendants to it");
+  app.add_flag("--template", o.any_log_name, "a log's name that does not lead descendants to it, in a folder below this one");
   app.add_flag("--internals", o.internals, "also watch inside libc");
   app.add_option("command", o.command)->required();
   CLI11_PARSE(app, argc, argv);

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/shm.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -78,6 +79,15 @@ static long threaded(void) {
   long got = 0;
   return pthread_create(&thread, NULL, thread_body, &got) == 0 && pthread_join(thread, NULL) == 0 ? got : -1;
 }
+static long segment(void) {
+  const int id = shmget((key_t)getpid(), 4 * kPage, IPC_CREAT | IPC_EXCL | 0600);
+  return id < 0 ? -1 : shmctl(id, IPC_RMID, NULL);
+}
+static long grown(void) {
+  const char* before = sbrk(256 * kPage);
+  return before != (void*)-1 && (char*)sbrk(0) == before + 256 * kPage;  // NOLINT(performance-no-int-to-ptr)
+}
+static long locked(void) { return mlockall(MCL_CURRENT) == 0 ? munlockall() : -1; }
 static long lowest_descriptor(void) {
   const int fd = open("/dev/null", O_RDONLY);
   if (fd >= 0) close(fd);
@@ -110,6 +120,10 @@ int main(int argc, char** argv) {
   SAY(spawned());
   SAY(system("exit 3"));
   SAY(threaded());
+  SAY(threaded());
+  SAY(segment());
+  SAY(grown());
+  if (geteuid() == 0) SAY(locked());  // another user may lock less than a program and a log
   SAY(lowest_descriptor());
   SAY(blocked_signals());
   fflush(stdout);
