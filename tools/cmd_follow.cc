@@ -11,9 +11,11 @@
 #include <memory>
 
 #include "tools/follow_story.h"
+#include "tools/follow_view.h"
 #include "tools/interrupts.h"
 #include "tools/log_reader.h"
 #include "tools/output.h"
+#include "tools/terminal_view.h"
 
 namespace ovc {
 namespace {
@@ -57,7 +59,7 @@ class NamedFile {
 class Follow {
  public:
   Follow(const FollowOptions& options, LogReader& log)
-      : options_(options), log_(log), story_(log), file_(log.path(), log.header().file_bytes) {}
+      : options_(options), log_(log), story_(log), file_(log.path(), log.header().file_bytes), block_(log) {}
 
   int run(const Interrupts& interrupts) {
     look(false);
@@ -65,15 +67,23 @@ class Follow {
       const auto why = interrupts.pass(next_look());
       if (why == Interrupts::Why::kNobodyReads) return status();
       if (why == Interrupts::Why::kEnd) break;
-      if (why == Interrupts::Why::kStop) raise(SIGSTOP);
+      if (why == Interrupts::Why::kStop) stop();
       look(false);
     }
     look(true);
+    view_.leave();
+    if (view_.in_place() && !options_.json) out_.text() += block_.summary() + '\n';
+    out_.flush();
     return status();
   }
 
  private:
   int status() const { return story_.found() ? 1 : 0; }
+
+  void stop() {
+    view_.leave();
+    raise(SIGSTOP);
+  }
 
   // Sooner than asked for where the ring would be passed before: a quarter of it at a time.
   nanoseconds next_look() const {
@@ -89,9 +99,28 @@ class Follow {
     std::vector<Happening> lines = story_.go_on(now_, last);
     if (!std::exchange(begun_, true) && lines.size() > options_.last)
       lines.erase(lines.begin(), lines.end() - static_cast<std::ptrdiff_t>(options_.last));
-    for (const Happening& line : lines) options_.json ? write_json(line) : write_text(line);
+    if (options_.json) print_json(lines);
+    else print_text(lines);
+    const std::string news = file_.news();
+    if (news.empty()) return;
+    view_.leave();
+    fmt::print(stderr, "ovc: {}\n", news);
+  }
+
+  void print_json(const std::vector<Happening>& lines) {
+    for (const Happening& line : lines) write_json(line);
     out_.flush();
-    if (const std::string news = file_.news(); !news.empty()) fmt::print(stderr, "ovc: {}\n", news);
+  }
+
+  void print_text(const std::vector<Happening>& lines) {
+    std::string text;
+    for (const Happening& line : lines) {
+      text += line.wrong ? view_.painted(Colour::kRed, line_text(line)) : line_text(line);
+      text += '\n';
+      block_.count(line);
+    }
+    const bool shown = view_.in_place();
+    view_.show(text, shown ? block_.block(story_, now_, now_ns(), view_.columns() - 1) : std::vector<std::string>{});
   }
 
   // A young log knows the rate of its clock from a short time only.
@@ -104,10 +133,10 @@ class Follow {
 
   int64_t time_of(const Happening& line) const { return line.tick ? log_.posix_ns(line.tick) : now_ns(); }
 
-  void write_text(const Happening& line) {
-    append_clock(out_.text(), time_of(line), 3);
-    if (line.pid) out_.text() += fmt::format("  {} {}", escaped(line.comm.empty() ? "?" : line.comm), line.pid);
-    out_.text() += fmt::format("  {}{}\n", line.kind == Kind::kLost ? "lost: " : "", line.text);
+  std::string line_text(const Happening& line) const {
+    std::string text = clock_text(time_of(line), 3);
+    if (line.pid) text += fmt::format("  {} {}", escaped(line.comm.empty() ? "?" : line.comm), line.pid);
+    return text + fmt::format("  {}{}", line.kind == Kind::kLost ? "lost: " : "", line.text);
   }
 
   void write_json(const Happening& line) {
@@ -124,6 +153,8 @@ class Follow {
   NamedFile file_;
   HostNow now_;
   Out out_;
+  TerminalView view_{out_};
+  FollowView block_;
   bool begun_ = false;
   mutable double last_wait_ = 1e9;
   Clock::time_point next_renewal_{};

@@ -302,6 +302,7 @@ void Story::tell_verdict(const Verdict& verdict, uint64_t times) {
   found_ |= !verdict.coped;
   Happening& line = tell(Kind::kRefused, b.begin_tick, b.pid, verdict.comm);
   line.wrong = !verdict.coped;
+  line.times = times;
   line.text = verdict_text(verdict, times);
   line.fields = verdict_fields(verdict, times);
 }
@@ -355,6 +356,7 @@ void Story::note_losses() {
     if (count == before || !begun_) continue;
     Happening& line = tell(Kind::kLost, 0, 0, "");
     line.wrong = true;
+    line.times = count - before;
     line.text = fmt::format("{} {}", grouped(count - before), what);
     line.fields = {{"count", count - before}, {"what", what}};
   }
@@ -371,14 +373,17 @@ void Story::bound_memory() {
   symbols_.keep_images(current);
 }
 
-bool Story::all_ended(const HostNow& now) const {
-  const std::vector<Process> processes = log_.processes();
-  const auto ended = [&now](const Process& process) {
+std::vector<Process> Story::running(const HostNow& now) const {
+  std::vector<Process> processes = log_.processes();
+  if (!same_boot(log_, now)) return {};
+  std::erase_if(processes, [&now](const Process& process) {
     const HostNow::Alive alive = is_alive(process.slot, now);
     return alive == HostNow::Alive::kNo || (alive == HostNow::Alive::kUnknown && said_goodbye(process.slot));
-  };
-  return !processes.empty() && (!same_boot(log_, now) || std::all_of(processes.begin(), processes.end(), ended));
+  });
+  return processes;
 }
+
+bool Story::all_ended(const HostNow& now) const { return !log_.processes().empty() && running(now).empty(); }
 
 Happening& Story::tell(Kind kind, uint64_t tick, uint32_t pid, std::string comm) {
   Happening& line = told_.emplace_back();

@@ -26,6 +26,7 @@ enum class Kind : uint8_t { kRefused, kForked, kBegan, kEnded, kVanished, kLost 
 struct Happening {
   Kind kind = Kind::kLost;
   bool wrong = false;  // refused, killed, lost
+  uint64_t times = 1;  // calls told together, or what was lost
   uint64_t tick = 0;   // 0: not known, noticed now
   uint32_t pid = 0;    // 0: it is about the log
   std::string comm;    // raw
@@ -47,6 +48,8 @@ class Story {
   std::vector<Happening> go_on(const HostNow& now, bool last = false);
   // Have all processes of the log ended? Asks the machine. False if that cannot be known from here.
   bool all_ended(const HostNow& now) const;
+  // Those that have not ended, as far as can be told from here.
+  std::vector<Process> running(const HostNow& now) const;
   bool found() const { return found_; }  // something was refused or killed
   double share_read() const { return tail_.share_read(); }
   // Per process: refused calls and granted forks seen; the newest sizes.

@@ -11,6 +11,7 @@
 #include <functional>
 
 #include "tools/commands.h"
+#include "tools/log_progress.h"
 #include "tools/log_reader.h"
 #include "tools/output.h"
 
@@ -77,8 +78,9 @@ CLI::App* add_follow(CLI::App& app, FollowOptions& o) {
   c->add_option("-n,--last", o.last, "lines of what happened before (default 10)");
   c->add_flag("--wait", o.wait, "wait for a log that is not there yet");
   c->footer(
-      "A line for each refused call with its verdict, each fork, new program, end, and for what was lost. Ends when all\n"
-      "processes of the log have ended, or by Ctrl-C. Exit status: 1 if a call was refused or a process killed, else 0.");
+      "A line for each refused call with its verdict, each fork, new program, end, and for what was lost; on a terminal with\n"
+      "the state of things beneath them, drawn anew at each look. Ends when all processes of the log have ended, or by Ctrl-C.\n"
+      "Exit status, by Ctrl-C too: 0 nothing found wrong, 1 a call was refused or a process killed, 2 could not do the work.");
   return c;
 }
 
@@ -172,19 +174,25 @@ void add_commands(CLI::App& app, Options& o, std::function<int()>& work) {
     command->final_callback([&work, what] { work = what; });
     return command;
   };
-  add(add_reader(app, "why", "the verdict for each failed call and each suspicious end", o.why), [&o] {
+  const auto add_reading = [&add](CLI::App* command, const std::function<int()>& what) {
+    return add(command, [what] {
+      const LogProgress progress;
+      return what();
+    });
+  };
+  add_reading(add_reader(app, "why", "the verdict for each failed call and each suspicious end", o.why), [&o] {
     return why({log_or_newest(o.why.log), o.why.json});
   });
-  add(add_show(app, o.show), [&o] { return show(o.show); });
-  add(add_reader(app, "forks", "each fork: who asked, how long it took, its charge, how the child ended", o.forks),
+  add_reading(add_show(app, o.show), [&o] { return show(o.show); });
+  add_reading(add_reader(app, "forks", "each fork: who asked, how long it took, its charge, how the child ended", o.forks),
       [&o] { return forks(o.forks); });
-  add(add_reader(app, "stats", "exact totals, what was lost or overwritten, what the log cannot see", o.stats), [&o] {
+  add_reading(add_reader(app, "stats", "exact totals, what was lost or overwritten, what the log cannot see", o.stats), [&o] {
     return stats(o.stats);
   })->add_option("-n,--limit", o.stats.limit, "processes to show, busiest first; 0: all (default 20)");
   add(add_check(app, o.check), [&o] { return check(o.check); });
-  add(add_plan(app, o.plan), [&o] { return plan(o.plan); });
-  add(add_maps(app, o.maps), [&o] { return maps(o.maps); });
-  add(add_export(app, o.exporting), [&o] { return export_log(o.exporting); });
+  add_reading(add_plan(app, o.plan), [&o] { return plan(o.plan); });
+  add_reading(add_maps(app, o.maps), [&o] { return maps(o.maps); });
+  add_reading(add_export(app, o.exporting), [&o] { return export_log(o.exporting); });
   add(add_follow(app, o.follow), [&o] { return follow(o.follow); });
   add(add_run(app, o.run), [&o] { return run(o.run); });
 }
