@@ -71,9 +71,7 @@ class Follow {
       look(false);
     }
     look(true);
-    view_.leave();
-    if (view_.in_place() && !options_.json) out_.text() += block_.summary() + '\n';
-    out_.flush();
+    view_.leave(block_.summary() + '\n');
     return status();
   }
 
@@ -97,6 +95,7 @@ class Follow {
     renew_clock();
     now_ = host_now();
     std::vector<Happening> lines = story_.go_on(now_, last);
+    for (const Happening& line : lines) block_.count(line);
     if (!std::exchange(begun_, true) && lines.size() > options_.last)
       lines.erase(lines.begin(), lines.end() - static_cast<std::ptrdiff_t>(options_.last));
     if (options_.json) print_json(lines);
@@ -117,7 +116,6 @@ class Follow {
     for (const Happening& line : lines) {
       text += line.wrong ? view_.painted(Colour::kRed, line_text(line)) : line_text(line);
       text += '\n';
-      block_.count(line);
     }
     const bool shown = view_.in_place();
     view_.show(text, shown ? block_.block(story_, now_, now_ns(), view_.columns() - 1) : std::vector<std::string>{});

@@ -86,7 +86,7 @@ std::vector<std::string> FollowView::block(const Story& story, const HostNow& no
 
 std::string FollowView::summary() const {
   const auto ns = std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - begun_).count();
-  return fmt::format("followed for {}: {}", duration_text(ns), counts());
+  return fmt::format("followed for {}; in the log: {}", duration_text(ns), counts());
 }
 
 }  // namespace ovc

@@ -21,7 +21,7 @@ class FollowView {
   void count(const Happening& line);
   // Lines that fit into `width` cells; reads the machine and the counters of the log.
   std::vector<std::string> block(const Story& story, const HostNow& now, int64_t posix_ns, size_t width);
-  // What was counted from the beginning of following to its end.
+  // What was counted: all that the log still had in the beginning, and what came then.
   std::string summary() const;
 
  private:

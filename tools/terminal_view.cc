@@ -61,9 +61,9 @@ std::string folded(std::string_view text, size_t width) {
   const size_t indent = width > 4 * kIndent ? kIndent : 0;
   std::string out, line;
   const auto room = [&] { return out.empty() ? width : width - indent; };
-  const auto end_line = [&](size_t bytes) {
+  const auto end_line = [&](size_t bytes) {  // at least one
     if (!out.empty()) out += '\n' + std::string(indent, ' ');
-    out.append(line, 0, bytes);
+    out.append(line, 0, line.find_last_not_of(' ', bytes - 1) + 1);
     line.erase(0, bytes);
     line.erase(0, std::min(line.find_first_not_of(' '), line.size()));
   };
@@ -71,11 +71,11 @@ std::string folded(std::string_view text, size_t width) {
     glyph = glyph_at(text);
     if (cells(line) + glyph.cells > room()) {
       const size_t space = line.rfind(' ');
-      end_line(space == std::string::npos || space == 0 ? line.size() : space);
+      if (!line.empty()) end_line(space == std::string::npos || space == 0 ? line.size() : space);
     }
     line += text.substr(0, glyph.bytes);
   }
-  end_line(line.size());
+  if (!line.empty()) end_line(line.size());
   return out;
 }
 
@@ -92,13 +92,12 @@ TerminalView::Size TerminalView::size_now() const {
   return {std::max<size_t>(size.ws_col ? size.ws_col : kUsualColumns, kFewestColumns), size.ws_row ? size.ws_row : kUsualRows};
 }
 
-// A window that became narrower has broken the lines of the block.
-void TerminalView::erase(Size size) {
-  if (drawn_.empty()) return;
-  size_t rows = 0;
-  for (const size_t width : std::exchange(drawn_, {})) rows += std::max<size_t>((width + size.columns - 1) / size.columns, 1);
-  rows = std::min(rows, size.rows);
-  if (rows > 1) out_.text() += fmt::format("\x1b[{}A", rows - 1);
+// Where a window became narrower, some terminals have broken the block's lines, others have not: a part of the block may then be
+// left standing, but nothing above it is ever taken away.
+void TerminalView::erase() {
+  if (drawn_ == 0) return;
+  if (drawn_ > 1) out_.text() += fmt::format("\x1b[{}A", drawn_ - 1);
+  drawn_ = 0;
   out_.text() += '\r';
   out_.text() += kEraseBelow;
 }
@@ -119,20 +118,19 @@ void TerminalView::show(std::string_view lines, const std::vector<std::string>& 
   }
   const Size size = size_now();
   if (!std::exchange(cursor_hidden_, true)) out_.text() += kHideCursor;
-  erase(size);
+  erase();
   write_folded(lines, size.columns - 1);
   const size_t most = std::max<size_t>(size.rows, 2) - 1;
-  for (size_t i = 0; i < std::min(block.size(), most); ++i) {
-    const std::string line = clipped(block[i], size.columns - 1);
-    out_.text() += (i ? "\n" : "") + line;
-    drawn_.push_back(cells(line));
-  }
+  drawn_ = std::min(block.size(), most);
+  for (size_t i = 0; i < drawn_; ++i) out_.text() += (i ? "\n" : "") + clipped(block[i], size.columns - 1);
+  out_.text() += '\r';  // so that the ^C that a terminal shows has room
   out_.flush();
 }
 
-void TerminalView::leave() {
+void TerminalView::leave(std::string_view lines) {
   if (!std::exchange(cursor_hidden_, false)) return;
-  erase(size_now());
+  erase();
+  write_folded(lines, columns() - 1);
   out_.text() += kShowCursor;
   try {
     out_.flush();

@@ -34,20 +34,21 @@ class TerminalView {
   std::string painted(Colour colour, std::string_view text) const;
   // Writes the lines (each ends with \n) above the block, and the block anew. In a pipe: the lines alone.
   void show(std::string_view lines, const std::vector<std::string>& block);
-  // Takes the block away and gives the cursor back: before the end, a stop, and whatever else is written there.
-  void leave();
+  // Takes the block away and gives the cursor back: before the end, a stop, and whatever else is written there. The lines, if any, are
+  // for a terminal alone.
+  void leave(std::string_view lines = "");
 
  private:
   struct Size {
     size_t columns, rows;
   };
   Size size_now() const;
-  void erase(Size size);
+  void erase();
   void write_folded(std::string_view lines, size_t width);
 
   Out& out_;
   bool in_place_, colours_, cursor_hidden_ = false;
-  std::vector<size_t> drawn_;  // cells of each line of the block on the screen
+  size_t drawn_ = 0;  // lines of the block on the screen
 };
 
 }  // namespace ovc
