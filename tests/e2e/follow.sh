@@ -13,6 +13,7 @@ on_exit() {
 start() {
   local log=$1
   shift
+  # shellcheck disable=SC2163  # the arguments are VAR=VALUE
   export LD_PRELOAD=$shim OVCSHIM_LOG=$log OVCSHIM_INJECT=fork:error=ENOMEM:when=2+2 "$@"
   forker_start ac=1024
   unset LD_PRELOAD OVCSHIM_LOG OVCSHIM_INJECT
