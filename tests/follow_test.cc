@@ -216,6 +216,38 @@ TEST_CASE("each refused fork gets its line, refused calls of one kind share one"
   CHECK(f.story->found());
 }
 
+TEST_CASE("a refused fork and libc's clone beneath it are one refusal") {
+  Followed f;
+  f.look();
+  f.call(Op::kFork, 1000, -1);
+  Event clone = make_event(Op::kClone, 1002, 1008);
+  clone.base.result = -1;
+  clone.base.flags = kFailed | kInsideLibc;
+  clone.base.err = ENOMEM;
+  set_args(clone, {0x1200011});
+  f.builder.put(clone);
+  std::vector<Happening> lines = f.look();
+  for (Happening& line : f.look(true)) lines.push_back(std::move(line));
+  REQUIRE(lines.size() == 1);
+  CHECK(lines[0].fields["call"] == "fork");
+}
+
+TEST_CASE("a refused allocation and the call that it made are one refusal, though the one is seen later than the other") {
+  Followed f;
+  f.look();
+  f.call(Op::kMmap, 1002, -1, {0, 1 << 30});
+  CHECK(f.look().empty());
+  Event malloc = make_event(Op::kMalloc, 1000, 1020);
+  malloc.base.flags = kFailed;
+  malloc.base.err = ENOMEM;
+  set_args(malloc, {1 << 30});
+  f.builder.put(malloc);
+  CHECK(f.look().empty());
+  const auto lines = f.look(true);
+  REQUIRE(lines.size() == 1);
+  CHECK(lines[0].fields["call"] == "malloc");
+}
+
 TEST_CASE("what was lost between two looks is told with its count") {
   Followed f;
   f.look();

@@ -30,6 +30,7 @@ constexpr size_t kMostWaiting = 1 << 13;  // refused calls without a verdict
 constexpr size_t kMostChildren = 1 << 13, kMostThreads = 1 << 12, kMostImages = 1 << 10;
 constexpr auto kProofTakes = 500ms;  // reading the mappings of a process of 40 GiB
 constexpr int kShareOfJudging = 20;
+constexpr std::ptrdiff_t kLookedAhead = 64;  // an allocation stands soon after the calls it made
 constexpr size_t kFunctionsShown = 3;
 
 bool makes_thread(const EventBase& base) {
@@ -147,8 +148,10 @@ void Story::take(const Event& event) {
   if (is_exec(op)) take_exec(event);
   if (is_wait(op)) take_wait(event);
   if (is_fork_op(op)) take_fork(event);
-  if (!is_refusal(event)) return;
-  if (refused_.size() < kMostWaiting) refused_.push_back({event.position, begun_ ? Clock::now() : Clock::time_point{}});
+  if (!is_refusal(event) || (op == Op::kClone && is_inner_clone(event))) return;
+  const EventBase& b = event.base;
+  const auto since = begun_ ? Clock::now() : Clock::time_point{};
+  if (refused_.size() < kMostWaiting) refused_.push_back({event.position, since, {b.pid, b.tid}, b.begin_tick, b.end_tick});
   else ++unjudged_;
 }
 
@@ -265,16 +268,20 @@ void Story::tell_end(uint64_t tick, uint32_t pid, const std::string& comm, const
 }
 
 // The snapshot that proves a refusal is written after it, and an allocation after the calls that it made. Of a fork the snapshot
-// is the last; of all others some time has to pass.
+// is the last; of all others some time has to pass. What a refused call made inside itself belongs to its verdict.
 void Story::judge(bool last) {
   const auto now = Clock::now();
+  for (Waiting& call : refused_) call.proven |= proofs_.contains(call.position) && (call.position & kVitalBit);
   if (refused_.empty() || (!last && now < next_judgement_)) return;
   std::vector<uint64_t> positions;
   std::vector<Waiting> left;
-  for (Waiting& call : std::exchange(refused_, {})) {
-    call.proven |= proofs_.contains(call.position) && (call.position & kVitalBit);
-    const bool ripe = last || call.proven || now - call.since >= kProofTakes;
-    if (!ripe) left.push_back(call);
+  const auto is_ripe = [&](const Waiting& call) { return last || call.proven || now - call.since >= kProofTakes; };
+  const std::vector<Waiting> waiting = std::exchange(refused_, {});
+  for (auto at = waiting.begin(); at != waiting.end(); ++at) {
+    const Waiting& call = *at;
+    const auto end = waiting.end() - at > kLookedAhead ? at + kLookedAhead : waiting.end();
+    const bool held_back = std::any_of(at, end, [&](const Waiting& outer) { return call.inside(outer) && !is_ripe(outer); });
+    if (!is_ripe(call) || held_back) left.push_back(call);
     else if (positions.size() < kMostJudged) positions.push_back(call.position);
     else ++unjudged_;
   }

@@ -78,7 +78,12 @@ class Story {
   struct Waiting {  // a refused call whose proof may not be complete yet
     uint64_t position = 0;
     Clock::time_point since;
+    Thread thread{};
+    uint64_t begin = 0, end = 0;
     bool proven = false;
+    bool inside(const Waiting& other) const {
+      return position != other.position && thread == other.thread && begin >= other.begin && end <= other.end;
+    }
   };
 
   bool wants(const ovcshim::EventBase& base);
