@@ -23,7 +23,8 @@ OVERCOMMIT = os.path.join(SOURCE, "tests/fixtures/overcommit.sh")
 CYCLE = 20  # seconds: in each of them every limit is set for a while
 HOLD_EACH, LOOK_EACH = CYCLE, CYCLE
 REQUESTS_PER_SECOND, BATCH = 2000, 20
-LANES = {"OVCSHIM_EVENTS_SIZE": "256K", "OVCSHIM_CALLS_SIZE": "256K"}
+EVENTS_KB, CALLS_KB = 256, 256  # of the first a quarter is kept for forks and failures
+SLOT_BYTES, CALL_BYTES = 128, 16
 
 
 class Redis:
@@ -64,7 +65,7 @@ class Load(threading.Thread):
 
     def command(self):
         n = self.random.randrange(1000)
-        if self.random.random() < 0.02:
+        if self.random.random() < 0.05:
             return ["SET", f"large{n % 20}", b"x" * self.random.choice((130_000, 160_000, 200_000))]
         if n % 2:
             return ["SET", f"small{n}", b"x" * (100 + n * 4)]
@@ -73,6 +74,8 @@ class Load(threading.Thread):
     def run(self):
         due = time.monotonic()
         try:
+            for n in range(1000):
+                self.redis.ask("SET", f"small{n}", b"x" * 4000)
             while not self.ends:
                 self.redis.send([self.command() for _ in range(BATCH)])
                 for _ in range(BATCH):
@@ -192,7 +195,7 @@ class Soak:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         shim = os.path.join(self.home, "libovcshim.so")
-        variables = os.environ | LANES | {"OVCSHIM_LOG": self.log}
+        variables = os.environ | {"OVCSHIM_EVENTS_SIZE": f"{EVENTS_KB}K", "OVCSHIM_CALLS_SIZE": f"{CALLS_KB}K", "OVCSHIM_LOG": self.log}
         server = variables | {"LD_PRELOAD": f"{shim}:{self.home}/libballast.so"}
         self.output = open(os.path.join(self.folder, "output"), "wb")
         self.server_log = os.path.join(self.home, "redis.log")
@@ -206,7 +209,7 @@ class Soak:
         if self.forker.stdout.readline() != "ready\n":
             raise RuntimeError("forker does not start")
         self.follow_lines = open(os.path.join(self.folder, "follow.json"), "w+")
-        self.follow = subprocess.Popen([OVC, "follow", "--json", "--interval", "0.5", "-n", "100000", self.log], stdout=self.follow_lines,
+        self.follow = subprocess.Popen([OVC, "follow", "--json", "--interval", "0.2", "-n", "100000", self.log], stdout=self.follow_lines,
                                        stderr=self.output)
         self.load = Load(self.port)
         self.load.start()
@@ -301,7 +304,8 @@ class Soak:
         server, follow = status_kb(self.server.pid), status_kb(self.follow.pid)
         self.samples.append({
             "server_fds": len(os.listdir(f"/proc/{self.server.pid}/fd")), "server_threads": server["Threads"],
-            "server_anonymous_kb": server["RssAnon"], "shim_private_kb": private, "shim_charge_kb": charge, "log_resident_kb": resident,
+            "server_anonymous_kb": server["RssAnon"], "server_data_kb": server["VmData"],
+            "shim_private_kb": private, "shim_charge_kb": charge, "log_resident_kb": resident,
             "follow_fds": len(os.listdir(f"/proc/{self.follow.pid}/fd")), "follow_anonymous_kb": follow["RssAnon"],
             "follow_resident_kb": follow["VmRSS"], "follow_data_kb": follow["VmData"], "log_bytes": os.stat(self.log).st_size})
 
@@ -361,14 +365,15 @@ class Soak:
         self.follow_lines.seek(0)
         with open(self.output.name) as file:
             messages = file.read()
-        lost, bytes_of = self.stats["lost"], self.stats["bytes"]
-        wraps = {"calls": lost["calls_overwritten"] * 16 / (256 << 10), "events": lost["event_slots_overwritten"] * 128 / (256 << 10),
-                 "vitals": lost["vital_slots_overwritten"]}
+        lost = self.stats["lost"]
+        wraps = {"calls": lost["calls_overwritten"] * CALL_BYTES / (CALLS_KB << 10),
+                 "events": lost["event_slots_overwritten"] * SLOT_BYTES / (EVENTS_KB * 768),
+                 "vitals": lost["vital_slots_overwritten"] * SLOT_BYTES / (EVENTS_KB * 256)}
         calls = sum(call["calls"] for p in self.stats["processes"] for call in p["totals"]["calls"].values())
         return {"seconds": self.ran, "server_pid": self.server.pid, "forker_pid": self.forker.pid, "truth": self.truth, "grows": self.grows,
                 "samples": self.samples, "looks": self.looks, "wraps": wraps, "calls": calls, "requests": self.load.requests,
                 "follow": [json.loads(line) for line in self.follow_lines], "follow_status": self.follow_status,
-                "follow_cpu": 100 * self.follow_cpu / self.ran, "messages": messages, "log_file_bytes": bytes_of,
+                "follow_cpu": 100 * self.follow_cpu / self.ran, "messages": messages,
                 "without_commit_limit": self.without_commit_limit}
 
 

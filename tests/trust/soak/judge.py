@@ -15,6 +15,7 @@ GROWTH_KB = {  # between the second and the last tenth of the samples
     "shim_charge_kb": 0,
     "log_resident_kb": 64,
     "server_anonymous_kb": 8192,
+    "server_data_kb": 16384,
     "follow_fds": 0,
     "follow_anonymous_kb": 2048,
     "follow_data_kb": 2048,
@@ -133,8 +134,8 @@ def lists_agree(gathered):
             save = by_position.get(int(position))
             if save is None:
                 yield f"ovc why knows a refusal at {position}, follow does not"
-            elif cause != save["cause"]:
-                yield f"the cause was {save['cause']}, ovc why says {cause}"
+            elif cause != save.get("cause"):
+                yield f"the cause was {save.get('cause')}, ovc why says {cause}"
 
 
 def counters_agree(gathered):
@@ -248,8 +249,9 @@ def granted_save(g):
 
 
 def grow_sample(g, key, by):
+    early = tenths(g, key)[0]
     for sample in g["samples"][len(g["samples"]) // 2 :]:
-        sample[key] += by
+        sample[key] = early + by
 
 
 # What the checks have to notice: the check, and how a sound soak is damaged.
