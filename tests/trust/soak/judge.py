@@ -16,7 +16,7 @@ GROWTH_KB = {  # between the second and the last tenth of the samples
     "log_resident_kb": 64,
     "server_anonymous_kb": 8192,
     "server_data_kb": 16384,
-    "follow_fds": 0,
+    "follow_fds": 6,  # the symbol files of what it has met first
     "follow_anonymous_kb": 2048,
     "follow_data_kb": 2048,
     "follow_resident_kb": 18 * 1024,  # its window on the log, at most 16 MiB, comes and goes
