@@ -108,7 +108,8 @@ class Rounds {
 // The status is that of the last round.
 int watch(const CheckOptions& options) {
   const Interrupts interrupts;
-  const auto interval = std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::duration<double>(options.watch_seconds));
+  const auto interval =
+      std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::duration<double>(options.watch_seconds));
   Rounds rounds(options);
   CheckReport last;
   auto why = Interrupts::Why::kTime;

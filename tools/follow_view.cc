@@ -80,8 +80,8 @@ std::string FollowView::rates_line() {
 std::vector<std::string> FollowView::block(const Story& story, const HostNow& now, int64_t posix_ns, size_t width) {
   const std::vector<Process> running = story.running(now);
   const char* plural = running.size() == 1 ? "" : "es";
-  return {fmt::format("{}  {} process{}{}", clock_text(posix_ns, 0), running.size(), plural, names(running)), commit_line(width),
-          rates_line()};
+  return {fmt::format("{}  {} process{}{}", clock_text(posix_ns, 0), running.size(), plural, names(running)),
+          commit_line(width), rates_line()};
 }
 
 std::string FollowView::summary() const {

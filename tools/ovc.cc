@@ -79,7 +79,8 @@ CLI::App* add_follow(CLI::App& app, FollowOptions& o) {
   c->add_flag("--wait", o.wait, "wait for a log that is not there yet");
   c->footer(
       "A line for each refused call with its verdict, each fork, new program, end, and for what was lost; on a terminal with\n"
-      "the state of things beneath them, drawn anew at each look. Ends when all processes of the log have ended, or by Ctrl-C.\n"
+      "the state of things beneath them, drawn anew at each look. Ends when all processes of the log have ended, or by "
+      "Ctrl-C.\n"
       "Exit status, by Ctrl-C too: 0 nothing found wrong, 1 a call was refused or a process killed, 2 could not do the work.");
   return c;
 }
@@ -185,7 +186,7 @@ void add_commands(CLI::App& app, Options& o, std::function<int()>& work) {
   });
   add_reading(add_show(app, o.show), [&o] { return show(o.show); });
   add_reading(add_reader(app, "forks", "each fork: who asked, how long it took, its charge, how the child ended", o.forks),
-      [&o] { return forks(o.forks); });
+              [&o] { return forks(o.forks); });
   add_reading(add_reader(app, "stats", "exact totals, what was lost or overwritten, what the log cannot see", o.stats), [&o] {
     return stats(o.stats);
   })->add_option("-n,--limit", o.stats.limit, "processes to show, busiest first; 0: all (default 20)");
