@@ -43,7 +43,8 @@ class Forker:
 
 def follow(forker, **more):
     columns = more.pop("columns", 80)
-    return Terminal([OVC, "follow", "--interval", "0.1", forker.log], columns=columns, **more)
+    interval = more.pop("interval", "0.1")
+    return Terminal([OVC, "follow", "--interval", interval, forker.log], columns=columns, **more)
 
 
 def count(text, what):
@@ -63,12 +64,23 @@ def test_the_block_stays_below_the_lines():
         assert re.search(r"^\d\d:\d\d:\d\d  1 process: forker \d+$", text, re.M), text
         assert text.index("fork refused") < text.index("  1 process"), text
         assert "31" in terminal.screen.colours
-        status = terminal.end("\x03")
+        status = terminal.interrupt()
         text = terminal.screen.text()
         assert status == 1, status
         assert terminal.screen.cursor_shown
         assert "process: forker" not in text and "fork refused with ENOMEM" in text, text
         assert re.search(r"^followed for [0-9.]+ m?s; in the log: forks 1, refused 1, lost 0$", text, re.M), text
+
+
+def test_the_key():
+    with Forker() as forker:
+        terminal = follow(forker, interval="3600")  # nothing is on its way when the key is pressed
+        terminal.until(lambda text: "refused 0" in text and terminal.raw.endswith("\r"))
+        terminal.press("\x03")
+        assert terminal.end() == 0
+        assert terminal.screen.cursor_shown
+        text = terminal.screen.text()
+        assert "Committed_AS" not in text and "^C" not in text and "followed for " in text, text
 
 
 def test_the_end_of_the_log_ends_it():
@@ -86,7 +98,7 @@ def test_narrow_windows():
         for columns in (79, 40, 21, 9, 8):
             terminal = follow(forker, columns=columns)
             terminal.until(lambda text: "fork" in text and "Commit" in text)
-            assert terminal.end("\x03") == 1
+            assert terminal.interrupt() == 1
             joined = re.sub(r"\s+", "", terminal.screen.text())
             assert "forkrefusedwithENOMEM" in joined and "refused1" in joined, terminal.screen.text()
 
@@ -103,7 +115,7 @@ def test_a_window_that_changes():
             before = len(terminal.raw)
             terminal.until(lambda text: terminal.raw[before:].count("\x1b[J") > 1)
             assert not terminal.screen.errors, terminal.screen.errors
-        assert terminal.end("\x03") == 0
+        assert terminal.interrupt() == 0
 
 
 def test_a_stop_gives_the_cursor_back():
@@ -116,7 +128,7 @@ def test_a_stop_gives_the_cursor_back():
         os.waitid(os.P_PID, terminal.process.pid, os.WSTOPPED | os.WNOWAIT)
         terminal.process.send_signal(18)  # SIGCONT
         terminal.until(lambda text: "refused 0" in text and not terminal.screen.cursor_shown)
-        assert terminal.end("\x03") == 0
+        assert terminal.interrupt() == 0
 
 
 def test_colours_can_be_had_without():
@@ -125,16 +137,16 @@ def test_colours_can_be_had_without():
         forker.tell("fork")
         terminal = follow(forker, NO_COLOR="1")
         terminal.until(lambda text: "fork refused" in text and "refused 1" in text)
-        assert terminal.end("\x03") == 1
+        assert terminal.interrupt() == 1
         assert not terminal.screen.colours and "\x1b[" in terminal.raw
         for variables in ({"TERM": "dumb"}, {"TERM": ""}):
             terminal = follow(forker, columns=500, **variables)
             terminal.until(lambda text: "fork refused" in text)
-            assert terminal.end("\x03") == 1
+            assert terminal.interrupt() == 1
             assert "\x1b" not in terminal.raw, terminal.raw
         terminal = Terminal([OVC, "follow", "--interval", "0.1", "--json", forker.log], columns=10000)
         terminal.until(lambda text: '"refused"' in text)
-        assert terminal.end("\x03") == 1
+        assert terminal.interrupt() == 1
         assert "\x1b" not in terminal.raw, terminal.raw
 
 
@@ -149,7 +161,7 @@ def test_check_in_place():
         terminal.until(lambda text: terminal.raw.count("would pass now") >= rounds and "read  " in text)
         assert count(terminal.screen.text(), "would pass now") == 1, terminal.screen.text()
         assert not terminal.screen.cursor_shown
-        status = terminal.end("\x03")
+        status = terminal.interrupt()
         assert status == 0 and terminal.screen.cursor_shown
         assert count(terminal.screen.text(), "would pass now") == 1 and re.search("^  read ", terminal.screen.text(), re.M)
 
@@ -161,7 +173,7 @@ def test_check_in_a_small_window():
         assert len(terminal.screen.lines) <= 5, terminal.screen.text()
         assert not terminal.screen.errors, terminal.screen.errors
         terminal.screen.columns = 1000  # the last one is left there whole
-        assert terminal.end("\x03") == 0
+        assert terminal.interrupt() == 0
         assert re.search("^  read ", terminal.screen.text(), re.M)
 
 
@@ -170,7 +182,7 @@ def test_check_for_programs_stays_plain():
         for option in ("--json", "--openmetrics"):
             terminal = check(forker, option, columns=60000)
             terminal.until(lambda text: len(terminal.raw) > 100)
-            terminal.end("\x03")
+            terminal.interrupt()
             assert "\x1b" not in terminal.raw, terminal.raw
 
 
