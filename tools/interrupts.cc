@@ -29,7 +29,8 @@ Interrupts::Interrupts() {
     struct sigaction old {
     }, action{};
     sigaction(number, nullptr, &old);
-    if (old.sa_handler == SIG_IGN) continue;  // nohup
+    const bool may_be_ignored = number == SIGHUP || number == SIGTSTP;  // nohup; no job control
+    if (may_be_ignored && old.sa_handler == SIG_IGN) continue;
     action.sa_handler = note;
     sigaction(number, &action, nullptr);
     sigaddset(&held, number);

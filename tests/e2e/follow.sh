@@ -18,10 +18,10 @@ start() {
   forker_start ac=1024
   unset LD_PRELOAD OVCSHIM_LOG OVCSHIM_INJECT
 }
-# follows ARGUMENT...: in the background, its lines on descriptor 4. A shell's background programs ignore SIGINT, but for this.
+# follows ARGUMENT...: in the background, its lines on descriptor 4
 mkfifo lines
 follows() {
-  env --default-signal=INT ovc follow --interval 0.1 "$@" >lines &
+  ovc follow --interval 0.1 "$@" >lines &
   follower=$!
   exec 4<lines
 }

@@ -2,6 +2,7 @@
 """What terminal_views.sh asks of `ovc follow` and `ovc check --watch` in a terminal; the argument is the folder to work in."""
 import os
 import re
+import signal
 import subprocess
 import sys
 
@@ -122,11 +123,11 @@ def test_a_stop_gives_the_cursor_back():
     with Forker() as forker:
         terminal = follow(forker)
         terminal.until(lambda text: "refused 0" in text)
-        terminal.press("\x1a")
+        terminal.process.send_signal(signal.SIGTSTP)
         terminal.until(lambda text: terminal.screen.cursor_shown)
         assert "refused 0" not in terminal.screen.text()
         os.waitid(os.P_PID, terminal.process.pid, os.WSTOPPED | os.WNOWAIT)
-        terminal.process.send_signal(18)  # SIGCONT
+        terminal.process.send_signal(signal.SIGCONT)
         terminal.until(lambda text: "refused 0" in text and not terminal.screen.cursor_shown)
         assert terminal.interrupt() == 0
 
