@@ -342,7 +342,7 @@ class Soak:
                     hold_until = None
                 if hold_until is not None:
                     self.save("commit-limit")
-                elif limit.asked():  # it may come at any moment
+                elif limit.asked():  # the limit is set above what is promised now: no child that counts in it
                     pass
                 elif n % 4 == 3:
                     self.save_without_tasks()
