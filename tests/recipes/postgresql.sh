@@ -13,6 +13,7 @@ unit=postgresql@$version-recipe
 environment=/etc/postgresql/$version/recipe/environment
 logs=/var/log/postgresql
 sql() { in_machine setpriv --reuid postgres --regid postgres --clear-groups psql -XAtq --cluster "$version/recipe" -c "$1"; }
+# shellcheck disable=SC2016  # for the shell in it
 preloaded() { in_machine sh -c 'grep -q libovcshim.so "/proc/$(head -1 "/run/postgresql/$1-recipe.pid")/maps"' - "$version"; }
 started() {
   in_machine systemctl start "$unit"
@@ -20,10 +21,9 @@ started() {
   [[ $(sql 'select 42') == 42 ]] || fail "no answer"
 }
 
-mkdir -p "$layer/etc/systemd/system/$unit.service.d"
-printf '[Service]\nEnvironment=LD_PRELOAD=libovcshim.so OVCSHIM_LOG=%s/unit.%%%%c.ovc\n' $logs >"$layer/etc/systemd/system/$unit.service.d/unit.conf"
 machine_boot basic.target
 in_machine pg_createcluster "$version" recipe --start-conf manual --no-status --pgoption fsync=off >created 2>&1 || fail "$(<created)"
+setting "$unit.service" "Environment=LD_PRELOAD=libovcshim.so OVCSHIM_LOG=$logs/unit.ovc"
 started
 preloaded && fail "Environment= in the unit reaches the server"
 in_machine systemctl stop "$unit"
@@ -40,7 +40,8 @@ for purpose in postmaster checkpointer "backend for a new connection"; do finds 
 # asks for the state of the server and is asked to come again.
 printf "%s = '%s'\n" OVCSHIM_INJECT fork:error=ENOMEM:when=6..7 OVCSHIM_LOG $logs/refused.ovc | in_machine tee -a "$environment" >/dev/null
 started
-finds 'could not fork new process for connection: Cannot allocate memory' <(in_machine cat "$logs/postgresql-$version-recipe.log")
+in_machine cat "$logs/postgresql-$version-recipe.log" >said
+finds 'could not fork new process for connection: Cannot allocate memory' said
 in_machine systemctl stop "$unit"
 machine_log $logs/refused.ovc refused.ovc
 exits 1 ovc why --json refused.ovc >verdicts
