@@ -10,7 +10,7 @@ on_exit() { server_stop KILL; }
 command -v bwrap >/dev/null || skip "no bubblewrap (package bubblewrap)"
 command -v redis-server >/dev/null || skip "redis-server is not installed"
 # What its threads, three or four, have as stacks is promised and not touched: data would do as well.
-stack_mib=1024
+stack_mib=512
 multiarch=$(dirname "$(realpath /lib/*/libc.so.6 | head -1)")
 uid=65534
 ((EUID == 0)) || uid=$EUID
@@ -38,7 +38,8 @@ contained() {
 }
 as_nobody=()
 ((EUID)) || as_nobody=(--reuid "$uid" --regid "$(id -g nobody)" --clear-groups)
-setpriv ${as_nobody[@]+"${as_nobody[@]}"} bwrap --unshare-user --ro-bind / / true 2>why || skip "bubblewrap cannot make a container here: $(<why)"
+setpriv ${as_nobody[@]+"${as_nobody[@]}"} bwrap --unshare-user --ro-bind / / true 2>why ||
+  skip "bubblewrap cannot make a container here: $(<why)"
 
 contained full
 server_stop TERM

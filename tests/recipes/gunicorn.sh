@@ -7,10 +7,10 @@
 . "$source_dir/tests/fixtures/systemd.sh"
 on_exit() { machine_stop; }
 command -v gunicorn >/dev/null || skip "gunicorn is not installed"
-mib=4096
+mib=1024
 logs=/var/log/ovcshim/gunicorn
-ask() { in_machine python3 -c 'import urllib.request; print(urllib.request.urlopen("http://127.0.0.1:8000/", timeout=10).read().decode())' 2>/dev/null; }
-serves() { [[ $(ask) == hello ]]; }
+echo 'import urllib.request; print(urllib.request.urlopen("http://127.0.0.1:8000/", timeout=10).read().decode())' >ask.py
+serves() { [[ $(in_machine python3 - <ask.py 2>/dev/null || true) == hello ]]; }
 
 dropin gunicorn.service.d
 mkdir -p "$layer/srv"

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # examples/recipes/systemd/php8.2-fpm.service.d under a real systemd and Debian's own unit: PHP-FPM answers, reloads, its workers are in
-# the log; with one refused it says so and why is told; what scripts start has a log of its own with the
-# line of the pool that the file names.
+# the log; with one refused it says so and why is told; what scripts start has a log of its own with the line of the pool that the
+# file names.
 . "$(dirname "$0")/../fixtures/e2e.sh"
 . "$source_dir/tests/fixtures/servers.sh"
 . "$source_dir/tests/fixtures/systemd.sh"
@@ -32,7 +32,8 @@ machine_log $logs/php-fpm.ovc served.ovc
 purposes served.ovc >list
 finds '^[0-9]+ worker process$' list
 finds '^2 program started by PHP \(exec, system, ...\)$' list
-jq -e '[.forks[] | select(.purpose == null or (.purpose == "worker process" and .child.end == null))] | length == 0' served.ovc.forks >/dev/null ||
+jq -e '[.forks[] | select(.purpose == null or (.purpose == "worker process" and .child.end == null))] | length == 0' \
+  served.ovc.forks >/dev/null ||
   fail "no purpose or no end: $(<served.ovc.forks)"
 in_machine sh -c 'stat -c %U /var/tmp/ovcshim.sh.*.ovc' >owners
 same owners - <<<$'www-data\nwww-data' "logs of what scripts started"
@@ -49,5 +50,6 @@ kill "$asking" 2>/dev/null || true
 in_machine systemctl stop "$unit"
 machine_log $logs/refused.ovc refused.ovc
 exits 1 ovc why --json refused.ovc >verdicts
-jq -e '[.verdicts[] | select(.purpose == "worker process" and .cause == "injected" and .errno == "ENOMEM")] | length == 1' verdicts >/dev/null ||
+jq -e '[.verdicts[] | select(.purpose == "worker process" and .cause == "injected" and .errno == "ENOMEM")] | length == 1' \
+  verdicts >/dev/null ||
   fail "$(jq .verdicts verdicts)"

@@ -45,5 +45,6 @@ finds 'could not fork new process for connection: Cannot allocate memory' said
 in_machine systemctl stop "$unit"
 machine_log $logs/refused.ovc refused.ovc
 exits 1 ovc why --json refused.ovc >verdicts
-jq -e '[.verdicts[] | select(.purpose == "backend for a new connection" and .cause == "injected" and .errno == "ENOMEM")] | length == 1' verdicts >/dev/null ||
+jq -e '[.verdicts[] | select(.purpose == "backend for a new connection" and .cause == "injected" and .errno == "ENOMEM")] | length == 1' \
+  verdicts >/dev/null ||
   fail "$(jq .verdicts verdicts)"

@@ -8,7 +8,7 @@
 on_exit() { machine_stop; }
 [[ -e /lib/systemd/system/redis-server.service ]] || skip "no redis-server.service (package redis-server)"
 # What the unit's threads, three or four, have as stacks is promised and not touched: data would do as well.
-stack_mib=1024
+stack_mib=512
 redis() { in_machine redis-cli "$@"; }
 saved() { [[ $(redis info persistence) == *rdb_bgsave_in_progress:0*rdb_last_bgsave_status:ok* ]]; }
 
@@ -37,4 +37,4 @@ finds "Can't save in background: fork: Cannot allocate memory" redis.log
 [[ $(in_machine sh -c 'ls /var/log/redis/*.ovc*') == /var/log/redis/ovcshim.ovc ]] || fail "more than one log"
 machine_log /var/log/redis/ovcshim.ovc log
 refusal_told log BGSAVE 1
-[[ $(jq '[.forks[] | select(.failed | not) | .purpose] == ["BGSAVE"]' <(ovc forks --json log || true)) == true ]] || fail "$(ovc forks log || true)"
+same <(purposes log) - <<<'1 BGSAVE' "forks that passed"

@@ -3,7 +3,8 @@
 # Entry point of a container whose server runs under the shim: any user, read-only root filesystem, the log on a volume at
 # $OVC_LOG_DIR. If nothing can be written there, the server starts all the same, without the shim, and one line says so.
 #   docker run --read-only --user 999 -v logs:/var/log/ovcshim IMAGE redis-server --save ''
-# Read the log outside, or in the container: ovc why /var/log/ovcshim/redis-server.HOSTNAME.ovc. Settings as usual: -e OVCSHIM_CALLS_SIZE=0, ...
+# Read the log outside, or in the container: ovc why /var/log/ovcshim/redis-server.HOSTNAME.ovc.
+# Settings as usual: -e OVCSHIM_CALLS_SIZE=0, ...
 set -eu
 directory=${OVC_LOG_DIR:-/var/log/ovcshim}
 [ $# -gt 0 ] || { echo "usage: $0 COMMAND [ARGUMENT...]" >&2; exit 2; }
