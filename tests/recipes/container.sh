@@ -16,9 +16,9 @@ uid=65534
 ((EUID == 0)) || uid=$EUID
 pings() { [[ $(redis ping 2>/dev/null) == PONG ]]; }
 
-# The library lies where an image has it, in an overlay's stead over a folder that redis does not need.
+# Library and entry point lie over a folder that redis does not need; this machine's root is the image.
 mkdir library volume full data
-cp "$shim" library/
+cp "$shim" "$source_dir/examples/recipes/container/entrypoint.sh" library/
 chmod 755 "$work" library
 chmod 500 full
 chown "$uid" volume data
@@ -33,7 +33,7 @@ contained() {
     --hostname box --die-with-parent --as-pid-1 --ro-bind / / --proc /proc --dev /dev --tmpfs /tmp \
     --ro-bind "$PWD/library" "$multiarch/gconv" --bind "$PWD/$volume" /mnt --bind "$PWD/data" /srv --chdir /srv \
     --clearenv --setenv PATH /usr/bin:/bin --setenv OVC_LOG_DIR /mnt --setenv LD_LIBRARY_PATH "$multiarch/gconv" "${settings[@]}" \
-    "$source_dir/examples/recipes/container/entrypoint.sh" redis-server --port "$port" --bind 127.0.0.1 --save '' --dir /srv
+    "$multiarch/gconv/entrypoint.sh" redis-server --port "$port" --bind 127.0.0.1 --save '' --dir /srv
   until_so 10 "the server" pings
 }
 as_nobody=()
