@@ -10,6 +10,7 @@
 
 #include "tools/filter.h"
 #include "tools/ledger.h"
+#include "tools/mapping_origins.h"
 #include "tools/names.h"
 #include "tools/output.h"
 #include "tools/symbols.h"
@@ -28,41 +29,15 @@ Json bounds_json(const Bounds& kb) { return {{"low_kb", kb.low}, {"high_kb", kb.
 
 std::string_view sure_text(Sure value) { return value == Sure::kYes ? "yes" : value == Sure::kNo ? "no" : "unknown"; }
 
-bool is_system(std::string_view module) {
-  constexpr std::string_view kSystem[] = {"libc.so", "libc-", "libpthread", "ld-linux", "ld-musl", "libovcshim"};
-  return std::any_of(std::begin(kSystem), std::end(kSystem), [=](std::string_view name) { return module.starts_with(name); });
-}
-
-// "rw-p ac nr", as smaps writes them; "ac?" where both are possible.
-std::string flags_text(const Piece& p) {
-  std::string text = {p.has(kMapRead) ? 'r' : '-', p.has(kMapWrite) ? 'w' : '-', p.has(kMapExec) ? 'x' : '-',
-                      p.has(kMapShared) ? 's' : 'p'};
-  const auto add = [&](Sure value, std::string_view name) {
-    if (value != Sure::kNo) text += fmt::format(" {}{}", name, value == Sure::kOpen ? "?" : "");
-  };
-  add(p.charged, "ac");
-  add(p.noreserve, "nr");
-  add(sure(p.has(kMapDc)), "dc");
-  add(sure(p.has(kMapWf)), "wf");
-  add(sure(p.has(kMapHt)), "ht");
-  add(sure(p.has(kMapGd)), "gd");
-  add(sure(p.has(kMapLo)), "lo");
-  return text;
-}
-
-Bounds charge_of(const Mapping& mapping) {
-  Bounds kb;
-  for (const Piece& p : mapping.pieces) {
-    if (p.charged == Sure::kYes) kb.low += p.kb();
-    if (p.charged != Sure::kNo) kb.high += p.kb();
-  }
-  return kb;
-}
-
 class Maps {
  public:
   explicit Maps(const MapsOptions& options)
-      : options_(options), log_(log_or_newest(options.log)), symbols_(log_), ledger_(log_), state_(host_rules(log_)) {}
+      : options_(options),
+        log_(log_or_newest(options.log)),
+        symbols_(log_),
+        origins_(log_, symbols_),
+        ledger_(log_),
+        state_(host_rules(log_)) {}
 
   int run() {
     choose_moment();
@@ -189,45 +164,15 @@ class Maps {
 
   // ---- what a mapping is, and who made it ----
 
-  std::string what(const Mapping& mapping) const {
-    const Piece& p = mapping.pieces.front();
-    if (p.has(kMapOwn)) return "the shim's own";
-    if (p.has(kMapHeap)) return "[heap]";
-    if (p.has(kMapStack)) return "[stack]";
-    if (p.has(kMapSpecial)) return "the kernel's";
-    if (p.has(kMapShared) && is_shared_memory(p)) return "shared memory";  // smaps names it a file
-    if (!p.has(kMapFile)) return "";
-    const std::string module = symbols_.module_of(state_.image, p.start);
-    return module.empty() ? "file" : escaped(module);
-  }
-
-  bool is_shared_memory(const Piece& p) const {
-    const auto event = p.made_by == kUnknown ? std::nullopt : log_.event_at(p.made_by);
-    return !p.has(kMapFile) ||
-           (event && event->base.op == Op::kMmap && !mapping_kind(event->base.args[2], event->base.args[3]).file);
-  }
-
-  // The call that made most of it.
-  const Piece& main_piece(const Mapping& mapping) const {
-    const auto known = [](const Piece& p) { return p.made_by == kUnknown ? 0 : p.kb(); };
-    return *std::max_element(mapping.pieces.begin(), mapping.pieces.end(),
-                             [&](const Piece& a, const Piece& b) { return known(a) < known(b); });
-  }
-
-  std::string caller_of(const Event& event) {
-    for (const Frame& frame : symbols_.stack(event.base.image, event.frames))
-      if (!is_system(frame.module)) return frame.text();
-    return event.frames.empty() ? "" : symbols_.stack(event.base.image, event.frames).front().text();
-  }
-
   std::string call_text(uint64_t position) {
     const auto event = log_.event_at(position);
     if (!event) return "a record that is gone";
-    return fmt::format("{} {} {}", time_text(event->base.begin_tick), op_name(event->base.op), escaped(caller_of(*event)));
+    return fmt::format("{} {} {}", time_text(event->base.begin_tick), op_name(event->base.op),
+                       escaped(origins_.caller_of(*event)));
   }
 
   std::string made_text(const Mapping& mapping) {
-    const Piece& piece = main_piece(mapping);
+    const Piece& piece = origins_.main_piece(mapping);
     if (piece.made_by == kUnknown) return state_.base == LedgerBase::kFork ? "before the fork" : "before";
     std::string text = call_text(piece.made_by);
     if (piece.charged_by != kUnknown) text += "; charged " + call_text(piece.charged_by);
@@ -273,7 +218,7 @@ class Maps {
       table.row({fmt::format("{:x}-{:x}{}", m.start(), m.end(), m.more_behind == Sure::kOpen ? "+" : ""),
                  grouped((m.end() - m.start()) / 1024), flags_text(m.pieces.front()),
                  charge.exact() ? grouped(charge.low) : fmt::format("{}-{}", grouped(charge.low), grouped(charge.high)),
-                 what(m), made_text(m)});
+                 origins_.what(m, state_.image), made_text(m)});
       open_ = open_ || m.more_behind == Sure::kOpen;
     }
     out_.text() += '\n';
@@ -294,7 +239,7 @@ class Maps {
             {"time", iso_text(log_.posix_ns(event->base.begin_tick))},
             {"tid", event->base.tid},
             {"op", op_name(event->base.op)},
-            {"caller", caller_of(*event)}};
+            {"caller", origins_.caller_of(*event)}};
   }
 
   Json piece_json(const Piece& p) {
@@ -313,7 +258,7 @@ class Maps {
             {"kb", (m.end() - m.start()) / 1024},
             {"flags", flags_text(m.pieces.front())},
             {"charged", bounds_json(charge_of(m))},
-            {"what", what(m)},
+            {"what", origins_.what(m, state_.image)},
             {"one_with_next", sure_text(m.more_behind)},
             {"pieces", pieces}};
   }
@@ -355,7 +300,8 @@ class Maps {
 
   const MapsOptions& options_;
   LogReader log_;
-  mutable Symbols symbols_;
+  Symbols symbols_;
+  MappingOrigins origins_;
   Ledger ledger_;
   uint64_t tick_ = 0;
   std::vector<const LedgerProcess*> candidates_;  // that had begun

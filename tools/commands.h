@@ -13,6 +13,7 @@
 #include "tools/cmd_follow.h"
 #include "tools/cmd_maps.h"
 #include "tools/cmd_plan.h"
+#include "tools/cmd_report.h"
 #include "tools/cmd_why.h"
 
 namespace ovc {

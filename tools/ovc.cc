@@ -32,6 +32,7 @@ struct Options {
   MapsOptions maps;
   ExportOptions exporting;
   FollowOptions follow;
+  ReportOptions report;
 };
 
 // What every command that reads a log has.
@@ -82,6 +83,18 @@ CLI::App* add_follow(CLI::App& app, FollowOptions& o) {
       "the state of things beneath them, drawn anew at each look. Ends when all processes of the log have ended, or by "
       "Ctrl-C.\n"
       "Exit status, by Ctrl-C too: 0 nothing found wrong, 1 a call was refused or a process killed, 2 could not do the work.");
+  return c;
+}
+
+CLI::App* add_report(CLI::App& app, ReportOptions& o) {
+  CLI::App* c = app.add_subcommand("report", "all of it as one HTML page: verdict, timeline, processes, forks, memory, stacks");
+  c->add_option("LOG", o.log, "the log; default: the newest ovcshim.*.ovc here, else in /var/tmp");
+  c->add_option("-o,--output", o.page, "the page, such as F.html; default: standard output");
+  c->footer(
+      "The page is one file: it opens without a network, asks none for anything, and prints. It tells what the log tells "
+      "(names,\n"
+      "paths, addresses), so it is made readable for its owner only. Its size is bounded: what is left out is counted in it.\n"
+      "Exit status: 0 nothing found wrong, 1 something found, as ovc why.");
   return c;
 }
 
@@ -194,6 +207,7 @@ void add_commands(CLI::App& app, Options& o, std::function<int()>& work) {
   add_reading(add_plan(app, o.plan), [&o] { return plan(o.plan); });
   add_reading(add_maps(app, o.maps), [&o] { return maps(o.maps); });
   add_reading(add_export(app, o.exporting), [&o] { return export_log(o.exporting); });
+  add_reading(add_report(app, o.report), [&o] { return report(o.report); });
   add(add_follow(app, o.follow), [&o] { return follow(o.follow); });
   add(add_run(app, o.run), [&o] { return run(o.run); });
 }

@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "tools/causes.h"
@@ -93,6 +94,17 @@ std::vector<Ending> find_endings(const LogReader& log, const WhyScan& scan, cons
 bool same_boot(const LogReader& log, const HostNow& now);
 // now.alive() of one process, without a look at all others where its pid is of our own namespace.
 HostNow::Alive is_alive(const ovcshim::ProcessSlot& slot, const HostNow& now);
+
+// One of them in words: a title, then labelled facts. Escaped already, as for a terminal.
+struct Told {
+  std::string title;
+  std::vector<std::pair<std::string_view, std::string>> lines;  // label, text; a label that repeats belongs to the same list
+  void add(std::string_view label, std::string_view text) { lines.emplace_back(label, text); }
+};
+Told tell(const LogReader& log, const Verdict& verdict);
+Told tell(const LogReader& log, const Ending& ending);
+// What is worth saying of a log in which nothing is wrong: one line each.
+std::string nothing_found_text(const LogReader& log, const WhyReport& report);
 
 // As text for people and as JSON.
 std::string why_text(const LogReader& log, const WhyReport& report);

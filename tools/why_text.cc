@@ -30,7 +30,7 @@ std::string times_text(const LogReader& log, const Verdict& v) {
 std::string title(const LogReader& log, const Verdict& v) {
   std::string what{op_name(v.event.base.op)};
   if (has_size(v.event.base.op)) what += fmt::format(" of {} bytes", grouped(requested_bytes(v.event)));
-  return fmt::format("{} refused with {} {} in {}\n", what, errno_name(v.event.base.err), times_text(log, v),
+  return fmt::format("{} refused with {} {} in {}", what, errno_name(v.event.base.err), times_text(log, v),
                      process_text(v.comm, v.event.base.pid));
 }
 
@@ -63,9 +63,9 @@ std::string step_text(const InnerStep& step) {
   return text;
 }
 
-void add_steps(Lines& lines, const std::vector<InnerStep>& steps) {
-  for (size_t i = 0; i < steps.size() && i < kStepsShown; ++i) lines.add("inside", step_text(steps[i]));
-  if (steps.size() > kStepsShown) lines.add("inside", fmt::format("... and {} more", steps.size() - kStepsShown));
+void add_steps(Told& told, const std::vector<InnerStep>& steps) {
+  for (size_t i = 0; i < steps.size() && i < kStepsShown; ++i) told.add("inside", step_text(steps[i]));
+  if (steps.size() > kStepsShown) told.add("inside", fmt::format("... and {} more", steps.size() - kStepsShown));
 }
 
 // The one system call that fork or sbrk is made of only repeats it.
@@ -80,40 +80,10 @@ std::string_view coped_text(const Verdict& v) {
   return "the caller found another way: the allocation it was part of was granted";
 }
 
-void add_verdict(std::string& out, const LogReader& log, const Verdict& v) {
-  const Finding& f = v.finding;
-  out += title(log, v);
+void write(std::string& out, const Told& told) {
+  out += told.title + '\n';
   Lines lines(out);
-  lines.add("asked by", callers_text(v.callers, v.purpose));
-  lines.add("cause", f.cause == "unknown" ? "unknown: " + f.summary : f.summary);
-  if (tells_more(v)) add_steps(lines, f.steps);
-  if (f.charge) lines.add("charge", charge_text(*f.charge));
-  if (f.mode2) lines.add("headroom", headroom_text(*f.mode2));
-  else if (!f.figures.empty()) lines.add("figures", figures_text(f));
-  if (f.short_by) lines.add("short by", short_text(f));
-  if (f.would_pass) lines.add("would pass", would_pass_text(*f.would_pass));
-  if (!f.meaning.empty()) lines.add("meaning", f.meaning);
-  if (!f.rule.empty()) lines.add("rule", f.rule);
-  if (v.coped) lines.add("note", coped_text(v));
-  for (const auto& note : f.notes) lines.add("note", note);
-  for (const auto& advice : f.advice) lines.add("to do", advice);
-  out += '\n';
-}
-
-void add_ending(std::string& out, const LogReader& log, const Ending& e) {
-  const std::string first = clock_text(log.posix_ns(e.tick), 3);
-  const std::string when =
-      e.count == 1 ? "at " + first : fmt::format("from {} to {}", first, clock_text(log.posix_ns(e.last_tick), 3));
-  std::string who = process_text(e.comm, e.pid);
-  if (e.count != 1) who += fmt::format(" and {} more", grouped(e.count - 1));
-  const char* was = e.count == 1 ? "was" : "were";
-  const char* parent = e.count == 1 ? "its parent learned of it" : "their parents learned of it";
-  if (e.id == "killed-by-signal")
-    out += fmt::format("{} {} killed by {}; {} {}\n", who, was, signal_name(static_cast<unsigned>(e.signal)), parent, when);
-  else if (e.id == "aborted") out += fmt::format("{} called abort() {}\n", who, when);
-  else out += fmt::format("{} ended without saying goodbye: killed? Last sign of life {}\n", who, when);
-  Lines lines(out);
-  for (const auto& note : e.notes) lines.add("note", note);
+  for (const auto& [label, text] : told.lines) lines.add(label, text);
   out += '\n';
 }
 
@@ -147,19 +117,58 @@ void add_forks(std::string& out, const LogReader& log, const WhyReport& report) 
 
 }  // namespace
 
+Told tell(const LogReader& log, const Verdict& v) {
+  const Finding& f = v.finding;
+  Told told{title(log, v), {}};
+  told.add("asked by", callers_text(v.callers, v.purpose));
+  told.add("cause", f.cause == "unknown" ? "unknown: " + f.summary : f.summary);
+  if (tells_more(v)) add_steps(told, f.steps);
+  if (f.charge) told.add("charge", charge_text(*f.charge));
+  if (f.mode2) told.add("headroom", headroom_text(*f.mode2));
+  else if (!f.figures.empty()) told.add("figures", figures_text(f));
+  if (f.short_by) told.add("short by", short_text(f));
+  if (f.would_pass) told.add("would pass", would_pass_text(*f.would_pass));
+  if (!f.meaning.empty()) told.add("meaning", f.meaning);
+  if (!f.rule.empty()) told.add("rule", f.rule);
+  if (v.coped) told.add("note", coped_text(v));
+  for (const auto& note : f.notes) told.add("note", note);
+  for (const auto& advice : f.advice) told.add("to do", advice);
+  return told;
+}
+
+Told tell(const LogReader& log, const Ending& e) {
+  const std::string first = clock_text(log.posix_ns(e.tick), 3);
+  const std::string when =
+      e.count == 1 ? "at " + first : fmt::format("from {} to {}", first, clock_text(log.posix_ns(e.last_tick), 3));
+  std::string who = process_text(e.comm, e.pid);
+  if (e.count != 1) who += fmt::format(" and {} more", grouped(e.count - 1));
+  const char* was = e.count == 1 ? "was" : "were";
+  const char* parent = e.count == 1 ? "its parent learned of it" : "their parents learned of it";
+  Told told;
+  if (e.id == "killed-by-signal")
+    told.title = fmt::format("{} {} killed by {}; {} {}", who, was, signal_name(static_cast<unsigned>(e.signal)), parent, when);
+  else if (e.id == "aborted") told.title = fmt::format("{} called abort() {}", who, when);
+  else told.title = fmt::format("{} ended without saying goodbye: killed? Last sign of life {}", who, when);
+  for (const auto& note : e.notes) told.add("note", note);
+  return told;
+}
+
+std::string nothing_found_text(const LogReader& log, const WhyReport& report) {
+  std::string out = fmt::format("nothing was refused and nobody was killed: {} events of {} processes looked at\n",
+                                grouped(report.events), grouped(report.processes));
+  add_forks(out, log, report);
+  add_noreserve(out, report);
+  return out;
+}
+
 std::string why_text(const LogReader& log, const WhyReport& report) {
   std::string out;
   for (const auto& verdict : report.verdicts)
-    if (!verdict.coped) add_verdict(out, log, verdict);
-  for (const auto& ending : report.endings) add_ending(out, log, ending);
+    if (!verdict.coped) write(out, tell(log, verdict));
+  for (const auto& ending : report.endings) write(out, tell(log, ending));
   for (const auto& verdict : report.verdicts)
-    if (verdict.coped) add_verdict(out, log, verdict);
-  if (!report.found()) {
-    out += fmt::format("nothing was refused and nobody was killed: {} events of {} processes looked at\n",
-                       grouped(report.events), grouped(report.processes));
-    add_forks(out, log, report);
-    add_noreserve(out, report);
-  }
+    if (verdict.coped) write(out, tell(log, verdict));
+  if (!report.found()) out += nothing_found_text(log, report);
   for (const auto& note : report.notes) out += "note: " + note + '\n';
   while (out.ends_with("\n\n")) out.pop_back();
   return out;

@@ -15,7 +15,7 @@ status = subprocess.run(sys.argv[1:], stdout=open("out", "w")).returncode
 assert status in (0, 2), status  # 2: no fork to plan for is left
 print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)' "$@"
 }
-for command in stats why show "show --failed" forks maps plan "stats --json" "why --json" "forks --json" "maps --json" "plan --json" \
+for command in stats why show "show --failed" forks maps plan report "stats --json" "why --json" "forks --json" "maps --json" "plan --json" \
   "export --to csv --calls" "export --to perfetto" "export --to folded" "export --to openmetrics" "export --to sqlite -o out.db"; do
   # shellcheck disable=SC2086  # words
   kb=$(most_kb ovc ${command%% *} full.ovc ${command#"${command%% *}"})

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # Fuzzes the reader of logs and the parsers of /proc texts, under ASan and UBSan.
-#   run.sh [--seconds N | --executions N] [--jobs J] [--afl] [HARNESS...]   60 seconds by default; both are for all harnesses together,
-#          J of which run at a time (1)
+#   run.sh [--seconds N | --executions N [--resume]] [--jobs J] [--afl] [HARNESS...]   60 seconds by default; both are for all
+#          harnesses together, J of which run at a time (1). --resume: what the build folder already counts (counted.HARNESS: date,
+#          commit, executions, ms, findings of each slice) belongs to N, so that a long run can be ended at any time and go on
 #   record: one record    log: whole logs through every command    elf: symbol files
 #   texts, host, shim_texts: /proc, as the reader, `ovc check` and the shim parse it
 # First the regressions (inputs of repaired findings), then the search. Ends with a table; exit status 1 with a finding, which is kept
@@ -15,26 +16,28 @@ skip() { echo "skipped: $*"; exit 77; }
 
 # Of 1000 executions, or 100 seconds: what is quick gets many, what is deep gets long. Time also bounds one input, in seconds.
 harnesses=(record log elf texts host shim_texts)
-declare -A executions_of=([record]=415 [log]=2 [elf]=10 [texts]=270 [host]=3 [shim_texts]=300)
+declare -A executions_of=([record]=487 [log]=2 [elf]=10 [texts]=120 [host]=1 [shim_texts]=380)
 # shellcheck disable=SC2034  # used by name, in share()
 declare -A seconds_of=([record]=15 [log]=40 [elf]=20 [texts]=5 [host]=10 [shim_texts]=10)
 declare -A largest=([record]=2048 [log]=65536 [elf]=32768 [texts]=512 [host]=8192 [shim_texts]=1024)
 
-seconds=60 executions=0 jobs=1 engine=libfuzzer
+seconds=60 executions=0 resume=0 jobs=1 engine=libfuzzer
 chosen=()
 while (($#)); do
   case $1 in
     --seconds) seconds=$2 executions=0; shift ;;
     --executions) executions=$2; shift ;;
+    --resume) resume=1 ;;
     --jobs) jobs=$2; shift ;;
     --afl) engine=afl ;;
-    -h | --help) sed -n '3,10s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h | --help) sed -n '3,11s/^# \{0,1\}//p' "$0"; exit 0 ;;
     -*) echo "unknown option: $1" >&2; exit 2 ;;
     *) [[ -n ${executions_of[$1]-} ]] || { echo "no such harness: $1" >&2; exit 2; }; chosen+=("$1") ;;
   esac
   shift
 done
 ((${#chosen[@]})) || chosen=("${harnesses[@]}")
+if ((resume)) && [[ $executions == 0 || $engine == afl ]]; then echo "--resume goes with --executions, and with libFuzzer" >&2; exit 2; fi
 
 compiler=clang++
 if [[ $engine == afl ]]; then
@@ -52,6 +55,7 @@ fi
 
 if [[ ! -f $work/CMakeCache.txt ]]; then cmake -S "$here" -B "$work" -DCMAKE_CXX_COMPILER=$compiler >"$work/build.log"; fi
 cmake --build "$work" -j"$(nproc)" -- "${chosen[@]}" >>"$work/build.log" 2>&1 || { tail -40 "$work/build.log"; exit 1; }
+commit=$(git -C "$here" rev-parse --short HEAD 2>/dev/null || echo unknown)  # of what was built
 echo "engine: $engine, $($compiler --version 2>/dev/null | sed -n 1p); $(nproc) processors; $(uname -r)"
 
 export ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1:handle_abort=1:malloc_context_size=2:quarantine_size_mb=16 UBSAN_OPTIONS=print_stacktrace=1
@@ -81,19 +85,38 @@ report() {
   echo "finding in $1; to see it again: $work/$1 $2"
 }
 
-with_libfuzzer() {
-  local name=$1 bound=("${bounds[@]}") status=0 input
-  if ((executions)); then bound+=(-runs="$(share "$name" executions_of "$executions")"); else bound+=(-max_total_time="$(share "$name" seconds_of "$seconds")"); fi
-  mkdir -p "$work/found/$name" "$work/findings"
+# one_search NAME BOUND: sets runs and peak
+one_search() {
+  local name=$1 status=0 input
   local seeds=()
   [[ ! -d $here/corpus/$name ]] || seeds=("$here/corpus/$name")
-  "$work/$name" "${bound[@]}" -max_len="${largest[$name]}" -print_final_stats=1 -artifact_prefix="$work/findings/$name-" -entropic=0 \
+  "$work/$name" "${bounds[@]}" "$2" -max_len="${largest[$name]}" -print_final_stats=1 -artifact_prefix="$work/findings/$name-" -entropic=0 \
     "$work/found/$name" "${seeds[@]}" >"$work/$name.log" 2>&1 </dev/null || status=$?
   runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$work/$name.log")
   peak=$(sed -n 's/^stat::peak_rss_mb: *//p' "$work/$name.log")
   ((status == 0)) && return
   input=$(sed -n 's/.*Test unit written to //p' "$work/$name.log" | tail -1)
   report "$name" "${input:-(see $work/$name.log)}"
+}
+
+# in_slices NAME TOTAL: small enough that little is lost when the run is ended
+slice=400000
+in_slices() {
+  local name=$1 counted=$work/counted.$1 sum start found
+  while sum=$(awk '{ sum += $3 } END { print sum + 0 }' "$counted" 2>/dev/null || echo 0) && ((sum < $2)); do
+    start=$(date +%s%N) found=$findings
+    one_search "$name" -runs=$(($2 - sum < slice ? $2 - sum : slice))
+    echo "$(date +%FT%T) $commit ${runs:-0} $((($(date +%s%N) - start) / 1000000)) $((findings - found))" >>"$counted"
+    ((findings == found)) || break
+  done
+}
+
+with_libfuzzer() {
+  local name=$1
+  mkdir -p "$work/found/$name" "$work/findings"
+  if ((resume)); then in_slices "$name" "$(share "$name" executions_of "$executions")"
+  elif ((executions)); then one_search "$name" -runs="$(share "$name" executions_of "$executions")"
+  else one_search "$name" -max_total_time="$(share "$name" seconds_of "$seconds")"; fi
 }
 
 with_afl() {
@@ -123,7 +146,8 @@ fuzz() {
   start=$(date +%s%N)
   [[ $engine == afl ]] || regressions "$name" || true
   with_$engine "$name"
-  echo "${runs:-0} $((($(date +%s%N) - start) / 1000000)) $findings ${peak:--}" >"$work/$name.result"
+  if ((resume)); then awk -v peak="${peak:--}" '{ runs += $3; ms += $4; found += $5 } END { print runs, ms, found, peak }' "$work/counted.$name"
+  else echo "${runs:-0} $((($(date +%s%N) - start) / 1000000)) $findings ${peak:--}"; fi >"$work/$name.result"
 }
 
 runs='' peak='' findings=0
