@@ -6,12 +6,14 @@
 #   tests/setup.sh ci      and what .ci/run needs
 #   tests/setup.sh exports what ctest needs and what opens reports and exports: sqlite3, ClickHouse (100 MB), Prometheus (150 MB), Chromium
 #                          (400 MB), and of npm DuckDB (70 MB), speedscope and DevTools' trace engine (20 MB). Without: skipped
+#   tests/setup.sh recipes what ctest needs, and for tests/recipes/static_jemalloc.sh a redis-server of Debian's source package (4 minutes)
 #   tests/setup.sh bench   what ctest needs and what tests/bench/run.sh measures beside the shim
 set -euo pipefail
 
 demo=(g++ cmake make pkg-config libfmt-dev libdw-dev libelf-dev libcli11-dev nlohmann-json3-dev libsqlite3-dev redis-server redis-tools)
 tests=("${demo[@]}" catch2 jq python3 sqlite3
   curl strace memcached gunicorn nodejs postgresql apache2 nginx-light php-fpm  # tests/servers
+  systemd bubblewrap procps  # tests/recipes
   valgrind       # tests/bench/instructions.sh
   bindfs xfsprogs btrfs-progs)  # tests/trust/log_places.sh
 # what the shim shares a process with (tests/hostile)
@@ -22,13 +24,16 @@ exports=("${tests[@]}" clickhouse-server clickhouse-client prometheus prometheus
 modules=(@duckdb/node-api@1.5.6-r.1 speedscope@1.25.0 @paulirish/trace_engine@0.0.65)  # where tests/fixtures/exports.sh looks:
 modules_folder=${OVC_TEST_NODE:-/usr/local/lib/ovcshim-tests}
 bench=("${tests[@]}" heaptrack lttng-tools liblttng-ust1 libc-devtools uftrace bpftrace ltrace afl++)  # afl++: tests/fuzz/run.sh --afl
+recipes=("${tests[@]}" dpkg-dev)
+static_redis=${OVC_TEST_STATIC_REDIS:-/usr/local/lib/ovcshim-tests/redis-static-jemalloc}  # where tests/recipes/static_jemalloc.sh looks
 case ${1:-tests} in
   demo) wanted=("${demo[@]}") ;;
   tests) wanted=("${tests[@]}") ;;
   ci) wanted=("${ci[@]}") ;;
   exports) wanted=("${exports[@]}") ;;
+  recipes) wanted=("${recipes[@]}") ;;
   bench) wanted=("${bench[@]}") ;;
-  *) echo "usage: $0 [demo|tests|ci|exports|bench]" >&2; exit 2 ;;
+  *) echo "usage: $0 [demo|tests|ci|exports|recipes|bench]" >&2; exit 2 ;;
 esac
 command -v dpkg-query >/dev/null || { echo "Not a Debian system; taken as installed: ${wanted[*]}"; exit 0; }
 
@@ -40,14 +45,16 @@ if [[ ${1:-} == exports ]]; then
   command -v npm >/dev/null || missing+=(npm)
   for module in "${modules[@]}"; do [[ -d $modules_folder/node_modules/${module%@*} ]] || missing_modules+=("$module"); done
 fi
-((${#missing[@]} + ${#missing_modules[@]})) || exit 0
+wants_redis=0
+[[ ${1:-} != recipes || -x $static_redis/redis-server ]] || wants_redis=1
+((${#missing[@]} + ${#missing_modules[@]} + wants_redis)) || exit 0
 
 as_root=()
 if ((EUID != 0)); then
   command -v sudo >/dev/null || { echo "Missing, and only root can install them: ${missing[*]} ${missing_modules[*]}" >&2; exit 1; }
   as_root=(sudo)
 fi
-echo "Installing ${missing[*]} ${missing_modules[*]}"
+((${#missing[@]} + ${#missing_modules[@]} == 0)) || echo "Installing ${missing[*]} ${missing_modules[*]}"
 # A package's service must not start now, nor at the next boot if it is we who brought it.
 policy=/usr/sbin/policy-rc.d
 if [[ ! -e $policy ]]; then
@@ -65,6 +72,13 @@ fi
 if ((${#missing_modules[@]})); then
   "${as_root[@]}" mkdir -p "$modules_folder"
   quietly "${as_root[@]}" npm install --prefix "$modules_folder" --no-audit --no-fund --ignore-scripts "${missing_modules[@]}"
+fi
+if ((wants_redis)); then
+  folder=$(mktemp -d)
+  echo "Building redis-server with jemalloc in it"
+  quietly "$(dirname "$0")/../examples/recipes/redis-static-jemalloc/build.sh" "$folder"
+  "${as_root[@]}" install -D -t "$static_redis" "$folder/redis-server"
+  rm -rf "$folder"
 fi
 rm -f "$log"
 for package in redis-server prometheus prometheus-node-exporter clickhouse-server postgresql apache2 nginx php-fpm lttng-tools; do

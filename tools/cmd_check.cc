@@ -4,16 +4,17 @@
 #include "tools/cmd_check.h"
 
 #include <fmt/format.h>
-#include <poll.h>
 #include <signal.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <ctime>
+#include <chrono>
+#include <string_view>
+#include <vector>
 
 #include "tools/check_report.h"
+#include "tools/interrupts.h"
 #include "tools/log_reader.h"
+#include "tools/terminal_view.h"
 
 namespace ovc {
 namespace {
@@ -70,44 +71,58 @@ int status_of(const CheckReport& report) {
                           other_way ? "; --estimate does without" : ""));
 }
 
-// SIGINT and SIGTERM end the wait, and are blocked outside of it, so that every round is printed in full.
-class Interval {
+std::vector<std::string> lines_of(std::string_view text) {
+  std::vector<std::string> lines;
+  for (size_t end; !text.empty(); text.remove_prefix(std::min(end + 1, text.size())))
+    lines.emplace_back(text.substr(0, end = std::min(text.find('\n'), text.size())));
+  return lines;
+}
+
+// On a terminal text is drawn in place, as far as it fits; the newest one is left there whole in the end.
+class Rounds {
  public:
-  explicit Interval(double seconds) {
-    wait_.tv_sec = static_cast<time_t>(seconds);
-    wait_.tv_nsec = static_cast<long>((seconds - static_cast<double>(wait_.tv_sec)) * 1e9);
-    sigset_t ends;
-    sigemptyset(&ends);
-    for (const int number : {SIGINT, SIGTERM}) {
-      sigaddset(&ends, number);
-      struct sigaction action {};
-      action.sa_handler = [](int) {};
-      sigaction(number, &action, nullptr);
-    }
-    sigprocmask(SIG_BLOCK, &ends, &open_);
+  explicit Rounds(const CheckOptions& options) : options_(options) {
+    in_place_ = !options.json && !options.openmetrics && view_.in_place();
   }
-  // False: interrupted, or nobody reads our output any more.
-  bool pass() const {
-    pollfd out{STDOUT_FILENO, 0, 0};
-    return ppoll(&out, 1, &wait_, &open_) == 0;
+  void show(const CheckReport& report) {
+    if (in_place_) view_.show("", lines_of(check_text(report)));
+    else print(options_, report);
+  }
+  void leave(const CheckReport& last) {
+    if (!in_place_) return;
+    view_.leave();
+    print(options_, last);
+  }
+  void stop() {
+    view_.leave();
+    raise(SIGSTOP);
   }
 
  private:
-  timespec wait_{};
-  sigset_t open_{};
+  const CheckOptions& options_;
+  Out out_;
+  TerminalView view_{out_};
+  bool in_place_;
 };
 
 // The status is that of the last round.
 int watch(const CheckOptions& options) {
-  const Interval interval(options.watch_seconds);
+  const Interrupts interrupts;
+  const auto interval =
+      std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::duration<double>(options.watch_seconds));
+  Rounds rounds(options);
   CheckReport last;
-  do {
+  auto why = Interrupts::Why::kTime;
+  while (why != Interrupts::Why::kEnd && why != Interrupts::Why::kNobodyReads) {
     CheckReport report = look(options);
     if (report.rows.empty() && last.rows.empty()) throw Error(nothing_found(options, report));
     if (report.rows.empty()) break;  // what was watched has ended
-    print(options, report);
+    rounds.show(report);
     last = std::move(report);
-  } while (interval.pass());
+    while ((why = interrupts.pass(interval)) == Interrupts::Why::kResized) rounds.show(last);  // without another look at smaps
+    if (why == Interrupts::Why::kStop) rounds.stop();
+  }
+  if (why != Interrupts::Why::kNobodyReads) rounds.leave(last);
   return status_of(last);
 }
 

@@ -5,6 +5,7 @@
 
 #include "shim/version.h"
 #include "tools/first_contact.h"
+#include "tools/log_progress.h"
 #include "tools/log_reader.h"
 #include "tools/names.h"
 
@@ -48,6 +49,19 @@ CLI::App* add_maps(CLI::App& app, MapsOptions& o) {
   c->add_option("--at", o.at, std::string("at this time; default: the end of the log. ") + kTimeHelp);
   c->add_option("--pid", o.pid,
                 "of this process; default: of those alive the one with the most accountable memory, else the first");
+  return c;
+}
+
+CLI::App* add_follow(CLI::App& app, FollowOptions& o) {
+  CLI::App* c = add_reader(app, "follow", "what happens in a log while it is written; --json: one object per line", o);
+  c->add_option("--interval", o.interval, "seconds between two looks (default 1)")->check(CLI::Range(0.02, 3600.0));
+  c->add_option("-n,--last", o.last, "lines of what happened before (default 10)");
+  c->add_flag("--wait", o.wait, "wait for a log that is not there yet");
+  c->footer(
+      "A line for each refused call with its verdict, each fork, new program, end, and for what was lost; on a terminal with\n"
+      "the state of things beneath them, drawn anew at each look. Ends when all processes of the log have ended, or by "
+      "Ctrl-C.\n"
+      "Exit status, by Ctrl-C too: 0 nothing found wrong, 1 a call was refused or a process killed, 2 could not do the work.");
   return c;
 }
 
@@ -160,20 +174,27 @@ void add_commands(CLI::App& app, Options& o, std::function<int()>& work) {
     command->final_callback([&work, what] { work = what; });
     return command;
   };
-  add(add_reader(app, "why", "the verdict for each failed call and each suspicious end", o.why), [&o] {
+  const auto add_reading = [&add](CLI::App* command, const std::function<int()>& what) {
+    return add(command, [what] {
+      const LogProgress progress;
+      return what();
+    });
+  };
+  add_reading(add_reader(app, "why", "the verdict for each failed call and each suspicious end", o.why), [&o] {
     return why({log_or_newest(o.why.log), o.why.json});
   });
-  add(add_show(app, o.show), [&o] { return show(o.show); });
-  add(add_reader(app, "forks", "each fork: who asked, how long it took, its charge, how the child ended", o.forks),
-      [&o] { return forks(o.forks); });
-  add(add_reader(app, "stats", "exact totals, what was lost or overwritten, what the log cannot see", o.stats), [&o] {
+  add_reading(add_show(app, o.show), [&o] { return show(o.show); });
+  add_reading(add_reader(app, "forks", "each fork: who asked, how long it took, its charge, how the child ended", o.forks),
+              [&o] { return forks(o.forks); });
+  add_reading(add_reader(app, "stats", "exact totals, what was lost or overwritten, what the log cannot see", o.stats), [&o] {
     return stats(o.stats);
   })->add_option("-n,--limit", o.stats.limit, "processes to show, busiest first; 0: all (default 20)");
   add(add_check(app, o.check), [&o] { return check(o.check); });
-  add(add_plan(app, o.plan), [&o] { return plan(o.plan); });
-  add(add_maps(app, o.maps), [&o] { return maps(o.maps); });
-  add(add_export(app, o.exporting), [&o] { return export_log(o.exporting); });
-  add(add_report(app, o.report), [&o] { return report(o.report); });
+  add_reading(add_plan(app, o.plan), [&o] { return plan(o.plan); });
+  add_reading(add_maps(app, o.maps), [&o] { return maps(o.maps); });
+  add_reading(add_export(app, o.exporting), [&o] { return export_log(o.exporting); });
+  add_reading(add_report(app, o.report), [&o] { return report(o.report); });
+  add(add_follow(app, o.follow), [&o] { return follow(o.follow); });
   add(add_run(app, o.run), [&o] { return run(o.run); });
   add(add_help(app, o.help), [&o] { return help(o.help.topic); });
 }
@@ -184,12 +205,12 @@ struct ValueName {
   const char* name;
 };
 constexpr ValueName kValueNames[] = {
-    {"SIZE [", nullptr, "SIZE"},     {nullptr, "-size", "SIZE"},      {nullptr, "--since", "TIME"},
-    {nullptr, "--until", "TIME"},    {nullptr, "--at", "TIME"},       {nullptr, "--log", "FILE"},
-    {nullptr, "--output", "FILE"},   {nullptr, "--op", kOpsValue},    {nullptr, "--pid", "PID"},
-    {nullptr, "--tid", "TID"},       {nullptr, "--inject", "RULE"},   {nullptr, "--rehearse", "SETTING"},
-    {nullptr, "--watch", "SECONDS"}, {nullptr, "--ratio", "PERCENT"}, {nullptr, "--kbytes", "KB"},
-    {nullptr, "-depth", "N"},        {"INT", nullptr, "N"},
+    {"SIZE [", nullptr, "SIZE"},     {nullptr, "-size", "SIZE"},         {nullptr, "--since", "TIME"},
+    {nullptr, "--until", "TIME"},    {nullptr, "--at", "TIME"},          {nullptr, "--log", "FILE"},
+    {nullptr, "--output", "FILE"},   {nullptr, "--op", kOpsValue},       {nullptr, "--pid", "PID"},
+    {nullptr, "--tid", "TID"},       {nullptr, "--inject", "RULE"},      {nullptr, "--rehearse", "SETTING"},
+    {nullptr, "--watch", "SECONDS"}, {nullptr, "--interval", "SECONDS"}, {nullptr, "--ratio", "PERCENT"},
+    {nullptr, "--kbytes", "KB"},     {nullptr, "-depth", "N"},           {"INT", nullptr, "N"},
 };
 
 std::string value_name(const CLI::Option& option) {
@@ -214,7 +235,8 @@ void declare_command_line(CLI::App& app, Options& options, std::function<int()>&
   app.name("ovc");
   app.description("ovc - reads the logs of libovcshim.so: which call was refused, and why");
   app.set_help_flag("-h,--help", "this help");
-  app.set_version_flag("--version", fmt::format("ovc {} (log format {})", ovcshim::kVersion, ovcshim::kFormatVersion), "the version");
+  app.set_version_flag("--version", fmt::format("ovc {} (log format {})", ovcshim::kVersion, ovcshim::kFormatVersion),
+                       "the version");
   app.require_subcommand(0, 1);
   app.get_formatter()->label("SUBCOMMAND", "COMMAND");
   app.get_formatter()->label("Positionals", "Argument");

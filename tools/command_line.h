@@ -29,6 +29,7 @@ struct Options {
   MapsOptions maps;
   ExportOptions exporting;
   ReportOptions report;
+  FollowOptions follow;
   HelpOptions help;
 };
 

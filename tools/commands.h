@@ -10,6 +10,7 @@
 
 #include "tools/cmd_check.h"
 #include "tools/cmd_export.h"
+#include "tools/cmd_follow.h"
 #include "tools/cmd_maps.h"
 #include "tools/cmd_plan.h"
 #include "tools/cmd_report.h"

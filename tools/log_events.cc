@@ -182,6 +182,25 @@ std::optional<Event> LogReader::event_at(uint64_t position) const {
   return event;
 }
 
+Look LogReader::look(uint64_t position, Event& event, const Wants& wants) const {
+  const Ring of = ring(position & kVitalBit);
+  const uint64_t count = position & ~kVitalBit;
+  if (count >= of.end) return {};
+  if (count < of.start) return {Stands::kPassed};
+  const Slot& slot = slot_at(position);
+  const uint64_t word = load_word(slot);
+  if (const unsigned parts = parts_from(word, position); parts != 0 && slot_status(word) == SlotStatus::kReady) {
+    EventBase base;
+    std::memcpy(&base, slot.payload, sizeof base);
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    if (__atomic_load_n(&slot.word, __ATOMIC_RELAXED) == word && !wants(base)) return {Stands::kRecord, parts};
+  }
+  if (const unsigned parts = read_event(position, event)) return {Stands::kRecord, parts, true};
+  if (slot_position(word) > position) return {Stands::kPassed};
+  const bool own = slot_status(word) == SlotStatus::kReady && slot_position(word) == position;
+  return {own && (slot_parts(word) == 0 || slot_part(word) != 0) ? Stands::kNothing : Stands::kNotYet};
+}
+
 // A call is recorded when it has returned: what was overwritten had ended before its slots were claimed, and so before the oldest
 // records that are left. Of these a few are looked at, since one may have been claimed a moment after its end.
 uint64_t LogReader::events_complete_from() const {
@@ -216,13 +235,19 @@ void LogReader::count_losses(const Ring& ring, uint64_t& overwritten, uint64_t& 
 }
 
 Losses LogReader::losses() const {
-  FileHeader now;
-  std::memcpy(&now, bytes_.at(0, sizeof now), sizeof now);
-  Losses lost;
+  Losses lost = counted_losses();
   uint64_t torn = 0;
   count_losses(ring(false), lost.event_slots_overwritten, lost.event_slots_torn);
   count_losses(ring(true), lost.vital_slots_overwritten, torn);
   lost.event_slots_torn += torn;
+  lost.call_chunks_damaged = damaged_chunks();
+  return lost;
+}
+
+Losses LogReader::counted_losses() const {
+  FileHeader now;
+  std::memcpy(&now, bytes_.at(0, sizeof now), sizeof now);
+  Losses lost;
   lost.events_lost_busy = now.events_lost_busy;
   lost.events_lost_lapped = now.events_lost_lapped;
   lost.calls_overwritten = now.calls_overwritten;
@@ -231,7 +256,6 @@ Losses LogReader::losses() const {
   lost.processes_unslotted = now.processes_unslotted;
   lost.threads_unslotted = now.threads_unslotted;
   lost.threads_unrecorded = now.threads_unrecorded;
-  lost.call_chunks_damaged = damaged_chunks();
   return lost;
 }
 

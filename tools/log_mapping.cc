@@ -10,6 +10,8 @@
 #include <atomic>
 #include <cerrno>
 
+#include "tools/log_progress.h"
+
 namespace ovc {
 namespace {
 
@@ -89,6 +91,7 @@ void LogMapping::give_back(uint64_t window) const {
   }
   touched_[window] = true;
   ++count_;
+  note_read(kWindow);
 }
 
 }  // namespace ovc

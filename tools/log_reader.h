@@ -130,6 +130,19 @@ struct LanePlace {
   uint64_t events = 0, vitals = 0;
 };
 
+// What stands at a position of a log that is being written.
+enum class Stands : uint8_t {
+  kRecord,   // a valid record, or one that was not wanted
+  kNotYet,   // claimed, but its writer is not done, or died over it; or not claimed yet
+  kNothing,  // given up by its claimer, or a later part of a record that begins before
+  kPassed,   // overwritten
+};
+struct Look {
+  Stands stands = Stands::kNotYet;
+  unsigned parts = 0;  // of a record: slots it takes
+  bool read = false;   // it was wanted, and has been copied
+};
+
 class LogReader {
  public:
   // Throws Error naming what is wrong: missing, unreadable, empty, not a regular file, not a log, other byte order or
@@ -149,6 +162,9 @@ class LogReader {
   using Wanted = bool (*)(Op);
   LanePlace for_each_event(const std::function<bool(const Event&)>& each, LanePlace from = {}, Wanted wanted = nullptr) const;
   std::optional<Event> event_at(uint64_t position) const;
+  // For those who follow: a record whose base `wants` declines is passed over without a copy of the rest.
+  using Wants = std::function<bool(const ovcshim::EventBase&)>;
+  Look look(uint64_t position, Event& event, const Wants& wants) const;
   // Tick from which no call of the events ring has been overwritten; 0: none ever was.
   uint64_t events_complete_from() const;
   bool events_overwritten() const { return ring(false).start != 0; }  // by the wrap
@@ -166,14 +182,17 @@ class LogReader {
   std::map<ProcessId, Totals> totals() const;  // of processes with counters of their own
   Totals retired_totals() const;
   uint64_t retired_processes() const;
-  Totals shared_totals() const;  // kSharedStripe
-  Losses losses() const;         // walks the event lane
-  uint64_t call_chunks() const;  // size of the call lane; 0: off
+  Totals shared_totals() const;   // kSharedStripe
+  Losses losses() const;          // walks the event lane
+  Losses counted_losses() const;  // those that the shim counted itself: nothing is walked
+  uint64_t call_chunks() const;   // size of the call lane; 0: off
 
   // Clocks. Seconds between ticks from the calibration pairs in the log (header, kStart and kSnapshot facts).
   double ns_per_tick() const { return ns_per_tick_; }
   int64_t ticks_to_ns(int64_t ticks) const;
   int64_t posix_ns(uint64_t tick) const;  // wall clock, ns since 1970
+  // Calibrates anew from what a live log has by now: walks the event lane.
+  void renew_clock() { calibrate(); }
 
  private:
   friend class CallThread;

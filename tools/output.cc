@@ -12,6 +12,7 @@
 #include <iterator>
 #include <system_error>
 
+#include "tools/log_progress.h"
 #include "tools/log_reader.h"
 
 namespace ovc {
@@ -116,6 +117,7 @@ Out::~Out() {
 }
 
 void Out::flush() {
+  if (!text_.empty() && fd_ == STDOUT_FILENO) hide_progress();
   std::string_view rest = text_;
   while (!rest.empty()) {
     const ssize_t n = write(fd_, rest.data(), rest.size());

@@ -97,6 +97,20 @@ Symbols::Symbols(const LogReader& log) {
 
 Symbols::~Symbols() = default;
 
+void Symbols::add_module(const Event& event) {
+  if (event.base.args[0] >= event.base.args[1]) return;
+  auto& modules = images_[event.base.image];
+  if (modules.size() == kMaxModulesPerImage) return;
+  modules.push_back(module_from(event));
+  modules = without_overlaps(std::move(modules));
+  cache_.clear();
+}
+
+void Symbols::keep_images(const std::set<uint32_t>& wanted) {
+  std::erase_if(images_, [&](const auto& entry) { return !wanted.contains(entry.first); });
+  cache_.clear();
+}
+
 std::span<const ModuleInfo> Symbols::modules(uint32_t image) const {
   const auto found = images_.find(image);
   if (found == images_.end()) return {};

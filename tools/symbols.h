@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -56,6 +57,11 @@ class Symbols {
   ~Symbols();
   Symbols(const Symbols&) = delete;
   Symbols& operator=(const Symbols&) = delete;
+
+  // One more kModule record, of a log that is being written.
+  void add_module(const Event& event);
+  size_t images() const { return images_.size(); }
+  void keep_images(const std::set<uint32_t>& wanted);  // forgets the others
 
   // Innermost first: inlined functions, then the one that holds the code. Never empty.
   const std::vector<Frame>& resolve(uint32_t image, uint64_t address, Pc pc = Pc::kReturnAddress,

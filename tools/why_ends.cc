@@ -28,10 +28,6 @@ using ovcshim::ProcessSlot;
 constexpr uint64_t kInitialPidNs = 0xEFFFFFFC;
 constexpr int kPlainSignals[] = {SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGPIPE, SIGALRM, SIGQUIT};
 
-bool is_plain(int signal) {
-  return std::find(std::begin(kPlainSignals), std::end(kPlainSignals), signal) != std::end(kPlainSignals);
-}
-
 // ---- the machine now ----
 
 std::string first_line(const std::string& path) {
@@ -203,7 +199,7 @@ class Endings {
 
   void add_reaped(const ReapedChild& child, const std::string& comm, const ProcessKey& key, uint64_t alive_tick) {
     const int signal = child.status && WIFSIGNALED(*child.status) ? WTERMSIG(*child.status) : 0;
-    if (signal == 0 || is_plain(signal)) return;
+    if (signal == 0 || is_plain_signal(signal)) return;
     add({"killed-by-signal", comm, child.pid, child.tick, true, signal, {}}, key, alive_tick, child.tick);
   }
 
@@ -249,6 +245,10 @@ class Endings {
 
 }  // namespace
 
+bool is_plain_signal(int signal) {
+  return std::find(std::begin(kPlainSignals), std::end(kPlainSignals), signal) != std::end(kPlainSignals);
+}
+
 HostNow host_now() {
   HostNow now;
   now.boot_id = first_line("/proc/sys/kernel/random/boot_id");
@@ -259,6 +259,14 @@ HostNow host_now() {
     return look_for(slot, *living, pidns);
   };
   return now;
+}
+
+HostNow::Alive is_alive(const ProcessSlot& slot, const HostNow& now) {
+  static const uint64_t pidns = own_pidns();
+  if (slot.pidns != pidns) return now.alive(slot);
+  const std::string directory = fmt::format("/proc/{}", slot.pid);
+  if (const auto ticks = start_ticks(directory)) return *ticks == slot.start_ticks ? HostNow::Alive::kYes : HostNow::Alive::kNo;
+  return look_for(slot, {}, pidns);
 }
 
 std::vector<Ending> find_endings(const LogReader& log, const WhyScan& scan, const HostNow& now) {

@@ -98,8 +98,9 @@ class Verdicts {
   Verdicts(const LogReader& log, const WhyScan& scan, Symbols& symbols) : log_(log), scan_(scan), symbols_(symbols) {}
 
   // Calls that contain others go first: what they contain is told as their steps.
-  std::vector<Verdict> all() {
-    for (int level = 0; level < 3; ++level) judge_all(level);
+  std::vector<Verdict> all(std::span<const uint64_t> refused, bool grouped) {
+    grouped_ = grouped;
+    for (int level = 0; level < 3; ++level) judge_all(refused, level);
     std::stable_sort(verdicts_.begin(), verdicts_.end(),
                      [](const Verdict& a, const Verdict& b) { return a.event.base.begin_tick < b.event.base.begin_tick; });
     return std::move(verdicts_);
@@ -112,8 +113,8 @@ class Verdicts {
     return is_malloc_op(event.base.op) && !scan_.around(event) ? 0 : 1;
   }
 
-  void judge_all(int wanted) {
-    for (const uint64_t position : scan_.refused()) {
+  void judge_all(std::span<const uint64_t> refused, int wanted) {
+    for (const uint64_t position : refused) {
       if (steps_.contains(position)) continue;
       const auto event = log_.event_at(position);
       if (event && is_refusal(*event) && level(*event) == wanted) judge(*event);
@@ -129,6 +130,7 @@ class Verdicts {
     const std::string_view asked_for =
         is_fork_op(event.base.op) ? purpose(asker_of(log_, symbols_, event)).value_or("") : std::string_view();
     const GroupKey key{key_of(event), event.base.op, event.base.err, event.base.caller, asked_for, finding.cause, coped};
+    if (!grouped_) groups_.clear();
     const auto [place, fresh] = groups_.try_emplace(key, verdicts_.size());
     if (fresh)
       verdicts_.push_back(
@@ -142,6 +144,7 @@ class Verdicts {
   const LogReader& log_;
   const WhyScan& scan_;
   Symbols& symbols_;
+  bool grouped_ = true;
   std::vector<Verdict> verdicts_;
   std::map<GroupKey, size_t> groups_;
   std::unordered_set<uint64_t> steps_;
@@ -277,7 +280,12 @@ void note_asked_for(const LogReader& log, WhyReport& report) {
 bool same_boot(const LogReader& log, const HostNow& now) { return !now.boot_id.empty() && now.boot_id == log.header().boot_id; }
 
 std::vector<Verdict> find_verdicts(const LogReader& log, const WhyScan& scan, Symbols& symbols) {
-  return Verdicts(log, scan, symbols).all();
+  return Verdicts(log, scan, symbols).all(scan.refused(), true);
+}
+
+std::vector<Verdict> judge_each(const LogReader& log, const WhyScan& scan, Symbols& symbols,
+                                std::span<const uint64_t> positions) {
+  return Verdicts(log, scan, symbols).all(positions, false);
 }
 
 bool WhyReport::found() const {

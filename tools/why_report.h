@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -85,8 +86,14 @@ WhyReport why_report(const LogReader& log, const HostNow& now);
 
 // Its parts.
 std::vector<Verdict> find_verdicts(const LogReader& log, const WhyScan& scan, Symbols& symbols);
+// Of these refused calls only, each by itself: none is counted together with others like it.
+std::vector<Verdict> judge_each(const LogReader& log, const WhyScan& scan, Symbols& symbols,
+                                std::span<const uint64_t> positions);
+bool is_plain_signal(int signal);  // one by which programs are asked to end: nothing suspicious
 std::vector<Ending> find_endings(const LogReader& log, const WhyScan& scan, const HostNow& now);
 bool same_boot(const LogReader& log, const HostNow& now);
+// now.alive() of one process, without a look at all others where its pid is of our own namespace.
+HostNow::Alive is_alive(const ovcshim::ProcessSlot& slot, const HostNow& now);
 
 // One of them in words: a title, then labelled facts. Escaped already, as for a terminal.
 struct Told {
