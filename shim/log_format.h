@@ -73,8 +73,8 @@
 //   4. Never trust a count or offset from the file without a bound check; a live log changes while it is read.
 //
 // VERSIONS
-//   kFormatVersion grows with every change. Fields are appended in reserved space and never moved. A bit in
-//   incompatible_flags that the reader does not know: refuse. A bit in compatible_flags: ignore.
+//   kFormatVersion grows with every change (tests/old_logs has a log of each); fields are appended in reserved space, never moved: any
+//   older or newer version is read, but where a bit of incompatible_flags is not known: refuse. One of compatible_flags: ignore.
 #pragma once
 #include <cstddef>
 #include <cstdint>

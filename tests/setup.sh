@@ -15,11 +15,12 @@ tests=("${demo[@]}" catch2 jq python3 sqlite3
   curl strace memcached gunicorn nodejs postgresql apache2 nginx-light php-fpm  # tests/servers
   systemd bubblewrap procps  # tests/recipes
   valgrind       # tests/bench/instructions.sh
-  bindfs xfsprogs btrfs-progs)  # tests/trust/log_places.sh
+  bindfs xfsprogs btrfs-progs  # tests/trust/log_places.sh
+  dpkg-dev file man-db xz-utils)  # tests/e2e/package.sh, old_logs.sh
 # what the shim shares a process with (tests/hostile)
 tests+=(libjemalloc2 libjemalloc-dev libtcmalloc-minimal4 libmimalloc2.0 libeatmydata1 liblttng-ust1 musl-tools clang libclang-rt-14-dev libcap2-bin gdb)  # the runtimes: tests/fuzz
 [[ $(uname -m) != x86_64 ]] || tests+=(gcc-multilib)
-ci=("${tests[@]}" clang-format clang-tidy shellcheck prometheus)  # prometheus: promtool
+ci=("${tests[@]}" clang-format clang-tidy shellcheck prometheus lintian zsh fish)  # prometheus: promtool; the last: tests/e2e/package.sh
 exports=("${tests[@]}" clickhouse-server clickhouse-client prometheus prometheus-node-exporter python3-prometheus-client chromium nodejs)
 modules=(@duckdb/node-api@1.5.6-r.1 speedscope@1.25.0 @paulirish/trace_engine@0.0.65)  # where tests/fixtures/exports.sh looks:
 modules_folder=${OVC_TEST_NODE:-/usr/local/lib/ovcshim-tests}
