@@ -8,6 +8,6 @@ made=${OVC_BUILD:-build}/docs/environment.md
 bad=0
 diff -u --label README.md --label tools/manual.cc <(sed -n '/^## Environment/,/^## /p' README.md | grep '^| `') "$made" || bad=1
 while read -r command; do
-  grep -qE "^\| \`ovc $command[ \`]" README.md || { echo "README.md has no row for ovc $command"; bad=1; }
+  grep -qE "^\| \`ovc ${command}[ \`]" README.md || { echo "README.md has no row for ovc $command"; bad=1; }
 done < <("${OVC_BUILD:-build}/ovc" help | sed -n '/^Commands:/,/^$/s/^  \([a-z]*\) .*/\1/p')
 exit $bad

@@ -29,11 +29,12 @@ answers "^The newest log: $log \("
 finds '^  ovc why ' out
 
 answers '^  why  ' help
-for command in $(sed -n '/^Commands:/,/^$/s/^  \([a-z]*\) .*/\1/p' out); do
+sed -n '/^Commands:/,/^$/s/^  \([a-z]*\) .*/\1/p' out >commands
+while read -r command; do
   answers "^Usage: ovc $command|^ovc $command \[|Usage: ovc \[OPTIONS\] $command" help "$command"
   cp out by_help
   [[ $command == help ]] || { ovc "$command" --help >out; same by_help out "ovc help $command and ovc $command --help"; }
-done
+done <commands
 answers 'OVCSHIM_LOG' help environment
 answers '^- 1 something found' help exit-status
 refused "no help on 'environmnt' \(did you mean 'environment'\?\)" help environmnt
@@ -64,8 +65,8 @@ refused 'empty' why empty
 refused 'nowhere.ovc.*No such file' why nowhere.ovc
 mkdir folder
 refused 'folder.*directory' why folder
-head -c 100 "$log" >cut
-refused 'cut off after 100 bytes' why cut
+head -c 100 "$log" >short
+refused 'cut off after 100 bytes' why short
 refused 'no process|no such process|is named' check no-such-process
 
 # nothing wrong is an answer too

@@ -22,7 +22,9 @@ for library in libc6 libdw1 libelf1 libfmt9 libsqlite3-0 'libstdc[+][+]6'; do
   finds "(^|, )$library \(>= [0-9]" depends
 done
 if command -v lintian >/dev/null; then
-  lintian --fail-on error,warning $( ((EUID)) || echo --allow-root) "$package" >lintian.out 2>&1 || { cat lintian.out; fail "lintian"; }
+  as_root=()
+  ((EUID)) || as_root=(--allow-root)
+  lintian --fail-on error,warning "${as_root[@]}" "$package" >lintian.out 2>&1 || { cat lintian.out; fail "lintian"; }
   [[ ! -s lintian.out ]] || { cat lintian.out; fail "lintian has something to say"; }
 else
   echo "left out: no lintian"
@@ -48,7 +50,7 @@ done
 "$ovc" help | sed -n '/^Commands:/,/^$/s/^  \([a-z]*\) .*/\1/p' >commands
 (($(wc -l <commands) > 8)) || fail "no commands in ovc help"
 while read -r command; do finds "^       ovc $command( |$)" ovc.1; done <commands
-for variable in $(grep -oE 'OVCSHIM_[A-Z_]+' "$source_dir/shim/session.cc" | sort -u); do finds "$variable" libovcshim.7; done
+while read -r variable; do finds "$variable" libovcshim.7; done < <(grep -oE 'OVCSHIM_[A-Z_]+' "$source_dir/shim/session.cc" | sort -u)
 
 # Completions, asked the way that each shell asks.
 in_bash() {
