@@ -246,6 +246,8 @@ TEST_CASE("damaged records change nothing beyond reason", "[ledger]") {
   s.call(Op::kMremap, UINT64_MAX, {UINT64_MAX - 1, UINT64_MAX, UINT64_MAX, 0, 0});
   s.call(Op::kMprotect, 0, {UINT64_MAX - 100, UINT64_MAX, kRw});
   s.call(Op::kMunmap, 0, {UINT64_MAX, UINT64_MAX});
+  s.call(Op::kMunmap, 0, {UINT64_MAX - 4100, 4097});  // within the address space, but not when rounded up to pages
+  s.call(Op::kMremap, kAt + 100 * kPage, {UINT64_MAX, kPage, kPage, 0, 0});
   s.call(Op::kMadvise, 0, {UINT64_MAX, 4096, MADV_DONTFORK});
   s.call(Op::kSbrk, UINT64_MAX, {UINT64_MAX});
   CHECK(s.charged() == kb(16));

@@ -76,6 +76,7 @@ uint64_t AddressSpace::mapping_bytes(const Event& event) const {
 // ---- the table of ranges -----------------------------------------------------------------------------------------------
 
 void AddressSpace::remove(uint64_t start, uint64_t end) {
+  if (start >= end) return;
   split(start);
   split(end);
   const auto first = pieces_.lower_bound(start), last = pieces_.lower_bound(end);
@@ -315,8 +316,9 @@ void AddressSpace::apply_mremap(const Event& event) {
   const auto& args = event.base.args;
   const uint64_t old_start = args[0], old_bytes = page_up(args[1]), new_bytes = page_up(args[2]);
   const uint64_t new_start = static_cast<uint64_t>(event.base.result);
-  if (new_bytes == 0 || old_bytes > kKernelHalf || new_bytes > kKernelHalf || new_start >= kKernelHalf) return;
-  if (old_bytes == 0) {  // a second mapping of shared memory
+  if (new_bytes == 0 || old_bytes > kKernelHalf || new_bytes > kKernelHalf) return;
+  if (old_start >= kKernelHalf || new_start >= kKernelHalf) return;  // no kernel grants that: a damaged record
+  if (old_bytes == 0) {                                              // a second mapping of shared memory
     const auto it = pieces_.upper_bound(old_start);
     if (it == pieces_.begin()) return void(++contradictions_);
     Piece copy = std::prev(it)->second;

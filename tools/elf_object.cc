@@ -119,6 +119,21 @@ void note_sections(Parts& parts) {
   }
 }
 
+// libdw 0.188 measures a name in these without a look at the section's end (dwarf_getsrclines, DW_FORM_line_strp).
+template <typename Parts>
+bool has_endless_strings(const Parts& parts) {
+  size_t names = 0;
+  if (elf_getshdrstrndx(parts.elf, &names) != 0) return true;
+  for (Elf_Scn* section = elf_nextscn(parts.elf, nullptr); section; section = elf_nextscn(parts.elf, section)) {
+    const std::string_view name = section_name(parts.elf, names, section);
+    if (name.find("debug_str") == name.npos && name.find("debug_line_str") == name.npos) continue;
+    const Elf_Data* data = elf_getdata(section, nullptr);
+    const auto* bytes = data ? static_cast<const char*>(data->d_buf) : nullptr;
+    if (!name.ends_with("_offsets") && bytes && data->d_size > 0 && bytes[data->d_size - 1] != '\0') return true;
+  }
+  return false;
+}
+
 // Debug information of this file, if all of it is at hand. libdw would look for a missing shared part (dwz) by a path that
 // the file names; it is given here by build id, or the debug information is left unused.
 template <typename Parts>
@@ -130,10 +145,13 @@ bool read_dwarf(Parts& parts) {
   const void* id = nullptr;
   const ssize_t length = dwelf_dwarf_gnu_debugaltlink(parts.dwarf, &name, &id);
   bool complete = length <= 0;
-  if (!complete) {
+  if (has_endless_strings(parts)) {
+    complete = false;
+  } else if (!complete) {
     const std::string_view build_id(static_cast<const char*>(id), static_cast<size_t>(length));
     parts.shared = open_file<Parts>(debug_path(build_id), build_id);
-    complete = parts.shared && (parts.shared->dwarf = dwarf_begin_elf(parts.shared->elf, DWARF_C_READ, nullptr));
+    complete = parts.shared && (parts.shared->dwarf = dwarf_begin_elf(parts.shared->elf, DWARF_C_READ, nullptr)) &&
+               !has_endless_strings(*parts.shared);
     if (complete) dwarf_setalt(parts.dwarf, parts.shared->dwarf), note_sections(*parts.shared);
   }
   note_sections(parts);

@@ -67,6 +67,6 @@ jq -r '.forks[] | select(.child.pid != null) | [.position, .call, .pid, .child.p
 same wanted found "arrows of the trace engine and children of ovc forks"
 
 . "$source_dir/tests/fixtures/speedscope.sh"
-rendered trace.json | awk '{ print $2 }' | sort >found
+rendered trace.json tracks | awk '{ print $2 }' | sort >found
 ovc stats --json -n 0 "$export_log" | jq -r '.processes[].comm | gsub(","; "")' | sort >wanted  # rendered takes them from figures
 same wanted found "tracks that speedscope lists and processes of ovc stats"

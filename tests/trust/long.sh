@@ -38,7 +38,12 @@ figures_kill() {
   sed -nE 's/^([0-9]+) kills .*, ([0-9]+) processes: ([0-9]+) calls and ([0-9]+) events .*/0 \1 kills, \2 processes, \3 calls and \4 events as journalled/p' "$1" | tail -1
 }
 
-run_fuzz() { "$source_dir/tests/fuzz/run.sh" --executions "$(choose 100000 100000000)" --jobs 2; }
+# In slices that are counted in the build folder: ended early, it goes on at the next time. The table counts all, a trial only itself.
+run_fuzz() {
+  local how=()
+  ((quick)) || how=(--resume)
+  "$source_dir/tests/fuzz/run.sh" --executions "$(choose 100000 100000000)" "${how[@]}" --jobs 2
+}
 figures_fuzz() { awk '$1 == "total" { print $5, $2 " executions of six harnesses" }' "$1"; }
 
 run_faults() { if ((quick)); then "$source_dir/tests/trust/faults.sh"; else "$source_dir/tests/trust/faults.sh" --all; fi; }
