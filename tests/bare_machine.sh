@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # Do the two commands work on a machine with nothing but git? In a fresh Debian 12 (debootstrap minbase) under a chroot, from
-# the clone to the result:   tests/bare_machine.sh [--worktree] [FOLDER]
-# --worktree takes the files as they are instead of the last commit. Takes about a quarter of an hour; needs root,
-# debootstrap and Debian's mirror as this machine is set up for it. FOLDER (/var/tmp/ovc-chroot) is made anew.
+# the clone to the result:   tests/bare_machine.sh [--worktree] [FOLDER] [-- CTEST-ARGUMENT...]
+# --worktree takes the files as they are instead of the last commit. Takes most of an hour, less if the
+# arguments choose some of the tests; needs root, debootstrap and Debian's mirror as this machine is set up for it. FOLDER (/var/tmp/ovc-chroot) is made anew.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 what=clone
 if [[ ${1-} == --worktree ]]; then what=worktree; shift; fi
-root=${1:-/var/tmp/ovc-chroot}
+root=/var/tmp/ovc-chroot
+if (($#)) && [[ $1 != -- ]]; then root=$1; shift; fi
+tests=("${@:2}")
 lock=/tmp/ovcshim-overcommit.lock
 suite=bookworm
 if ((EUID != 0)) || ! command -v debootstrap >/dev/null; then
@@ -47,4 +49,4 @@ run() {
   chroot "$root" env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin bash -c "cd /root/ovcshim && $*"
 }
 run ./examples/demo.sh
-run ./tests/run.sh
+run ./tests/run.sh "${tests[*]@Q}"
