@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 # Do the two commands work on a machine with nothing but git? In a fresh Debian 12 (debootstrap minbase) under a chroot, from
 # the clone to the result:   tests/bare_machine.sh [--worktree] [FOLDER] [-- CTEST-ARGUMENT...]
-# --worktree takes the files as they are instead of the last commit. Takes most of an hour, less if the
-# arguments choose some of the tests; needs root, debootstrap and Debian's mirror as this machine is set up for it. FOLDER (/var/tmp/ovc-chroot) is made anew.
+# --worktree takes the files as they are instead of the last commit. Takes most of an hour, less if the arguments choose some of the
+# tests; needs root, debootstrap and Debian's mirror as this machine is set up for it. FOLDER (/var/tmp/ovc-chroot) is made anew.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 what=clone

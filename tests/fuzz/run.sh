@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # Fuzzes the reader of logs and the parsers of /proc texts, under ASan and UBSan.
-#   run.sh [--seconds N | --executions N [--resume]] [--jobs J] [--afl] [HARNESS...]   60 seconds by default; both are for all
-#          harnesses together, J of which run at a time (1). --resume: what the build folder already counts (counted.HARNESS: date,
+#   run.sh [--seconds N | --executions N [--resume]] [--jobs J] [--seed N] [--afl] [HARNESS...]   60 seconds by default; both are for
+#          all harnesses together, J of which run at a time (1). --seed: the same search each time, as in ctest, where the outcome must
+#          depend on what is tested alone; a new one else. --resume: what the build folder already counts (counted.HARNESS: date,
 #          commit, executions, ms, findings of each slice) belongs to N, so that a long run can be ended at any time and go on
 #   record: one record    log: whole logs through every command    elf: symbol files
 #   texts, host, shim_texts: /proc, as the reader, `ovc check` and the shim parse it
@@ -21,16 +22,17 @@ declare -A executions_of=([record]=487 [log]=2 [elf]=10 [texts]=120 [host]=1 [sh
 declare -A seconds_of=([record]=15 [log]=40 [elf]=20 [texts]=5 [host]=10 [shim_texts]=10)
 declare -A largest=([record]=2048 [log]=65536 [elf]=32768 [texts]=512 [host]=8192 [shim_texts]=1024)
 
-seconds=60 executions=0 resume=0 jobs=1 engine=libfuzzer
+seconds=60 executions=0 resume=0 jobs=1 seed=0 engine=libfuzzer
 chosen=()
 while (($#)); do
   case $1 in
     --seconds) seconds=$2 executions=0; shift ;;
     --executions) executions=$2; shift ;;
     --resume) resume=1 ;;
+    --seed) seed=$2; shift ;;
     --jobs) jobs=$2; shift ;;
     --afl) engine=afl ;;
-    -h | --help) sed -n '3,11s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h | --help) sed -n '3,12s/^# \{0,1\}//p' "$0"; exit 0 ;;
     -*) echo "unknown option: $1" >&2; exit 2 ;;
     *) [[ -n ${executions_of[$1]-} ]] || { echo "no such harness: $1" >&2; exit 2; }; chosen+=("$1") ;;
   esac
@@ -87,11 +89,13 @@ report() {
 
 # one_search NAME BOUND: sets runs and peak
 one_search() {
-  local name=$1 status=0 input
+  local name=$1 status=0 input found=$work/found/$1
+  if ((seed)); then found=$work/seeded/$1; rm -rf "$found"; fi
+  mkdir -p "$found"
   local seeds=()
   [[ ! -d $here/corpus/$name ]] || seeds=("$here/corpus/$name")
-  "$work/$name" "${bounds[@]}" "$2" -max_len="${largest[$name]}" -print_final_stats=1 -artifact_prefix="$work/findings/$name-" -entropic=0 \
-    "$work/found/$name" "${seeds[@]}" >"$work/$name.log" 2>&1 </dev/null || status=$?
+  "$work/$name" "${bounds[@]}" "$2" -seed="$seed" -max_len="${largest[$name]}" -print_final_stats=1 -artifact_prefix="$work/findings/$name-" -entropic=0 \
+    "$found" "${seeds[@]}" >"$work/$name.log" 2>&1 </dev/null || status=$?
   runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$work/$name.log")
   peak=$(sed -n 's/^stat::peak_rss_mb: *//p' "$work/$name.log")
   ((status == 0)) && return
@@ -102,18 +106,18 @@ one_search() {
 # in_slices NAME TOTAL: small enough that little is lost when the run is ended
 slice=400000
 in_slices() {
-  local name=$1 counted=$work/counted.$1 sum start found
+  local name=$1 counted=$work/counted.$1 sum start before
   while sum=$(awk '{ sum += $3 } END { print sum + 0 }' "$counted" 2>/dev/null || echo 0) && ((sum < $2)); do
-    start=$(date +%s%N) found=$findings
+    start=$(date +%s%N) before=$findings
     one_search "$name" -runs=$(($2 - sum < slice ? $2 - sum : slice))
-    echo "$(date +%FT%T) $commit ${runs:-0} $((($(date +%s%N) - start) / 1000000)) $((findings - found))" >>"$counted"
-    ((findings == found)) || break
+    echo "$(date +%FT%T) $commit ${runs:-0} $((($(date +%s%N) - start) / 1000000)) $((findings - before))" >>"$counted"
+    ((findings == before)) || break
   done
 }
 
 with_libfuzzer() {
   local name=$1
-  mkdir -p "$work/found/$name" "$work/findings"
+  mkdir -p "$work/findings"
   if ((resume)); then in_slices "$name" "$(share "$name" executions_of "$executions")"
   elif ((executions)); then one_search "$name" -runs="$(share "$name" executions_of "$executions")"
   else one_search "$name" -max_total_time="$(share "$name" seconds_of "$seconds")"; fi
