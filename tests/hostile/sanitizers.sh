@@ -11,6 +11,7 @@ unset CFLAGS
 cat >faulty.c <<'C'
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 static char* volatile block;
 static void use_after_free(void) { block[3] = 1; }
@@ -19,7 +20,7 @@ int main(int argc, char** argv) {
   block = malloc(10);
   if (strcmp(argv[1], "leak") == 0) { block = NULL; return 0; }
   if (strcmp(argv[1], "overflow") == 0) return (big += argc) != 0;
-  if (strcmp(argv[1], "fork") == 0 && fork() != 0) return 0;
+  if (strcmp(argv[1], "fork") == 0 && fork() != 0) return wait(NULL) < 0;
   free(block);
   use_after_free();
   return 0;

@@ -41,9 +41,10 @@ fi
 as_nobody() { setpriv --reuid $nobody --regid $nobody --clear-groups "$@"; }
 chmod 755 "$work"
 mkdir -m 1777 public
+cp "$shim" public/  # the build may lie where nobody else may look
 
 # --- somebody else's file under the log's name, even one that is a log: neither read into nor written to
-as_nobody env LD_PRELOAD="$shim" OVCSHIM_LOG="$work/public/theirs.ovc" true
+as_nobody env LD_PRELOAD="$work/public/${shim##*/}" OVCSHIM_LOG="$work/public/theirs.ovc" true
 [[ $(stat -c %u public/theirs.ovc) == "$nobody" ]] || fail "nobody has no log"
 cp public/theirs.ovc theirs.before
 echo text >public/text.ovc
