@@ -177,7 +177,7 @@ void ForkList::complete(Fork& fork) {
   if (spawn && !fork.event.failed()) fork.charge_kb = 0;  // memory is shared until the exec (glibc 2.24 and later, musl)
   const uint64_t after = b.args[5], before = b.before.committed_kb;
   const bool read = fork.event.returned() && !fork.event.failed() && after != 0 && after != kUnknown && before != kUnknown;
-  if (read) fork.committed_change_kb = static_cast<int64_t>(after) - static_cast<int64_t>(before);
+  if (read) fork.committed_change_kb = static_cast<int64_t>(after - before);
   if (fork.child) find_life(fork);
 }
 

@@ -98,7 +98,7 @@ std::optional<int64_t> largest_growth_kb(const ForkCase& fork) {
 std::optional<int64_t> largest_single_growth_kb(const ForkCase& fork) {
   const auto limit = guess_limit_kb(fork.rules);
   if (fork.rules.mode != kModeGuess || !limit) return std::nullopt;
-  return static_cast<int64_t>(*limit) - static_cast<int64_t>(fork.biggest_kb);
+  return static_cast<int64_t>(*limit - fork.biggest_kb);
 }
 
 std::optional<SmallestSettings> smallest_settings(const ForkCase& fork, uint64_t more_kb) {
