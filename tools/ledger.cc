@@ -283,9 +283,7 @@ std::optional<double> Coverage::percent() const {
 std::optional<Coverage> coverage(const LedgerState& state) {
   if (state.lists.size() < 2) return std::nullopt;
   const ListCheck &first = state.lists.front(), &last = state.lists.back();
-  Coverage c{first.tick, first.end_tick,
-             last.tick,  static_cast<int64_t>(last.kernel_kb - first.kernel_kb),
-             0,          0};
+  Coverage c{first.tick, first.end_tick, last.tick, static_cast<int64_t>(last.kernel_kb - first.kernel_kb), 0, 0};
   for (size_t i = 1; i < state.lists.size(); ++i) {
     const auto before = static_cast<int64_t>(state.lists[i - 1].kernel_kb);
     c.low_kb += static_cast<int64_t>(state.lists[i].ledger.low) - before;
