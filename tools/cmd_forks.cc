@@ -70,15 +70,6 @@ class ForksOutput {
     return fork.child ? fmt::format("{}", fork.child) : "unknown";
   }
 
-  std::string end_text(const Fork& fork) const {
-    if (!fork.event.returned() || fork.event.failed()) return "";
-    std::string text = fork.end ? fork.end->text : fork.child ? "no end recorded" : "";
-    if (fork.end && fork.end->page_faults) text += fmt::format("; {} page faults", grouped(fork.end->page_faults));
-    if (!fork.program.empty()) text += "; ran " + escaped(fork.program);
-    if (fork.unseen) text += fmt::format("; ran {}, not seen: {}", escaped(fork.unseen->program), escaped(fork.unseen->why));
-    return text;
-  }
-
   void write_table() {
     if (list_.forks().empty()) out_.text() += "no fork recorded\n";
     else write_forks();
@@ -94,7 +85,7 @@ class ForksOutput {
     for (const Fork& f : list_.forks())
       table.row({clock_text(log_.posix_ns(f.event.base.begin_tick), 3), fmt::format("{}", f.event.base.pid),
                  std::string(call_name(f.event)), f.event.returned() ? duration_text(duration_ns(f)) : "", charge_text(f),
-                 result_text(f), f.end ? duration_text(life_ns(f)) : "", end_text(f), asked_by(f)});
+                 result_text(f), f.end ? duration_text(life_ns(f)) : "", fate_text(f), asked_by(f)});
     table.write(out_.text());
     if (std::any_of(list_.forks().begin(), list_.forks().end(), was_observed))
       out_.text() += "~: observed change of Committed_AS over the call, what other processes did meanwhile included\n";

@@ -245,4 +245,13 @@ uint64_t ForkList::next_birth(uint32_t pid, uint64_t after) const {
   return next == ticks->second.end() ? UINT64_MAX : *next;
 }
 
+std::string fate_text(const Fork& fork) {
+  if (!fork.event.returned() || fork.event.failed()) return "";
+  std::string text = fork.end ? fork.end->text : fork.child ? "no end recorded" : "";
+  if (fork.end && fork.end->page_faults) text += fmt::format("; {} page faults", grouped(fork.end->page_faults));
+  if (!fork.program.empty()) text += "; ran " + escaped(fork.program);
+  if (fork.unseen) text += fmt::format("; ran {}, not seen: {}", escaped(fork.unseen->program), escaped(fork.unseen->why));
+  return text;
+}
+
 }  // namespace ovc

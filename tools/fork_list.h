@@ -79,4 +79,7 @@ class ForkList {
   std::map<std::string, std::set<std::string_view>> providers_;
 };
 
+// How the child of a granted fork ended, and what it ran: "exited, 0; ran /usr/bin/id". Escaped; empty if the fork was refused.
+std::string fate_text(const Fork& fork);
+
 }  // namespace ovc

@@ -26,15 +26,6 @@ std::string asked_by(const Fork& fork) {
   return escaped(chain);
 }
 
-std::string end_of(const Fork& fork) {
-  if (!fork.event.returned() || fork.event.failed()) return "";
-  std::string text = fork.end ? fork.end->text : fork.child ? "no end recorded" : "";
-  if (fork.end && fork.end->page_faults) text += fmt::format("; {} page faults", grouped(fork.end->page_faults));
-  if (!fork.program.empty()) text += "; ran " + escaped(fork.program);
-  if (fork.unseen) text += fmt::format("; ran {}, not seen: {}", escaped(fork.unseen->program), escaped(fork.unseen->why));
-  return text;
-}
-
 ForkRow row_of(const LogReader& log, const Fork& fork) {
   const EventBase& b = fork.event.base;
   ForkRow row;
@@ -50,7 +41,7 @@ ForkRow row_of(const LogReader& log, const Fork& fork) {
   row.comm = escaped(fork.comm);
   row.asked_by = asked_by(fork);
   row.purpose = escaped(fork.purpose);
-  row.end = end_of(fork);
+  row.end = fate_text(fork);
   row.call = op_name(b.op);
   row.charge_kb = fork.charge_kb;
   if (b.before.committed_kb != kUnknown && b.before.committed_kb != 0) row.before_kb = b.before.committed_kb;
