@@ -1,18 +1,25 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Do the two commands work on a machine with nothing but git? In a fresh Debian 12 (debootstrap minbase) under a chroot, from
-# the clone to the result:   tests/bare_machine.sh [--worktree] [FOLDER] [-- CTEST-ARGUMENT...]
-# --worktree takes the files as they are instead of the last commit. Takes most of an hour, less if the arguments choose some of the
-# tests; needs root, debootstrap and Debian's mirror as this machine is set up for it. FOLDER (/var/tmp/ovc-chroot) is made anew.
+# Do the two commands work on a machine with nothing but git? In a fresh Debian (debootstrap minbase) under a chroot, from
+# the clone to the result:   tests/bare_machine.sh [--worktree] [--suite NAME] [FOLDER] [-- CTEST-ARGUMENT...]
+# --worktree takes the files as they are instead of the last commit; --suite is bookworm (Debian 12) or trixie (Debian 13). Takes most
+# of an hour, less if the arguments choose some of the tests; needs root, debootstrap and Debian's mirror as this machine is set up for
+# it. FOLDER (/var/tmp/ovc-chroot) is made anew.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-what=clone
-if [[ ${1-} == --worktree ]]; then what=worktree; shift; fi
+what=clone suite=bookworm
+while [[ ${1-} == --?* ]]; do
+  case $1 in
+    --worktree) what=worktree ;;
+    --suite) suite=$2; shift ;;
+    *) echo "unknown option: $1" >&2; exit 2 ;;
+  esac
+  shift
+done
 root=/var/tmp/ovc-chroot
 if (($#)) && [[ $1 != -- ]]; then root=$1; shift; fi
 tests=("${@:2}")
 lock=/tmp/ovcshim-overcommit.lock
-suite=bookworm
 if ((EUID != 0)) || ! command -v debootstrap >/dev/null; then
   echo "skipped: needs root and debootstrap"
   exit 77
@@ -23,9 +30,9 @@ trap unmount EXIT
 unmount
 rm -rf --one-file-system "$root"
 
-# Same mirror, proxy and other settings of apt as on this machine.
-mirror=$(apt-get indextargets --format "\$(SITE) \$(RELEASE)" | awk -v suite=$suite '$2 == suite { print $1; exit }')
-debootstrap --variant=minbase --include=git,ca-certificates $suite "$root" "${mirror:?no mirror for $suite in /etc/apt}" >"$root.log" 2>&1 ||
+# Same mirror, proxy and other settings of apt as on this machine; a mirror has all suites.
+mirror=$(apt-get indextargets --format "\$(SITE) \$(RELEASE)" | awk '$2 ~ /^(bookworm|trixie)$/ { print $1; exit }')
+debootstrap --variant=minbase --include=git,ca-certificates "$suite" "$root" "${mirror:?no mirror of Debian in /etc/apt}" >"$root.log" 2>&1 ||
   { tail "$root.log"; exit 1; }
 { grep -rlE '^ *Acquire' /etc/apt/apt.conf.d || true; } | xargs -r cp -t "$root/etc/apt/apt.conf.d/"
 cp /etc/resolv.conf /etc/hosts "$root/etc/"

@@ -17,14 +17,15 @@ tests=("${demo[@]}" catch2 jq python3 sqlite3
   valgrind       # tests/bench/instructions.sh
   bindfs xfsprogs btrfs-progs  # tests/trust/log_places.sh
   dpkg-dev file man-db xz-utils)  # tests/e2e/package.sh, old_logs.sh
-# what the shim shares a process with (tests/hostile)
-tests+=(libjemalloc2 libjemalloc-dev libtcmalloc-minimal4 libmimalloc2.0 libeatmydata1 liblttng-ust1 musl-tools clang libclang-rt-14-dev libcap2-bin gdb)  # the runtimes: tests/fuzz
+# what the shim shares a process with (tests/hostile); Debian 13 has some under other names: the first that there is
+tests+=(libjemalloc2 libjemalloc-dev "libtcmalloc-minimal4t64|libtcmalloc-minimal4" "libmimalloc3|libmimalloc2.0" libeatmydata1
+  "liblttng-ust1t64|liblttng-ust1" musl-tools clang libclang-rt-dev libcap2-bin gdb)  # the runtimes: tests/fuzz
 [[ $(uname -m) != x86_64 ]] || tests+=(gcc-multilib)
 ci=("${tests[@]}" clang-format clang-tidy shellcheck prometheus lintian zsh fish)  # prometheus: promtool; the last: tests/e2e/package.sh
 exports=("${tests[@]}" clickhouse-server clickhouse-client prometheus prometheus-node-exporter python3-prometheus-client chromium nodejs)
 modules=(@duckdb/node-api@1.5.6-r.1 speedscope@1.25.0 @paulirish/trace_engine@0.0.65)  # where tests/fixtures/exports.sh looks:
 modules_folder=${OVC_TEST_NODE:-/usr/local/lib/ovcshim-tests}
-bench=("${tests[@]}" heaptrack lttng-tools liblttng-ust1 libc-devtools uftrace bpftrace ltrace afl++)  # afl++: tests/fuzz/run.sh --afl
+bench=("${tests[@]}" heaptrack lttng-tools libc-devtools uftrace bpftrace ltrace afl++)  # afl++: tests/fuzz/run.sh --afl
 recipes=("${tests[@]}" dpkg-dev)
 static_redis=${OVC_TEST_STATIC_REDIS:-/usr/local/lib/ovcshim-tests/redis-static-jemalloc}  # where tests/recipes/static_jemalloc.sh looks
 case ${1:-tests} in
@@ -38,7 +39,18 @@ case ${1:-tests} in
 esac
 command -v dpkg-query >/dev/null || { echo "Not a Debian system; taken as installed: ${wanted[*]}"; exit 0; }
 
-is_installed() { [[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) == installed ]]; }
+# is_installed NAME|NAME...
+is_installed() {
+  local name
+  for name in ${1//|/ }; do [[ $(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null) != installed ]] || return 0; done
+  return 1
+}
+# to_install NAME|NAME...: the first that apt could install, else the last, for apt to say what is wrong with it
+to_install() {
+  local name
+  for name in ${1//|/ }; do [[ -z $(apt-cache --quiet=2 madison "$name" 2>/dev/null) ]] || break; done
+  echo "$name"
+}
 missing=()
 for package in "${wanted[@]}"; do is_installed "$package" || missing+=("$package"); done
 missing_modules=()
@@ -55,7 +67,7 @@ if ((EUID != 0)); then
   command -v sudo >/dev/null || { echo "Missing, and only root can install them: ${missing[*]} ${missing_modules[*]}" >&2; exit 1; }
   as_root=(sudo)
 fi
-((${#missing[@]} + ${#missing_modules[@]} == 0)) || echo "Installing ${missing[*]} ${missing_modules[*]}"
+((${#missing[@]} + ${#missing_modules[@]} == 0)) || echo "Installing ${missing[*]%%|*} ${missing_modules[*]}"
 # A package's service must not start now, nor at the next boot if it is we who brought it.
 policy=/usr/sbin/policy-rc.d
 if [[ ! -e $policy ]]; then
@@ -68,6 +80,7 @@ quietly() { "$@" >"$log" 2>&1 </dev/null || { cat "$log" >&2; echo "failed: $*" 
 apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -y -q -o DPkg::Lock::Timeout=600)
 if ((${#missing[@]})); then
   quietly "${apt[@]}" update
+  for i in "${!missing[@]}"; do missing[i]=$(to_install "${missing[i]}"); done
   quietly "${apt[@]}" install --no-install-recommends "${missing[@]}"
 fi
 if ((${#missing_modules[@]})); then

@@ -317,7 +317,7 @@ void AddressSpace::apply_mremap(const Event& event) {
   const uint64_t old_start = args[0], old_bytes = page_up(args[1]), new_bytes = page_up(args[2]);
   const uint64_t new_start = static_cast<uint64_t>(event.base.result);
   if (new_bytes == 0 || std::max({old_bytes, new_bytes, old_start, new_start}) >= kKernelHalf) return;  // a damaged record
-  if (old_bytes == 0) {                                              // a second mapping of shared memory
+  if (old_bytes == 0) {  // a second mapping of shared memory
     const auto it = pieces_.upper_bound(old_start);
     if (it == pieces_.begin()) return void(++contradictions_);
     Piece copy = std::prev(it)->second;

@@ -12,11 +12,6 @@
 namespace ovc::fuzz {
 namespace {
 
-[[noreturn]] void finding(const char* what, std::string_view text) {
-  fprintf(stderr, "FINDING: %s: %.*s\n", what, static_cast<int>(text.size()), text.data());
-  abort();
-}
-
 // Length of the UTF-8 sequence that the text begins with, 0 if it begins with none.
 size_t sequence(std::string_view text) {
   const auto lead = static_cast<unsigned char>(text[0]);
@@ -28,6 +23,11 @@ size_t sequence(std::string_view text) {
 }
 
 }  // namespace
+
+void finding(const char* what, std::string_view text) {
+  fprintf(stderr, "FINDING: %s: %.*s\n", what, static_cast<int>(text.size()), text.data());
+  abort();
+}
 
 void check_text(std::string_view text) {
   for (std::string_view rest = text; !rest.empty();) {

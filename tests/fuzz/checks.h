@@ -9,6 +9,7 @@
 
 namespace ovc::fuzz {
 
+[[noreturn]] void finding(const char* what, std::string_view text);
 // No control character but newlines, none of the second set (U+0080 ... U+009F), nothing but UTF-8: nothing that drives a terminal.
 void check_text(std::string_view text);
 // Each line (or the whole, if it is one value) is JSON.

@@ -5,7 +5,7 @@
 #          all harnesses together, J of which run at a time (1). --seed: the same search each time, as in ctest, where the outcome must
 #          depend on what is tested alone; a new one else. --resume: what the build folder already counts (counted.HARNESS: date,
 #          commit, executions, ms, findings of each slice) belongs to N, so that a long run can be ended at any time and go on
-#   record: one record    log: whole logs through every command    elf: symbol files
+#   record: one record    log: whole logs through every command    export: and every export and the report    elf: symbol files
 #   texts, host, shim_texts: /proc, as the reader, `ovc check` and the shim parse it
 # First the regressions (inputs of repaired findings), then the search. Ends with a table; exit status 1 with a finding, which is kept
 # and told with the command that shows it again. --afl: the same harnesses under AFL++ instead of libFuzzer. The seeds in corpus/ are
@@ -16,11 +16,11 @@ build=$(realpath -m "${OVC_BUILD:-$here/../../build}")
 skip() { echo "skipped: $*"; exit 77; }
 
 # Of 1000 executions, or 100 seconds: what is quick gets many, what is deep gets long. Time also bounds one input, in seconds.
-harnesses=(record log elf texts host shim_texts)
-declare -A executions_of=([record]=487 [log]=2 [elf]=10 [texts]=120 [host]=1 [shim_texts]=380)
+harnesses=(record log export elf texts host shim_texts)
+declare -A executions_of=([record]=480 [log]=5 [export]=4 [elf]=10 [texts]=120 [host]=1 [shim_texts]=380)
 # shellcheck disable=SC2034  # used by name, in share()
-declare -A seconds_of=([record]=15 [log]=40 [elf]=20 [texts]=5 [host]=10 [shim_texts]=10)
-declare -A largest=([record]=2048 [log]=65536 [elf]=32768 [texts]=512 [host]=8192 [shim_texts]=1024)
+declare -A seconds_of=([record]=15 [log]=30 [export]=20 [elf]=15 [texts]=5 [host]=10 [shim_texts]=10)
+declare -A largest=([record]=2048 [log]=65536 [export]=65536 [elf]=32768 [texts]=512 [host]=8192 [shim_texts]=1024)
 
 seconds=60 executions=0 resume=0 jobs=1 seed=0 engine=libfuzzer
 chosen=()
@@ -52,7 +52,7 @@ work=$build/fuzz/$engine
 mkdir -p "$work"
 echo 'extern "C" int LLVMFuzzerTestOneInput(const unsigned char*, unsigned long) { return 0; }' >"$work/probe.cc"
 if ! $compiler -fsanitize=fuzzer,address,undefined -o "$work/probe" "$work/probe.cc" >"$work/probe.log" 2>&1; then
-  skip "$compiler cannot link a fuzzer: apt-get install libclang-rt-14-dev"
+  skip "$compiler cannot link a fuzzer: apt-get install libclang-rt-dev"
 fi
 
 if [[ ! -f $work/CMakeCache.txt ]]; then cmake -S "$here" -B "$work" -DCMAKE_CXX_COMPILER=$compiler >"$work/build.log"; fi
