@@ -22,7 +22,7 @@
 using namespace ovc;
 using namespace ovc::test;
 using namespace ovcshim;
-using Catch::Matchers::Contains;
+using Catch::Matchers::ContainsSubstring;
 using Catch::Matchers::StartsWith;
 
 namespace {
@@ -76,7 +76,7 @@ void check_refused(const Outcome& outcome, const std::string& part) {
   CHECK(outcome.status == 2);
   CHECK(outcome.out.empty());
   CHECK_THAT(outcome.err, StartsWith("ovc: "));
-  CHECK_THAT(outcome.err, Contains(part));
+  CHECK_THAT(outcome.err, ContainsSubstring(part));
   CHECK(std::count(outcome.err.begin(), outcome.err.end(), '\n') == 1);
 }
 
@@ -107,7 +107,7 @@ const std::vector<std::string> kReaders = {"show", "forks", "stats", "why"};
 
 TEST_CASE("ovc alone says what to do next, --version its version") {
   CHECK(tool({}).status == 0);
-  CHECK_THAT(tool({}).out, Contains("ovc run -- COMMAND"));
+  CHECK_THAT(tool({}).out, ContainsSubstring("ovc run -- COMMAND"));
   CHECK(tool({"--version"}).out == fmt::format("ovc {} (log format {})\n", ovcshim::kVersion, ovcshim::kFormatVersion));
   CHECK(tool({"show", "--help"}).status == 0);
 }
@@ -185,7 +185,7 @@ TEST_CASE("forks: who, how long, and what became of the child") {
   const std::string& log = b.write();
   const Outcome text = tool({"forks", log});
   CHECK(text.status == 0);
-  CHECK_THAT(text.out, Contains("fork  1.00 ms  ~500 kB    200  3.00 ms  killed by SIGKILL"));
+  CHECK_THAT(text.out, ContainsSubstring("fork  1.00 ms  ~500 kB    200  3.00 ms  killed by SIGKILL"));
   const auto json = nlohmann::json::parse(tool({"forks", "--json", log}).out);
   CHECK(json["forks"][0]["child"]["end"] == "killed by SIGKILL");
   CHECK(json["forks"][0]["committed_as_change_kb"] == 500);
@@ -204,7 +204,7 @@ TEST_CASE("forks: a refused one is something found") {
   b.put(snapshot);
   const Outcome text = tool({"forks", b.write()});
   CHECK(text.status == 1);
-  CHECK_THAT(text.out, Contains("1,834,180 kB  ENOMEM"));
+  CHECK_THAT(text.out, ContainsSubstring("1,834,180 kB  ENOMEM"));
 }
 
 TEST_CASE("stats: exact totals") {
@@ -218,8 +218,8 @@ TEST_CASE("stats: exact totals") {
   const std::string& log = b.write();
   const Outcome text = tool({"stats", log});
   CHECK(text.status == 0);
-  CHECK_THAT(text.out, Contains("malloc  1,234,567"));
-  CHECK_THAT(text.out, Contains("< 32 B  1,234,567  ########"));
+  CHECK_THAT(text.out, ContainsSubstring("malloc  1,234,567"));
+  CHECK_THAT(text.out, ContainsSubstring("< 32 B  1,234,567  ########"));
   const auto json = nlohmann::json::parse(tool({"stats", "--json", log}).out);
   CHECK(json["processes"][0]["totals"]["calls"]["malloc"]["calls"] == 1234567);
 }
@@ -326,5 +326,5 @@ TEST_CASE("run exits as the command does") {
   const Outcome echo = tool_in(place.path, {"run", "-o", "%c.ovc", "echo", "-n", "--", "x"});
   CHECK(echo.status == 0);
   CHECK(echo.out == "-- x");
-  CHECK_THAT(echo.err, Contains("ovc: "));
+  CHECK_THAT(echo.err, ContainsSubstring("ovc: "));
 }

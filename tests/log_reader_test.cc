@@ -34,7 +34,7 @@ std::string error_of(const std::string& path) {
 
 std::string error_of(LogBuilder& builder) { return error_of(builder.write()); }
 
-using Catch::Matchers::Contains;
+using Catch::Matchers::ContainsSubstring;
 
 }  // namespace
 
@@ -252,44 +252,44 @@ TEST_CASE("files that are no logs are refused with a reason") {
   LogBuilder b;
   SECTION("foreign") {
     b.bytes()[0] = '#';
-    CHECK_THAT(error_of(b), Contains("is not an ovcshim log"));
+    CHECK_THAT(error_of(b), ContainsSubstring("is not an ovcshim log"));
   }
   SECTION("empty") {
     b.truncate(0);
-    CHECK_THAT(error_of(b), Contains("is empty"));
+    CHECK_THAT(error_of(b), ContainsSubstring("is empty"));
   }
   SECTION("shorter than the magic") {
     b.truncate(5);
-    CHECK_THAT(error_of(b), Contains("is not an ovcshim log"));
+    CHECK_THAT(error_of(b), ContainsSubstring("is not an ovcshim log"));
   }
   SECTION("header cut") {
     b.truncate(100);
-    CHECK_THAT(error_of(b), Contains("is cut off after 100 bytes"));
+    CHECK_THAT(error_of(b), ContainsSubstring("is cut off after 100 bytes"));
   }
   SECTION("lanes cut") {
     b.truncate(b.bytes().size() - 1);
-    CHECK_THAT(error_of(b), Contains("is cut off"));
+    CHECK_THAT(error_of(b), ContainsSubstring("is cut off"));
   }
   SECTION("allocated, nothing written") {
     std::fill(b.bytes().begin(), b.bytes().end(), static_cast<unsigned char>(0));
-    CHECK_THAT(error_of(b), Contains("holds nothing yet"));
+    CHECK_THAT(error_of(b), ContainsSubstring("holds nothing yet"));
   }
   SECTION("half-written") {
     b.header().ready = 0;
-    CHECK_THAT(error_of(b), Contains("is half-written"));
+    CHECK_THAT(error_of(b), ContainsSubstring("is half-written"));
   }
   SECTION("other byte order") {
     b.header().endian = __builtin_bswap32(kEndianMark);
-    CHECK_THAT(error_of(b), Contains("other byte order"));
+    CHECK_THAT(error_of(b), ContainsSubstring("other byte order"));
   }
   SECTION("other architecture") {
     b.header().machine = 243;
-    CHECK_THAT(error_of(b), Contains("another architecture"));
+    CHECK_THAT(error_of(b), ContainsSubstring("another architecture"));
   }
   SECTION("newer, incompatible") {
     b.header().version = 9;
     b.header().incompatible_flags = 4;
-    CHECK_THAT(error_of(b), Contains("needs a newer ovc"));
+    CHECK_THAT(error_of(b), ContainsSubstring("needs a newer ovc"));
   }
   SECTION("newer, compatible") {
     b.header().version = 9;
@@ -298,18 +298,18 @@ TEST_CASE("files that are no logs are refused with a reason") {
   }
   SECTION("areas outside") {
     b.header().events.offset = UINT64_MAX - 255;
-    CHECK_THAT(error_of(b), Contains("event lane outside"));
+    CHECK_THAT(error_of(b), ContainsSubstring("event lane outside"));
   }
   SECTION("no event lane") {
     b.header().events.bytes = 0;
-    CHECK_THAT(error_of(b), Contains("no room"));
+    CHECK_THAT(error_of(b), ContainsSubstring("no room"));
   }
 }
 
 TEST_CASE("what is not a regular file is not opened") {
-  CHECK_THAT(error_of("/tmp"), Contains("is a directory"));
-  CHECK_THAT(error_of("/dev/zero"), Contains("not a regular file"));
-  CHECK_THAT(error_of("/nonexistent/x.ovc"), Contains("No such file"));
+  CHECK_THAT(error_of("/tmp"), ContainsSubstring("is a directory"));
+  CHECK_THAT(error_of("/dev/zero"), ContainsSubstring("not a regular file"));
+  CHECK_THAT(error_of("/nonexistent/x.ovc"), ContainsSubstring("No such file"));
 }
 
 TEST_CASE("a log that is truncated while it is read yields no more") {
