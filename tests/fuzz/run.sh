@@ -87,6 +87,14 @@ report() {
   echo "finding in $1; to see it again: $work/$1 $2"
 }
 
+# The shadow memory of ASan is 15 TiB of address space, which vm.overcommit_memory = 2 refuses. A test that has set it for a moment holds
+# this lock (tests/fixtures/overcommit.sh); whoever has set it for good is told so by the search that fails.
+overcommit_lock=/tmp/ovcshim-overcommit.lock
+refused_by_a_test() {
+  grep -qa 'AddressSanitizer failed to allocate .*errno: 12' "$1" && ! grep -qa '^stat::' "$1" &&
+    [[ -w $overcommit_lock ]] && flock "$overcommit_lock" true && [[ $(</proc/sys/vm/overcommit_memory) != 2 ]]
+}
+
 # one_search NAME BOUND: sets runs and peak
 one_search() {
   local name=$1 status=0 input found=$work/found/$1
@@ -94,8 +102,12 @@ one_search() {
   mkdir -p "$found"
   local seeds=()
   [[ ! -d $here/corpus/$name ]] || seeds=("$here/corpus/$name")
-  "$work/$name" "${bounds[@]}" "$2" -seed="$seed" -max_len="${largest[$name]}" -print_final_stats=1 -artifact_prefix="$work/findings/$name-" -entropic=0 \
-    "$found" "${seeds[@]}" >"$work/$name.log" 2>&1 </dev/null || status=$?
+  while
+    status=0
+    "$work/$name" "${bounds[@]}" "$2" -seed="$seed" -max_len="${largest[$name]}" -print_final_stats=1 -artifact_prefix="$work/findings/$name-" \
+      -entropic=0 "$found" "${seeds[@]}" >"$work/$name.log" 2>&1 </dev/null || status=$?
+    ((status)) && refused_by_a_test "$work/$name.log"
+  do :; done
   runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$work/$name.log")
   peak=$(sed -n 's/^stat::peak_rss_mb: *//p' "$work/$name.log")
   ((status == 0)) && return
