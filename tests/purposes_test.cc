@@ -36,6 +36,8 @@ TEST_CASE("stacks that tell what a fork was for") {
       {"postgres", {"fork_process", "StartBackgroundWorker"}, "background worker"},
       {"postgres", {"fork_process", "StartAutoVacWorker", "ServerLoop", "PostmasterMain"}, "autovacuum worker"},
       {"postgres", {"fork_process", "ServerLoop", "PostmasterMain"}, "backend for a new connection"},
+      {"postgres", {"fork_process", "postmaster_child_launch", "", "ServerLoop", "PostmasterMain"}, "child of the postmaster"},
+      {"postgres", {"fork_process", "postmaster_child_launch", "BackendStartup", "ServerLoop"}, "backend for a new connection"},
       {"postgres", {"fork_process", "do_start_bgworker", "ServerLoop", "PostmasterMain"}, "background worker"},
       {"postgres", {"fork_process", "PostmasterMain"}, "child of the postmaster"},
       {"bash", {"make_child", "execute_command_internal"}, "shell command"},
@@ -110,6 +112,9 @@ TEST_CASE("an unknown stack has no purpose") {
 TEST_CASE("a child's end tells which of several it was") {
   CHECK(role("auxiliary process", {"SignalHandlerForCrashExit", "", "CheckpointerMain", "AuxiliaryProcessMain"}) ==
         "checkpointer");
+  CHECK(role("child of the postmaster", {"proc_exit", "ApplyLauncherMain", "BackgroundWorkerMain"}) ==
+        "logical replication launcher");
+  CHECK(role("child of the postmaster", {"proc_exit", "PostgresMain", "BackendMain"}) == "backend for a new connection");
   CHECK_FALSE(role("auxiliary process", {"proc_exit", "AuxiliaryProcessMain"}));
   CHECK_FALSE(role("worker process", {"CheckpointerMain"}));
 }

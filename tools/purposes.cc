@@ -63,9 +63,10 @@ constexpr PurposeRow kPurposes[] = {
     {"", {"fork_process", "pgarch_start"},                              "archiver"},
     {"", {"fork_process", "pgstat_start"},                              "statistics collector"},
     {"", {"fork_process", "StartChildProcess"},                         "auxiliary process"},
+    // Since version 17; who calls it has no name in a stripped program: kRoles
+    {"", {"fork_process", "postmaster_child_launch"},                   "child of the postmaster"},
     // ServerLoop calls the others by their names: what it forks itself is a BackendStartup that the compiler has put into it
     {"", {"fork_process", "ServerLoop"},                                "backend for a new connection"},
-    {"", {"fork_process", "postmaster_child_launch"},                   "child of the postmaster"},
     {"postgres", {"fork_process"},                                      "child of the postmaster"},
     {"", {"OpenPipeStream"},                                            "program of COPY ... PROGRAM", "", "popen"},
     {"", {"RestoreArchivedFile"},                                       "restore_command", "", "system"},
@@ -93,6 +94,8 @@ constexpr PurposeRow kPurposes[] = {
     {"", {"php_exec"},                                                  "program started by PHP (exec, system, ...)"},
     {"", {"php_execute_script"},                                        "program started by a PHP script", "php"},
     {"", {"php_execute_script"},                                        "program started by a PHP script", "libphp"},
+    {"", {"php_execute_script_ex"},                                     "program started by a PHP script", "php"},  // 8.4
+    {"", {"php_execute_script_ex"},                                     "program started by a PHP script", "libphp"},
     // uWSGI
     {"", {"uwsgi_respawn_worker"},                                      "worker process"},
     // CPython Modules/posixmodule.c, Modules/_posixsubprocess.c: <method ...>: see method_names.h. os.popen is a subprocess
@@ -146,20 +149,30 @@ constexpr PurposeRow kPurposes[] = {
 };
 // clang-format on
 
-// Told by the child's own end, where the fork's stack is the same for several.
+// Told by the child's own end, where the fork's stack is the same for several: PostgreSQL's children, by the function that each of them
+// stays in until it ends (src/backend/postmaster; the first that is on the stack counts).
 struct RoleRow {
-  std::string_view purpose, function, role;
+  std::string_view function, role;
 };
+constexpr std::string_view kHaveRoles[] = {"auxiliary process", "background worker", "child of the postmaster"};
 
 // clang-format off
 constexpr RoleRow kRoles[] = {
-    {"auxiliary process", "CheckpointerMain",     "checkpointer"},
-    {"auxiliary process", "BackgroundWriterMain", "background writer"},
-    {"auxiliary process", "WalWriterMain",        "WAL writer"},
-    {"auxiliary process", "StartupProcessMain",   "startup process"},
-    {"auxiliary process", "PgArchiverMain",       "archiver"},
-    {"auxiliary process", "WalReceiverMain",      "WAL receiver"},
-    {"background worker", "ApplyLauncherMain",    "logical replication launcher"},
+    {"CheckpointerMain",       "checkpointer"},
+    {"BackgroundWriterMain",   "background writer"},
+    {"WalWriterMain",          "WAL writer"},
+    {"StartupProcessMain",     "startup process"},
+    {"PgArchiverMain",         "archiver"},
+    {"WalReceiverMain",        "WAL receiver"},
+    {"WalSummarizerMain",      "WAL summarizer"},
+    {"ReplSlotSyncWorkerMain", "slot sync worker"},
+    {"IoWorkerMain",           "IO worker"},
+    {"SysLoggerMain",          "log collector"},
+    {"AutoVacLauncherMain",    "autovacuum launcher"},
+    {"AutoVacWorkerMain",      "autovacuum worker"},
+    {"ApplyLauncherMain",      "logical replication launcher"},
+    {"BackgroundWorkerMain",   "background worker"},
+    {"BackendMain",            "backend for a new connection"},
 };
 // clang-format on
 
@@ -188,9 +201,10 @@ std::optional<std::string_view> purpose(const Asker& asker) {
 }
 
 std::optional<std::string_view> role(std::string_view purpose, const std::vector<std::string>& functions_at_end) {
+  if (std::ranges::find(kHaveRoles, purpose) == std::end(kHaveRoles)) return std::nullopt;
   for (const auto& row : kRoles)
     for (const auto& function : functions_at_end)
-      if (row.purpose == purpose && plain_name(function) == row.function) return row.role;
+      if (plain_name(function) == row.function) return row.role;
   return std::nullopt;
 }
 

@@ -55,7 +55,7 @@ if ! $compiler -fsanitize=fuzzer,address,undefined -o "$work/probe" "$work/probe
   skip "$compiler cannot link a fuzzer: apt-get install libclang-rt-dev"
 fi
 
-if [[ ! -f $work/CMakeCache.txt ]]; then cmake -S "$here" -B "$work" -DCMAKE_CXX_COMPILER=$compiler >"$work/build.log"; fi
+cmake -S "$here" -B "$work" -DCMAKE_CXX_COMPILER=$compiler >"$work/build.log"  # each time: make does not see a new harness in its own run
 cmake --build "$work" -j"$(nproc)" -- "${chosen[@]}" >>"$work/build.log" 2>&1 || { tail -40 "$work/build.log"; exit 1; }
 commit=$(git -C "$here" rev-parse --short HEAD 2>/dev/null || echo unknown)  # of what was built
 echo "engine: $engine, $($compiler --version 2>/dev/null | sed -n 1p); $(nproc) processors; $(uname -r)"

@@ -41,7 +41,7 @@ for name in "${!serves[@]}"; do
     ovc stats --json first.1.ovc | jq -r '[.processes[].served_by.malloc // empty] | unique | join(" ")' >server
     grep -q "${name%%.so*}" server || fail "malloc served by $(<server), not $name"
   fi
-  alike python "$python" forks.py
+  alike python "$python" -W ignore::DeprecationWarning forks.py  # of fork() beside threads, with the pid
   linked python.1.ovc 5
   # The other library's first: it is asked, and passes on what it does not serve itself.
   in_front=$other behind=""

@@ -236,6 +236,7 @@ static void filtered(unsigned otherwise) {
                                ALLOW(SYS_write),
                                ALLOW(SYS_exit_group),
                                ALLOW(SYS_set_robust_list),
+                               ALLOW(SYS_rt_sigprocmask),  // fork() of glibc 2.41
                                BPF_STMT(BPF_RET | BPF_K, otherwise)};
   free(malloc(1));  // the allocator has asked for its random number
   const struct sock_fprog program = {sizeof code / sizeof code[0], code};
@@ -256,6 +257,7 @@ static void killed_without_prctl(void) {  // the filter put in place by syscall(
                                ALLOW(SYS_write),
                                ALLOW(SYS_exit_group),
                                ALLOW(SYS_set_robust_list),
+                               ALLOW(SYS_rt_sigprocmask),  // fork() of glibc 2.41
                                BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS)};
   free(malloc(1));  // the allocator has asked for its random number
   const struct sock_fprog program = {sizeof code / sizeof code[0], code};

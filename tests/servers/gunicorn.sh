@@ -56,7 +56,7 @@ session() {
   echo "$server_status" >>"$dir/answers"
 }
 # Pids and times vary by themselves. A worker that is told to end before its handlers are set is ended by the signal.
-neutral() { sed -E 's/^\[[^]]*\] \[[0-9]+\] //; s/pid:? ?[0-9]+/pid N/; s/\([0-9]+\)/(N)/g; s/(127[.]0[.]0[.]1):[0-9]+/\1:N/g; /^ *$/d; /due to signal 15$/d' "$1" | sort -u; }
+neutral() { sed -E 's/^\[[^]]*\] \[[0-9]+\] //; s/pid:? ?[0-9]+/pid N/; s/\([0-9]+\)/(N)/g; s/(127[.]0[.]0[.]1):[0-9]+/\1:N/g; /^ *$/d; /due to signal 15$|was sent SIGTERM!$/d' "$1" | sort -u; }
 session plain
 for internals in 1 0; do
   session shim$internals LD_PRELOAD="$shim" OVCSHIM_LOG="$work/shim$internals.ovc" OVCSHIM_LIBC_INTERNALS=$internals

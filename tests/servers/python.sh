@@ -99,7 +99,7 @@ if __name__ == "__main__":
     if sys.argv[1] == "refused": sys.exit(refused())
     for part in sys.argv[1:]: globals()[part](); sys.stdout.flush()
 END
-ways=("$python" ways.py by_multiprocessing by_subprocess by_os with_threads)
+ways=("$python" -W ignore::DeprecationWarning ways.py by_multiprocessing by_subprocess by_os with_threads)
 run() {
   local name=$1
   shift

@@ -69,7 +69,7 @@ compgen -G "own.*.ovc" >/dev/null || fail "no log of its own"
 
 # --- a child with another user is recorded in the log that it was forked with, but one that executes a program cannot open it: one line
 chmod 700 "$work/names"
-under "$work/drop.ovc" setpriv --reuid $nobody --regid $nobody --clear-groups sh -c 'id -u; cat drop.ovc; echo $?' >drop.out 2>drop.err
+env LD_PRELOAD="$work/public/${shim##*/}" OVCSHIM_LOG="$work/drop.ovc" setpriv --reuid $nobody --regid $nobody --clear-groups sh -c 'id -u; cat drop.ovc; echo $?' >drop.out 2>drop.err
 printf '%s\n1\n' $nobody | diff -u - drop.out || fail "a child without privileges"
 finds 'cat: drop.ovc: Permission denied' drop.err
 [[ $(grep -vc '^ovcshim: .*; this program runs unrecorded$\|^cat: ' drop.err) == 0 ]] || { cat drop.err >&3; fail "messages of a child without privileges"; }
