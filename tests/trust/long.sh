@@ -50,7 +50,7 @@ figures_fuzz() {
 # Of all slices, also of those before; each ran on one processor.
 seconds_fuzz() { awk '$1 == "total" { printf "%d\n", $3 }' "$1"; }
 
-run_faults() { if ((quick)); then "$source_dir/tests/trust/faults.sh"; else "$source_dir/tests/trust/faults.sh" --all; fi; }
+run_faults() { if ((quick)); then "$source_dir/tests/trust/faults.sh"; else "$source_dir/tests/trust/faults.sh" --times 5; fi; }
 figures_faults() {
   sed -nE 's/^.*: [0-9]+ calls of the shim at [0-9]+ places; [0-9]+ faults, ([0-9]+) of them happened; ([0-9]+) complaints$/\1 \2/p' "$1" |
     awk '{ faults += $1; complaints += $2; ++runs } END { if (runs) print complaints, faults " faults" }'

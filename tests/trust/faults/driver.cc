@@ -2,7 +2,7 @@
 //
 // fault_test [options] -- COMMAND...: runs COMMAND plainly, under the shim, and then once for each fault of the table; the program's
 // output, messages and end must be those of the plain run. Each place in the shim's code that makes a call is taken at its first
-// time; with --all, at every time.
+// time; with --times N at N times: the first, the last, and those evenly between.
 #include <sys/syscall.h>
 
 #include <CLI/CLI.hpp>
@@ -12,6 +12,7 @@
 #include <fstream>
 #include <iostream>
 #include <iterator>
+#include <map>
 #include <optional>
 #include <set>
 #include <sstream>
@@ -89,9 +90,9 @@ Fault parse_fault(const Row& row, std::string word) {
 
 struct Options {
   std::string shim, table, ovc, base, only, work = "/var/tmp";
-  bool all = false, any_log_name = false, internals = false;
+  bool any_log_name = false, internals = false;
   std::string rehearse, place;
-  unsigned shard = 0, shards = 1;
+  unsigned shard = 0, shards = 1, times = 1;
   std::vector<std::string> command;
 };
 
@@ -180,10 +181,13 @@ class Test {
 
   // Which times of which calls are to fail.
   void choose_places() {
-    std::set<std::pair<uint64_t, long>> sites;
-    for (const Place& place : calls_)
-      if (sites.emplace(place.site, place.nr).second || o_.all) chosen_.push_back(place);
+    std::map<std::pair<uint64_t, long>, std::vector<Place>> sites;
+    for (const Place& place : calls_) sites[{place.site, place.nr}].push_back(place);
     sites_ = sites.size();
+    for (const auto& [site, made] : sites) {
+      const size_t times = std::min<size_t>(o_.times, made.size());
+      for (size_t i = 0; i < times; ++i) chosen_.push_back(made[times == 1 ? 0 : i * (made.size() - 1) / (times - 1)]);
+    }
   }
 
   bool is_made(long nr) const {
@@ -280,7 +284,7 @@ int main(int argc, char** argv) {
   app.add_option("--place", o.place, "a file that is already there under the log's name");
   app.add_option("--shard", o.shard);
   app.add_option("--shards", o.shards);
-  app.add_flag("--all", o.all);
+  app.add_option("--times", o.times, "of each place")->check(CLI::PositiveNumber);
   app.add_flag("--template", o.any_log_name, "a log's name that does not lead descendants to it, in a folder below this one");
   app.add_flag("--internals", o.internals, "also watch inside libc");
   app.add_option("command", o.command)->required();
