@@ -25,7 +25,7 @@ if ((EUID != 0)) || ! command -v debootstrap >/dev/null; then
   exit 77
 fi
 
-unmount() { for there in "$root$lock" "$root/dev/shm" "$root/dev/pts" "$root/proc"; do ! mountpoint -q "$there" || umount "$there"; done; }
+unmount() { for there in "$root$lock" "$root$lock.queue" "$root/dev/shm" "$root/dev/pts" "$root/proc"; do ! mountpoint -q "$there" || umount "$there"; done; }
 trap unmount EXIT
 unmount
 rm -rf --one-file-system "$root"
@@ -41,9 +41,8 @@ mount -t devpts -o newinstance,ptmxmode=0666,mode=620 devpts "$root/dev/pts"  # 
 mkdir -p "$root/dev/shm"
 mount -t tmpfs -o mode=1777 tmpfs "$root/dev/shm"
 ln -sf pts/ptmx "$root/dev/ptmx"
-# The lock that keeps users of the machine-wide settings apart.
-touch "$lock" "$root$lock"
-mount --bind "$lock" "$root$lock"
+# What keeps users of the machine-wide settings apart.
+for file in "$lock" "$lock.queue"; do touch "$file" "$root$file"; mount --bind "$file" "$root$file"; done
 
 if [[ $what == clone ]]; then
   git clone -q --no-hardlinks . "$root/root/ovcshim"

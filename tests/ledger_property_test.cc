@@ -2,10 +2,7 @@
 //
 // The ledger against the kernel: a program changes its address space at random under the shim and writes down smaps after
 // each step; the replay of its log must come to the same. OVC_LEDGER_SEEDS and OVC_LEDGER_STEPS ask for more.
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/file.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -15,6 +12,7 @@
 #include <sstream>
 
 #include "tests/catch.h"
+#include "tests/settings_stay.h"
 #include "tools/ledger.h"
 
 using namespace ovc;
@@ -119,19 +117,6 @@ std::string check_step(const Step& step, const LedgerState& state, Score& score)
     return fmt::format("biggest {} kB, ledger {} to {}", biggest, t.biggest.low, t.biggest.high);
   return check_mappings(step, state, score);
 }
-
-// While this lives no test of ours changes vm.overcommit_*; see fixtures/overcommit.sh.
-struct SettingsStay {
-  SettingsStay() {
-    const char* path = std::getenv("OVC_OVERCOMMIT_LOCK");
-    fd = open(path ? path : "/tmp/ovcshim-overcommit.lock", O_RDONLY | O_CREAT | O_CLOEXEC, 0666);
-    if (fd >= 0) flock(fd, LOCK_SH);
-  }
-  ~SettingsStay() { close(fd); }
-  SettingsStay(const SettingsStay&) = delete;
-  SettingsStay& operator=(const SettingsStay&) = delete;
-  int fd;
-};
 
 uint64_t wanted(const char* name, uint64_t otherwise) {
   const char* text = std::getenv(name);

@@ -20,12 +20,20 @@ if [[ ${1-} != --inside ]]; then
   exit 0
 fi
 
-# agrees LOG PID WHAT: the stack, which grows without a call, is left out
+# kernel_says PID: the sum of what is accountable and the largest of it, in kB; the stack, which grows without a call, is left out
+kernel_says() {
+  awk '/^Size:/ { kb = $2 } /^VmFlags:/ && / ac( |$)/ && !/ gd( |$)/ { sum += kb; if (kb > most) most = kb }
+    END { print sum, most }' "/proc/$1/smaps"
+}
+
+# agrees LOG PID WHAT. A server that has just given memory free goes on with it for seconds (jemalloc's decay): a comparison counts
+# when the kernel says the same before and after.
 agrees() {
-  local log=$1 pid=$2 kernel ledger
-  kernel=$(awk '/^Size:/ { kb = $2 } /^VmFlags:/ && / ac( |$)/ && !/ gd( |$)/ { sum += kb; if (kb > most) most = kb }
-    END { print sum, most }' "/proc/$pid/smaps")
-  exits 0 ovc maps --json --pid "$pid" "$log" >maps.json
+  local log=$1 pid=$2 kernel ledger after tries=0
+  until kernel=$(kernel_says "$pid") && exits 0 ovc maps --json --pid "$pid" "$log" >maps.json && after=$(kernel_says "$pid") &&
+    [[ $kernel == "$after" ]]; do
+    ((++tries < 1000)) || fail "$3: the memory goes on changing: $kernel, then $after"
+  done
   ledger=$(jq -r '[.mappings[] | select(.flags | test(" gd") | not)] | map(.charged) as $c
     | "\($c | map(.low_kb) | add) \($c | map(.high_kb) | add)"' maps.json)
   read -r sum most <<<"$kernel"

@@ -12,7 +12,7 @@ on_exit() { server_stop KILL; }
 pings() { [[ $(redis ping 2>/dev/null) == PONG ]]; }
 is_idle() { [[ $(redis info persistence) == *rdb_bgsave_in_progress:0* ]]; }
 [[ $("$program" --version) == *malloc=jemalloc-* ]] || fail "not with jemalloc: $("$program" --version)"
-! ldd "$program" | grep -q jemalloc || fail "with a library of jemalloc"
+! ldd "$program" | grep jemalloc || fail "with a library of jemalloc"
 
 # start PROGRAM LOG [VAR=VALUE...]
 start() {

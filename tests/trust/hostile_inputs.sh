@@ -6,7 +6,7 @@
 
 reads=(why show forks stats maps plan)
 kMaxSeconds=30 kMaxKb=150000
-sanitized() { nm "$build/ovc" 2>/dev/null | grep -q __asan_init; }
+sanitized() { nm "$build/ovc" 2>/dev/null | grep __asan_init >/dev/null; }
 if sanitized; then kMaxKb=900000 kMaxSeconds=90; fi
 
 # bounded COMMAND ARG...: ovc's exit status in $status, its output in out and err

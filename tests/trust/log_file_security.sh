@@ -19,7 +19,7 @@ done
 if command -v strace >/dev/null && strace -o /dev/null true 2>/dev/null; then
   strace -f -qq -e trace=openat -o opens.txt -E LD_PRELOAD="$shim" -E OVCSHIM_LOG="$work/opens.ovc" sh -c 'ls / >/dev/null; true'
   finds 'openat\(AT_FDCWD, ".*/opens\.ovc", O_RDWR\|O_CREAT\|O_EXCL\|O_NOFOLLOW\|O_CLOEXEC, 0600\) = [0-9]+' opens.txt
-  if grep '/opens\.ovc"' opens.txt | grep -vq 'O_NOFOLLOW.*O_CLOEXEC'; then cat opens.txt >&3; fail "the log is opened in another way"; fi
+  if grep '/opens\.ovc"' opens.txt | grep -v 'O_NOFOLLOW.*O_CLOEXEC' >&2; then cat opens.txt >&3; fail "the log is opened in another way"; fi
 fi
 
 # --- no name of a program leads out of the folder, and none makes a hidden file

@@ -56,7 +56,7 @@ figures_faults() {
     awk '{ faults += $1; complaints += $2; ++runs } END { if (runs) print complaints, faults " faults" }'
 }
 
-run_soak() { "$source_dir/tests/trust/soak.sh" --minutes "$(choose 1 60)"; }
+run_soak() { "$source_dir/tests/trust/soak.sh" --minutes "$(choose 1 60)" --keep "$kept/soak.json"; }
 figures_soak() {
   awk '{ value = substr($0, 41) }
     /^seconds / { minutes = value / 60 } /^saves asked for/ { saves = value } /^refused by the kernel/ { refused = value + 0 }

@@ -18,6 +18,7 @@
 #include <sstream>
 
 #include "fmt/format.h"
+#include "tests/settings_stay.h"
 #include "tests/trust/faults/tracer.h"
 
 namespace {
@@ -156,6 +157,7 @@ class Test {
   bool is_ours(long nr) const { return !is_shared_with_libc(nr) || !o_.internals; }
 
   Seen one(const std::vector<Fault>& faults, bool shimmed, bool list) {
+    const SettingsStay here;
     const fs::path logs = fs::path(work_) / "logs";
     fs::remove_all(logs);
     fs::create_directory(logs);

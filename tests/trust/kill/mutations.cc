@@ -14,6 +14,7 @@
 #include <random>
 #include <vector>
 
+#include "tests/settings_stay.h"
 #include "tests/trust/kill/check.h"
 
 namespace kill_test {
@@ -190,6 +191,7 @@ int run_mutations(const Place& place, uint64_t seed) {
   for (int i = 0; i < kVictims && !std::all_of(noticed.begin(), noticed.end(), is_done); ++i) {
     const Plan plan(seed + static_cast<uint64_t>(i));
     if (plan.at_start || plan.threads >= kMostThreads) continue;
+    const SettingsStay here;
     const JournalFile journal(place, plan);
     run_and_kill(place, plan, *journal);
     const Verdict whole = check(place.log(), *journal);

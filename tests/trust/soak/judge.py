@@ -124,7 +124,7 @@ def lists_agree(gathered):
         known = gathered["truth"][: look["saves"]]
         listed = look["forks"]
         if not listed:
-            yield f"ovc forks lists none after {look['saves']} saves"
+            yield f"ovc forks lists none after {look['saves']} saves: fork calls {look['fork_calls']}, lost {look['lost']}"
         for fork, save in zip(reversed(listed), reversed(known)):
             if fork["failed"] != save["refused"] or fork["child"] != save.get("child") or fork["errno"] != save.get("errno"):
                 yield f"after {look['saves']} saves, ovc forks has {fork} for {save}"
