@@ -153,6 +153,7 @@ class Check {
   // How many of the journal's newest calls the log has, the newest `skipped` of the log left out; missing: not among them.
   struct Match {
     uint64_t found = 0, missing = 0, left = 0;  // left: of the log
+    uint64_t newer = 0;                         // of the missing: newer than all that are found
     bool beyond = false;                        // the journal goes further back than the log
   };
   Match match_from(const Actor& actor, const ThreadLog& thread, size_t skipped) const {
@@ -164,6 +165,7 @@ class Check {
       const bool same = same_call(e, thread.calls[at - 1], true);
       at -= same;
       ++(same ? match.found : match.missing);
+      if (match.found == 0) match.newer = match.missing;
       return true;
     });
     match.left = at;
@@ -184,7 +186,9 @@ class Check {
       }
     }
     verdict_.calls += match.found;
-    missing_calls_ += match.missing;
+    // Of a dead thread, an older chunk can outlive a newer one; what was in that is counted as overwritten.
+    const bool newer_overwritten = actor.over && losses_.calls_overwritten && raw_.has_outlived(actor.pid, actor.tid);
+    missing_calls_ += match.missing - (newer_overwritten ? match.newer : 0);
     if (match.left && actor.done < kRing) complain("tid {}: {} calls that it did not make", actor.tid, match.left);
     if (match.beyond && !losses_.calls_overwritten && !not_kept())
       complain("tid {}: its first calls are gone, and nothing was overwritten", actor.tid);

@@ -7,6 +7,7 @@ import json
 import statistics
 import sys
 
+VITAL_BIT = 1 << 49  # of a position: what is below counts the slots of that ring
 CLOCK_BOUND = 0.010  # seconds by which a time of the log may lie outside of the moments around the call
 GROWTH_KB = {  # between the second and the last tenth of the samples
     "server_fds": 0,
@@ -119,12 +120,15 @@ def clock_agrees(gathered):
 
 def lists_agree(gathered):
     """ovc forks lists the newest forks, none of them wrongly; ovc why gives the cause that follow gave and that was set."""
-    by_position = {line["position"]: save for line, save in zip(saves_told(gathered), gathered["truth"])}
+    told = saves_told(gathered)
+    by_position = {line["position"]: save for line, save in zip(told, gathered["truth"])}
     for look in gathered["looks"]:
         known = gathered["truth"][: look["saves"]]
         listed = look["forks"]
-        if not listed:
-            yield f"ovc forks lists none after {look['saves']} saves: fork calls {look['fork_calls']}, lost {look['lost']}"
+        oldest = look["lost"]["vital_slots_overwritten"]  # what is in this slot and later ones was there a moment before
+        there = sum(line["position"] % VITAL_BIT >= oldest for line in told[: look["saves"]])
+        if len(listed) < there:
+            yield f"ovc forks lists {len(listed)} after {look['saves']} saves, {there} are not overwritten"
         for fork, save in zip(reversed(listed), reversed(known)):
             if fork["failed"] != save["refused"] or fork["child"] != save.get("child") or fork["errno"] != save.get("errno"):
                 yield f"after {look['saves']} saves, ovc forks has {fork} for {save}"
