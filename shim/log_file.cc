@@ -229,6 +229,7 @@ bool read_ready_header(long fd, FileHeader& h, uint64_t changed_s) {
   const bool is_fresh = clock_pair().posix_ns / 1000000000 - changed_s <= 2;
   for (int tries = is_fresh ? 2000 : 1; tries; --tries) {
     const long n = sys::call(__NR_pread64, fd, reinterpret_cast<long>(&h), sizeof h, 0);
+    if (sys::failed(n) && n != -EINTR) return false;  // what cannot be read will not become readable
     if (n == static_cast<long>(sizeof h) && h.ready) return true;
     if (n > 0 && h.magic[0] && h.magic[0] != kMagic[0]) return false;
     struct {

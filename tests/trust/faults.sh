@@ -46,7 +46,8 @@ if ((${#times[@]})); then
   faults --internals --rehearse mode=2 -- "$subject"
   # shellcheck disable=SC2016  # for the inner shell
   faults --internals -- bash -c 'echo "$(seq 3 | sort -r)"; (exit 4); echo $?; ls /nowhere; exit 6'
-  faults --internals -- python3 -c 'import subprocess, threading; t = threading.Thread(target=lambda: print(len("x" * 10**7))); t.start(); t.join(); print(subprocess.run(["sh", "-c", "exit 3"]).returncode)'
+  python=$(command -v /usr/bin/python3 || command -v python3)  # the program itself: what stands before it in PATH may be a shell script
+  faults --internals -- "$python" -c 'import subprocess, threading; t = threading.Thread(target=lambda: print(len("x" * 10**7))); t.start(); t.join(); print(subprocess.run(["sh", "-c", "exit 3"]).returncode)'
 fi
 
 echo "never made in these runs: $(comm -23 <(sed -E '/^(#|$)/d; / -$/d; s/ .*//' "$table" | sort) <(sort -u made.calls) | xargs)"
