@@ -172,6 +172,11 @@ class Check {
     return match;
   }
 
+  // Of a dead thread, an older chunk can outlive a newer one; what was in that is counted as overwritten.
+  bool newer_overwritten(const Actor& actor) const {
+    return actor.over && losses_.calls_overwritten && raw_.has_outlived(actor.pid, actor.tid);
+  }
+
   void match_calls(const Actor& actor, const ThreadLog& thread) {
     Match match = match_from(actor, thread, 0);
     const Entry* last = in_flight(actor);
@@ -186,9 +191,7 @@ class Check {
       }
     }
     verdict_.calls += match.found;
-    // Of a dead thread, an older chunk can outlive a newer one; what was in that is counted as overwritten.
-    const bool newer_overwritten = actor.over && losses_.calls_overwritten && raw_.has_outlived(actor.pid, actor.tid);
-    missing_calls_ += match.missing - (newer_overwritten ? match.newer : 0);
+    missing_calls_ += match.missing - (newer_overwritten(actor) ? match.newer : 0);
     if (match.left && actor.done < kRing) complain("tid {}: {} calls that it did not make", actor.tid, match.left);
     if (match.beyond && !losses_.calls_overwritten && !not_kept())
       complain("tid {}: its first calls are gone, and nothing was overwritten", actor.tid);
@@ -201,7 +204,8 @@ class Check {
   void match_events(const Actor& actor, ThreadLog& thread) {
     drop_in_flight(actor, thread);
     uint64_t after_tick = UINT64_MAX, after_seq = UINT64_MAX;  // of the journal's next call
-    size_t at_call = thread.calls.size();
+    size_t at_call =
+        newer_overwritten(actor) ? 0 : thread.calls.size();  // 0: which of the journal its last one is, is not known
     for_each_entry(actor, [&](const Entry& e) {
       if (is_lane_call(e)) {
         for (size_t i = at_call; i > 0 && at_call - i < 2; --i)  // the last of the log may be the call in flight
