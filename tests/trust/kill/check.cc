@@ -31,6 +31,7 @@ struct ThreadLog {
   std::vector<Call> calls;      // made by the victim's own code
   std::vector<Event> rings[2];  // events, vitals
   uint64_t next_seq = kUnknown;
+  size_t after_gap = 0;  // the first of `calls` behind the newest chunk that was overwritten between two that are there
 };
 
 bool is_realloc(Op op) { return op == Op::kRealloc || op == Op::kReallocarray; }
@@ -117,6 +118,7 @@ class Check {
       // its kReallocFrom comes before it; that one can be gone only with what was before
       const bool from = is_realloc(call.op) && call.old_address != kUnknown;
       const bool gap = thread.next_seq != kUnknown && call.seq - from != thread.next_seq;
+      if (gap) thread.after_gap = thread.calls.size();
       if (gap) between_chunks_ += call.seq - from - thread.next_seq;
       if (between_chunks_ > losses_.calls_overwritten && !not_kept())
         complain("tid {}: call-lane record {} follows {}", call.tid, call.seq, thread.next_seq - 1);
@@ -208,7 +210,7 @@ class Check {
         newer_overwritten(actor) ? 0 : thread.calls.size();  // 0: which of the journal its last one is, is not known
     for_each_entry(actor, [&](const Entry& e) {
       if (is_lane_call(e)) {
-        for (size_t i = at_call; i > 0 && at_call - i < 2; --i)  // the last of the log may be the call in flight
+        for (size_t i = at_call; i > thread.after_gap && at_call - i < 2; --i)  // the last of the log may be the call in flight
           if (same_call(e, thread.calls[i - 1], true)) {
             after_seq = thread.calls[i - 1].seq;
             at_call = i - 1;
