@@ -48,7 +48,7 @@ fi
 
 say "Packages and build"
 tests/setup.sh demo
-cmake -S . -B "$build" -DOVC_TESTS="${OVC_TESTS:-OFF}" >/dev/null
+tests/configure.sh "$build" -DOVC_TESTS="${OVC_TESTS:-OFF}" >/dev/null
 cmake --build "$build" --target ovc ovcshim -j"$(nproc)" | tail -n 1
 (($(awk '/^MemAvailable/ { print $2 }' /proc/meminfo) > (data_mib + 600) * 1024)) ||
   { echo "This machine has less than $((data_mib + 600)) MiB of memory available: the demo would crowd it." >&2; exit 77; }

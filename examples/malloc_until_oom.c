@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Shows: malloc's promise of 1 TB in mode 1, called in by memset until the OOM killer strikes. Only ever run it in a memory
-//   cgroup of its own, as examples/oom.sh does. What the log says of a killed process stands there too.
+// Shows: malloc's promise of 1 TB in mode 1, called in by memset until the OOM killer strikes. Only
+// ever run it in a memory
+//   cgroup of its own, as examples/oom.sh does. What the log says of a killed process stands there
+//   too.
 // Run: examples/oom.sh
 #include <stdio.h>
 #include <stdlib.h>

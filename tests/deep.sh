@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 tests/setup.sh ci
 sanitized() {  # NAME SANITIZERS
-  cmake -S . -B "build-$1" -DCMAKE_BUILD_TYPE=Debug -DOVC_SANITIZE="$2" >/dev/null
+  tests/configure.sh "build-$1" -DCMAKE_BUILD_TYPE=Debug -DOVC_SANITIZE="$2" >/dev/null
   cmake --build "build-$1" -j"$(nproc)"
   ctest --test-dir "build-$1" -L unit --output-on-failure -j"$(nproc)"
 }
@@ -18,9 +18,9 @@ for check in "${checks[@]}"; do
   case $check in
     asan) sanitized asan address,undefined ;;
     tsan) TSAN_OPTIONS=suppressions=$PWD/tests/trust/races.supp sanitized tsan thread ;;
-    tidy) cmake -S . -B build-tidy >/dev/null && cmake --build build-tidy --target tidy ;;
+    tidy) tests/configure.sh build-tidy -DOVC_UNITY=OFF >/dev/null && cmake --build build-tidy --target tidy ;;
     cases)
-      cmake -S . -B build-cases >/dev/null
+      tests/configure.sh build-cases >/dev/null
       cmake --build build-cases -j"$(nproc)"
       OVC_BUILD=build-cases tests/cases/run.sh --seed "$(date +%Y%j)" --count 1600
       ;;

@@ -4,6 +4,6 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tests/setup.sh tests
-cmake -S . -B build -DCMAKE_BUILD_TYPE=Release -DOVC_TESTS=ON
+tests/configure.sh build -DCMAKE_BUILD_TYPE=Release -DOVC_TESTS=ON
 cmake --build build -j"$(nproc)"
 exec ctest --test-dir build --output-on-failure -j"$(nproc)" "$@"

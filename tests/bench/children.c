@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Many processes at once: children COUNT PAIRS. All children live before the first malloc+free pair; then each makes PAIRS of them.
-// Prints "fork US", mean of the fork calls, and "cpu NS", CPU time of all children / pairs, without what a child with no pair takes.
+// Many processes at once: children COUNT PAIRS. All children live before the first malloc+free
+// pair; then each makes PAIRS of them. Prints "fork US", mean of the fork calls, and "cpu NS", CPU
+// time of all children / pairs, without what a child with no pair takes.
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Times fork: forks FORKS MIB MAPPINGS [refused], one line "fork US" (the call in the parent) and "all US" (until the child is
-// waited for) per fork, of a process with MIB resident in 4 kB pages and MAPPINGS small mappings more. `refused`: RLIMIT_NPROC is 0.
+// Times fork: forks FORKS MIB MAPPINGS [refused], one line "fork US" (the call in the parent) and
+// "all US" (until the child is waited for) per fork, of a process with MIB resident in 4 kB pages
+// and MAPPINGS small mappings more. `refused`: RLIMIT_NPROC is 0.
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,7 +30,9 @@ static char* map(size_t bytes) {
 static void let_no_more_be_born(void) {
   const struct rlimit none = {0, 0};
   if (setrlimit(RLIMIT_NPROC, &none) != 0) exit(2);
-  if (geteuid() == 0 && (setresgid(65534, 65534, 65534) != 0 || setresuid(65534, 65534, 65534) != 0)) exit(2);
+  if (geteuid() == 0 &&
+      (setresgid(65534, 65534, 65534) != 0 || setresuid(65534, 65534, 65534) != 0))
+    exit(2);
   prctl(PR_SET_DUMPABLE, 1);
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The physical limit beside which the shim is measured: per pair, two stores of 16 bytes into a mapped file and one TSC read each.
+// The physical limit beside which the shim is measured: per pair, two stores of 16 bytes into a
+// mapped file and one TSC read each.
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdint.h>

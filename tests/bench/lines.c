@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Two threads that live side by side make malloc+free pairs one after the other, for shared_lines.sh. Prints the address of `phase`:
-// it is 1 while the first makes its pairs and 2 while the second does, else 0. With an argument both also write to one variable.
+// Two threads that live side by side make malloc+free pairs one after the other, for
+// shared_lines.sh. Prints the address of `phase`: it is 1 while the first makes its pairs and 2
+// while the second does, else 0. With an argument both also write to one variable.
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <stdio.h>

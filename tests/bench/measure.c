@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Runs a command N times, output to /dev/null: measure N [-e NAME=VALUE | -u FILE]... CMD... Per run one line each: "wall MS" from
-// fork to its end, "cpu MS", "rss KB". -e: in the command's environment only; -u: FILE is removed before each run.
+// Runs a command N times, output to /dev/null: measure N [-e NAME=VALUE | -u FILE]... CMD... Per
+// run one line each: "wall MS" from fork to its end, "cpu MS", "rss KB". -e: in the command's
+// environment only; -u: FILE is removed before each run.
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdio.h>
@@ -42,7 +43,8 @@ int main(int argc, char** argv) {
     struct rusage used;
     if (child < 0 || wait4(child, &status, 0, &used) < 0) return 2;
     if (!WIFEXITED(status) || WEXITSTATUS(status) > 1) return 2;  // 1: ovc found something
-    printf("wall %.3f\ncpu %.3f\nrss %ld\n", now_ms() - start, ms(used.ru_utime) + ms(used.ru_stime), used.ru_maxrss);
+    printf("wall %.3f\ncpu %.3f\nrss %ld\n", now_ms() - start,
+           ms(used.ru_utime) + ms(used.ru_stime), used.ru_maxrss);
   }
   return 0;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// A client of memcached: memcached_client PORT THREADS REQUESTS. Each thread has a connection and sets and gets 100 bytes by turns,
-// one request at a time. Prints "rate", requests a second, and "p99", us until the answer.
+// A client of memcached: memcached_client PORT THREADS REQUESTS. Each thread has a connection and
+// sets and gets 100 bytes by turns, one request at a time. Prints "rate", requests a second, and
+// "p99", us until the answer.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
@@ -25,8 +26,9 @@ static double now_us(void) {
 
 static int connected(void) {
   const int fd = socket(AF_INET, SOCK_STREAM, 0), on = 1;
-  struct sockaddr_in to = {
-      .sin_family = AF_INET, .sin_port = htons((unsigned short)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  struct sockaddr_in to = {.sin_family = AF_INET,
+                           .sin_port = htons((unsigned short)port),
+                           .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
   if (connect(fd, (struct sockaddr*)&to, sizeof to) != 0) exit(2);
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   return fd;
@@ -55,7 +57,9 @@ static void* client(void* number) {
     const long key = i / 2 % 10000;
     const double start = now_us();
     if (i % 2 == 0) {
-      ask(fd, request, snprintf(request, sizeof request, "set k%ld-%ld 0 0 %d\r\n%s\r\n", me, key, kValue, value),
+      ask(fd, request,
+          snprintf(request, sizeof request, "set k%ld-%ld 0 0 %d\r\n%s\r\n", me, key, kValue,
+                   value),
           "STORED\r\n");
     } else {
       ask(fd, request, snprintf(request, sizeof request, "get k%ld-%ld\r\n", me, key), "END\r\n");

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Times pairs of memory calls: pair KIND THREADS PAIRS [DEPTH [WARM]], PAIRS of all threads together, DEPTH functions around each
-// call, WARM pairs before the clock starts. Prints ns a pair: "wall", from the start of all threads to the end of the last * threads
-// that can run at once / pairs, and "cpu", CPU time of the threads / pairs.
+// Times pairs of memory calls: pair KIND THREADS PAIRS [DEPTH [WARM]], PAIRS of all threads
+// together, DEPTH functions around each call, WARM pairs before the clock starts. Prints ns a pair:
+// "wall", from the start of all threads to the end of the last * threads that can run at once /
+// pairs, and "cpu", CPU time of the threads / pairs.
 #define _GNU_SOURCE
 #include <malloc.h>
 #include <pthread.h>
@@ -36,7 +37,8 @@ static void pair_memalign(long i) {
 }
 static void pair_mmap(long i) {
   (void)i;
-  void* volatile block = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* volatile block =
+      mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   munmap(block, 4096);
 }
 
@@ -102,6 +104,7 @@ int main(int argc, char** argv) {
   const double wall = now_ns(CLOCK_MONOTONIC) - start, pairs = (double)pairs_of_thread * threads;
   for (int i = 0; i < threads; i++) sum += spent[i];
   const long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-  printf("wall %.2f\ncpu %.2f\n", wall * (double)(threads < cpus ? threads : cpus) / pairs, sum / pairs);
+  printf("wall %.2f\ncpu %.2f\n", wall * (double)(threads < cpus ? threads : cpus) / pairs,
+         sum / pairs);
   return 0;
 }

@@ -11,7 +11,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 check() {
   mkdir "$work/$1"
-  jq --arg part "^$PWD/$1/[^/]*\\.cc$" '[.[] | select(.file | test($part))] | unique_by(.file) |
+  jq --arg part "^$PWD/$1/[^/]*/[^/]*\\.cc$" '[.[] | select(.file | test($part))] | unique_by(.file) |
     map(.command |= gsub(" -(mgeneral-regs-only|fno-tree-loop-distribute-patterns|Wno-error=[a-z-]+)"; ""))' "$build/compile_commands.json" \
     >"$work/$1/compile_commands.json"
   "$run" -quiet -p "$work/$1" -checks="${2-}" >"$work/$1/out" 2>"$work/$1/err" && return

@@ -10,7 +10,7 @@ head -c 100 good.ovc >short.ovc
 head -c 70000 good.ovc >cut.ovc
 mkdir folder.ovc
 mkfifo fifo.ovc
-# Offsets: shim/log_format.h, FileHeader: endian 16, version 20, machine 24, ready 28, incompatible_flags 32.
+# Offsets: shim/format/log_format.h, FileHeader: endian 16, version 20, machine 24, ready 28, incompatible_flags 32.
 patched() { cp --sparse=always good.ovc "$1"; printf %b "$3" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none; }
 patched newer.ovc 32 '\0\0\0\0\0\0\0\x80'
 patched otherhost.ovc 24 '\xb7\0\0\0'

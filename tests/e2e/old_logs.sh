@@ -5,7 +5,7 @@
 . "$(dirname "$0")/../fixtures/e2e.sh"
 command -v xz >/dev/null || skip "no xz"
 [[ $(uname -m) == x86_64 ]] || skip "the stored logs are of x86_64"
-current=$(sed -n 's/^inline constexpr uint32_t kFormatVersion = \([0-9]*\);.*/\1/p' "$source_dir/shim/log_format.h")
+current=$(sed -n 's/^inline constexpr uint32_t kFormatVersion = \([0-9]*\);.*/\1/p' "$source_dir/shim/format/log_format.h")
 stored=$(find "$source_dir/tests/old_logs" -type f -printf '%f\n' | sed -n 's/^version\([0-9]*\)\.ovc\.xz$/\1/p' | sort -n | xargs)
 [[ $stored == "$(seq -s ' ' "$current")" ]] || fail "stored are the versions $stored, but there were those up to $current: store one of each"
 
@@ -29,7 +29,7 @@ for version in $stored; do
   ovc report -o report.html "$log" || (($? == 1)) || fail "$log: report"
 done
 
-# with FILE OFFSET BYTES: bytes of the header replaced (shim/log_format.h, FileHeader)
+# with FILE OFFSET BYTES: bytes of the header replaced (shim/format/log_format.h, FileHeader)
 with() { printf '%b' "$3" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none; }
 cp "version$current.ovc" next.ovc
 with next.ovc 20 "$(printf '\\x%02x' $((current + 1)))"'\x00\x00\x00'

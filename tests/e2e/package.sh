@@ -14,7 +14,7 @@ pack "$work/first"
 pack "$work/again"
 package=$(echo first/*.deb)
 cmp "$package" again/*.deb || fail "packed twice, the bytes differ"
-version=$(sed -n 's/.*kVersion\[\] = "\(.*\)".*/\1/p' "$source_dir/shim/version.h")
+version=$(sed -n 's/.*kVersion\[\] = "\(.*\)".*/\1/p' "$source_dir/shim/format/version.h")
 [[ $package == first/ovcshim_${version}_$(dpkg --print-architecture).deb ]] || fail "named $package"
 dpkg-deb -f "$package" Depends >depends
 for library in libc6 'libdw1(t64)?' 'libelf1(t64)?' 'libfmt[0-9]+' libsqlite3-0 'libstdc[+][+]6'; do
@@ -49,7 +49,7 @@ done
 "$ovc" help | sed -n '/^Commands:/,/^$/s/^  \([a-z]*\) .*/\1/p' >commands
 (($(wc -l <commands) > 8)) || fail "no commands in ovc help"
 while read -r command; do finds "^       ovc $command( |$)" ovc.1; done <commands
-while read -r variable; do finds "$variable" libovcshim.7; done < <(grep -oE 'OVCSHIM_[A-Z_]+' "$source_dir/shim/session.cc" | sort -u)
+while read -r variable; do finds "$variable" libovcshim.7; done < <(grep -oE 'OVCSHIM_[A-Z_]+' "$source_dir/shim/session/session.cc" | sort -u)
 
 # Completions, asked the way that each shell asks.
 in_bash() {

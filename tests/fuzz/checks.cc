@@ -15,7 +15,12 @@ namespace {
 // Length of the UTF-8 sequence that the text begins with, 0 if it begins with none.
 size_t sequence(std::string_view text) {
   const auto lead = static_cast<unsigned char>(text[0]);
-  const size_t length = lead < 0x80 ? 1 : lead < 0xc2 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : lead < 0xf5 ? 4 : 0;
+  const size_t length = lead < 0x80   ? 1
+                        : lead < 0xc2 ? 0
+                        : lead < 0xe0 ? 2
+                        : lead < 0xf0 ? 3
+                        : lead < 0xf5 ? 4
+                                      : 0;
   if (length > text.size()) return 0;
   for (size_t i = 1; i < length; ++i)
     if ((text[i] & 0xc0) != 0x80) return 0;
@@ -35,7 +40,8 @@ void check_text(std::string_view text) {
     const size_t length = sequence(rest);
     if (length == 0) finding("not UTF-8", text);
     if ((lead < 0x20 && lead != '\n') || lead == 0x7f) finding("a control character", text);
-    if (lead == 0xc2 && static_cast<unsigned char>(rest[1]) < 0xa0) finding("a control character of the second set", text);
+    if (lead == 0xc2 && static_cast<unsigned char>(rest[1]) < 0xa0)
+      finding("a control character of the second set", text);
     rest.remove_prefix(length);
   }
 }
@@ -53,11 +59,13 @@ void check_json_lines(std::string_view text) {
   }
 }
 
-MemoryFile::MemoryFile() : fd_(memfd_create("input", MFD_CLOEXEC)), path_("/proc/self/fd/" + std::to_string(fd_)) {}
+MemoryFile::MemoryFile()
+    : fd_(memfd_create("input", MFD_CLOEXEC)), path_("/proc/self/fd/" + std::to_string(fd_)) {}
 MemoryFile::~MemoryFile() { close(fd_); }
 
 void MemoryFile::set(std::span<const unsigned char> bytes) {
-  const bool done = ftruncate(fd_, 0) == 0 && pwrite(fd_, bytes.data(), bytes.size(), 0) == static_cast<ssize_t>(bytes.size());
+  const bool done = ftruncate(fd_, 0) == 0 && pwrite(fd_, bytes.data(), bytes.size(), 0) ==
+                                                  static_cast<ssize_t>(bytes.size());
   if (!done) abort();
 }
 

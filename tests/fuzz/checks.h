@@ -10,7 +10,8 @@
 namespace ovc::fuzz {
 
 [[noreturn]] void finding(const char* what, std::string_view text);
-// No control character but newlines, none of the second set (U+0080 ... U+009F), nothing but UTF-8: nothing that drives a terminal.
+// No control character but newlines, none of the second set (U+0080 ... U+009F), nothing but UTF-8:
+// nothing that drives a terminal.
 void check_text(std::string_view text);
 // Each line (or the whole, if it is one value) is JSON.
 void check_json_lines(std::string_view text);
@@ -33,8 +34,8 @@ class MemoryFile {
   std::string path_;
 };
 
-// What `work` writes to standard output. Its errors of the kind that ovc reports (std::exception) are part of the answer: their text
-// is checked, and what was printed before them returned.
+// What `work` writes to standard output. Its errors of the kind that ovc reports (std::exception)
+// are part of the answer: their text is checked, and what was printed before them returned.
 std::string output_of(const std::function<void()>& work);
 
 }  // namespace ovc::fuzz

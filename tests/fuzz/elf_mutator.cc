@@ -13,7 +13,9 @@ namespace {
 
 using Bytes = std::vector<unsigned char>;
 
-uint64_t below(std::mt19937& random, uint64_t n) { return std::uniform_int_distribution<uint64_t>(0, n - 1)(random); }
+uint64_t below(std::mt19937& random, uint64_t n) {
+  return std::uniform_int_distribution<uint64_t>(0, n - 1)(random);
+}
 
 uint64_t figure(std::mt19937& random, uint64_t file_bytes) {
   switch (below(random, 5)) {
@@ -26,7 +28,8 @@ uint64_t figure(std::mt19937& random, uint64_t file_bytes) {
 }
 
 void set(Bytes& file, uint64_t offset, size_t size, uint64_t value) {
-  if (offset <= file.size() && size <= file.size() - offset) std::memcpy(file.data() + offset, &value, size);
+  if (offset <= file.size() && size <= file.size() - offset)
+    std::memcpy(file.data() + offset, &value, size);
 }
 
 // One field of 2, 4 or 8 bytes of the struct at `offset`.
@@ -38,7 +41,8 @@ void set_field(Bytes& file, uint64_t offset, uint64_t struct_bytes, std::mt19937
 Elf64_Shdr section(const Bytes& file, const Elf64_Ehdr& header, uint64_t index) {
   Elf64_Shdr result{};
   const uint64_t offset = header.e_shoff + index * sizeof result;
-  if (offset <= file.size() && sizeof result <= file.size() - offset) std::memcpy(&result, file.data() + offset, sizeof result);
+  if (offset <= file.size() && sizeof result <= file.size() - offset)
+    std::memcpy(&result, file.data() + offset, sizeof result);
   return result;
 }
 
@@ -63,18 +67,22 @@ void change_elf(Bytes& file, std::mt19937& random) {
   switch (below(random, 8)) {
     case 0: return set_field(file, 16, sizeof header - 16, random);
     case 1:
-      return set_field(file, header.e_phoff + below(random, header.e_phnum + uint64_t{1}) * sizeof(Elf64_Phdr),
-                       sizeof(Elf64_Phdr), random);
+      return set_field(
+          file, header.e_phoff + below(random, header.e_phnum + uint64_t{1}) * sizeof(Elf64_Phdr),
+          sizeof(Elf64_Phdr), random);
     case 2:
     case 3: return set_field(file, header.e_shoff + index * sizeof any, sizeof any, random);
     case 4:
-      if (any.sh_entsize == 0 || any.sh_size < any.sh_entsize) return change_piece(file, any.sh_offset, any.sh_size, random);
-      return set_field(file, any.sh_offset + below(random, any.sh_size / any.sh_entsize) * any.sh_entsize,
+      if (any.sh_entsize == 0 || any.sh_size < any.sh_entsize)
+        return change_piece(file, any.sh_offset, any.sh_size, random);
+      return set_field(file,
+                       any.sh_offset + below(random, any.sh_size / any.sh_entsize) * any.sh_entsize,
                        std::max<uint64_t>(any.sh_entsize, 8), random);
     case 5:
     case 6: return change_piece(file, any.sh_offset, any.sh_size, random);
     default:
-      return below(random, 8) == 0 ? file.resize(1 + below(random, file.size())) : change_piece(file, 0, file.size(), random);
+      return below(random, 8) == 0 ? file.resize(1 + below(random, file.size()))
+                                   : change_piece(file, 0, file.size(), random);
   }
 }
 

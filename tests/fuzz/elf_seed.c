@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The seeds of the harness `elf` are this file, linked by make_elf_seeds.sh: a function inlined into another, a table of methods as CPython
-// has them, a function that is known by its message.
+// The seeds of the harness `elf` are this file, linked by make_elf_seeds.sh: a function inlined
+// into another, a table of methods as CPython has them, a function that is known by its message.
 #define NOINLINE __attribute__((noinline, used))
 #define RELATIVE __attribute__((section(".data"), used))
 

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
 //
-// An ELF file that a log names: symbols, method and message names, source lines, why it has no shim. The input is the file; its build id
-// is the one that elf_seed.c is linked with.
+// An ELF file that a log names: symbols, method and message names, source lines, why it has no
+// shim. The input is the file; its build id is the one that elf_seed.c is linked with.
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
 
 #include "tests/fuzz/checks.h"
 #include "tests/fuzz/elf_mutator.h"
-#include "tools/elf_object.h"
-#include "tools/executable.h"
+#include "tools/symbols/elf_object.h"
+#include "tools/symbols/executable.h"
 
 namespace {
 
@@ -23,8 +23,10 @@ void name_all(const ElfObject& object) {
   for (uint64_t address = kCodeStart; address < kCodeStart + kCodeBytes; address += kStep) {
     if (const auto* symbol = object.symbol_at(address)) bytes += std::strlen(symbol->name);
     if (const auto* method = object.method_at(address)) bytes += method->name.size();
-    if (const auto messenger = object.messenger_at(address, "nginx")) bytes += messenger->name.size();
-    for (const SourceFrame& frame : object.source_at(address)) bytes += frame.function.size() + frame.file.size();
+    if (const auto messenger = object.messenger_at(address, "nginx"))
+      bytes += messenger->name.size();
+    for (const SourceFrame& frame : object.source_at(address))
+      bytes += frame.function.size() + frame.file.size();
     object.has_bytes(address, "\x0f\x05");
   }
   if (bytes > 1 << 24 || object.defines("no such name at all, surely")) abort();
@@ -40,7 +42,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   return 0;
 }
 
-extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t max_size, unsigned int seed) {
+extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t max_size,
+                                          unsigned int seed) {
   std::mt19937 random(seed);
   std::vector<unsigned char> file(data, data + size);
   for (unsigned changes = 1 + random() % 3; changes > 0; --changes) fuzz::change_elf(file, random);

@@ -1,21 +1,31 @@
 // SPDX-License-Identifier: MIT
 //
-// A whole log: each format of `ovc export`, and the page of `ovc report`. A format that is JSON is JSON, and nothing that a log names
-// ends the page's script or begins another.
-//   input: a log, and behind it one byte: which format (modulo kFormats), with calls or another weight (kVariant)
+// A whole log: each format of `ovc export`, and the page of `ovc report`. A format that is JSON is
+// JSON, and nothing that a log names ends the page's script or begins another.
+//   input: a log, and behind it one byte: which format (modulo kFormats), with calls or another
+//   weight (kVariant)
 #include <stdlib.h>
 
 #include <filesystem>
 
 #include "tests/fuzz/checks.h"
-#include "tools/commands.h"
-#include "tools/report_page.h"
+#include "tools/commands/commands.h"
+#include "tools/report/report_page.h"
 
 namespace {
 
 using namespace ovc;
 
-enum Format : unsigned { kJson, kCsv, kSqlite, kPerfetto, kFolded, kOpenMetrics, kReport, kFormats };
+enum Format : unsigned {
+  kJson,
+  kCsv,
+  kSqlite,
+  kPerfetto,
+  kFolded,
+  kOpenMetrics,
+  kReport,
+  kFormats
+};
 constexpr const char* kNames[] = {"json", "csv", "sqlite", "perfetto", "folded", "openmetrics"};
 constexpr unsigned char kVariant = 0x80;
 
@@ -67,7 +77,8 @@ void check_page(const std::string& page) {
   fuzz::check_text(page);
   if (page.empty()) return;  // refused
   for (const char* part : {"<script", "</script", "<style", "</style", "<!--", "<iframe", "<img"})
-    if (count(page, part) != count(kReportTemplate, part) + count(kReportScript, part)) fuzz::finding(part, page);
+    if (count(page, part) != count(kReportTemplate, part) + count(kReportScript, part))
+      fuzz::finding(part, page);
 }
 
 }  // namespace

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
-// `ovc check` of a process in a /proc whose files are the input's: the input is cut at bytes 0 into one text for each file.
+// `ovc check` of a process in a /proc whose files are the input's: the input is cut at bytes 0 into
+// one text for each file.
 #include <array>
 #include <string>
 
 #include "tests/fuzz/checks.h"
-#include "tests/proc_tree.h"
-#include "tools/check_report.h"
+#include "tests/unit/proc_tree.h"
+#include "tools/commands/check_report.h"
+#include "tools/text/json.h"
 
 namespace {
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// A whole log: each command of the reader on it, in text and JSON (what makes files of it: fuzz_export.cc). Whatever it holds, it is read to its end or refused, what is printed
-// drives no terminal, and JSON is JSON.
+// A whole log: each command of the reader on it, in text and JSON (what makes files of it:
+// fuzz_export.cc). Whatever it holds, it is read to its end or refused, what is printed drives no
+// terminal, and JSON is JSON.
 //   input: a log, and behind it one byte: which command
 #include "tests/fuzz/checks.h"
-#include "tools/commands.h"
+#include "tools/commands/commands.h"
 
 namespace {
 
@@ -49,7 +50,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static fuzz::MemoryFile file;
   file.set({data, size - 1});
   const bool json = data[size - 1] & 0x80;
-  const std::string text = fuzz::output_of([&] { run_command(data[size - 1] % kCommands, file.path(), json); });
+  const std::string text =
+      fuzz::output_of([&] { run_command(data[size - 1] % kCommands, file.path(), json); });
   json ? fuzz::check_json_lines(text) : fuzz::check_text(text);
   return 0;
 }

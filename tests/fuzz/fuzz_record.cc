@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// One record of the event lane from the input's bytes, as text and as JSON, without a system call: the log stays mapped, as a live one
-// would, and the record is written into it beneath the reader.
+// One record of the event lane from the input's bytes, as text and as JSON, without a system call:
+// the log stays mapped, as a live one would, and the record is written into it beneath the reader.
 //   input: op, form, then the payload from behind EventBase::op on
 #include <fmt/format.h>
 #include <sys/mman.h>
@@ -11,11 +11,12 @@
 #include <cstring>
 
 #include "tests/fuzz/checks.h"
-#include "tests/log_builder.h"
-#include "tools/call_text.h"
-#include "tools/commit_rules.h"
-#include "tools/names.h"
-#include "tools/symbols.h"
+#include "tests/unit/log_builder.h"
+#include "tools/log/call_text.h"
+#include "tools/log/names.h"
+#include "tools/rules/commit_rules.h"
+#include "tools/symbols/symbols.h"
+#include "tools/text/json.h"
 
 namespace {
 
@@ -29,18 +30,21 @@ enum Form : uint8_t { kKeepCounts = 1, kForeignProcess = 2, kForeignImage = 4, k
 // A log with one module, mapped for writing, and its reader.
 struct Live {
   Live() : builder(64, 1, 8) {
-    builder.put_vital(test::make_module(1, 0x400000, 0x500000, 0x400000, "0123456789abcdefghij", "/nowhere/pro\x1bgram"));
+    builder.put_vital(test::make_module(1, 0x400000, 0x500000, 0x400000, "0123456789abcdefghij",
+                                        "/nowhere/pro\x1bgram"));
     builder.process(0).use = static_cast<uint32_t>(SlotUse::kLive);
     builder.process(0).pid = 100;
     builder.process(0).serial = 1;
     builder.header().event_cursor = kMaxParts;
     file.set(builder.bytes());
-    void* start = mmap(nullptr, builder.bytes().size(), PROT_READ | PROT_WRITE, MAP_SHARED, file.fd(), 0);
+    void* start =
+        mmap(nullptr, builder.bytes().size(), PROT_READ | PROT_WRITE, MAP_SHARED, file.fd(), 0);
     if (start == MAP_FAILED) abort();
-    slots = reinterpret_cast<Slot*>(static_cast<unsigned char*>(start) + builder.header().events.offset);
+    slots = reinterpret_cast<Slot*>(static_cast<unsigned char*>(start) +
+                                    builder.header().events.offset);
     log.emplace(file.path());
     symbols.emplace(*log);
-    rules = host_rules(*log);
+    rules = host_rules(log->header());
   }
   test::LogBuilder builder;
   fuzz::MemoryFile file;
@@ -58,7 +62,8 @@ Live& live() {
 // Counts that fit what is there, unless the input wants its own.
 void fit_counts(EventBase& base, size_t rest) {
   const auto take = [&rest](auto& count, size_t unit) {
-    count = static_cast<std::remove_reference_t<decltype(count)>>(std::min<size_t>(count, rest / unit));
+    count =
+        static_cast<std::remove_reference_t<decltype(count)>>(std::min<size_t>(count, rest / unit));
     rest -= count * unit;
   };
   take(base.frames, sizeof(uint64_t));
@@ -86,7 +91,8 @@ unsigned write_record(const uint8_t* data, size_t size) {
   const auto parts = static_cast<unsigned>((bytes + kSlotPayloadBytes - 1) / kSlotPayloadBytes);
   for (unsigned i = 0; i < parts; ++i) {
     Slot& slot = live().slots[i];
-    const SlotStatus status = i == 0 && (form & kUpdating) ? SlotStatus::kUpdate : SlotStatus::kReady;
+    const SlotStatus status =
+        i == 0 && (form & kUpdating) ? SlotStatus::kUpdate : SlotStatus::kReady;
     slot.word = slot_word(status, i, parts, i);
     const size_t from = i * kSlotPayloadBytes;
     std::memcpy(slot.payload, payload + from, std::min(kSlotPayloadBytes, kPayloadRoom - from));
@@ -98,11 +104,14 @@ void print_text(const Event& event) {
   Live& l = live();
   std::string text;
   append_call(text, event);
-  append_result(text, event, event.returned() ? Fate::kReturned : static_cast<Fate>(1 + event.base.result % 3U));
-  for (const Frame& frame : l.symbols->stack(event.base.image, event.frames)) append_escaped(text, frame.text());
+  append_result(text, event,
+                event.returned() ? Fate::kReturned : static_cast<Fate>(1 + event.base.result % 3U));
+  for (const Frame& frame : l.symbols->stack(event.base.image, event.frames))
+    append_escaped(text, frame.text());
   for (const auto& mapping : event.mappings) fork_charge_kb(mapping, l.rules);
   if (const auto charge = charge_kb(event, l.rules)) text += kb_text(*charge);
-  append_duration(text, l.log->ticks_to_ns(static_cast<int64_t>(event.base.end_tick - event.base.begin_tick)));
+  append_duration(
+      text, l.log->ticks_to_ns(static_cast<int64_t>(event.base.end_tick - event.base.begin_tick)));
   append_clock(text, l.log->posix_ns(event.base.begin_tick));
   text += date_text(l.log->posix_ns(event.base.end_tick));
   fuzz::check_text(text);
@@ -110,7 +119,9 @@ void print_text(const Event& event) {
 }
 
 void print_json(const Event& event) {
-  Json object{{"op", op_name(event.base.op)}, {"args", arguments_json(event)}, {"facts", facts_json(event.facts)}};
+  Json object{{"op", op_name(event.base.op)},
+              {"args", arguments_json(event)},
+              {"facts", facts_json(event.facts)}};
   object["flags"] = flag_names(event.base.flags);
   object["exe"] = event.text;
   object["time"] = iso_text(live().log->posix_ns(event.base.begin_tick));

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
-// The shim's parsers of /proc texts: every file it opens has the input's bytes, in pieces of a size that the input says. Its buffers are
-// allocated to the byte, so that one too far is seen.
+// The shim's parsers of /proc texts: every file it opens has the input's bytes, in pieces of a size
+// that the input says. Its buffers are allocated to the byte, so that one too far is seen.
 #include <cstdlib>
 #include <memory>
 
-#include "shim/modules.h"
-#include "shim/process.h"
-#include "shim/smaps.h"
+#include "shim/record/process.h"
+#include "shim/record/smaps.h"
+#include "shim/unwind/modules.h"
 #include "tests/fuzz/proc_file_of_bytes.h"
 
 namespace {
@@ -49,8 +49,10 @@ void read_objects() {
   if (table->count > kMaxModules) abort();
   for (unsigned i = 0; i < table->count; ++i) {
     const Module& module = table->modules[i];
-    if (module.path_len > sizeof module.path || module.build_id_len > sizeof module.build_id) abort();
-    if (find_module(*table, module.text_start) == nullptr && module.text_start < module.text_end) continue;
+    if (module.path_len > sizeof module.path || module.build_id_len > sizeof module.build_id)
+      abort();
+    if (find_module(*table, module.text_start) == nullptr && module.text_start < module.text_end)
+      continue;
   }
 }
 

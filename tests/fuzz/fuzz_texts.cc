@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
-// The reader's parsers of /proc texts that work on memory: smaps and maps, status, meminfo, numbers; and what it makes of hostile text.
+// The reader's parsers of /proc texts that work on memory: smaps and maps, status, meminfo,
+// numbers; and what it makes of hostile text.
 #include <cstdlib>
 
 #include "tests/fuzz/checks.h"
-#include "tools/output.h"
-#include "tools/proc_files.h"
-#include "tools/smaps.h"
+#include "tools/host/proc_files.h"
+#include "tools/host/smaps.h"
+#include "tools/text/json.h"
+#include "tools/text/output.h"
 
 namespace {
 
@@ -27,7 +29,8 @@ void parse_mappings(std::string_view text) {
 }
 
 void parse_figures(std::string_view text) {
-  for (const char* key : {"MemTotal:", "Committed_AS:", "CommitLimit:", "VmSize:", "Threads:", "Uid:", "NSpid:", "max", ""}) {
+  for (const char* key : {"MemTotal:", "Committed_AS:", "CommitLimit:", "VmSize:", "Threads:",
+                          "Uid:", "NSpid:", "max", ""}) {
     number_after(text, key);
     if (const auto line = line_after(text, key))
       if (line->data() < text.data() - 1 && !line->empty()) abort();

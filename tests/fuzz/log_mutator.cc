@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MIT
 //
-// See log_mutator.h. Offsets come from the log itself as long as they lie in it, so that changes of what was changed go on.
+// See log_mutator.h. Offsets come from the log itself as long as they lie in it, so that changes of
+// what was changed go on.
 #include "tests/fuzz/log_mutator.h"
 
 #include <algorithm>
 #include <array>
 #include <cstring>
 
-#include "tests/log_builder.h"
-#include "tools/names.h"
+#include "tests/unit/log_builder.h"
+#include "tools/log/names.h"
 
 extern "C" size_t LLVMFuzzerMutate(uint8_t* data, size_t size, size_t max_size);
 
@@ -20,9 +21,12 @@ using Bytes = std::vector<unsigned char>;
 
 constexpr uint64_t kEventSlots = 24, kVitalSlots = 16, kChunks = 2;
 
-uint64_t below(std::mt19937& random, uint64_t n) { return std::uniform_int_distribution<uint64_t>(0, n - 1)(random); }
+uint64_t below(std::mt19937& random, uint64_t n) {
+  return std::uniform_int_distribution<uint64_t>(0, n - 1)(random);
+}
 
-// Figures at which something may change: small ones, ends of ranges, powers of two and their neighbours, anything.
+// Figures at which something may change: small ones, ends of ranges, powers of two and their
+// neighbours, anything.
 uint64_t figure(std::mt19937& random) {
   const uint64_t power = uint64_t{1} << below(random, 64);
   switch (below(random, 6)) {
@@ -42,7 +46,9 @@ Op any_op(std::mt19937& random) {
     if (const auto op = static_cast<Op>(below(random, kAll)); op_info(op)) return op;
 }
 
-FactKey any_key(std::mt19937& random) { return static_cast<FactKey>(1 + below(random, below(random, 10) == 0 ? 1500 : 180)); }
+FactKey any_key(std::mt19937& random) {
+  return static_cast<FactKey>(1 + below(random, below(random, 10) == 0 ? 1500 : 180));
+}
 
 std::string any_text(std::mt19937& random) {
   constexpr std::array kTexts = {"/usr/sbin/nginx",
@@ -92,27 +98,33 @@ test::LaneChunk any_chunk(std::mt19937& random) {
   chunk.pid = chunk.tid = 100 + static_cast<uint32_t>(below(random, 3));
   chunk.claim = below(random, 4);
   for (uint64_t n = below(random, 200); n > 0; --n)
-    chunk.records.push_back({static_cast<Op>(1 + below(random, 12)), below(random, 64) * 0x1000, below(random, 1 << 17),
-                             0x400000 + below(random, 0x1000), below(random, 8) == 0 ? below(random, 64) : 0,
-                             below(random, 9) == 0});
+    chunk.records.push_back({static_cast<Op>(1 + below(random, 12)), below(random, 64) * 0x1000,
+                             below(random, 1 << 17), 0x400000 + below(random, 0x1000),
+                             below(random, 8) == 0 ? below(random, 64) : 0, below(random, 9) == 0});
   return chunk;
 }
 
 template <typename Struct>
 Struct* at(Bytes& log, uint64_t offset) {
-  const bool fits = offset <= log.size() && sizeof(Struct) <= log.size() - offset && offset % alignof(Struct) == 0;
+  const bool fits = offset <= log.size() && sizeof(Struct) <= log.size() - offset &&
+                    offset % alignof(Struct) == 0;
   return fits ? reinterpret_cast<Struct*>(log.data() + offset) : nullptr;
 }
 
 void set_figure(Bytes& log, uint64_t offset, std::mt19937& random) {
   const uint64_t value = figure(random);
   const size_t size = size_t{1} << below(random, 4);
-  if (offset <= log.size() && size <= log.size() - offset) std::memcpy(log.data() + offset, &value, size);
+  if (offset <= log.size() && size <= log.size() - offset)
+    std::memcpy(log.data() + offset, &value, size);
 }
 
 // A field of one of `count` structs of `unit` bytes that begin at `area`.
-void set_field(Bytes& log, uint64_t area, uint64_t unit, uint64_t count, uint64_t struct_bytes, std::mt19937& random) {
-  set_figure(log, area + below(random, std::max<uint64_t>(count, 1)) * unit + below(random, struct_bytes / 2) * 2, random);
+void set_field(Bytes& log, uint64_t area, uint64_t unit, uint64_t count, uint64_t struct_bytes,
+               std::mt19937& random) {
+  set_figure(log,
+             area + below(random, std::max<uint64_t>(count, 1)) * unit +
+                 below(random, struct_bytes / 2) * 2,
+             random);
 }
 
 struct Ring {
@@ -120,7 +132,8 @@ struct Ring {
   uint64_t* cursor;
 };
 Ring any_ring(FileHeader& h, std::mt19937& random) {
-  if (below(random, 2) == 0) return {h.vitals.offset, h.vitals.bytes / kSlotBytes, kVitalBit, &h.vital_cursor};
+  if (below(random, 2) == 0)
+    return {h.vitals.offset, h.vitals.bytes / kSlotBytes, kVitalBit, &h.vital_cursor};
   return {h.events.offset, h.events.bytes / kSlotBytes, 0, &h.event_cursor};
 }
 
@@ -131,7 +144,8 @@ void set_slot_word(Bytes& log, FileHeader& h, std::mt19937& random) {
   const uint64_t w = slot->word;
   uint64_t fields[] = {w & 3, slot_part(w), slot_parts(w), slot_position(w)};
   fields[below(random, 4)] = below(random, 3) == 0 ? figure(random) : below(random, 40);
-  slot->word = slot_word(static_cast<SlotStatus>(fields[0] & 3), fields[1] & 63, fields[2] & 63, fields[3]);
+  slot->word =
+      slot_word(static_cast<SlotStatus>(fields[0] & 3), fields[1] & 63, fields[2] & 63, fields[3]);
 }
 
 // A new record, at the cursor or in place of one that is there.
@@ -141,7 +155,8 @@ void put_record(Bytes& log, FileHeader& h, std::mt19937& random) {
   test::LogBuilder builder(kMaxParts, 0);
   builder.put(any_event(random));
   const uint64_t parts = builder.header().event_cursor;
-  const uint64_t position = below(random, 2) == 0 ? *ring.cursor : below(random, *ring.cursor % ring.slots + 1);
+  const uint64_t position =
+      below(random, 2) == 0 ? *ring.cursor : below(random, *ring.cursor % ring.slots + 1);
   for (uint64_t i = 0; i < parts; ++i) {
     auto* slot = at<Slot>(log, ring.offset + (position + i) % ring.slots * kSlotBytes);
     if (!slot) return;
@@ -160,7 +175,8 @@ void change_piece(Bytes& log, std::mt19937& random) {
 
 void change_length(Bytes& log, std::mt19937& random, size_t largest) {
   const uint64_t unit = uint64_t{1} << below(random, 14);
-  const uint64_t length = below(random, 2) == 0 ? log.size() + unit : below(random, log.size() / unit + 1) * unit;
+  const uint64_t length =
+      below(random, 2) == 0 ? log.size() + unit : below(random, log.size() / unit + 1) * unit;
   log.resize(std::clamp<uint64_t>(length, 1, largest));
 }
 
@@ -169,7 +185,9 @@ void change_length(Bytes& log, std::mt19937& random, size_t largest) {
 Bytes make_log(std::mt19937& random) {
   test::LogBuilder b(kEventSlots, kChunks, below(random, 8) == 0 ? 0 : kVitalSlots);
   const bool has_vitals = b.header().vitals.bytes != 0;
-  const auto put = [&](const Event& event) { has_vitals&& is_vital_op(event.base.op) ? b.put_vital(event) : b.put(event); };
+  const auto put = [&](const Event& event) {
+    has_vitals&& is_vital_op(event.base.op) ? b.put_vital(event) : b.put(event);
+  };
   put(test::make_module(1, 0x400000, 0x401000, 0x400000, "0123456789abcdefghij", any_text(random)));
   for (uint64_t n = 1 + below(random, 12); n > 0; --n) put(any_event(random));
   for (size_t i = 0; i < kChunks; ++i)
@@ -177,11 +195,13 @@ Bytes make_log(std::mt19937& random) {
   for (uint32_t i = 0; i < 3; ++i) {
     ProcessSlot& slot = b.process(i);
     slot.use = static_cast<uint32_t>(1 + below(random, 3));
-    slot.serial = 1, slot.pid = 100 + i, slot.image = 1, slot.parent = i == 0 ? kNoIndex : 0, slot.parent_serial = 1;
+    slot.serial = 1, slot.pid = 100 + i, slot.image = 1, slot.parent = i == 0 ? kNoIndex : 0,
+    slot.parent_serial = 1;
     slot.fork_position = below(random, 2) == 0 ? kUnknown : kVitalBit | below(random, kVitalSlots);
     std::strcpy(slot.comm, "server");
   }
-  for (uint32_t i = 0; i < 10; ++i) b.header().host[i] = {static_cast<uint32_t>(any_key(random)), 0, figure(random)};
+  for (uint32_t i = 0; i < 10; ++i)
+    b.header().host[i] = {static_cast<uint32_t>(any_key(random)), 0, figure(random)};
   return b.bytes();
 }
 
@@ -191,7 +211,9 @@ void change_log(Bytes& log, std::mt19937& random, size_t largest) {
   FileHeader& h = *header;
   switch (below(random, 14)) {
     case 0: return set_figure(log, below(random, sizeof h / 4) * 4, random);
-    case 1: return set_figure(log, offsetof(FileHeader, file_bytes) + 8 * below(random, 9), random);  // the areas
+    case 1:
+      return set_figure(log, offsetof(FileHeader, file_bytes) + 8 * below(random, 9),
+                        random);  // the areas
     case 2: return set_slot_word(log, h, random);
     case 3:
     case 4:
@@ -201,12 +223,19 @@ void change_log(Bytes& log, std::mt19937& random, size_t largest) {
       const Ring ring = any_ring(h, random);
       return set_field(log, ring.offset, kSlotBytes, ring.slots, 8 + sizeof(EventBase), random);
     }
-    case 8: return set_field(log, h.calls.offset, kChunkBytes, h.calls.bytes / kChunkBytes, kChunkHeaderBytes, random);
-    case 9: return set_field(log, h.calls.offset, kCallRecordBytes, h.calls.bytes / kCallRecordBytes, kCallRecordBytes, random);
-    case 10: return set_field(log, h.processes.offset, sizeof(ProcessSlot), 4, sizeof(ProcessSlot), random);
+    case 8:
+      return set_field(log, h.calls.offset, kChunkBytes, h.calls.bytes / kChunkBytes,
+                       kChunkHeaderBytes, random);
+    case 9:
+      return set_field(log, h.calls.offset, kCallRecordBytes, h.calls.bytes / kCallRecordBytes,
+                       kCallRecordBytes, random);
+    case 10:
+      return set_field(log, h.processes.offset, sizeof(ProcessSlot), 4, sizeof(ProcessSlot),
+                       random);
     case 11: return set_field(log, h.stripes.offset, kStripeBytes, 4, sizeof(Stripe), random);
     case 12:
-      return below(random, 4) == 0 ? change_length(log, random, largest) : void(*any_ring(h, random).cursor = figure(random));
+      return below(random, 4) == 0 ? change_length(log, random, largest)
+                                   : void(*any_ring(h, random).cursor = figure(random));
     default: return change_piece(log, random);
   }
 }

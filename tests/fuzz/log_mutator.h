@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Changes of a log that know what a log is made of: fields of its header, slots and their words, records, chunks, tables, its length.
+// Changes of a log that know what a log is made of: fields of its header, slots and their words,
+// records, chunks, tables, its length.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -15,6 +16,7 @@ std::vector<unsigned char> make_log(std::mt19937& random);
 // One change.
 void change_log(std::vector<unsigned char>& log, std::mt19937& random, size_t largest);
 // A piece of one log in the place where it stood in the other.
-void splice_logs(std::vector<unsigned char>& log, std::span<const unsigned char> other, std::mt19937& random);
+void splice_logs(std::vector<unsigned char>& log, std::span<const unsigned char> other,
+                 std::mt19937& random);
 
 }  // namespace ovc::fuzz

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
-// Stands in for shim/proc_file.cc: every file of /proc has the harness's bytes, given in pieces of the size it says.
+// Stands in for shim/proc/proc_file.cc: every file of /proc has the harness's bytes, given in
+// pieces of the size it says.
 #include "tests/fuzz/proc_file_of_bytes.h"
 
 #include <algorithm>
 #include <cstring>
 
-#include "shim/proc_file.h"
+#include "shim/proc/proc_file.h"
 
 namespace ovcshim {
 

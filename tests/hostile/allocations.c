@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Every way to ask for memory and to make a child, good and bad, a line for each: what came back, errno, alignment, usable size.
-// The lines are the same under any shim that changes nothing. Also built by scripts for other libcs, allocators and sanitizers.
+// Every way to ask for memory and to make a child, good and bad, a line for each: what came back,
+// errno, alignment, usable size. The lines are the same under any shim that changes nothing. Also
+// built by scripts for other libcs, allocators and sanitizers.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -28,7 +29,8 @@ static volatile size_t huge = SIZE_MAX - 4095;  // volatile: the compiler shall 
 static void show(const char* name, void* block) {
   const int error = errno;
   printf("%-22s %s errno %d", name, block ? "block" : "null", error);
-  if (block) printf(" aligned %d usable %zu", (int)((uintptr_t)block % 16 == 0), malloc_usable_size(block));
+  if (block)
+    printf(" aligned %d usable %zu", (int)((uintptr_t)block % 16 == 0), malloc_usable_size(block));
   putchar('\n');
 }
 
@@ -40,7 +42,9 @@ static void show_and_free(const char* name, void* block) {
 }
 
 // errno is read after the call: arguments of one printf have no order.
-static void show_code(const char* name, long code) { printf("%-22s %ld errno %d\n", name, code, errno); }
+static void show_code(const char* name, long code) {
+  printf("%-22s %ld errno %d\n", name, code, errno);
+}
 
 static void sizes(void) {
   static const size_t list[] = {0, 1, 8, 16, 17, 24, 100, 1000, 4096, 5000, 70000, 140000, 3 << 20};
@@ -105,7 +109,8 @@ static void alignments(void) {
 #ifdef __GLIBC__
   errno = 0;
   show_and_free("valloc", valloc(10));
-  // Not freed: allocators that replace malloc but know no pvalloc leave it to libc, and cannot free libc's block.
+  // Not freed: allocators that replace malloc but know no pvalloc leave it to libc, and cannot free
+  // libc's block.
   printf("%-22s aligned %d\n", "pvalloc", (uintptr_t)pvalloc(10) % 4096 == 0);
 #endif
 }
@@ -142,7 +147,8 @@ static void ended(const char* name, pid_t pid) {
 static void forks_among_threads(void) {
   pthread_t threads[3];
   for (uintptr_t i = 0; i < 3; ++i) pthread_create(&threads[i], NULL, churn, (void*)(i + 1));
-#ifdef SANITIZED  // their allocators of 2022 take no care of forks among threads: children hang also without a shim
+#ifdef SANITIZED  // their allocators of 2022 take no care of forks among threads: children hang
+                  // also without a shim
   for (int i = 0; i < 3; ++i) pthread_join(threads[i], NULL);
 #endif
   for (int i = 0; i < 5; ++i) {
@@ -169,7 +175,8 @@ static void starts_programs(void) {
   }
   ended("vfork", pid);
   pid_t spawned = 0;
-  if (posix_spawn(&spawned, "/bin/sh", NULL, NULL, argv, environ) == 0) ended("posix_spawn", spawned);
+  if (posix_spawn(&spawned, "/bin/sh", NULL, NULL, argv, environ) == 0)
+    ended("posix_spawn", spawned);
   char line[32] = "";
   FILE* pipe = popen("echo through a pipe", "r");
   if (pipe && !fgets(line, sizeof line, pipe)) line[0] = 0;
@@ -184,11 +191,13 @@ static void mappings(void) {
   show_code("mprotect misaligned", mprotect(block + 1, 4096, PROT_READ));
   block = mremap(block, 200000, 400000, MREMAP_MAYMOVE);
   show_code("munmap", munmap(block, 400000));
-  show_code("mmap of nothing", mmap(NULL, 0, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED);
+  show_code("mmap of nothing",
+            mmap(NULL, 0, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED);
 }
 
 int main(void) {
-  static void (*const cases[])(void) = {sizes,           reallocs, refusals, alignments, sized_frees, forks_among_threads,
+  static void (*const cases[])(void) = {sizes,           reallocs,    refusals,
+                                        alignments,      sized_frees, forks_among_threads,
                                         starts_programs, mappings};
   for (size_t i = 0; i < sizeof cases / sizeof cases[0]; ++i) cases[i]();
   return 0;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Threads and handlers that come upon descriptors they know nothing of. descriptors lost|children|jump SECONDS
-//   lost      one thread has mappings refused without pause; another closes all numbers from 3 up, opens a file and uses it
+// Threads and handlers that come upon descriptors they know nothing of. descriptors
+// lost|children|jump SECONDS
+//   lost      one thread has mappings refused without pause; another closes all numbers from 3 up,
+//             opens a file and uses it
 //   children  the same first thread; another forks, and the children count what they have
 //   jump      one thread has mappings refused until a signal's handler jumps away
 // Prints "NAME: rounds N, wrong M".
@@ -21,7 +23,9 @@
 
 static volatile int stop;
 
-static void refused(void) { mmap(NULL, (size_t)1 << 47, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); }
+static void refused(void) {
+  mmap(NULL, (size_t)1 << 47, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+}
 static void* refuse_always(void* unused) {
   while (!stop) refused();
   return unused;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Prints what a library could have left behind in this process: threads, descriptors, sockets, signal handlers and mask, timers, limits,
-// environment, working directory, umask, session, names; at its start, after some work, and in a forked child.
+// Prints what a library could have left behind in this process: threads, descriptors, sockets,
+// signal handlers and mask, timers, limits, environment, working directory, umask, session, names;
+// at its start, after some work, and in a forked child.
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
@@ -52,7 +53,8 @@ static void signals(void) {
 static void environment(void) {
   int count = 0;
   for (char** e = environ; *e; ++e) {
-    const int ours = strncmp(*e, "LD_PRELOAD=", 11) == 0 || strncmp(*e, "OVCSHIM", 7) == 0 || strncmp(*e, "_=", 2) == 0;
+    const int ours = strncmp(*e, "LD_PRELOAD=", 11) == 0 || strncmp(*e, "OVCSHIM", 7) == 0 ||
+                     strncmp(*e, "_=", 2) == 0;
     if (!ours) printf("environment %d: %s\n", count++, *e);
   }
 }
@@ -71,13 +73,14 @@ static void state(const char* when) {
   for (int resource = 0; resource < 16; ++resource) {
     struct rlimit limit = {0, 0};
     getrlimit((__rlimit_resource_t)resource, &limit);
-    printf("limit %d: %lu %lu\n", resource, (unsigned long)limit.rlim_cur, (unsigned long)limit.rlim_max);
+    printf("limit %d: %lu %lu\n", resource, (unsigned long)limit.rlim_cur,
+           (unsigned long)limit.rlim_max);
   }
   environment();
   const mode_t mask = umask(0);
   umask(mask);
-  printf("%s, umask %o, group %d, priority %d, policy %d\n", getcwd(cwd, sizeof cwd), mask, getpgrp() == getpid(),
-         getpriority(PRIO_PROCESS, 0), sched_getscheduler(0));
+  printf("%s, umask %o, group %d, priority %d, policy %d\n", getcwd(cwd, sizeof cwd), mask,
+         getpgrp() == getpid(), getpriority(PRIO_PROCESS, 0), sched_getscheduler(0));
   fflush(stdout);
 }
 
@@ -90,7 +93,9 @@ static void ask_big(void) {
   block = malloc(200000);
   free(block);
 }
-static void ask_mmap(void) { munmap(mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), 4096); }
+static void ask_mmap(void) {
+  munmap(mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), 4096);
+}
 static void ask_refused(void) {
   block = mmap(NULL, (size_t)1 << 46, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 }
@@ -108,7 +113,8 @@ static void* nothing(void* tid) {
   *(long*)tid = syscall(SYS_gettid);
   return NULL;
 }
-// The kernel wakes whoever joins a thread before the thread is gone from /proc (kernel/exit.c do_exit()): that is waited for.
+// The kernel wakes whoever joins a thread before the thread is gone from /proc (kernel/exit.c
+// do_exit()): that is waited for.
 static void ask_thread(void) {
   pthread_t thread;
   long tid = 0;
@@ -125,8 +131,9 @@ static void ask_limit(void) {
 static void ask_exec(void) { execl("/nowhere", "nowhere", (char*)NULL); }
 
 int main(void) {
-  static void (*const calls[])(void) = {ask_small, ask_big,    ask_mmap,        ask_refused, ask_fork,
-                                        ask_vfork, ask_thread, ask_system_call, ask_limit,   ask_exec};
+  static void (*const calls[])(void) = {ask_small, ask_big,   ask_mmap,   ask_refused,
+                                        ask_fork,  ask_vfork, ask_thread, ask_system_call,
+                                        ask_limit, ask_exec};
   state("at the start");
   for (size_t i = 0; i < sizeof calls / sizeof *calls; ++i) calls[i]();
   state("after work");

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Calls that do not come back in the usual way: threads cancelled inside them, and programs that end inside a handler.
+// Calls that do not come back in the usual way: threads cancelled inside them, and programs that
+// end inside a handler.
 //   interrupted cancel | interrupted abort|exit|quick_exit|_exit
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -75,7 +76,9 @@ static void cancel_in_each(void) {
 }
 
 static const char* way;
-static void at_end(void) { munmap(mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), 4096); }
+static void at_end(void) {
+  munmap(mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), 4096);
+}
 static void end_here(int signal) {
   (void)signal;
   if (strcmp(way, "abort") == 0) abort();

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Allocates, maps, forks and makes threads where libraries seldom expect it: before and after main, in signal handlers, on stacks of
-// a few kB, between vfork and exec, while libraries come and go. moments PLUGIN.so | moments tls FOLDER COUNT
-// One line for each case on stdout; the counts of the storm, which differ from run to run, on stderr.
+// Allocates, maps, forks and makes threads where libraries seldom expect it: before and after main,
+// in signal handlers, on stacks of a few kB, between vfork and exec, while libraries come and go.
+// moments PLUGIN.so | moments tls FOLDER COUNT One line for each case on stdout; the counts of the
+// storm, which differ from run to run, on stderr.
 // Each context maps a size of its own, in pages, by which its records are found again.
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -52,7 +53,8 @@ static void say(const char* name, int good) {
 }
 static int map(size_t pages) {
   errno = kMark;
-  char* memory = mmap(NULL, pages * kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  char* memory =
+      mmap(NULL, pages * kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) return 0;
   memory[0] = memory[pages * kPage - 1] = 1;
   return munmap(memory, pages * kPage) == 0 && errno == kMark;
@@ -62,7 +64,8 @@ static int blocks(void) {
   char* first = malloc(100);
   char* second = calloc(3, 4000);
   void* third = NULL;
-  int good = first && second && posix_memalign(&third, 256, 3000) == 0 && (uintptr_t)third % 256 == 0;
+  int good =
+      first && second && posix_memalign(&third, 256, 3000) == 0 && (uintptr_t)third % 256 == 0;
   if (good) memset(first, 1, 100), memset(third, 1, 3000);
   first = realloc(first, 100000);
   good = good && first && first[99] == 1;
@@ -74,15 +77,16 @@ static int forked_by(pid_t (*call)(void)) {
   int status = 0;
   const pid_t child = call();
   if (child == 0) _exit(7);
-  return child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 7;
+  return child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) &&
+         WEXITSTATUS(status) == 7;
 }
 static int forked(void) { return forked_by(fork); }
 static void* thread_body(void* arg) { return blocks() ? arg : NULL; }
 static int threaded(void) {
   pthread_t thread;
   void* result = NULL;
-  return pthread_create(&thread, NULL, thread_body, &resolver_good) == 0 && pthread_join(thread, &result) == 0 &&
-         result == &resolver_good;
+  return pthread_create(&thread, NULL, thread_body, &resolver_good) == 0 &&
+         pthread_join(thread, &result) == 0 && result == &resolver_good;
 }
 static int act(unsigned what, size_t pages) {
   int good = 1;
@@ -93,7 +97,8 @@ static int act(unsigned what, size_t pages) {
   return good;
 }
 
-// Before main. Nothing can be printed in the resolver: it runs while the program is still being relocated.
+// Before main. Nothing can be printed in the resolver: it runs while the program is still being
+// relocated.
 static int resolved(void) { return 5; }
 static int (*resolve(void))(void) {
   void* memory = mmap(NULL, kResolver * kPage, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -105,7 +110,9 @@ static int (*resolve(void))(void) {
 static int indirect(void) __attribute__((ifunc("resolve")));
 static void preinit(void) { preinit_good = act(kAll, kPreinit); }
 __attribute__((section(".preinit_array"), used)) static void (*const preinit_entry)(void) = preinit;
-__attribute__((constructor(101))) static void constructor(void) { constructor_good = act(kAll, kConstructor); }
+__attribute__((constructor(101))) static void constructor(void) {
+  constructor_good = act(kAll, kConstructor);
+}
 static void before_main(void) {
   say("ifunc resolver", resolver_good && indirect() == 5);
   say("preinit_array", preinit_good);
@@ -144,11 +151,13 @@ static int raised(size_t pages, int flags) {
 }
 // Memory of that size that ends in a page nobody may touch, at its lower end.
 static char* guarded(size_t bytes) {
-  char* memory = mmap(NULL, bytes + kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  char* memory =
+      mmap(NULL, bytes + kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED || mprotect(memory, kPage, PROT_NONE) != 0) exit(3);
   return memory + kPage;
 }
-// What the kernel writes there first differs between processors (AT_MINSIGSTKSZ): 8 kB are what is left to the handler.
+// What the kernel writes there first differs between processors (AT_MINSIGSTKSZ): 8 kB are what is
+// left to the handler.
 static int raised_on_small_stack(void) {
   const size_t bytes = (getauxval(AT_MINSIGSTKSZ) + 2 * kPage - 1) / kPage * kPage + kPage;
   stack_t stack = {.ss_sp = guarded(bytes), .ss_size = bytes}, off = {.ss_flags = SS_DISABLE};
@@ -175,7 +184,8 @@ static int crash(void) {
   return waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 5;
 }
 
-// A timer that goes off 50 to 250 us after its handler's end, so that main goes on between: every place of the recorder is interrupted.
+// A timer that goes off 50 to 250 us after its handler's end, so that main goes on between: every
+// place of the recorder is interrupted.
 static volatile unsigned storm_signals, storm_forks, storm_bad;
 static volatile int storm_on;
 static void arm(void) {
@@ -211,7 +221,8 @@ static int storm(void) {
   }
   storm_on = 0;
   signal(SIGALRM, SIG_IGN);
-  fprintf(stderr, "storm: %u rounds, %u signals, %u forks\n", rounds, storm_signals, forks + storm_forks);
+  fprintf(stderr, "storm: %u rounds, %u signals, %u forks\n", rounds, storm_signals,
+          forks + storm_forks);
   return rounds > 100 && storm_signals > 100 && bad == 0 && storm_bad == 0;
 }
 
@@ -245,7 +256,8 @@ static int fork_among_threads(void) {
     int status = 0;
     const pid_t child = fork();
     if (child == 0) _exit(act(kAll, kForkedAmongThreads) ? 7 : 8);
-    good &= child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 7;
+    good &= child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) &&
+            WEXITSTATUS(status) == 7;
   }
   return end_hammers(threads) && good;
 }
@@ -262,7 +274,8 @@ static int libraries_among_threads(const char* plugin) {
 }
 static volatile int key_good, thread_end_good;
 static pthread_key_t key;
-static void key_end(void* rounds) {  // comes again as often as it sets the key: after everything else of the thread is gone
+static void key_end(void* rounds) {  // comes again as often as it sets the key: after everything
+                                     // else of the thread is gone
   key_good += act(kMap | kBlock, kKeyEnd);
   if ((intptr_t)rounds > 1) pthread_setspecific(key, (void*)((intptr_t)rounds - 1));
 }
@@ -277,8 +290,9 @@ static void* ending(void* arg) {
 }
 static int thread_ends(void) {
   pthread_t thread;
-  return pthread_key_create(&key, key_end) == 0 && pthread_create(&thread, NULL, ending, NULL) == 0 &&
-         pthread_join(thread, NULL) == 0 && key_good == 4 && thread_end_good;
+  return pthread_key_create(&key, key_end) == 0 &&
+         pthread_create(&thread, NULL, ending, NULL) == 0 && pthread_join(thread, NULL) == 0 &&
+         key_good == 4 && thread_end_good;
 }
 static void* in_small_thread(void* arg) { return act(kAll, kSmallThread) ? arg : NULL; }
 static int small_thread(void) {
@@ -287,8 +301,8 @@ static int small_thread(void) {
   void* result = NULL;
   pthread_attr_init(&attributes);
   return pthread_attr_setstacksize(&attributes, (size_t)sysconf(_SC_THREAD_STACK_MIN)) == 0 &&
-         pthread_create(&thread, &attributes, in_small_thread, &key) == 0 && pthread_join(thread, &result) == 0 &&
-         result == &key;
+         pthread_create(&thread, &attributes, in_small_thread, &key) == 0 &&
+         pthread_join(thread, &result) == 0 && result == &key;
 }
 
 // vfork: the child is on our memory and our stack until it is gone.
@@ -305,7 +319,8 @@ static int vforked(int way) {
     if (way >= 3) execve("/bin/sh", argv, NULL);
     _exit(7);
   }
-  return child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 7 && good && blocks();
+  return child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) &&
+         WEXITSTATUS(status) == 7 && good && blocks();
 }
 
 // Coroutines.
@@ -329,7 +344,8 @@ static int coroutines(size_t stack_bytes, unsigned acts) {
   return coroutine_good == 10;
 }
 
-// Libraries that want their thread-local variables next to the thread's own: there is room for some only.
+// Libraries that want their thread-local variables next to the thread's own: there is room for some
+// only.
 static int static_tls(const char* folder, int count) {
   int loaded = 0;
   for (int i = 0; i < count; i++) {

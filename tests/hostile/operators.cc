@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Every operator new and delete of C++, sized, aligned and nothrow; what they get must come from malloc and go back to it.
-// With OWN_OPERATORS the program brings its own, which count.
+// Every operator new and delete of C++, sized, aligned and nothrow; what they get must come from
+// malloc and go back to it. With OWN_OPERATORS the program brings its own, which count.
 #include <malloc.h>
 #include <pthread.h>
 
@@ -80,7 +80,8 @@ void refusal() {
 
 void* containers(void*) {
   std::map<int, std::string> names;
-  for (int i = 0; i < 5000; ++i) names[i * 7919 % 5003] = std::string(static_cast<std::size_t>(i % 300), 'x');
+  for (int i = 0; i < 5000; ++i)
+    names[i * 7919 % 5003] = std::string(static_cast<std::size_t>(i % 300), 'x');
   std::size_t sum = 0;
   for (const auto& [key, text] : names) sum += text.size() + static_cast<std::size_t>(key);
   try {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// A wide table of good and bad calls. Of each it prints what the caller can see and does not depend on the address space: the result (a
-// pointer as null, not null or where it was wanted), errno, which held a mark before the call, and usable sizes of blocks.
+// A wide table of good and bad calls. Of each it prints what the caller can see and does not depend
+// on the address space: the result (a pointer as null, not null or where it was wanted), errno,
+// which held a mark before the call, and usable sizes of blocks.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -26,7 +27,8 @@ extern pid_t _Fork(void);
 extern void* reallocarray(void*, size_t, size_t);
 
 enum { kMark = 4242, kPage = 4096 };
-static volatile size_t huge = SIZE_MAX, zero = 0;  // so that the compiler does not see what is wrong with them
+static volatile size_t huge = SIZE_MAX,
+                       zero = 0;  // so that the compiler does not see what is wrong with them
 static void* volatile bad = (void*)8;
 static void* volatile none;
 static void* volatile kept_block;
@@ -43,7 +45,8 @@ static void say_int(const char* what, long result, int err) {
 static void say_block(const char* what, void* block, size_t alignment, int err) {
   char text[64] = "null";
   if (block)
-    snprintf(text, sizeof text, "usable %zu%s", malloc_usable_size(block), (uintptr_t)block % alignment ? ", MISALIGNED" : "");
+    snprintf(text, sizeof text, "usable %zu%s", malloc_usable_size(block),
+             (uintptr_t)block % alignment ? ", MISALIGNED" : "");
   say(what, text, err);
   if (block) memset(block, 1, malloc_usable_size(block) < 256 ? malloc_usable_size(block) : 256);
   errno = kMark;
@@ -70,12 +73,16 @@ static void say_block(const char* what, void* block, size_t alignment, int err) 
     void* got_ = (expression);                      \
     say_block(#expression, got_, alignment, errno); \
   } while (0)
-#define MAP(wanted, expression)                                                                                            \
-  do {                                                                                                                     \
-    errno = kMark;                                                                                                         \
-    char* got_ = (expression);                                                                                             \
-    const int err_ = errno;                                                                                                \
-    say(#expression, got_ == MAP_FAILED ? "failed" : (wanted) == NULL || got_ == (wanted) ? "mapped" : "ELSEWHERE", err_); \
+#define MAP(wanted, expression)                               \
+  do {                                                        \
+    errno = kMark;                                            \
+    char* got_ = (expression);                                \
+    const int err_ = errno;                                   \
+    say(#expression,                                          \
+        got_ == MAP_FAILED                     ? "failed"     \
+        : (wanted) == NULL || got_ == (wanted) ? "mapped"     \
+                                               : "ELSEWHERE", \
+        err_);                                                \
   } while (0)
 
 static int memalign_code(size_t alignment, size_t size) {
@@ -181,7 +188,8 @@ static void mappings(void) {
   MAP(NULL, mremap(area + 1, kPage, kPage, 0));
   MAP(NULL, mremap(bad, kPage, kPage, 0));
   MAP(NULL, mremap(area + 4 * kPage, kPage, kPage, MREMAP_FIXED, area + 5 * kPage));
-  MAP(area + 6 * kPage, mremap(area + 4 * kPage, kPage, kPage, MREMAP_FIXED | MREMAP_MAYMOVE, area + 6 * kPage));
+  MAP(area + 6 * kPage,
+      mremap(area + 4 * kPage, kPage, kPage, MREMAP_FIXED | MREMAP_MAYMOVE, area + 6 * kPage));
   MAP(NULL, mremap(area + 8 * kPage, kPage, huge, MREMAP_MAYMOVE));
   char* now = sbrk(0);
   MAP(now, sbrk(0));
@@ -205,8 +213,8 @@ static int seen(pid_t pid) {
   return pid > 0 && waitpid(pid, &status, 0) == pid ? status : -1;
 }
 static int spawned(const char* path, char* const* argv,
-                   int (*spawn)(pid_t*, const char*, const posix_spawn_file_actions_t*, const posix_spawnattr_t*, char* const*,
-                                char* const*)) {
+                   int (*spawn)(pid_t*, const char*, const posix_spawn_file_actions_t*,
+                                const posix_spawnattr_t*, char* const*, char* const*)) {
   pid_t pid = 0;
   const int code = spawn(&pid, path, NULL, NULL, argv, environ);
   return code ? code : 1000 + seen(pid);
@@ -229,7 +237,8 @@ static int exec_fd(void) { return fexecve(-1, environ, environ); }
 static int exec_at(void) { return execveat(-1, "nowhere", environ, environ, 0); }
 static int exec_true(void) { return execl("/bin/true", "true", (char*)NULL); }
 static int exec_env(void) {
-  return execle("/bin/sh", "sh", "-c", "exit $OVC_EXIT", (char*)NULL, (char*[]){"OVC_EXIT=9", NULL});
+  return execle("/bin/sh", "sh", "-c", "exit $OVC_EXIT", (char*)NULL,
+                (char*[]){"OVC_EXIT=9", NULL});
 }
 
 static void children(void) {

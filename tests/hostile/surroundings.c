@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Makes its own surroundings hostile, as servers and sandboxes do, and goes on allocating, mapping and forking there. surroundings | surroundings HOME [KB]
-// Prints what it did and what came of it: results and errno, so that runs with and without the shim can be compared.
+// Makes its own surroundings hostile, as servers and sandboxes do, and goes on allocating, mapping
+// and forking there. surroundings | surroundings HOME [KB] Prints what it did and what came of it:
+// results and errno, so that runs with and without the shim can be compared.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -26,8 +27,8 @@ static int output = 1;
 
 static void say(const char* what, long result) {
   const int err = errno;
-  const int n =
-      snprintf(report + reported, sizeof report - reported, "%s: %ld, errno %d\n", what, result, err == kMark ? 0 : err);
+  const int n = snprintf(report + reported, sizeof report - reported, "%s: %ld, errno %d\n", what,
+                         result, err == kMark ? 0 : err);
   if (n > 0) reported += (size_t)n;
   errno = kMark;
 }
@@ -46,7 +47,8 @@ static long forked(void) {
   return waitpid(child, &status, 0) == child && WIFEXITED(status) ? WEXITSTATUS(status) : -2;
 }
 static long mapped(size_t pages) {
-  char* memory = mmap(NULL, pages * kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  char* memory =
+      mmap(NULL, pages * kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) return -1;
   memory[0] = 1;
   return munmap(memory, pages * kPage);
@@ -110,7 +112,8 @@ static void few_processes(void) {  // as a user other than root, who is exempt
   SAY(limit(RLIMIT_NPROC, 0));
   live();
 }
-// The memory left is counted from what is mapped now: the shim's log is not the program's, but counts as address space.
+// The memory left is counted from what is mapped now: the shim's log is not the program's, but
+// counts as address space.
 static void little_memory(void) {
   SAY(limit(RLIMIT_AS, (rlim_t)256 << 20));
   live();
@@ -127,7 +130,8 @@ static void little_data(void) {
 static void elsewhere(void) {
   SAY(chroot("/var/empty-of-homes") == 0 || chroot("/proc/self/fdinfo") == 0);
   SAY(chdir("/"));
-  SAY(setgroups(0, NULL) + setresgid(kNobody, kNobody, kNobody) + setresuid(kNobody, kNobody, kNobody));
+  SAY(setgroups(0, NULL) + setresgid(kNobody, kNobody, kNobody) +
+      setresuid(kNobody, kNobody, kNobody));
   live();
   SAY(daemon(1, 1));
   live();
@@ -155,7 +159,8 @@ static void double_fork(void) {
   }
   close(ends[1]);
   SAY(waitpid(child, &status, 0) == child && WEXITSTATUS(status) == 7);
-  for (ssize_t n; (n = read(ends[0], report + reported, sizeof report - reported)) > 0;) reported += (size_t)n;
+  for (ssize_t n; (n = read(ends[0], report + reported, sizeof report - reported)) > 0;)
+    reported += (size_t)n;
 }
 static void locked(void) {
   SAY(limit(RLIMIT_MEMLOCK, (rlim_t)8 << 20));
@@ -222,8 +227,10 @@ static void no_writable_code(void) {
   SAY(prctl(65 /* PR_SET_MDWE */, 1, 0, 0, 0));
   live();
 }
-// The system calls of this program and of libc beneath it; another one ends it, or fails with EPERM.
-#define ALLOW(nr) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, nr, 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
+// The system calls of this program and of libc beneath it; another one ends it, or fails with
+// EPERM.
+#define ALLOW(nr) \
+  BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, nr, 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
 static void filtered(unsigned otherwise) {
   struct sock_filter code[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
                                ALLOW(SYS_mmap),
@@ -246,7 +253,8 @@ static void filtered(unsigned otherwise) {
 }
 static void refused(void) { filtered(SECCOMP_RET_ERRNO | EPERM); }
 static void killed(void) { filtered(SECCOMP_RET_KILL_PROCESS); }
-static void killed_without_prctl(void) {  // the filter put in place by syscall(): no wrapper of prctl is asked
+static void killed_without_prctl(
+    void) {  // the filter put in place by syscall(): no wrapper of prctl is asked
   struct sock_filter code[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
                                ALLOW(SYS_mmap),
                                ALLOW(SYS_munmap),

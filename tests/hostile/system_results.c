@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// same_results for the calls around memory and processes: segments, locks, sizes of files, limits, namespaces, programs, and bad pointers
-// where the kernel is to write. One line for each: result and errno, which held a mark before the call.
+// same_results for the calls around memory and processes: segments, locks, sizes of files, limits,
+// namespaces, programs, and bad pointers where the kernel is to write. One line for each: result
+// and errno, which held a mark before the call.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>

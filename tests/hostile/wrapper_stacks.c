@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// How much stack each call takes, failing ones too: it is made on a painted stack, and what lost its paint is counted. Prints "NAME BYTES".
+// How much stack each call takes, failing ones too: it is made on a painted stack, and what lost
+// its paint is counted. Prints "NAME BYTES".
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -54,7 +55,9 @@ static void drop(void* p) {
 static void drop_mapping(void* p, size_t bytes) {
   if (p != MAP_FAILED) munmap(p, bytes);
 }
-static void* fresh_page(void) { return mmap(NULL, kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); }
+static void* fresh_page(void) {
+  return mmap(NULL, kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+}
 static void end_child(pid_t pid) {
   if (pid == 0) _exit(0);
   if (pid > 0) waitpid(pid, NULL, 0);
@@ -75,7 +78,8 @@ static void posix_memalign_of(size_t size) {
 }
 static void memory_file(void) {
   const int file = memfd_create("x", 0);
-  if (ftruncate(file, kPage) == 0 && fallocate(file, 0, 0, kPage) == 0) posix_fallocate(file, 0, kPage);
+  if (ftruncate(file, kPage) == 0 && fallocate(file, 0, 0, kPage) == 0)
+    posix_fallocate(file, 0, kPage);
   close(file);
 }
 static void segment(void) {
@@ -93,7 +97,8 @@ static void limit_read(void) {
 }
 static void spawn_of(const char* path, int search) {
   pid_t pid;
-  if ((search ? posix_spawnp : posix_spawn)(&pid, path, NULL, NULL, list, environ) == 0) waitpid(pid, NULL, 0);
+  if ((search ? posix_spawnp : posix_spawn)(&pid, path, NULL, NULL, list, environ) == 0)
+    waitpid(pid, NULL, 0);
 }
 static void pipe_to(void) {
   FILE* stream = popen("true", "r");
@@ -124,68 +129,71 @@ static void unlocked(void) {
 }
 
 // NAME, statement
-#define CALLS(X)                                                                                                   \
-  X(nothing, (void)0)                                                                                              \
-  X(malloc, drop(malloc(100)))                                                                                     \
-  X(malloc_big, drop(malloc(200000)))                                                                              \
-  X(malloc_refused, drop(malloc(unmappable)))                                                                      \
-  X(calloc, drop(calloc(3, 100)))                                                                                  \
-  X(calloc_big, drop(calloc(3, 100000)))                                                                           \
-  X(realloc, drop(realloc(malloc(10), 100)))                                                                       \
-  X(realloc_big, drop(realloc(malloc(10), 1 << 20)))                                                               \
-  X(realloc_refused, drop(realloc(NULL, unmappable)))                                                              \
-  X(reallocarray, drop(reallocarray(NULL, 10, 10)))                                                                \
-  X(posix_memalign, posix_memalign_of(100))                                                                        \
-  X(posix_memalign_big, posix_memalign_of(1 << 20))                                                                \
-  X(aligned_alloc, drop(aligned_alloc(64, 64)))                                                                    \
-  X(valloc, drop(valloc(10)))                                                                                      \
-  X(mmap, drop_mapping(fresh_page(), kPage))                                                                       \
-  X(mmap_refused, drop_mapping(mmap(NULL, unmappable, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), unmappable)) \
-  X(mremap, drop_mapping(mremap(fresh_page(), kPage, 2 * kPage, MREMAP_MAYMOVE), 2 * kPage))                       \
-  X(mprotect, mprotect(area, kPage, PROT_READ | PROT_WRITE))                                                       \
-  X(pkey_mprotect, pkey_mprotect(area, kPage, PROT_READ | PROT_WRITE, -1))                                         \
-  X(madvise, madvise(area, kPage, MADV_DONTNEED))                                                                  \
-  X(madvise_dontfork, madvise(area, kPage, MADV_DONTFORK))                                                         \
-  X(brk, brk(sbrk(0)))                                                                                             \
-  X(segment, segment())                                                                                            \
-  X(mlock, (mlock(area, kPage), munlock(area, kPage)))                                                             \
-  X(mlockall, unlocked())                                                                                          \
-  X(memory_file, memory_file())                                                                                    \
-  X(shm_open, shm_open("/no-such-segment", 0, 0))                                                                  \
-  X(setrlimit, limit())                                                                                            \
-  X(prlimit, limit_read())                                                                                         \
-  X(fork, end_child(fork()))                                                                                       \
-  X(_Fork, end_child(_Fork()))                                                                                     \
-  X(vfork, end_child(vfork()))                                                                                     \
-  X(clone, end_child(clone(leave, child_stack + sizeof child_stack, SIGCHLD, NULL)))                               \
-  X(clone_refused, end_child(clone(leave, child_stack + sizeof child_stack, CLONE_SIGHAND, NULL)))                 \
-  X(posix_spawn, spawn_of("/bin/true", 0))                                                                         \
-  X(posix_spawnp, spawn_of("true", 1))                                                                             \
-  X(posix_spawn_fails, spawn_of("/nowhere", 0))                                                                    \
-  X(popen, pipe_to())                                                                                              \
-  X(system, shell())                                                                                               \
-  X(forkpty, on_terminal())                                                                                        \
-  X(pthread_create, posix_thread())                                                                                \
-  X(thrd_create, c_thread())                                                                                       \
-  X(wordexp, words())                                                                                              \
-  X(unshare, unshare(0))                                                                                           \
-  X(setns, setns(-1, 0))                                                                                           \
-  X(wait, wait(NULL))                                                                                              \
-  X(wait3, wait3(NULL, 0, NULL))                                                                                   \
-  X(wait4, wait4(-1, NULL, 0, NULL))                                                                               \
-  X(waitid, waitid(P_ALL, 0, NULL, WEXITED))                                                                       \
-  X(execve, execve("/nowhere", list, environ))                                                                     \
-  X(execveat, execveat(-1, "x", list, environ, 0))                                                                 \
-  X(fexecve, fexecve(-1, list, environ))                                                                           \
-  X(execv, execv("/nowhere", list))                                                                                \
-  X(execvp, execvp("no-such-program", list))                                                                       \
-  X(execl, execl("/nowhere", "x", (char*)NULL))                                                                    \
-  X(execlp, execlp("no-such-program", "x", (char*)NULL))                                                           \
-  X(execle, execle("/nowhere", "x", (char*)NULL, environ))                                                         \
-  X(syscall_munmap, syscall(SYS_munmap, 1, kPage))                                                                 \
-  X(syscall_mmap_refused, syscall(SYS_mmap, 0, unmappable, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0))         \
-  X(syscall_clone, end_child((pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0)))                                      \
-  X(syscall_execve, syscall(SYS_execve, "/nowhere", list, environ))                                                \
+#define CALLS(X)                                                                                   \
+  X(nothing, (void)0)                                                                              \
+  X(malloc, drop(malloc(100)))                                                                     \
+  X(malloc_big, drop(malloc(200000)))                                                              \
+  X(malloc_refused, drop(malloc(unmappable)))                                                      \
+  X(calloc, drop(calloc(3, 100)))                                                                  \
+  X(calloc_big, drop(calloc(3, 100000)))                                                           \
+  X(realloc, drop(realloc(malloc(10), 100)))                                                       \
+  X(realloc_big, drop(realloc(malloc(10), 1 << 20)))                                               \
+  X(realloc_refused, drop(realloc(NULL, unmappable)))                                              \
+  X(reallocarray, drop(reallocarray(NULL, 10, 10)))                                                \
+  X(posix_memalign, posix_memalign_of(100))                                                        \
+  X(posix_memalign_big, posix_memalign_of(1 << 20))                                                \
+  X(aligned_alloc, drop(aligned_alloc(64, 64)))                                                    \
+  X(valloc, drop(valloc(10)))                                                                      \
+  X(mmap, drop_mapping(fresh_page(), kPage))                                                       \
+  X(mmap_refused,                                                                                  \
+    drop_mapping(mmap(NULL, unmappable, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),            \
+                 unmappable))                                                                      \
+  X(mremap, drop_mapping(mremap(fresh_page(), kPage, 2 * kPage, MREMAP_MAYMOVE), 2 * kPage))       \
+  X(mprotect, mprotect(area, kPage, PROT_READ | PROT_WRITE))                                       \
+  X(pkey_mprotect, pkey_mprotect(area, kPage, PROT_READ | PROT_WRITE, -1))                         \
+  X(madvise, madvise(area, kPage, MADV_DONTNEED))                                                  \
+  X(madvise_dontfork, madvise(area, kPage, MADV_DONTFORK))                                         \
+  X(brk, brk(sbrk(0)))                                                                             \
+  X(segment, segment())                                                                            \
+  X(mlock, (mlock(area, kPage), munlock(area, kPage)))                                             \
+  X(mlockall, unlocked())                                                                          \
+  X(memory_file, memory_file())                                                                    \
+  X(shm_open, shm_open("/no-such-segment", 0, 0))                                                  \
+  X(setrlimit, limit())                                                                            \
+  X(prlimit, limit_read())                                                                         \
+  X(fork, end_child(fork()))                                                                       \
+  X(_Fork, end_child(_Fork()))                                                                     \
+  X(vfork, end_child(vfork()))                                                                     \
+  X(clone, end_child(clone(leave, child_stack + sizeof child_stack, SIGCHLD, NULL)))               \
+  X(clone_refused, end_child(clone(leave, child_stack + sizeof child_stack, CLONE_SIGHAND, NULL))) \
+  X(posix_spawn, spawn_of("/bin/true", 0))                                                         \
+  X(posix_spawnp, spawn_of("true", 1))                                                             \
+  X(posix_spawn_fails, spawn_of("/nowhere", 0))                                                    \
+  X(popen, pipe_to())                                                                              \
+  X(system, shell())                                                                               \
+  X(forkpty, on_terminal())                                                                        \
+  X(pthread_create, posix_thread())                                                                \
+  X(thrd_create, c_thread())                                                                       \
+  X(wordexp, words())                                                                              \
+  X(unshare, unshare(0))                                                                           \
+  X(setns, setns(-1, 0))                                                                           \
+  X(wait, wait(NULL))                                                                              \
+  X(wait3, wait3(NULL, 0, NULL))                                                                   \
+  X(wait4, wait4(-1, NULL, 0, NULL))                                                               \
+  X(waitid, waitid(P_ALL, 0, NULL, WEXITED))                                                       \
+  X(execve, execve("/nowhere", list, environ))                                                     \
+  X(execveat, execveat(-1, "x", list, environ, 0))                                                 \
+  X(fexecve, fexecve(-1, list, environ))                                                           \
+  X(execv, execv("/nowhere", list))                                                                \
+  X(execvp, execvp("no-such-program", list))                                                       \
+  X(execl, execl("/nowhere", "x", (char*)NULL))                                                    \
+  X(execlp, execlp("no-such-program", "x", (char*)NULL))                                           \
+  X(execle, execle("/nowhere", "x", (char*)NULL, environ))                                         \
+  X(syscall_munmap, syscall(SYS_munmap, 1, kPage))                                                 \
+  X(syscall_mmap_refused,                                                                          \
+    syscall(SYS_mmap, 0, unmappable, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0))               \
+  X(syscall_clone, end_child((pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0)))                      \
+  X(syscall_execve, syscall(SYS_execve, "/nowhere", list, environ))                                \
   X(syscall_wait4, syscall(SYS_wait4, -1, NULL, 0, NULL))
 
 #define FUNCTION(name, call) \

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// A program with functions of its own in front of libc's allocator: each looks the next one up by dlsym in its first call, and dlsym
-// itself may allocate. Prints whether what it counted is what was called.
+// A program with functions of its own in front of libc's allocator: each looks the next one up by
+// dlsym in its first call, and dlsym itself may allocate. Prints whether what it counted is what
+// was called.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <pthread.h>
@@ -17,7 +18,9 @@ static void* early_block(size_t bytes) {
   early_used += (bytes + 15) & ~(size_t)15;
   return early_used <= sizeof early ? early + early_used - ((bytes + 15) & ~(size_t)15) : NULL;
 }
-static int is_early(const void* block) { return (const char*)block >= early && (const char*)block < early + sizeof early; }
+static int is_early(const void* block) {
+  return (const char*)block >= early && (const char*)block < early + sizeof early;
+}
 static void* next(const char* name) {
   looking++;
   void* found = dlsym(RTLD_NEXT, name);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Makes every call that can be refused on request, in a fixed order, each 4 times, and says which were refused.
+// Makes every call that can be refused on request, in a fixed order, each 4 times, and says which
+// were refused.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -58,8 +59,12 @@ static int ask_aligned_alloc(void) { return allocated(aligned_alloc(64, size)); 
 static int ask_memalign(void) { return allocated(memalign(64, size)); }
 static int ask_valloc(void) { return allocated(valloc(size)); }
 static int ask_pvalloc(void) { return allocated(pvalloc(size)); }
-static int ask_mmap(void) { return mapped(mmap(NULL, size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)); }
-static int ask_munmap(void) { return zero(munmap(mmap(NULL, size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), size)); }
+static int ask_mmap(void) {
+  return mapped(mmap(NULL, size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+}
+static int ask_munmap(void) {
+  return zero(munmap(mmap(NULL, size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), size));
+}
 static int ask_mremap(void) {
   void* p = mmap(NULL, size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   return mapped(mremap(p, size, 2 * size, MREMAP_MAYMOVE));
@@ -153,9 +158,12 @@ static int ask_ftruncate(void) { return on_file(cut); }
 static int ask_fallocate(void) { return on_file(fill); }
 static int ask_posix_fallocate(void) { return on_file(fill_posix); }
 // By their numbers.
-static int ask_numbered_clone(void) { return reap((pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL)); }
+static int ask_numbered_clone(void) {
+  return reap((pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL));
+}
 static int ask_numbered_mmap(void) {
-  return mapped((void*)syscall(SYS_mmap, NULL, size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  return mapped(
+      (void*)syscall(SYS_mmap, NULL, size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
 }
 
 #define ROW(name) \

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Fills the call lane of a log: four threads that do nothing but malloc and free. For tests/e2e/bounded_memory.sh.
-// Usage: fills_calls PAIRS (of each thread)
+// Fills the call lane of a log: four threads that do nothing but malloc and free. For
+// tests/e2e/bounded_memory.sh. Usage: fills_calls PAIRS (of each thread)
 #include <pthread.h>
 #include <stdlib.h>
 

@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: MIT
 //
-// A process of a given shape that forks when told. Arguments: KIND=KB mappings to make, none of them touched:
-//   ac   private writable            nr    the same with MAP_NORESERVE      dc    the same as ac with MADV_DONTFORK
-//   sh   shared, with what it maps   wf    the same as ac, MADV_WIPEONFORK  ro    written to once, then made read-only
+// A process of a given shape that forks when told. Arguments: KIND=KB mappings to make, none of
+// them touched:
+//   ac   private writable            nr    the same with MAP_NORESERVE      dc    the same as ac
+//                                          with MADV_DONTFORK
+//   sh   shared, with what it maps   wf    the same as ac, MADV_WIPEONFORK  ro    written to once,
+//                                          then made read-only
 //   huge pages of MAP_HUGETLB
 // Then one command a line on standard input, one line of answer each:
-//   fork      "passed", or "refused ENOMEM": a child that waits until the next command, so that its charge can be seen
+//   fork      "passed", or "refused ENOMEM": a child that waits until the next command, so that its
+//             charge can be seen
 //   grow KB   "grown", or "refused ENOMEM": one more ac mapping
 //   end       ends
 #define _GNU_SOURCE
@@ -23,7 +27,8 @@ static int map(const char* kind, size_t bytes) {
   if (strcmp(kind, "sh") == 0) flags = MAP_SHARED | MAP_ANONYMOUS;
   if (strcmp(kind, "huge") == 0) flags |= MAP_HUGETLB;
   // A guard on each side keeps the kernel from merging it with a neighbour.
-  char* room = mmap(NULL, bytes + 8 * 1048576, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  char* room = mmap(NULL, bytes + 8 * 1048576, PROT_NONE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (room == MAP_FAILED) return -1;
   char* aligned = (char*)(((size_t)room + 4 * 1048576) & ~(size_t)(2 * 1048576 - 1));
   char* at = mmap(aligned, bytes, PROT_READ | PROT_WRITE, flags | MAP_FIXED, -1, 0);
@@ -72,14 +77,16 @@ int main(int argc, char** argv) {
     char* equals = strchr(argv[i], '=');
     if (!equals) return 2;
     *equals = 0;
-    if (map(argv[i], strtoull(equals + 1, NULL, 10) * 1024) != 0) return printf("%s: %s\n", argv[i], strerror(errno)), 1;
+    if (map(argv[i], strtoull(equals + 1, NULL, 10) * 1024) != 0)
+      return printf("%s: %s\n", argv[i], strerror(errno)), 1;
   }
   answer(0, "ready");
   char line[64];
   while (fgets(line, sizeof line, stdin)) {
     end_child();
     if (strncmp(line, "fork", 4) == 0) answer(fork_waiting(), "passed");
-    else if (strncmp(line, "grow ", 5) == 0) answer(map("ac", strtoull(line + 5, NULL, 10) * 1024), "grown");
+    else if (strncmp(line, "grow ", 5) == 0)
+      answer(map("ac", strtoull(line + 5, NULL, 10) * 1024), "grown");
     else if (strncmp(line, "end", 3) == 0) break;
     else answer(0, "?");
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Asks for the same amount again and again in one way until it is refused, touching nothing, and says which call that was.
-// Usage: grows KIND MIB; KIND is one of the table below. "arena" asks for 96 KiB at a time from a second thread and counts MIB.
+// Asks for the same amount again and again in one way until it is refused, touching nothing, and
+// says which call that was. Usage: grows KIND MIB; KIND is one of the table below. "arena" asks for
+// 96 KiB at a time from a second thread and counts MIB.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <pthread.h>
@@ -23,7 +24,9 @@ static size_t amount;
 static int count;
 static pid_t children[kMost];
 
-static int map(int prot, int flags) { return mmap(NULL, amount, prot, flags | MAP_ANONYMOUS, -1, 0) != MAP_FAILED; }
+static int map(int prot, int flags) {
+  return mmap(NULL, amount, prot, flags | MAP_ANONYMOUS, -1, 0) != MAP_FAILED;
+}
 static int by_mmap(void) { return map(PROT_READ | PROT_WRITE, MAP_PRIVATE); }
 static int by_noreserve(void) { return map(PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE); }
 static int by_shared(void) { return map(PROT_READ | PROT_WRITE, MAP_SHARED); }
@@ -69,7 +72,9 @@ static pid_t make_by_forkpty(void) {
   int terminal = -1;
   return forkpty(&terminal, NULL, NULL, NULL);
 }
-static pid_t make_by_number(void) { return (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL); }
+static pid_t make_by_number(void) {
+  return (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
+}
 static int by_forkpty(void) { return copies(make_by_forkpty); }
 static int by_number(void) { return copies(make_by_number); }
 // Removed at once, and kept by its mapping until the end.
@@ -113,10 +118,11 @@ static const struct {
   const char* name;
   int (*ask)(void);
 } kinds[] = {
-    {"mmap", by_mmap},     {"noreserve", by_noreserve}, {"shared", by_shared}, {"malloc", by_malloc},
-    {"sbrk", by_sbrk},     {"mprotect", by_mprotect},   {"mremap", by_mremap}, {"fork", by_fork},
-    {"clone", by_clone},   {"pthread", by_pthread},     {"arena", by_arena},   {"forkpty", by_forkpty},
-    {"number", by_number}, {"shmget", by_shmget},
+    {"mmap", by_mmap},       {"noreserve", by_noreserve}, {"shared", by_shared},
+    {"malloc", by_malloc},   {"sbrk", by_sbrk},           {"mprotect", by_mprotect},
+    {"mremap", by_mremap},   {"fork", by_fork},           {"clone", by_clone},
+    {"pthread", by_pthread}, {"arena", by_arena},         {"forkpty", by_forkpty},
+    {"number", by_number},   {"shmget", by_shmget},
 };
 
 int main(int argc, char** argv) {

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
-// For programs that check shim/libc_patch.cc, one check per run, in a process of its own: `PROGRAM CHECK [SECONDS]`. Prints
-// what is wrong; ends with 0 right, 1 wrong, 77 not possible here (the reason is printed).
-// Such a program takes the place of the shim: the stubs are linked in, ovcshim_libc_syscall is here. A program is mapped far
-// from its libraries, out of a stub's reach, so that it has to be started through the loader: `ld.so PROGRAM CHECK`.
+// For programs that check shim/libc/libc_patch.cc, one check per run, in a process of its own:
+// `PROGRAM CHECK [SECONDS]`. Prints what is wrong; ends with 0 right, 1 wrong, 77 not possible here
+// (the reason is printed).
+// Such a program takes the place of the shim: the stubs are linked in, ovcshim_libc_syscall is
+// here. A program is mapped far from its libraries, out of a stub's reach, so that it has to be
+// started through the loader: `ld.so PROGRAM CHECK`.
 #pragma once
-#include "shim/libc_patch.cc"
+#include "shim/libc/libc_patch.cc"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -51,14 +53,18 @@ double load_seconds = 1;
 }  // namespace
 
 // As bare as the recorder's: an instruction set without vector registers, no errno.
-extern "C" [[gnu::target("general-regs-only")]] long ovcshim_libc_syscall(long nr, const long a[6],
-                                                                          const LibcSyscallFrame* frame) {
+extern "C" [[gnu::target("general-regs-only")]] long ovcshim_libc_syscall(
+    long nr, const long a[6], const LibcSyscallFrame* frame) {
   long result = nr == inject_nr ? inject_result : sys::call(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
   if (visit) visit();
   __atomic_fetch_add(&calls_seen[nr], 1, __ATOMIC_RELAXED);
   unsigned i = __atomic_fetch_add(&seen_count, 1, __ATOMIC_RELAXED);
   if (i < kMaxSeen)
-    seen[i] = {nr, {a[0], a[1], a[2], a[3], a[4], a[5]}, result, *frame, *reinterpret_cast<const uint64_t*>(frame->sp)};
+    seen[i] = {nr,
+               {a[0], a[1], a[2], a[3], a[4], a[5]},
+               result,
+               *frame,
+               *reinterpret_cast<const uint64_t*>(frame->sp)};
   return result;
 }
 
@@ -66,7 +72,8 @@ namespace {
 
 // Since the last forget(): the first call with this number, or nullptr.
 const Seen* find_call(long nr, const Seen* after = nullptr) {
-  for (unsigned i = after ? static_cast<unsigned>(after - seen) + 1 : 0; i < seen_count && i < kMaxSeen; ++i)
+  for (unsigned i = after ? static_cast<unsigned>(after - seen) + 1 : 0;
+       i < seen_count && i < kMaxSeen; ++i)
     if (seen[i].nr == nr) return &seen[i];
   return nullptr;
 }
@@ -85,7 +92,9 @@ void patch() {
   if (wrong) _exit(1);
 }
 
-const unsigned char* code_of(const char* function) { return static_cast<const unsigned char*>(dlsym(RTLD_DEFAULT, function)); }
+const unsigned char* code_of(const char* function) {
+  return static_cast<const unsigned char*>(dlsym(RTLD_DEFAULT, function));
+}
 
 inline double seconds() {
   timespec t;

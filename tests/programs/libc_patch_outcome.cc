@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
-// What patch_libc answers and leaves behind, and what the hook then sees of malloc and fork. How to run: libc_patch_fixture.h.
-// `state` ends with 100 + InternalsState, after it has used malloc and fork.
-#if !__has_include("shim/libc_patch.cc")
+// What patch_libc answers and leaves behind, and what the hook then sees of malloc and fork. How to
+// run: libc_patch_fixture.h. `state` ends with 100 + InternalsState, after it has used malloc and
+// fork.
+#if !__has_include("shim/libc/libc_patch.cc")
 #include <stdio.h>
-int main() { return puts("skipped: built without the source directory among the include directories"), 77; }
+int main() {
+  return puts("skipped: built without the source directory among the include directories"), 77;
+}
 #else
 #include "libc_patch_fixture.h"
 
@@ -64,7 +67,8 @@ void check_no_write() {
       BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
   };
   sock_fprog filter{4, rules};
-  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter)) skip("no seccomp");
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter))
+    skip("no seccomp");
   expect_untouched(InternalsState::kRefused);
 }
 
@@ -94,7 +98,8 @@ void check_state() {
   if (!wrong) _exit(100 + static_cast<int>(state));
 }
 
-// libc's text as /proc/self/smaps has it: mappings of the file, and whether its executable one is charged.
+// libc's text as /proc/self/smaps has it: mappings of the file, and whether its executable one is
+// charged.
 struct TextState {
   int mappings = 0, executable = 0, charged = 0;
   long dirty_kb = 0;
@@ -104,8 +109,8 @@ TextState libc_text() {
   TextState state;
   long fd = sys::call(__NR_openat, AT_FDCWD, reinterpret_cast<long>("/proc/self/smaps"), O_RDONLY);
   size_t used = 0;
-  for (long n;
-       (n = sys::call(__NR_read, fd, reinterpret_cast<long>(text + used), static_cast<long>(sizeof text - 1 - used))) > 0;)
+  for (long n; (n = sys::call(__NR_read, fd, reinterpret_cast<long>(text + used),
+                              static_cast<long>(sizeof text - 1 - used))) > 0;)
     used += static_cast<size_t>(n);
   sys::call(__NR_close, fd);
   text[used] = 0;
@@ -123,7 +128,8 @@ TextState libc_text() {
   return state;
 }
 
-// Somebody who runs `mov $nr,%eax` himself and goes on behind it, as a uprobe does, still makes the system call.
+// Somebody who runs `mov $nr,%eax` himself and goes on behind it, as a uprobe does, still makes the
+// system call.
 void check_behind() {
   patch();
   forget();
@@ -141,8 +147,8 @@ void check_mappings() {
   TextState before = libc_text();
   patch();
   TextState after = libc_text();
-  dprintf(1, "libc: %d mappings, then %d; dirty text %ld kB, then %ld kB\n", before.mappings, after.mappings, before.dirty_kb,
-          after.dirty_kb);
+  dprintf(1, "libc: %d mappings, then %d; dirty text %ld kB, then %ld kB\n", before.mappings,
+          after.mappings, before.dirty_kb, after.dirty_kb);
   EXPECT(before.executable == 1 && after.executable == 1);
   EXPECT(after.mappings == before.mappings);
   EXPECT(after.charged == 0);
@@ -186,7 +192,8 @@ void check_arena() {
     if (s->args[2] == PROT_NONE && s->args[1] >= 64 << 20) reserved = s;
   EXPECT(reserved && reserved->result > 0);
   const Seen* grown = reserved ? find_call(__NR_mprotect, reserved) : nullptr;
-  EXPECT(grown && grown->args[0] >= reserved->result && grown->args[0] < reserved->result + reserved->args[1]);
+  EXPECT(grown && grown->args[0] >= reserved->result &&
+         grown->args[0] < reserved->result + reserved->args[1]);
 }
 
 void check_refused_malloc() {
@@ -208,7 +215,8 @@ void check_fork() {
     if (child == 0) _exit(right && getppid() > 0 ? 42 : 43);
     EXPECT(right);
     int status = 0;
-    EXPECT(child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 42);
+    EXPECT(child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) &&
+           WEXITSTATUS(status) == 42);
   }
 }
 
@@ -249,8 +257,13 @@ Outcome bad_call(int which, char* page) {
     case 1: r = munmap(page, 0); break;
     case 2: r = mprotect(page, 3 * kPage, PROT_READ); break;  // a hole
     case 3: r = mprotect(page + 1, kPage, PROT_READ); break;
-    case 4: r = reinterpret_cast<long>(mmap(nullptr, 0, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)); break;
-    case 5: r = reinterpret_cast<long>(mmap(nullptr, kPage, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 1)); break;
+    case 4:
+      r = reinterpret_cast<long>(mmap(nullptr, 0, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+      break;
+    case 5:
+      r = reinterpret_cast<long>(
+          mmap(nullptr, kPage, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 1));
+      break;
     case 6: r = reinterpret_cast<long>(mmap(nullptr, kPage, PROT_READ, MAP_PRIVATE, -1, 0)); break;
     case 7: r = reinterpret_cast<long>(mmap(nullptr, kPage, PROT_READ, 0, 0, 0)); break;
     case 8: r = brk(reinterpret_cast<void*>(1L << 47)); break;
@@ -258,13 +271,17 @@ Outcome bad_call(int which, char* page) {
     case 10: r = madvise(page, kPage, 12345); break;
     case 11: r = reinterpret_cast<long>(mremap(page + 2 * kPage, kPage, 2 * kPage, 0)); break;
     case 12: r = reinterpret_cast<long>(mremap(page, kPage, 2 * kPage, 64)); break;
-    case 13: r = reinterpret_cast<long>(mremap(page, kPage, kPage, MREMAP_MAYMOVE | MREMAP_FIXED, page + 1)); break;
+    case 13:
+      r = reinterpret_cast<long>(
+          mremap(page, kPage, kPage, MREMAP_MAYMOVE | MREMAP_FIXED, page + 1));
+      break;
   }
   return {r, errno};
 }
 
 void check_errno() {
-  char* page = static_cast<char*>(mmap(nullptr, 8 * 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+  char* page = static_cast<char*>(
+      mmap(nullptr, 8 * 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
   munmap(page + 4096, 4096);
   munmap(page + 2 * 4096, 4096);
   Outcome before[kBadCalls];
@@ -273,8 +290,8 @@ void check_errno() {
   for (int i = 0; i < kBadCalls; ++i) {
     Outcome after = bad_call(i, page);
     if (after.result != before[i].result || after.err != before[i].err || !after.err)
-      dprintf(1, "bad call %d: %ld, errno %d; unpatched %ld, errno %d\n", i, after.result, after.err, before[i].result,
-              before[i].err),
+      dprintf(1, "bad call %d: %ld, errno %d; unpatched %ld, errno %d\n", i, after.result,
+              after.err, before[i].result, before[i].err),
           wrong = true;
   }
   void* top = sbrk(0);

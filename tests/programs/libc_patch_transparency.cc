@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// Does a program notice the stubs: registers, red zone, unwinding at each instruction, signals, threads, time. How to run:
-// libc_patch_fixture.h.
-#if !__has_include("shim/libc_patch.cc")
+// Does a program notice the stubs: registers, red zone, unwinding at each instruction, signals,
+// threads, time. How to run: libc_patch_fixture.h.
+#if !__has_include("shim/libc/libc_patch.cc")
 #include <stdio.h>
-int main() { return puts("skipped: built without the source directory among the include directories"), 77; }
+int main() {
+  return puts("skipped: built without the source directory among the include directories"), 77;
+}
 #else
 #include "libc_patch_fixture.h"
 
@@ -15,8 +17,8 @@ int main() { return puts("skipped: built without the source directory among the 
 #include <ucontext.h>
 #include <unwind.h>
 
-// call_filled(function, block) calls function with all registers that a system call preserves loaded from the block, with a
-// pattern in the function's red zone, and stores them back.
+// call_filled(function, block) calls function with all registers that a system call preserves
+// loaded from the block, with a pattern in the function's red zone, and stores them back.
 // block: 12 general registers, 16 vector registers, broken red zone (0 or 1).
 asm(R"(
 .pushsection .text
@@ -107,11 +109,16 @@ void check_registers() {
   EXPECT(memcmp(&got, &wanted, sizeof got) == 0);
   EXPECT(!got.red_zone_broken);
   const Seen* s = find_call(__NR_munmap);
-  EXPECT(s && s->frame.rbx == wanted.general[0] && s->frame.rbp == wanted.general[1] && s->frame.r12 == wanted.general[2]);
-  EXPECT(s && s->frame.r13 == wanted.general[3] && s->frame.r14 == wanted.general[4] && s->frame.r15 == wanted.general[5]);
-  EXPECT(s && s->args[2] == static_cast<long>(wanted.general[8]) && s->args[3] == static_cast<long>(wanted.general[11]));
-  EXPECT(s && s->top > reinterpret_cast<uint64_t>(&call_filled) && s->top < reinterpret_cast<uint64_t>(&call_filled) + 512);
-  EXPECT(s && s->frame.site_return == reinterpret_cast<uint64_t>(code_of("munmap")) + ovcshim::kSiteBytes);
+  EXPECT(s && s->frame.rbx == wanted.general[0] && s->frame.rbp == wanted.general[1] &&
+         s->frame.r12 == wanted.general[2]);
+  EXPECT(s && s->frame.r13 == wanted.general[3] && s->frame.r14 == wanted.general[4] &&
+         s->frame.r15 == wanted.general[5]);
+  EXPECT(s && s->args[2] == static_cast<long>(wanted.general[8]) &&
+         s->args[3] == static_cast<long>(wanted.general[11]));
+  EXPECT(s && s->top > reinterpret_cast<uint64_t>(&call_filled) &&
+         s->top < reinterpret_cast<uint64_t>(&call_filled) + 512);
+  EXPECT(s && s->frame.site_return ==
+                  reinterpret_cast<uint64_t>(code_of("munmap")) + ovcshim::kSiteBytes);
 }
 
 // ---- unwinding
@@ -154,7 +161,8 @@ void check_unwind() {
   page = move(page);
   EXPECT(in_backtrace(code_of("mremap"), 170) && in_backtrace(reinterpret_cast<void*>(&move), 64));
   EXPECT(release(page) == 0);
-  EXPECT(in_backtrace(code_of("munmap"), 33) && in_backtrace(reinterpret_cast<void*>(&release), 64));
+  EXPECT(in_backtrace(code_of("munmap"), 33) &&
+         in_backtrace(reinterpret_cast<void*>(&release), 64));
   pid_t child = fork();
   EXPECT(in_backtrace(code_of("_Fork"), 116) && in_backtrace(code_of("fork"), 1188));
   if (child == 0) _exit(wrong);
@@ -162,16 +170,19 @@ void check_unwind() {
   EXPECT(waitpid(child, &status, 0) == child && status == 0);
 }
 
-// Stops at each instruction of stub and hook: asks for a backtrace there and goes through the same stub from the handler.
+// Stops at each instruction of stub and hook: asks for a backtrace there and goes through the same
+// stub from the handler.
 volatile unsigned steps_in_stub, steps_lost;
 void on_step(int, siginfo_t*, void* context) {
   auto pc = static_cast<ucontext_t*>(context)->uc_mcontext.gregs[REG_RIP];
   auto* at = reinterpret_cast<const unsigned char*>(pc);
-  if (at < ovcshim_stub_mmap || at >= ovcshim_stub_mmap + 512) return;  // stubs and their common body: well below that
+  if (at < ovcshim_stub_mmap || at >= ovcshim_stub_mmap + 512)
+    return;  // stubs and their common body: well below that
   for (const ovcshim::Site& site : ovcshim::kSites)
     if (at == site.stub) return;  // no return address there yet
   take_backtrace();
-  bool complete = in_backtrace(reinterpret_cast<void*>(&release), 64) || in_backtrace(reinterpret_cast<void*>(&move), 64);
+  bool complete = in_backtrace(reinterpret_cast<void*>(&release), 64) ||
+                  in_backtrace(reinterpret_cast<void*>(&move), 64);
   steps_in_stub = steps_in_stub + 1;
   steps_lost = steps_lost + !complete;
   munmap(reinterpret_cast<void*>(pc & ~0xfffL), 0);
@@ -179,15 +190,18 @@ void on_step(int, siginfo_t*, void* context) {
 
 void single_step(bool on) {
   if (on)
-    asm volatile("lea -128(%%rsp), %%rsp\n\tpushfq\n\torq $0x100, (%%rsp)\n\tpopfq\n\tlea 128(%%rsp), %%rsp"
-                 :
-                 :
-                 : "memory", "cc");
+    asm volatile(
+        "lea -128(%%rsp), %%rsp\n\tpushfq\n\torq $0x100, (%%rsp)\n\tpopfq\n\tlea 128(%%rsp), %%rsp"
+        :
+        :
+        : "memory", "cc");
   else
-    asm volatile("lea -128(%%rsp), %%rsp\n\tpushfq\n\tandq $~0x100, (%%rsp)\n\tpopfq\n\tlea 128(%%rsp), %%rsp"
-                 :
-                 :
-                 : "memory", "cc");
+    asm volatile(
+        "lea -128(%%rsp), %%rsp\n\tpushfq\n\tandq $~0x100, (%%rsp)\n\tpopfq\n\tlea 128(%%rsp), "
+        "%%rsp"
+        :
+        :
+        : "memory", "cc");
 }
 
 void check_every_instruction() {
@@ -255,7 +269,8 @@ void check_threads() {
   mallopt(M_MMAP_THRESHOLD, 128 * 1024);  // and keep it there: many mappings
   patch();
   pthread_t threads[8];
-  for (uintptr_t i = 0; i < 8; ++i) pthread_create(&threads[i], nullptr, hammer, reinterpret_cast<void*>(i));
+  for (uintptr_t i = 0; i < 8; ++i)
+    pthread_create(&threads[i], nullptr, hammer, reinterpret_cast<void*>(i));
   for (double end = seconds() + load_seconds / 2; seconds() < end;) {
     pid_t child = fork();
     if (child == 0) _exit(keep(malloc(1 << 20)) ? 0 : 1);
@@ -263,9 +278,9 @@ void check_threads() {
     EXPECT(child > 0 && waitpid(child, &status, 0) == child && status == 0);
   }
   for (pthread_t thread : threads) pthread_join(thread, nullptr);
-  dprintf(1, "mmap %lu munmap %lu mremap %lu mprotect %lu madvise %lu clone %lu\n", calls_seen[__NR_mmap],
-          calls_seen[__NR_munmap], calls_seen[__NR_mremap], calls_seen[__NR_mprotect], calls_seen[__NR_madvise],
-          calls_seen[__NR_clone]);
+  dprintf(1, "mmap %lu munmap %lu mremap %lu mprotect %lu madvise %lu clone %lu\n",
+          calls_seen[__NR_mmap], calls_seen[__NR_munmap], calls_seen[__NR_mremap],
+          calls_seen[__NR_mprotect], calls_seen[__NR_madvise], calls_seen[__NR_clone]);
 }
 
 double munmap_ns() {
@@ -273,7 +288,8 @@ double munmap_ns() {
   double best = 1e9;
   for (int round = 0; round < kRounds; ++round) {
     double start = seconds();
-    for (int i = 0; i < kCalls; ++i) munmap(reinterpret_cast<void*>(1), 4096);  // misaligned: refused at once
+    for (int i = 0; i < kCalls; ++i)
+      munmap(reinterpret_cast<void*>(1), 4096);  // misaligned: refused at once
     double ns = (seconds() - start) / kCalls * 1e9;
     if (ns < best) best = ns;
   }
@@ -290,8 +306,12 @@ void check_cost() {
 }
 
 const Check kChecks[] = {
-    {"registers", check_registers}, {"unwind", check_unwind},   {"every-instruction", check_every_instruction},
-    {"signals", check_signals},     {"threads", check_threads}, {"cost", check_cost},
+    {"registers", check_registers},
+    {"unwind", check_unwind},
+    {"every-instruction", check_every_instruction},
+    {"signals", check_signals},
+    {"threads", check_threads},
+    {"cost", check_cost},
 };
 
 }  // namespace

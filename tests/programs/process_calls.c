@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Every way to make a process or a thread, and to wait for it. Prints one line for each way that worked as it should.
+// Every way to make a process or a thread, and to wait for it. Prints one line for each way that
+// worked as it should.
 #define _GNU_SOURCE
 #include <linux/sched.h>
 #include <pthread.h>
@@ -18,7 +19,8 @@
 
 static int status_of(pid_t child) {
   int status = -1;
-  return child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  return child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) ? WEXITSTATUS(status)
+                                                                               : -1;
 }
 static void report(const char* name, int good) {
   printf("%s %s\n", name, good ? "ok" : "WRONG");
@@ -29,12 +31,15 @@ static int seven(void* arg) {
   _exit(7);
 }
 static int c11_thread(void* arg) { return arg != NULL; }
-// A child with a stack of its own and no C function above it: where the system call comes back it returns to what lies on top.
+// A child with a stack of its own and no C function above it: where the system call comes back it
+// returns to what lies on top.
 #if defined(__x86_64__)
 __asm__("raw_child: mov $7, %edi\n mov $231, %eax\n syscall\n");
 extern char raw_child[];
-// Ends a child that stands on its parent's stack without writing to it: libc's syscall() has returned to where the parent will.
-#define EXIT_WITHOUT_STACK(status) __asm__ volatile("syscall" : : "a"(231), "D"(status) : "rcx", "r11", "memory")
+// Ends a child that stands on its parent's stack without writing to it: libc's syscall() has
+// returned to where the parent will.
+#define EXIT_WITHOUT_STACK(status) \
+  __asm__ volatile("syscall" : : "a"(231), "D"(status) : "rcx", "r11", "memory")
 static pid_t clone_to_own_stack(void) {
   static char stack[4096] __attribute__((aligned(16)));
   char** top = (char**)(void*)(stack + sizeof stack) - 1;
@@ -43,7 +48,9 @@ static pid_t clone_to_own_stack(void) {
 }
 #else
 #define EXIT_WITHOUT_STACK(status) _exit(status)
-static pid_t clone_to_own_stack(void) { return (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL) ?: (_exit(7), 0); }
+static pid_t clone_to_own_stack(void) {
+  return (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL) ?: (_exit(7), 0);
+}
 #endif
 static void* nothing(void* arg) { return arg; }
 static pid_t nested_vfork(void) {
@@ -79,11 +86,13 @@ int main(void) {
   report("vfork and exec", status_of(child) == 7);
   report("vfork in vfork", status_of(nested_vfork()) == 7);
   report("clone", status_of(clone(seven, stack + sizeof stack, SIGCHLD, NULL)) == 7);
-  report("clone CLONE_VM", status_of(clone(seven, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGCHLD, NULL)) == 7);
+  report("clone CLONE_VM", status_of(clone(seven, stack + sizeof stack,
+                                           CLONE_VM | CLONE_VFORK | SIGCHLD, NULL)) == 7);
   child = (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
   if (child == 0) _exit(7);
   report("clone system call", status_of(child) == 7);
-  report("posix_spawn", posix_spawn(&child, "/bin/sh", NULL, NULL, argv, environ) == 0 && status_of(child) == 7);
+  report("posix_spawn",
+         posix_spawn(&child, "/bin/sh", NULL, NULL, argv, environ) == 0 && status_of(child) == 7);
   report("system", WEXITSTATUS(system("exit 7")) == 7);
   FILE* pipe = popen("exit 7", "r");
   report("popen", pipe != NULL && WEXITSTATUS(pclose(pipe)) == 7);
@@ -97,13 +106,14 @@ int main(void) {
   wordfree(&words);
   thrd_t c11;
   int c11_result = -1;
-  report("thrd_create",
-         thrd_create(&c11, c11_thread, NULL) == thrd_success && thrd_join(c11, &c11_result) == 0 && c11_result == 0);
+  report("thrd_create", thrd_create(&c11, c11_thread, NULL) == thrd_success &&
+                            thrd_join(c11, &c11_result) == 0 && c11_result == 0);
   child = (pid_t)syscall(SYS_clone, CLONE_VM | CLONE_VFORK | SIGCHLD, NULL, NULL, NULL, NULL);
   if (child == 0) EXIT_WITHOUT_STACK(7);
   report("clone system call, on our stack", status_of(child) == 7);
   report("clone system call, on its own stack", status_of(clone_to_own_stack()) == 7);
-  struct clone_args copy = {.exit_signal = SIGCHLD}, share = {.flags = CLONE_VM | CLONE_VFORK, .exit_signal = SIGCHLD};
+  struct clone_args copy = {.exit_signal = SIGCHLD},
+                    share = {.flags = CLONE_VM | CLONE_VFORK, .exit_signal = SIGCHLD};
   child = (pid_t)syscall(SYS_clone3, &copy, sizeof copy);
   if (child == 0) _exit(7);
   report("clone3", status_of(child) == 7);
@@ -119,7 +129,8 @@ int main(void) {
   report("exit_group system call", status_of(child) == 7);
   pthread_t thread;
   void* given = NULL;
-  report("pthread_create", pthread_create(&thread, NULL, nothing, &given) == 0 && pthread_join(thread, &given) == 0);
+  report("pthread_create",
+         pthread_create(&thread, NULL, nothing, &given) == 0 && pthread_join(thread, &given) == 0);
   int status = 0;
   siginfo_t info;
   struct rusage usage;

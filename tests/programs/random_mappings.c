@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// Changes its address space at random and, after each step, writes the kernel's view of it to a file that the shim does not see:
-// random_mappings SEED STEPS FILE. tests/ledger_property_test.cc replays the log and compares.
-// Every fourth seed is wild: memory loses its write permission at random. Whether it keeps its charge then depends on writes that no call
-// tells of. The others do as allocators and thread stacks do: memory gains the permission, or loses it by a new mapping.
-// A step ends with munmap of a page that is never mapped: a mark in the log. Its number is (address - kMarks) / page.
+// Changes its address space at random and, after each step, writes the kernel's view of it to a
+// file that the shim does not see: random_mappings SEED STEPS FILE.
+// tests/unit/replay/ledger_property_test.cc replays the log and compares. Every fourth seed is
+// wild: memory loses its write permission at random. Whether it keeps its charge then depends on
+// writes that no call tells of. The others do as allocators and thread stacks do: memory gains the
+// permission, or loses it by a new mapping. A step ends with munmap of a page that is never mapped:
+// a mark in the log. Its number is (address - kMarks) / page.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -47,7 +49,8 @@ static int free_place(void) {
   return -1;
 }
 static int random_prot(void) {
-  static const int kProts[] = {PROT_NONE, PROT_READ, PROT_READ | PROT_WRITE, PROT_READ | PROT_WRITE, PROT_READ | PROT_EXEC};
+  static const int kProts[] = {PROT_NONE, PROT_READ, PROT_READ | PROT_WRITE, PROT_READ | PROT_WRITE,
+                               PROT_READ | PROT_EXEC};
   return kProts[below(5)];
 }
 static size_t random_bytes(void) { return (1 + below(24)) * kPage - (below(4) ? 0 : below(kPage)); }
@@ -57,10 +60,11 @@ static void map_new(void) {
   if (i < 0) return;
   static const int kFlags[] = {0, 0, 0, MAP_NORESERVE, MAP_STACK, MAP_POPULATE, MAP_GROWSDOWN};
   const int shared = below(6) == 0, file = below(5) == 0;
-  const int flags =
-      (shared ? MAP_SHARED : MAP_PRIVATE) | (file ? 0 : MAP_ANONYMOUS) | (shared ? 0 : kFlags[below(file ? 4 : 6)]);
+  const int flags = (shared ? MAP_SHARED : MAP_PRIVATE) | (file ? 0 : MAP_ANONYMOUS) |
+                    (shared ? 0 : kFlags[below(file ? 4 : 6)]);
   const size_t bytes = random_bytes();
-  void* at = mmap(NULL, bytes, random_prot(), flags, file ? memory_file : -1, file ? (off_t)below(16) * kPage : 0);
+  void* at = mmap(NULL, bytes, random_prot(), flags, file ? memory_file : -1,
+                  file ? (off_t)below(16) * kPage : 0);
   if (at == MAP_FAILED) return;
   regions[i].at = at, regions[i].bytes = (bytes + kPage - 1) / kPage * kPage;
 }
@@ -75,7 +79,8 @@ static void map_fixed(void) {
   char* at;
   size_t bytes;
   part_of(i, &at, &bytes);
-  mmap(at, bytes, random_prot(), MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | (below(4) ? 0 : MAP_NORESERVE), -1, 0);
+  mmap(at, bytes, random_prot(),
+       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | (below(4) ? 0 : MAP_NORESERVE), -1, 0);
 }
 static void unmap(void) {
   const int i = pick();
@@ -104,7 +109,8 @@ static void remap(void) {
   if (i < 0) return;
   const size_t bytes = (1 + below(32)) * (size_t)kPage;
   const int keep = below(8) == 0;
-  void* at = keep ? mremap(regions[i].at, regions[i].bytes, regions[i].bytes, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, NULL)
+  void* at = keep ? mremap(regions[i].at, regions[i].bytes, regions[i].bytes,
+                           MREMAP_MAYMOVE | MREMAP_DONTUNMAP, NULL)
                   : mremap(regions[i].at, regions[i].bytes, bytes, below(4) ? MREMAP_MAYMOVE : 0);
   if (at == MAP_FAILED || keep) {
     if (keep && at != MAP_FAILED) munmap(regions[i].at, regions[i].bytes), regions[i].at = at;
@@ -113,8 +119,9 @@ static void remap(void) {
   regions[i].at = at, regions[i].bytes = bytes;
 }
 static void advise(void) {
-  static const int kAdvice[] = {MADV_DONTFORK, MADV_DOFORK,     MADV_WIPEONFORK, MADV_KEEPONFORK, MADV_DONTNEED,
-                                MADV_FREE,     MADV_NOHUGEPAGE, MADV_SEQUENTIAL, MADV_NORMAL,     MADV_DONTDUMP};
+  static const int kAdvice[] = {MADV_DONTFORK, MADV_DOFORK,  MADV_WIPEONFORK, MADV_KEEPONFORK,
+                                MADV_DONTNEED, MADV_FREE,    MADV_NOHUGEPAGE, MADV_SEQUENTIAL,
+                                MADV_NORMAL,   MADV_DONTDUMP};
   const int i = pick();
   if (i < 0) return;
   char* at;
@@ -165,7 +172,8 @@ static void run_threads(void) {
   while (started < n && pthread_create(&threads[started], NULL, thread_work, NULL) == 0) ++started;
   while (started > 0) pthread_join(threads[--started], NULL);
 }
-// Code that the shim has never seen makes a call: the shim reads the list of modules and mappings anew.
+// Code that the shim has never seen makes a call: the shim reads the list of modules and mappings
+// anew.
 static void load_library(void) {
   void* library = dlopen("libz.so.1", RTLD_NOW);
   int (*begin)(void*, int, int, int, int, int, const char*, int) = NULL;
@@ -176,8 +184,9 @@ static void load_library(void) {
 }
 
 static void step(unsigned i, unsigned loads_at) {
-  static void (*const kSteps[])(void) = {map_new, map_new, map_new, map_fixed, unmap,    protect,    protect,
-                                         remap,   advise,  touch,   touch,     allocate, move_break, run_threads};
+  static void (*const kSteps[])(void) = {map_new, map_new,  map_new,    map_fixed,  unmap,
+                                         protect, protect,  remap,      advise,     touch,
+                                         touch,   allocate, move_break, run_threads};
   if (i == loads_at) load_library();
   else kSteps[below(sizeof kSteps / sizeof kSteps[0])]();
 }
@@ -186,7 +195,8 @@ static void step(unsigned i, unsigned loads_at) {
 static void dump(int to, unsigned n) {
   const int from = (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/smaps", O_RDONLY | O_CLOEXEC);
   size_t have = 0;
-  for (long got; have < sizeof smaps - 1 && (got = syscall(SYS_read, from, smaps + have, sizeof smaps - 1 - have)) > 0;)
+  for (long got; have < sizeof smaps - 1 &&
+                 (got = syscall(SYS_read, from, smaps + have, sizeof smaps - 1 - have)) > 0;)
     have += (size_t)got;
   syscall(SYS_close, from);
   static char out[1 << 18];
@@ -195,7 +205,8 @@ static void dump(int to, unsigned n) {
     char* end = memchr(line, '\n', (size_t)(smaps + have - line));
     if (!end) break;
     const size_t bytes = (size_t)(end + 1 - line);
-    const int wanted = (*line >= '0' && *line <= '9') || (*line >= 'a' && *line <= 'f') || strncmp(line, "VmFlags", 7) == 0;
+    const int wanted = (*line >= '0' && *line <= '9') || (*line >= 'a' && *line <= 'f') ||
+                       strncmp(line, "VmFlags", 7) == 0;
     if (wanted && used + bytes < sizeof out) memcpy(out + used, line, bytes), used += bytes;
     line = end + 1;
   }
@@ -210,7 +221,8 @@ int main(int argc, char** argv) {
   const int out = open(argv[3], O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
   memory_file = memfd_create("random", MFD_CLOEXEC);
   if (out < 0 || memory_file < 0 || ftruncate(memory_file, 64 * kPage) != 0) return 2;
-  const unsigned loads_at = below(2) ? below(steps) : steps, forks_at = below(2) ? below(steps) : steps;
+  const unsigned loads_at = below(2) ? below(steps) : steps,
+                 forks_at = below(2) ? below(steps) : steps;
   pid_t child = -1;
   for (unsigned i = 0; i < steps; ++i) {
     if (i == forks_at) child = fork();

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
-// Makes a situation in which a call is refused, makes that call once, and prints what it got, as one line of JSON:
+// Makes a situation in which a call is refused, makes that call once, and prints what it got, as
+// one line of JSON:
 //   refused STEP... call:NAME[:AMOUNT]
-// Steps are words like limit:as:vmsize+64M or map:noreserve:2G (refused_setup.h), calls are in refused_calls.h, amounts in
-// refused_measure.h. `thread`: what follows is done by a second thread. Exit status: 0 refused, 1 granted, 3 the situation
-// could not be made. Used by tests/cases/run.sh.
+// Steps are words like limit:as:vmsize+64M or map:noreserve:2G (refused_setup.h), calls are in
+// refused_calls.h, amounts in refused_measure.h. `thread`: what follows is done by a second thread.
+// Exit status: 0 refused, 1 granted, 3 the situation could not be made. Used by tests/cases/run.sh.
 #define _GNU_SOURCE
 #include "tests/programs/refused_calls.h"
 
@@ -16,10 +17,13 @@ static long long soft_limit(int resource) {
 static void print_outcome(const struct outcome* outcome, int64_t room) {
   char line[512];
   const int n = snprintf(line, sizeof line,
-                         "{\"failed\": %s, \"errno\": %d, \"pid\": %d, \"tid\": %d, \"charge_kb\": %lld, \"room_kb\": %lld, "
-                         "\"RLIMIT_AS\": %lld, \"RLIMIT_DATA\": %lld, \"RLIMIT_MEMLOCK\": %lld, \"RLIMIT_NPROC\": %lld}\n",
-                         outcome->failed ? "true" : "false", outcome->failed ? outcome->err : 0, (int)getpid(), (int)gettid(),
-                         (long long)outcome->charge_kb, (long long)room, soft_limit(RLIMIT_AS), soft_limit(RLIMIT_DATA),
+                         "{\"failed\": %s, \"errno\": %d, \"pid\": %d, \"tid\": %d, \"charge_kb\": "
+                         "%lld, \"room_kb\": %lld, "
+                         "\"RLIMIT_AS\": %lld, \"RLIMIT_DATA\": %lld, \"RLIMIT_MEMLOCK\": %lld, "
+                         "\"RLIMIT_NPROC\": %lld}\n",
+                         outcome->failed ? "true" : "false", outcome->failed ? outcome->err : 0,
+                         (int)getpid(), (int)gettid(), (long long)outcome->charge_kb,
+                         (long long)room, soft_limit(RLIMIT_AS), soft_limit(RLIMIT_DATA),
                          soft_limit(RLIMIT_MEMLOCK), soft_limit(RLIMIT_NPROC));
   if (write(STDOUT_FILENO, line, (size_t)n) != n) defect("write");
 }
@@ -30,7 +34,8 @@ static void make_situation(char** words) {
   for (; *words; words++) {
     if (strcmp(*words, "thread") == 0) {
       pthread_t thread;
-      if (pthread_create(&thread, NULL, go_on, words + 1) || pthread_join(thread, NULL)) defect("thread");
+      if (pthread_create(&thread, NULL, go_on, words + 1) || pthread_join(thread, NULL))
+        defect("thread");
       return;
     }
     if (strncmp(*words, "call:", 5) != 0) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Calls of tests/programs/refused.c whose arguments are wrong in themselves, one row each. Part of refused_calls.h.
+// Calls of tests/programs/refused.c whose arguments are wrong in themselves, one row each. Part of
+// refused_calls.h.
 #pragma once
 #include "tests/programs/refused_setup.h"
 
@@ -19,21 +20,39 @@ static int code(int err) {
 }
 
 static int64_t mmap_empty(void) { return as_result(mmap(NULL, 0, kRw, kAnon, -1, 0)); }
-static int64_t mmap_no_type(void) { return as_result(mmap(NULL, kPage, kRw, MAP_ANONYMOUS, -1, 0)); }
-static int64_t mmap_unaligned(void) { return as_result(mmap(three_pages() + 8, kPage, kRw, kAnon | MAP_FIXED, -1, 0)); }
-static int64_t mmap_offset(void) { return as_result(mmap(NULL, kPage, PROT_READ, MAP_PRIVATE, temporary_file(kPage), 100)); }
-static int64_t mmap_overflow(void) {
-  return as_result(mmap(NULL, 16 * kPage, PROT_READ, MAP_PRIVATE, temporary_file(kPage), INT64_MAX & -(off_t)kPage));
+static int64_t mmap_no_type(void) {
+  return as_result(mmap(NULL, kPage, kRw, MAP_ANONYMOUS, -1, 0));
 }
-static int64_t mmap_no_file(void) { return as_result(mmap(NULL, kPage, PROT_READ, MAP_PRIVATE, 987, 0)); }
-static int64_t mmap_taken(void) { return as_result(mmap(three_pages(), kPage, kRw, kAnon | MAP_FIXED_NOREPLACE, -1, 0)); }
-static int64_t mmap_low(void) { return as_result(mmap(NULL, kPage, kRw, kAnon | MAP_FIXED, -1, 0)); }
-static int64_t mmap_not_writable(void) { return as_result(mmap(NULL, kPage, kRw, MAP_SHARED, read_only_file(), 0)); }
+static int64_t mmap_unaligned(void) {
+  return as_result(mmap(three_pages() + 8, kPage, kRw, kAnon | MAP_FIXED, -1, 0));
+}
+static int64_t mmap_offset(void) {
+  return as_result(mmap(NULL, kPage, PROT_READ, MAP_PRIVATE, temporary_file(kPage), 100));
+}
+static int64_t mmap_overflow(void) {
+  return as_result(mmap(NULL, 16 * kPage, PROT_READ, MAP_PRIVATE, temporary_file(kPage),
+                        INT64_MAX & -(off_t)kPage));
+}
+static int64_t mmap_no_file(void) {
+  return as_result(mmap(NULL, kPage, PROT_READ, MAP_PRIVATE, 987, 0));
+}
+static int64_t mmap_taken(void) {
+  return as_result(mmap(three_pages(), kPage, kRw, kAnon | MAP_FIXED_NOREPLACE, -1, 0));
+}
+static int64_t mmap_low(void) {
+  return as_result(mmap(NULL, kPage, kRw, kAnon | MAP_FIXED, -1, 0));
+}
+static int64_t mmap_not_writable(void) {
+  return as_result(mmap(NULL, kPage, kRw, MAP_SHARED, read_only_file(), 0));
+}
 static int64_t mmap_directory(void) {
-  return as_result(mmap(NULL, kPage, PROT_READ, MAP_PRIVATE, open("/var/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC), 0));
+  return as_result(mmap(NULL, kPage, PROT_READ, MAP_PRIVATE,
+                        open("/var/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC), 0));
 }
 static int64_t mprotect_unaligned(void) { return mprotect(three_pages() + 1, kPage, PROT_READ); }
-static int64_t mprotect_prot(void) { return mprotect(three_pages(), kPage, PROT_READ | PROT_GROWSUP | PROT_GROWSDOWN); }
+static int64_t mprotect_prot(void) {
+  return mprotect(three_pages(), kPage, PROT_READ | PROT_GROWSUP | PROT_GROWSDOWN);
+}
 static int64_t mprotect_hole(void) {
   char* at = three_pages();
   munmap(at + kPage, kPage);
@@ -61,11 +80,16 @@ static int64_t mremap_across(void) {
   mprotect(at + kPage, kPage, PROT_READ);
   return as_result(mremap(at, 3 * kPage, 4 * kPage, MREMAP_MAYMOVE));
 }
-static int64_t mremap_empty(void) { return as_result(mremap(three_pages(), kPage, 0, MREMAP_MAYMOVE)); }
+static int64_t mremap_empty(void) {
+  return as_result(mremap(three_pages(), kPage, 0, MREMAP_MAYMOVE));
+}
 static int64_t mremap_flags(void) { return as_result(mremap(three_pages(), kPage, 2 * kPage, 64)); }
-static int64_t mremap_unaligned(void) { return as_result(mremap(three_pages() + 8, kPage, 2 * kPage, MREMAP_MAYMOVE)); }
+static int64_t mremap_unaligned(void) {
+  return as_result(mremap(three_pages() + 8, kPage, 2 * kPage, MREMAP_MAYMOVE));
+}
 static int64_t mremap_copy_grow(void) {
-  return as_result(mremap(three_pages(), kPage, 2 * kPage, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, NULL));
+  return as_result(
+      mremap(three_pages(), kPage, 2 * kPage, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, NULL));
 }
 static int64_t madvise_hole(void) {
   char* at = three_pages();
@@ -77,12 +101,16 @@ static int sink(void* arg) {
   _exit(0);
 }
 static char bad_stack[4096] __attribute__((aligned(16)));
-static int64_t bad_clone(int flags) { return clone(sink, bad_stack + sizeof bad_stack, flags, NULL); }
+static int64_t bad_clone(int flags) {
+  return clone(sink, bad_stack + sizeof bad_stack, flags, NULL);
+}
 static int64_t clone_sighand(void) { return bad_clone(CLONE_SIGHAND | SIGCHLD); }
 static int64_t clone_thread(void) { return bad_clone(CLONE_THREAD | SIGCHLD); }
 static int64_t clone_newns_fs(void) { return bad_clone(CLONE_NEWNS | CLONE_FS | SIGCHLD); }
 static int64_t clone_no_stack(void) { return clone(sink, NULL, SIGCHLD, NULL); }
-static int64_t clone_no_function(void) { return clone(NULL, bad_stack + sizeof bad_stack, SIGCHLD, NULL); }
+static int64_t clone_no_function(void) {
+  return clone(NULL, bad_stack + sizeof bad_stack, SIGCHLD, NULL);
+}
 static int64_t clone_newnet(void) { return bad_clone(CLONE_NEWNET | SIGCHLD); }
 static int64_t clone_newpid(void) { return bad_clone(CLONE_NEWPID | SIGCHLD); }
 static int64_t memalign_three(void) {
@@ -97,7 +125,9 @@ static volatile size_t huge = SIZE_MAX;  // the compiler is not to know
 static int64_t malloc_huge(void) { return as_result(malloc(huge - kPage)); }
 static int64_t calloc_overflow(void) { return as_result(calloc(huge / 2, 4)); }
 static int64_t realloc_huge(void) { return as_result(realloc(malloc(10), huge / 2 + 100)); }
-static int64_t reallocarray_overflow(void) { return as_result(reallocarray(malloc(10), huge / 4, 8)); }
+static int64_t reallocarray_overflow(void) {
+  return as_result(reallocarray(malloc(10), huge / 4, 8));
+}
 static const struct {
   const char* name;
   int64_t (*make)(void);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The calls that tests/programs/refused.c can end with, as a table at the end. Each is made once, through libc, and tells
-// what it got and what it asked to be charged.
+// The calls that tests/programs/refused.c can end with, as a table at the end. Each is made once,
+// through libc, and tells what it got and what it asked to be charged.
 #pragma once
 #include <linux/sched.h>
 #include <malloc.h>
@@ -22,8 +22,12 @@ static size_t bytes_of(const char* word) { return word ? (size_t)amount_kb(word)
 static struct outcome from_pointer(const void* p, int64_t charge_kb) {
   return (struct outcome){p == MAP_FAILED || p == NULL, errno, charge_kb};
 }
-static struct outcome from_int(int result, int64_t charge_kb) { return (struct outcome){result == -1, errno, charge_kb}; }
-static struct outcome from_code(int code, int64_t charge_kb) { return (struct outcome){code != 0, code, charge_kb}; }
+static struct outcome from_int(int result, int64_t charge_kb) {
+  return (struct outcome){result == -1, errno, charge_kb};
+}
+static struct outcome from_code(int code, int64_t charge_kb) {
+  return (struct outcome){code != 0, code, charge_kb};
+}
 
 // ---- mmap and its relatives; words: amount ----
 
@@ -31,7 +35,8 @@ static struct outcome map_as(const char* kind_name, int more_flags, const char* 
   const struct kind* kind = kind_named(kind_name);
   const size_t bytes = bytes_of(amount);
   const int fd = kind->flags & MAP_ANONYMOUS ? -1 : temporary_file(kPage);
-  return from_pointer(mmap(NULL, bytes, kind->prot, kind->flags | more_flags, fd, 0), (int64_t)(bytes / 1024));
+  return from_pointer(mmap(NULL, bytes, kind->prot, kind->flags | more_flags, fd, 0),
+                      (int64_t)(bytes / 1024));
 }
 static struct outcome call_mmap(char** words) { return map_as("anon", 0, words[0]); }
 static struct outcome call_mmap_none(char** words) { return map_as("none", 0, words[0]); }
@@ -46,7 +51,8 @@ static struct outcome call_mmap_locked(char** words) { return map_as("locked", 0
 static struct outcome call_mmap_over(char** words) {
   const size_t bytes = bytes_of(words[0]);
   void* at = target + target_bytes / 2;
-  const void* got = mmap(at, target_bytes / 2 + bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+  const void* got = mmap(at, target_bytes / 2 + bytes, PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
   return from_pointer(got, (int64_t)(bytes / 1024));
 }
 
@@ -61,19 +67,22 @@ static struct outcome call_sbrk(char** words) {
 
 static struct outcome grow(int flags, const char* amount) {
   const size_t bytes = bytes_of(amount);
-  return from_pointer(mremap(target, target_bytes, target_bytes + bytes, flags), (int64_t)(bytes / 1024));
+  return from_pointer(mremap(target, target_bytes, target_bytes + bytes, flags),
+                      (int64_t)(bytes / 1024));
 }
 static struct outcome call_mremap(char** words) { return grow(MREMAP_MAYMOVE, words[0]); }
 static struct outcome call_mremap_stay(char** words) { return grow(0, words[0]); }
 static struct outcome call_mremap_copy(char** words) {
   (void)words;
   const int flags = MREMAP_MAYMOVE | MREMAP_DONTUNMAP;
-  return from_pointer(mremap(target, target_bytes, target_bytes, flags, NULL), (int64_t)(target_bytes / 1024));
+  return from_pointer(mremap(target, target_bytes, target_bytes, flags, NULL),
+                      (int64_t)(target_bytes / 1024));
 }
 
 static struct outcome call_mprotect(char** words) {
   (void)words;
-  return from_int(mprotect(target, target_bytes, PROT_READ | PROT_WRITE), (int64_t)(target_bytes / 1024));
+  return from_int(mprotect(target, target_bytes, PROT_READ | PROT_WRITE),
+                  (int64_t)(target_bytes / 1024));
 }
 
 // One page out of the middle of a target of three.
@@ -92,8 +101,12 @@ static struct outcome call_madvise_split(char** words) {
 
 // ---- allocations ----
 
-static struct outcome call_malloc(char** words) { return from_pointer(malloc(bytes_of(words[0])), -1); }
-static struct outcome call_calloc(char** words) { return from_pointer(calloc(bytes_of(words[0]) / 16, 16), -1); }
+static struct outcome call_malloc(char** words) {
+  return from_pointer(malloc(bytes_of(words[0])), -1);
+}
+static struct outcome call_calloc(char** words) {
+  return from_pointer(calloc(bytes_of(words[0]) / 16, 16), -1);
+}
 static struct outcome call_realloc(char** words) {
   return from_pointer(realloc(target, target_bytes + bytes_of(words[0])), -1);
 }
@@ -104,9 +117,15 @@ static struct outcome call_posix_memalign(char** words) {
   void* block = NULL;
   return from_code(posix_memalign(&block, 64, bytes_of(words[0])), -1);
 }
-static struct outcome call_aligned_alloc(char** words) { return from_pointer(aligned_alloc(64, bytes_of(words[0])), -1); }
-static struct outcome call_memalign(char** words) { return from_pointer(memalign(8192, bytes_of(words[0])), -1); }
-static struct outcome call_valloc(char** words) { return from_pointer(valloc(bytes_of(words[0])), -1); }
+static struct outcome call_aligned_alloc(char** words) {
+  return from_pointer(aligned_alloc(64, bytes_of(words[0])), -1);
+}
+static struct outcome call_memalign(char** words) {
+  return from_pointer(memalign(8192, bytes_of(words[0])), -1);
+}
+static struct outcome call_valloc(char** words) {
+  return from_pointer(valloc(bytes_of(words[0])), -1);
+}
 // Small blocks until one is refused; malloc tries several ways for it.
 static struct outcome call_malloc_small(char** words) {
   const size_t bytes = bytes_of(words[0]);
@@ -144,7 +163,9 @@ static struct outcome call_forkpty(char** words) {
   return charged_fork(forked_pty);
 }
 // Through syscall(2), by its number.
-static pid_t numbered_clone(void) { return (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL); }
+static pid_t numbered_clone(void) {
+  return (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
+}
 static pid_t numbered_clone3(void) {
   struct clone_args args = {.exit_signal = SIGCHLD};
   return (pid_t)syscall(SYS_clone3, &args, sizeof args);
@@ -214,7 +235,8 @@ static struct outcome call_popen(char** words) {
   return from_pointer(stream, -1);
 }
 static int c11_nothing(void* arg) { return arg != NULL; }
-static struct outcome call_thrd_create(char** words) {  // its codes stand for errnos: nptl/thrd_priv.h
+static struct outcome call_thrd_create(
+    char** words) {  // its codes stand for errnos: nptl/thrd_priv.h
   (void)words;
   thrd_t thread;
   const int code = thrd_create(&thread, c11_nothing, NULL);
@@ -232,7 +254,8 @@ static struct outcome call_shmget(char** words) {
 }
 static struct outcome call_numbered_mmap(char** words) {
   const size_t bytes = bytes_of(words[0]);
-  const long got = syscall(SYS_mmap, NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0L);
+  const long got =
+      syscall(SYS_mmap, NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0L);
   return (struct outcome){got == -1, errno, (int64_t)(bytes / 1024)};
 }
 static struct outcome call_mlock(char** words) {

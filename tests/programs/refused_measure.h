@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// What tests/programs/refused.c measures about itself and the machine, without changing either: no allocation, and system
-// calls that no preloaded library sees as calls of ours. Amounts in kB; they are its own truth, taken just before the call.
+// What tests/programs/refused.c measures about itself and the machine, without changing either: no
+// allocation, and system calls that no preloaded library sees as calls of ours. Amounts in kB; they
+// are its own truth, taken just before the call.
 #pragma once
 #include <fcntl.h>
 #include <stdint.h>
@@ -22,7 +23,8 @@ static const char* text_of(const char* path) {
   const int fd = open(path, O_RDONLY | O_CLOEXEC);
   if (fd < 0) defect(path);
   size_t have = 0;
-  for (ssize_t n; have < sizeof file_text - 1 && (n = read(fd, file_text + have, sizeof file_text - 1 - have)) > 0;)
+  for (ssize_t n; have < sizeof file_text - 1 &&
+                  (n = read(fd, file_text + have, sizeof file_text - 1 - have)) > 0;)
     have += (size_t)n;
   file_text[have] = '\0';
   close(fd);
@@ -36,7 +38,8 @@ static int64_t field(const char* path, const char* key, int base) {
   const size_t len = strlen(key);
   for (const char* line = text_of(path); line; line = strchr(line, '\n')) {
     if (*line == '\n') line++;
-    if (strncmp(line, key, len) == 0 && line[len] == ':') return (int64_t)strtoull(line + len + 1, NULL, base);
+    if (strncmp(line, key, len) == 0 && line[len] == ':')
+      return (int64_t)strtoull(line + len + 1, NULL, base);
   }
   return -1;
 }
@@ -69,7 +72,8 @@ struct sum {
 static void add_accounted(const char* line, void* arg) {
   struct sum* sum = arg;
   if (strncmp(line, "Size:", 5) == 0) sum->size_kb = strtoll(line + 5, NULL, 10);
-  if (strncmp(line, "VmFlags:", 8) == 0 && strstr(line, " ac") && !strstr(line, " dc")) sum->total_kb += sum->size_kb;
+  if (strncmp(line, "VmFlags:", 8) == 0 && strstr(line, " ac") && !strstr(line, " dc"))
+    sum->total_kb += sum->size_kb;
 }
 static int64_t fork_charge_kb(void) {
   struct sum sum = {0, 0};
@@ -77,18 +81,24 @@ static int64_t fork_charge_kb(void) {
   return sum.total_kb;
 }
 
-static void count_mapping(const char* line, void* arg) { *(int64_t*)arg += strstr(line, "[vsyscall]") == NULL; }
+static void count_mapping(const char* line, void* arg) {
+  *(int64_t*)arg += strstr(line, "[vsyscall]") == NULL;
+}
 static int64_t mappings(void) {
   int64_t count = 0;
   for_each_line("/proc/self/maps", count_mapping, &count);
   return count;
 }
 
-// Mode 2: what may still be asked for. Documentation/mm/overcommit-accounting.rst; mm/util.c __vm_enough_memory().
+// Mode 2: what may still be asked for. Documentation/mm/overcommit-accounting.rst; mm/util.c
+// __vm_enough_memory().
 static int64_t room_kb(void) {
-  const int64_t by_size = status_kb("VmSize") / 4 / 32 * 4, most = number_in("/proc/sys/vm/user_reserve_kbytes") / 4 * 4;
-  int64_t room = meminfo_kb("CommitLimit") - meminfo_kb("Committed_AS") - (by_size < most ? by_size : most);
-  if (!(field("/proc/self/status", "CapEff", 16) >> 21 & 1)) room -= number_in("/proc/sys/vm/admin_reserve_kbytes") / 4 * 4;
+  const int64_t by_size = status_kb("VmSize") / 4 / 32 * 4,
+                most = number_in("/proc/sys/vm/user_reserve_kbytes") / 4 * 4;
+  int64_t room =
+      meminfo_kb("CommitLimit") - meminfo_kb("Committed_AS") - (by_size < most ? by_size : most);
+  if (!(field("/proc/self/status", "CapEff", 16) >> 21 & 1))
+    room -= number_in("/proc/sys/vm/admin_reserve_kbytes") / 4 * 4;
   return room;
 }
 
@@ -109,12 +119,14 @@ static int64_t lock_left_kb(void) { return limit_left_kb(RLIMIT_MEMLOCK, "VmLck"
 static const struct {
   const char* name;
   int64_t (*kb)(void);
-} kAmounts[] = {{"room", room_kb},   {"ram", ram_kb},    {"vmsize", vmsize_kb},  {"vmdata", vmdata_kb},
-                {"vmlck", vmlck_kb}, {"as", as_left_kb}, {"data", data_left_kb}, {"lock", lock_left_kb}};
+} kAmounts[] = {{"room", room_kb},      {"ram", ram_kb},       {"vmsize", vmsize_kb},
+                {"vmdata", vmdata_kb},  {"vmlck", vmlck_kb},   {"as", as_left_kb},
+                {"data", data_left_kb}, {"lock", lock_left_kb}};
 
 static int64_t named_kb(const char* name, size_t len) {
   for (size_t i = 0; i < sizeof kAmounts / sizeof *kAmounts; i++)
-    if (strlen(kAmounts[i].name) == len && strncmp(kAmounts[i].name, name, len) == 0) return kAmounts[i].kb();
+    if (strlen(kAmounts[i].name) == len && strncmp(kAmounts[i].name, name, len) == 0)
+      return kAmounts[i].kb();
   defect(name);
 }
 

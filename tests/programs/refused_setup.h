@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The steps of tests/programs/refused.c that make a situation, as a table at the end. A step that does not succeed ends the
-// program: the case is defect. What has to leave no record in a preloaded library goes through direct(), which it does not see.
+// The steps of tests/programs/refused.c that make a situation, as a table at the end. A step that
+// does not succeed ends the program: the case is defect. What has to leave no record in a preloaded
+// library goes through direct(), which it does not see.
 #pragma once
 #include <errno.h>
 #include <grp.h>
@@ -19,11 +20,13 @@ enum { kPage = 4096 };
 long direct_call(long nr, ...);
 #if defined(__x86_64__)
 __asm__(
-    "direct_call: mov %rdi, %rax\n mov %rsi, %rdi\n mov %rdx, %rsi\n mov %rcx, %rdx\n mov %r8, %r10\n mov %r9, %r8\n"
+    "direct_call: mov %rdi, %rax\n mov %rsi, %rdi\n mov %rdx, %rsi\n mov %rcx, %rdx\n mov %r8, "
+    "%r10\n mov %r9, %r8\n"
     "mov 8(%rsp), %r9\n syscall\n ret\n");
 #else
 __asm__(
-    "direct_call: mov x8, x0\n mov x0, x1\n mov x1, x2\n mov x2, x3\n mov x3, x4\n mov x4, x5\n mov x5, x6\n svc 0\n ret\n");
+    "direct_call: mov x8, x0\n mov x0, x1\n mov x1, x2\n mov x2, x3\n mov x3, x4\n mov x4, x5\n "
+    "mov x5, x6\n svc 0\n ret\n");
 #endif
 static long result_of(long got) {
   if (got < -4095 || got >= 0) return got;
@@ -81,7 +84,9 @@ static char* map_kind_at(void* where, const struct kind* kind, size_t bytes) {
   return at;
 }
 
-static char* map_kind(const struct kind* kind, size_t bytes) { return map_kind_at(NULL, kind, bytes); }
+static char* map_kind(const struct kind* kind, size_t bytes) {
+  return map_kind_at(NULL, kind, bytes);
+}
 
 // A page that nothing merges with.
 static void wall_at(void* at) {
@@ -95,7 +100,8 @@ static void step_map(char** words) {
   const size_t bytes = (size_t)(amount_kb(words[1]) / count / 4 * 4) * 1024;
   for (int64_t i = 0; i < count; i++) {
     map_kind(kind_named(words[0]), bytes);
-    if (count > 1 && mmap(NULL, kPage, PROT_READ, MAP_SHARED | MAP_ANONYMOUS, -1, 0) == MAP_FAILED) defect("map");
+    if (count > 1 && mmap(NULL, kPage, PROT_READ, MAP_SHARED | MAP_ANONYMOUS, -1, 0) == MAP_FAILED)
+      defect("map");
   }
 }
 
@@ -135,7 +141,8 @@ static void step_hole(char** words) {  // the end of the target is not mapped
 
 static void step_ceiling(char** words) {
   char* const top = sbrk(0);
-  wall_at((char*)(((uintptr_t)top + kPage - 1) & ~(uintptr_t)(kPage - 1)) + amount_kb(words[0]) * 1024);
+  wall_at((char*)(((uintptr_t)top + kPage - 1) & ~(uintptr_t)(kPage - 1)) +
+          amount_kb(words[0]) * 1024);
 }
 
 static void step_heap(char** words) {
@@ -156,12 +163,14 @@ static void step_malloc(char** words) {
 static void step_many(char** words) {
   const int64_t wanted = number_in("/proc/sys/vm/max_map_count") + atoll(words[0]);
   const int64_t pairs = (wanted - mappings() - 2) / 2;
-  char* area = mmap(NULL, (size_t)(2 * pairs + 1) * kPage, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  char* area = mmap(NULL, (size_t)(2 * pairs + 1) * kPage, PROT_NONE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (area == MAP_FAILED) defect("many");
   for (int64_t i = 0; i < pairs; i++)
     if (direct(SYS_mprotect, area + (2 * i + 1) * kPage, kPage, PROT_READ)) defect("many");
   for (int64_t missing = wanted - mappings(); missing > 0; missing--)
-    if (mmap(NULL, kPage, PROT_READ, MAP_SHARED | MAP_ANONYMOUS, -1, 0) == MAP_FAILED) defect("many");
+    if (mmap(NULL, kPage, PROT_READ, MAP_SHARED | MAP_ANONYMOUS, -1, 0) == MAP_FAILED)
+      defect("many");
   if (mappings() != wanted) defect("many: wrong count");
 }
 
@@ -182,7 +191,10 @@ static void step_limit(char** words) {
   const struct {
     const char* name;
     int resource;
-  } names[] = {{"as", RLIMIT_AS}, {"data", RLIMIT_DATA}, {"memlock", RLIMIT_MEMLOCK}, {"nproc", RLIMIT_NPROC}};
+  } names[] = {{"as", RLIMIT_AS},
+               {"data", RLIMIT_DATA},
+               {"memlock", RLIMIT_MEMLOCK},
+               {"nproc", RLIMIT_NPROC}};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     if (strcmp(names[i].name, words[0]) != 0) continue;
     const bool plain = names[i].resource == RLIMIT_NPROC;
@@ -197,7 +209,8 @@ static void step_limit(char** words) {
 
 static void step_uid(char** words) {
   const uid_t uid = (uid_t)atoi(words[0]);
-  if (setgroups(0, NULL) || setresgid(uid, uid, uid) || setresuid(uid, uid, uid)) defect("setresuid");
+  if (setgroups(0, NULL) || setresgid(uid, uid, uid) || setresuid(uid, uid, uid))
+    defect("setresuid");
 }
 
 static void step_nocaps(char** words) {  // root without its capabilities
@@ -227,15 +240,17 @@ static void step_write(char** words) {
   close(fd);
 }
 
-// fill:DIRECTORY: the memory cgroup it is in is full, of what cannot be taken away: pages in pipes. All memory of the process is
-// there already and locked, since its next page fault would wait for ever (mm/memcontrol-v1.c, oom_kill_disable).
+// fill:DIRECTORY: the memory cgroup it is in is full, of what cannot be taken away: pages in pipes.
+// All memory of the process is there already and locked, since its next page fault would wait for
+// ever (mm/memcontrol-v1.c, oom_kill_disable).
 static void step_fill(char** words) {
   static char page[kPage];
   char path[512], limit[32];
   volatile char stack[1 << 16];
   for (size_t i = 0; i < sizeof stack; i += kPage) stack[i] = 1;
   memset(file_text, 1, sizeof file_text);
-  if (direct(SYS_mlockall, MCL_CURRENT)) defect("mlockall");  // the log too: the shim would take it out again
+  if (direct(SYS_mlockall, MCL_CURRENT))
+    defect("mlockall");  // the log too: the shim would take it out again
   snprintf(path, sizeof path, "%s/memory.usage_in_bytes", words[0]);
   snprintf(limit, sizeof limit, "%lld", (long long)number_in(path) + (8 << 20));
   snprintf(path, sizeof path, "%s/memory.limit_in_bytes", words[0]);
@@ -320,7 +335,8 @@ static void step_deadinit(char** words) {  // the new pid namespace has lost its
   if (waitpid(child, NULL, 0) != child) defect("waitpid");
 }
 
-// pidmax:N: go on as the first process of a pid namespace with this many numbers, all in use. Since Linux 6.14.
+// pidmax:N: go on as the first process of a pid namespace with this many numbers, all in use. Since
+// Linux 6.14.
 static void step_pidmax(char** words) {
   step_newpidns(words);
   step_child(words);

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Goes under seccomp and allocates there, from memory it already has. sandboxed strict | errno | kill
-//   strict: read, write, exit only, else SIGKILL. errno, kill: a filter allows write and exit; all else fails with EPERM, or
-//   ends the process. A call that the program did not ask for shows as a signal. Prints "done".
+// Goes under seccomp and allocates there, from memory it already has. sandboxed strict | errno |
+// kill
+//   strict: read, write, exit only, else SIGKILL. errno, kill: a filter allows write and exit; all
+//   else fails with EPERM, or ends the process. A call that the program did not ask for shows as a
+//   signal. Prints "done".
 #define _GNU_SOURCE
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -11,7 +13,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define ALLOW(nr) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, nr, 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
+#define ALLOW(nr) \
+  BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, nr, 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
 
 int main(int argc, char** argv) {
   if (argc != 2) return 2;
@@ -20,9 +23,10 @@ int main(int argc, char** argv) {
   if (strcmp(argv[1], "strict") == 0) {
     if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) != 0) return 3;
   } else {
-    const unsigned otherwise = strcmp(argv[1], "kill") == 0 ? SECCOMP_RET_KILL_PROCESS : SECCOMP_RET_ERRNO | 1;
-    struct sock_filter code[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0), ALLOW(SYS_write), ALLOW(SYS_exit),
-                                 BPF_STMT(BPF_RET | BPF_K, otherwise)};
+    const unsigned otherwise =
+        strcmp(argv[1], "kill") == 0 ? SECCOMP_RET_KILL_PROCESS : SECCOMP_RET_ERRNO | 1;
+    struct sock_filter code[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0), ALLOW(SYS_write),
+                                 ALLOW(SYS_exit), BPF_STMT(BPF_RET | BPF_K, otherwise)};
     struct sock_fprog program = {sizeof code / sizeof code[0], code};
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return 3;
     if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0) return 3;

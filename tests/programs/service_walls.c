@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT
-// Starts a command behind the walls that Debian's redis-server.service has systemd build, without systemd. Needs root.
+// Starts a command behind the walls that Debian's redis-server.service has systemd build, without
+// systemd. Needs root.
 //   service_walls USER WX TO=FROM... -- [VAR=VALUE...] /PATH/OF/CMD ARGUMENT...
 //   USER   who it runs as; no capabilities, PrivateUsers, NoNewPrivileges
-//   WX     how memory both writable and executable is refused: prctl (systemd 254 and later) or filter (before, as in Debian 12)
-//   TO=FROM, FROM is mounted over TO: writable, nothing in it executable; exec:TO=FROM the other way round
-//   VAR=VALUE is the whole environment of the command
-// Everything else is read-only, and executable only below /usr/lib and /usr/bin/redis-server. A system call outside of what
-// the unit lets through ends the process. Exit status 77: cannot be done here, with the reason.
+//   WX     how memory both writable and executable is refused: prctl (systemd 254 and later) or
+//          filter (before, as in Debian 12)
+//   TO=FROM, FROM is mounted over TO: writable, nothing in it executable; exec:TO=FROM the other
+//   way round VAR=VALUE is the whole environment of the command
+// Everything else is read-only, and executable only below /usr/lib and /usr/bin/redis-server. A
+// system call outside of what the unit lets through ends the process. Exit status 77: cannot be
+// done here, with the reason.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -43,7 +46,8 @@ static void need(int result, const char* what) {
   if (result < 0) skip(what);
 }
 
-static void set_flags(const char* path, unsigned flags, unsigned long long set, unsigned long long clear) {
+static void set_flags(const char* path, unsigned flags, unsigned long long set,
+                      unsigned long long clear) {
   struct mount_attr attr = {.attr_set = set, .attr_clr = clear};
   need((int)syscall(SYS_mount_setattr, AT_FDCWD, path, flags, &attr, sizeof attr), path);
 }
@@ -68,7 +72,8 @@ static struct folder fetch(char* word) {
   return folder;
 }
 static void put(struct folder folder) {
-  need((int)syscall(SYS_move_mount, folder.fd, "", AT_FDCWD, folder.to, MOVE_MOUNT_F_EMPTY_PATH), folder.to);
+  need((int)syscall(SYS_move_mount, folder.fd, "", AT_FDCWD, folder.to, MOVE_MOUNT_F_EMPTY_PATH),
+       folder.to);
   set_flags(folder.to, 0, folder.executable ? MOUNT_ATTR_RDONLY : MOUNT_ATTR_NOEXEC,
             folder.executable ? MOUNT_ATTR_NOEXEC : MOUNT_ATTR_RDONLY);
 }
@@ -85,7 +90,8 @@ static void build_mounts(char** folders, int count) {
   set_flags("/", AT_RECURSIVE, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOEXEC, 0);
   open_up("/usr/lib", MOUNT_ATTR_NOEXEC);
   open_up("/usr/bin/redis-server", MOUNT_ATTR_NOEXEC);
-  need(mount("/proc/sys", "/proc/sys", NULL, MS_BIND_, NULL), "/proc/sys");  // read-only, as it is by now
+  need(mount("/proc/sys", "/proc/sys", NULL, MS_BIND_, NULL),
+       "/proc/sys");  // read-only, as it is by now
   set_flags("/proc", 0, 0, MOUNT_ATTR_RDONLY);
   set_flags("/tmp", 0, 0, MOUNT_ATTR_RDONLY);
   set_flags("/var/tmp", 0, 0, MOUNT_ATTR_RDONLY);
@@ -118,7 +124,8 @@ static void private_users(const struct passwd* user) {
     _exit(0);
   }
   need(unshare(CLONE_NEWUSER), "user namespace");
-  if (write(ready[1], "x", 1) != 1 || waitpid(writer, &status, 0) != writer || status != 0) exit(77);
+  if (write(ready[1], "x", 1) != 1 || waitpid(writer, &status, 0) != writer || status != 0)
+    exit(77);
   close(ready[0]);
   close(ready[1]);
 }
@@ -133,7 +140,8 @@ static void drop_privileges(const struct passwd* user) {
   need(prctl(PR_SET_DUMPABLE, 1, 0, 0, 0), "dumpable");
 }
 
-// What @system-service without @privileged and @resources leaves out (`systemd-analyze syscall-filter`, version 252).
+// What @system-service without @privileged and @resources leaves out (`systemd-analyze
+// syscall-filter`, version 252).
 static const int kForbidden[] = {SYS_mincore,
                                  SYS_fchown,
                                  SYS_ptrace,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Shared memory, locks, files, limits and namespaces: each call once as it should be and once badly. Prints errno and what came back.
+// Shared memory, locks, files, limits and namespaces: each call once as it should be and once
+// badly. Prints errno and what came back.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>

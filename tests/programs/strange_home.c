@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Closes every descriptor, goes into an empty root directory, drops its privileges, and allocates, maps and forks there.
-// strange_home FOLDER; as root. Says nothing; exit status 0 if all went as it should.
+// Closes every descriptor, goes into an empty root directory, drops its privileges, and allocates,
+// maps and forks there. strange_home FOLDER; as root. Says nothing; exit status 0 if all went as it
+// should.
 #define _GNU_SOURCE
 #include <grp.h>
 #include <stdlib.h>
@@ -20,7 +21,8 @@ int main(int argc, char** argv) {
     memset(block, 1, size);
     free(block);
   }
-  void* memory = mmap(NULL, (size_t)1234 << 12, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* memory =
+      mmap(NULL, (size_t)1234 << 12, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) return 6;
   int status = 0;
   pid_t child = fork();

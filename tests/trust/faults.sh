@@ -11,7 +11,7 @@ times=()
 [[ ${1-} != --times ]] || times=(--times "$2")
 
 # The table has the calls that the source has: direct ones, and those whose number goes through is_dead().
-grep -ohE '\b(call|is_dead)\(__NR_[a-z0-9_]+' "$source_dir"/shim/*.cc "$source_dir"/shim/*.h | sed 's/.*__NR_//' | sort -u >source.calls
+grep -ohE '\b(call|is_dead)\(__NR_[a-z0-9_]+' "$source_dir"/shim/*/*.cc "$source_dir"/shim/*/*.h | sed 's/.*__NR_//' | sort -u >source.calls
 sed -E '/^(#|$)/d; s/ .*//' "$table" | sort >table.calls
 same table.calls source.calls "the shim's calls: the table (-) and the source (+)"
 

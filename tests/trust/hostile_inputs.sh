@@ -78,7 +78,7 @@ read_through behind.ovc
 python3 - good.ovc sparse_64g.ovc <<'END'
 import shutil, struct, sys
 data = bytearray(open(sys.argv[1], 'rb').read())
-# shim/log_format.h, FileHeader: file_bytes 48, then offset and bytes of processes, stripes, events, calls; the three cursors
+# shim/format/log_format.h, FileHeader: file_bytes 48, then offset and bytes of processes, stripes, events, calls; the three cursors
 kSize = 64 << 30
 lane = (kSize - len(data) - 4096) // 2 // 4096 * 4096
 struct.pack_into('<Q', data, 48, kSize)

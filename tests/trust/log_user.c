@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Says "ready", waits for a line, and then makes enough calls to write to every page of a small log; says what came of them.
+// Says "ready", waits for a line, and then makes enough calls to write to every page of a small
+// log; says what came of them.
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-// scribbled PATTERN: a child without privileges (its parent is root, where the test is) writes nonsense over the whole shared log, again and
-// again, while its parent makes the calls that the shim watches, in threads and children, and says what came of them. PATTERN: ones, zeros,
-// words (small numbers and indexes), random, sparse (mostly zeros, so that places look free while what stands beside them is nonsense),
-// addresses (of the child's own stack: mapped in the parent, too).
+// scribbled PATTERN: a child without privileges (its parent is root, where the test is) writes
+// nonsense over the whole shared log, again and again, while its parent makes the calls that the
+// shim watches, in threads and children, and says what came of them. PATTERN: ones, zeros, words
+// (small numbers and indexes), random, sparse (mostly zeros, so that places look free while what
+// stands beside them is nonsense), addresses (of the child's own stack: mapped in the parent, too).
 #define _GNU_SOURCE
 #include <grp.h>
 #include <pthread.h>
@@ -25,8 +26,9 @@ static void find_log(void) {
   while (maps != NULL && fgets(line, sizeof line, maps) != NULL) {
     unsigned long from, to;
     if (strstr(line, ".ovc") == NULL || sscanf(line, "%lx-%lx", &from, &to) != 2) continue;
-    if (begin == NULL) begin = (uint64_t*)from;  // NOLINT(performance-no-int-to-ptr): an address of /proc
-    end = (uint64_t*)to;                         // NOLINT(performance-no-int-to-ptr)
+    if (begin == NULL)
+      begin = (uint64_t*)from;  // NOLINT(performance-no-int-to-ptr): an address of /proc
+    end = (uint64_t*)to;        // NOLINT(performance-no-int-to-ptr)
   }
   if (maps != NULL) fclose(maps);
 }
@@ -45,7 +47,8 @@ static uint64_t word_of(const char* pattern) {
     const uint64_t word = next_random(), which = next_random();
     return which % 4 ? 0 : word & (which & 8 ? UINT32_MAX : ~(uint64_t)UINT32_MAX);
   }
-  if (strcmp(pattern, "addresses") == 0) return (uint64_t)&pattern & ~(uint64_t)(next_random() & 0xff);
+  if (strcmp(pattern, "addresses") == 0)
+    return (uint64_t)&pattern & ~(uint64_t)(next_random() & 0xff);
   return next_random();
 }
 
@@ -76,7 +79,9 @@ static void* thread_body(void* sum) {
 static long in_a_thread(void) {
   pthread_t thread;
   long sum = 0;
-  return pthread_create(&thread, NULL, thread_body, &sum) == 0 && pthread_join(thread, NULL) == 0 ? sum : -1;
+  return pthread_create(&thread, NULL, thread_body, &sum) == 0 && pthread_join(thread, NULL) == 0
+             ? sum
+             : -1;
 }
 static long in_a_child(void) {
   int status = 0;
@@ -105,12 +110,13 @@ int main(int argc, char** argv) {
     threads += in_a_thread() == kCalls;
     children += in_a_child() == 7;
     maps += mapped() == 0;
-    refused += mmap(NULL, (size_t)1 << 60, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED;
+    refused +=
+        mmap(NULL, (size_t)1 << 60, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED;
   }
   kill(scribbler, SIGKILL);
   int status = 0;
   const long ended = waitpid(scribbler, &status, 0) == scribbler ? WTERMSIG(status) : -1;
-  printf("%ld blocks, %ld threads, %ld children, %ld maps, %ld refused, scribbler: signal %ld\n", blocks, threads, children,
-         maps, refused, ended);
+  printf("%ld blocks, %ld threads, %ld children, %ld maps, %ld refused, scribbler: signal %ld\n",
+         blocks, threads, children, maps, refused, ended);
   return begin == NULL ? 0 : 10;
 }

@@ -4,7 +4,7 @@
 set(OVC_MAINTAINER "ovcshim authors <ovcshim@example.org>" CACHE STRING "Maintainer that the package names")
 
 # --- manual pages and completions, made by the program's own declaration of its command line
-add_executable(make_docs tools/make_docs.cc)
+add_executable(make_docs tools/cli/make_docs.cc)
 target_link_libraries(make_docs PRIVATE ovc_core)
 find_program(OVC_GZIP gzip REQUIRED)
 set(docs ${CMAKE_BINARY_DIR}/docs)

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// fault_test [options] -- COMMAND...: runs COMMAND plainly, under the shim, and then once for each fault of the table; the program's
-// output, messages and end must be those of the plain run. Each place in the shim's code that makes a call is taken at its first
-// time; with --times N at N times: the first, the last, and those evenly between.
+// fault_test [options] -- COMMAND...: runs COMMAND plainly, under the shim, and then once for each
+// fault of the table; the program's output, messages and end must be those of the plain run. Each
+// place in the shim's code that makes a call is taken at its first time; with --times N at N times:
+// the first, the last, and those evenly between.
 #include <sys/syscall.h>
 
 #include <CLI/CLI.hpp>
@@ -18,7 +19,7 @@
 #include <sstream>
 
 #include "fmt/format.h"
-#include "tests/settings_stay.h"
+#include "tests/fixtures/settings_stay.h"
 #include "tests/trust/faults/tracer.h"
 
 namespace {
@@ -48,16 +49,17 @@ const std::map<std::string, long> kNumbers = {
 const std::map<std::string, long> kErrors = {
 #define ERROR(name) \
   { #name, name }
-    ERROR(EACCES), ERROR(EAGAIN), ERROR(EBADF),  ERROR(EBUSY),  ERROR(EDQUOT),    ERROR(EEXIST), ERROR(EFAULT),
-    ERROR(EFBIG),  ERROR(EINTR),  ERROR(EINVAL), ERROR(EIO),    ERROR(ELOOP),     ERROR(EMFILE), ERROR(ENFILE),
-    ERROR(ENODEV), ERROR(ENOENT), ERROR(ENOMEM), ERROR(ENOSPC), ERROR(ENOSYS),    ERROR(EPERM),  ERROR(EPIPE),
-    ERROR(ERANGE), ERROR(EROFS),  ERROR(ESRCH),  ERROR(EXDEV),  ERROR(EOPNOTSUPP)};
+    ERROR(EACCES), ERROR(EAGAIN),    ERROR(EBADF),  ERROR(EBUSY),  ERROR(EDQUOT), ERROR(EEXIST),
+    ERROR(EFAULT), ERROR(EFBIG),     ERROR(EINTR),  ERROR(EINVAL), ERROR(EIO),    ERROR(ELOOP),
+    ERROR(EMFILE), ERROR(ENFILE),    ERROR(ENODEV), ERROR(ENOENT), ERROR(ENOMEM), ERROR(ENOSPC),
+    ERROR(ENOSYS), ERROR(EPERM),     ERROR(EPIPE),  ERROR(ERANGE), ERROR(EROFS),  ERROR(ESRCH),
+    ERROR(EXDEV),  ERROR(EOPNOTSUPP)};
 #undef ERROR
 
 // Also made by the shim in place of libc's own call, or on the program's behalf.
 bool is_shared_with_libc(long nr) {
-  return nr == SYS_mmap || nr == SYS_munmap || nr == SYS_madvise || nr == SYS_brk || nr == SYS_mprotect || nr == SYS_mremap ||
-         nr == SYS_clone || nr == SYS_vfork;
+  return nr == SYS_mmap || nr == SYS_munmap || nr == SYS_madvise || nr == SYS_brk ||
+         nr == SYS_mprotect || nr == SYS_mremap || nr == SYS_clone || nr == SYS_vfork;
 }
 
 std::vector<Row> read_table(const std::string& path) {
@@ -141,18 +143,22 @@ class Test {
     images_ = first.outcome.images;
     verify(first, "no fault");
     if (!base_ && first.complaints) complain("no fault", "the shim says something");
-    if (!base_ && calls_.size() < 20) complain("no fault", fmt::format("only {} calls of the shim were seen", calls_.size()));
+    if (!base_ && calls_.size() < 20)
+      complain("no fault", fmt::format("only {} calls of the shim were seen", calls_.size()));
     complain_of_unknown_calls();
     choose_places();
     for (const Row& row : rows_)
       if (o_.only.empty() || o_.only == row.name) each_word(row);
-    fmt::print("{}: {} calls of the shim at {} places; {} faults, {} of them happened; {} complaints\n", o_.command[0],
-               calls_.size(), sites_, runs_, reached_, complaints_);
+    fmt::print(
+        "{}: {} calls of the shim at {} places; {} faults, {} of them happened; {} complaints\n",
+        o_.command[0], calls_.size(), sites_, runs_, reached_, complaints_);
     return complaints_ ? 1 : 0;
   }
 
  private:
-  std::vector<Fault> with_base() const { return base_ ? std::vector{*base_} : std::vector<Fault>{}; }
+  std::vector<Fault> with_base() const {
+    return base_ ? std::vector{*base_} : std::vector<Fault>{};
+  }
 
   bool is_ours(long nr) const { return !is_shared_with_libc(nr) || !o_.internals; }
 
@@ -164,12 +170,13 @@ class Test {
     if (!o_.place.empty()) fs::copy_file(o_.place, logs / "a.ovc");
     Command command{o_.command, {}, work_ + "/out", work_ + "/err"};
     if (shimmed)
-      command.environment = {{"LD_PRELOAD", o_.shim},
-                             {"OVCSHIM_LOG", o_.any_log_name ? fs::relative(logs) / "%c.%p.ovc" : logs / "a.ovc"},
-                             {"OVCSHIM_EVENTS_SIZE", "256K"},
-                             {"OVCSHIM_CALLS_SIZE", "256K"},
-                             {"OVCSHIM_LIBC_INTERNALS", o_.internals ? "1" : "0"},
-                             {"OVCSHIM_REHEARSE", o_.rehearse}};
+      command.environment = {
+          {"LD_PRELOAD", o_.shim},
+          {"OVCSHIM_LOG", o_.any_log_name ? fs::relative(logs) / "%c.%p.ovc" : logs / "a.ovc"},
+          {"OVCSHIM_EVENTS_SIZE", "256K"},
+          {"OVCSHIM_CALLS_SIZE", "256K"},
+          {"OVCSHIM_LIBC_INTERNALS", o_.internals ? "1" : "0"},
+          {"OVCSHIM_REHEARSE", o_.rehearse}};
     Seen seen;
     seen.outcome = run(command, faults, list);
     seen.out = whole(command.out);
@@ -188,12 +195,14 @@ class Test {
     sites_ = sites.size();
     for (const auto& [site, made] : sites) {
       const size_t times = std::min<size_t>(o_.times, made.size());
-      for (size_t i = 0; i < times; ++i) chosen_.push_back(made[times == 1 ? 0 : i * (made.size() - 1) / (times - 1)]);
+      for (size_t i = 0; i < times; ++i)
+        chosen_.push_back(made[times == 1 ? 0 : i * (made.size() - 1) / (times - 1)]);
     }
   }
 
   bool is_made(long nr) const {
-    return std::any_of(calls_.begin(), calls_.end(), [nr](const Place& place) { return place.nr == nr; });
+    return std::any_of(calls_.begin(), calls_.end(),
+                       [nr](const Place& place) { return place.nr == nr; });
   }
 
   void complain_of_unknown_calls() {
@@ -202,7 +211,8 @@ class Test {
     for (const Place& place : calls_)
       if (!known.contains(place.nr) && !is_shared_with_libc(place.nr))
         complain("no fault",
-                 fmt::format("the shim makes the call {} at {:#x}, which the table does not have", place.nr, place.site));
+                 fmt::format("the shim makes the call {} at {:#x}, which the table does not have",
+                             place.nr, place.site));
   }
 
   void each_word(const Row& row) {
@@ -231,28 +241,32 @@ class Test {
     const Seen seen = one(faults, true, false);
     ++runs_;
     if (seen.outcome.reached) ++reached_;
-    const std::string what = fmt::format("{} {}, process {}, time {}, at {:#x}", row.name, word, fault.place.process,
-                                         fault.place.nth, fault.place.site);
+    const std::string what = fmt::format("{} {}, process {}, time {}, at {:#x}", row.name, word,
+                                         fault.place.process, fault.place.nth, fault.place.site);
     verify(seen, what);
   }
 
   void verify(const Seen& seen, const std::string& what) {
     if (seen.outcome.hung) return complain(what, "hangs");
     if (seen.outcome.status != plain_.outcome.status)
-      complain(what, fmt::format("ends with {:#x}, plainly with {:#x}", seen.outcome.status, plain_.outcome.status));
+      complain(what, fmt::format("ends with {:#x}, plainly with {:#x}", seen.outcome.status,
+                                 plain_.outcome.status));
     if (seen.out != plain_.out) complain(what, "prints" + difference(seen.out, plain_.out));
     if (seen.err != plain_.err) complain(what, "says" + difference(seen.err, plain_.err));
     if (seen.outcome.most_lines > 1)
       complain(what, fmt::format("{} lines of the shim in one program", seen.outcome.most_lines));
-    if (seen.complaints > images_) complain(what, fmt::format("{} lines of the shim", seen.complaints));
+    if (seen.complaints > images_)
+      complain(what, fmt::format("{} lines of the shim", seen.complaints));
     logs_are_readable(what);
   }
 
   void logs_are_readable(const std::string& what) {
     for (const fs::directory_entry& entry : fs::directory_iterator(work_ + "/logs")) {
-      const std::string command = fmt::format("{} stats '{}' >/dev/null 2>&1", o_.ovc, entry.path().string());
+      const std::string command =
+          fmt::format("{} stats '{}' >/dev/null 2>&1", o_.ovc, entry.path().string());
       const int status = std::system(command.c_str());
-      if (!WIFEXITED(status) || WEXITSTATUS(status) > 2) complain(what, fmt::format("ovc stats: {:#x}", status));
+      if (!WIFEXITED(status) || WEXITSTATUS(status) > 2)
+        complain(what, fmt::format("ovc stats: {:#x}", status));
     }
   }
 
@@ -287,7 +301,8 @@ int main(int argc, char** argv) {
   app.add_option("--shard", o.shard);
   app.add_option("--shards", o.shards);
   app.add_option("--times", o.times, "of each place")->check(CLI::PositiveNumber);
-  app.add_flag("--template", o.any_log_name, "a log's name that does not lead descendants to it, in a folder below this one");
+  app.add_flag("--template", o.any_log_name,
+               "a log's name that does not lead descendants to it, in a folder below this one");
   app.add_flag("--internals", o.internals, "also watch inside libc");
   app.add_option("command", o.command)->required();
   CLI11_PARSE(app, argc, argv);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Makes the calls that the shim watches, one after the other, and prints each result and errno: what fails inside the shim must not be
-// seen here. Also what the shim could leave behind: the lowest free descriptor and the signal mask, before and after an exec of itself.
+// Makes the calls that the shim watches, one after the other, and prints each result and errno:
+// what fails inside the shim must not be seen here. Also what the shim could leave behind: the
+// lowest free descriptor and the signal mask, before and after an exec of itself.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -40,7 +41,8 @@ static long mapped(void) {
   char* at = mmap(NULL, 64 * kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (at == MAP_FAILED) return -1;
   at[0] = 7;
-  if (mprotect(at, 64 * kPage, PROT_READ) != 0 || madvise(at + kPage, kPage, MADV_DONTNEED) != 0) return -2;
+  if (mprotect(at, 64 * kPage, PROT_READ) != 0 || madvise(at + kPage, kPage, MADV_DONTNEED) != 0)
+    return -2;
   at = mremap(at, 64 * kPage, 2048 * kPage, MREMAP_MAYMOVE);
   if (at == MAP_FAILED || at[0] != 7) return -3;
   return munmap(at, 2048 * kPage);
@@ -77,7 +79,9 @@ static void* thread_body(void* to) {
 static long threaded(void) {
   pthread_t thread;
   long got = 0;
-  return pthread_create(&thread, NULL, thread_body, &got) == 0 && pthread_join(thread, NULL) == 0 ? got : -1;
+  return pthread_create(&thread, NULL, thread_body, &got) == 0 && pthread_join(thread, NULL) == 0
+             ? got
+             : -1;
 }
 static long segment(void) {
   const int id = shmget((key_t)getpid(), 4 * kPage, IPC_CREAT | IPC_EXCL | 0600);
@@ -85,7 +89,8 @@ static long segment(void) {
 }
 static long grown(void) {
   const char* before = sbrk(256 * kPage);
-  return before != (void*)-1 && (char*)sbrk(0) == before + 256 * kPage;  // NOLINT(performance-no-int-to-ptr)
+  return before != (void*)-1 &&
+         (char*)sbrk(0) == before + 256 * kPage;  // NOLINT(performance-no-int-to-ptr)
 }
 static long locked(void) { return mlockall(MCL_CURRENT) == 0 ? munlockall() : -1; }
 static long lowest_descriptor(void) {

@@ -59,7 +59,8 @@ void find_shim(pid_t pid, Process& process) {
   for (std::string line; std::getline(file, line);) {
     unsigned long low = 0, high = 0, offset = 0;
     char access[5]{};
-    if (!line.ends_with("/libovcshim.so") || sscanf(line.c_str(), "%lx-%lx %4s %lx", &low, &high, access, &offset) != 4)
+    if (!line.ends_with("/libovcshim.so") ||
+        sscanf(line.c_str(), "%lx-%lx %4s %lx", &low, &high, access, &offset) != 4)
       continue;
     if (access[2] == 'x') process.low = low, process.high = high, process.offset = offset;
   }
@@ -125,7 +126,8 @@ class Tracer {
     if (nr == SYS_write) outcome_.most_lines = std::max(outcome_.most_lines, ++process.lines);
     if (list_) outcome_.calls.push_back(place);
     for (const Fault& fault : faults_)
-      if (fault.place.nr == nr && (fault.always || (fault.place.process == place.process && fault.place.nth == place.nth)))
+      if (fault.place.nr == nr &&
+          (fault.always || (fault.place.process == place.process && fault.place.nth == place.nth)))
         return begin(tid, thread, fault);
   }
 
@@ -142,7 +144,8 @@ class Tracer {
   void left(pid_t tid, Thread& thread) {
     user_regs_struct now{};
     ptrace(PTRACE_GETREGS, tid, 0, &now);
-    if (thread.pending->kind != Kind::kShort) now.rax = static_cast<unsigned long long>(thread.pending->result);
+    if (thread.pending->kind != Kind::kShort)
+      now.rax = static_cast<unsigned long long>(thread.pending->result);
     now.rdx = thread.before.rdx, now.r10 = thread.before.r10;
     ptrace(PTRACE_SETREGS, tid, 0, &now);
     thread.pending = nullptr;
@@ -162,8 +165,8 @@ Outcome trace(const Command& command, const std::vector<Fault>& faults, bool lis
     execute(command);
   }
   waitpid(root, nullptr, WUNTRACED);
-  constexpr long kOptions = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE |
-                            PTRACE_O_TRACEEXEC | PTRACE_O_EXITKILL;
+  constexpr long kOptions = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK |
+                            PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC | PTRACE_O_EXITKILL;
   if (ptrace(PTRACE_SEIZE, root, 0, kOptions) != 0) {
     perror("ptrace");
     kill(root, SIGKILL);
@@ -173,15 +176,16 @@ Outcome trace(const Command& command, const std::vector<Fault>& faults, bool lis
   return Tracer(faults, list).follow(root);
 }
 
-// The outcome as bytes through a pipe: the tracer is a process of its own, so that its end ends all that it traces.
+// The outcome as bytes through a pipe: the tracer is a process of its own, so that its end ends all
+// that it traces.
 struct Head {
   uint32_t reached, images, most_lines, calls;
   int status;
 };
 
 void send(int to, const Outcome& outcome) {
-  const Head head{outcome.reached, outcome.images, outcome.most_lines, static_cast<uint32_t>(outcome.calls.size()),
-                  outcome.status};
+  const Head head{outcome.reached, outcome.images, outcome.most_lines,
+                  static_cast<uint32_t>(outcome.calls.size()), outcome.status};
   FILE* file = fdopen(to, "w");
   fwrite(&head, sizeof head, 1, file);
   fwrite(outcome.calls.data(), sizeof(Place), outcome.calls.size(), file);
@@ -192,10 +196,11 @@ bool receive(int from, Outcome& outcome) {
   Head head{};
   FILE* file = fdopen(from, "r");
   const bool ok = fread(&head, sizeof head, 1, file) == 1;
-  outcome.reached = head.reached, outcome.images = head.images, outcome.most_lines = head.most_lines,
-  outcome.status = head.status;
+  outcome.reached = head.reached, outcome.images = head.images,
+  outcome.most_lines = head.most_lines, outcome.status = head.status;
   outcome.calls.resize(head.calls);
-  if (head.calls) outcome.calls.resize(fread(outcome.calls.data(), sizeof(Place), head.calls, file));
+  if (head.calls)
+    outcome.calls.resize(fread(outcome.calls.data(), sizeof(Place), head.calls, file));
   fclose(file);
   return ok;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Runs a command under ptrace and lets chosen system calls of libovcshim.so fail. A call is the shim's if its instruction lies in the
-// shim's code; the program's own calls are never touched.
+// Runs a command under ptrace and lets chosen system calls of libovcshim.so fail. A call is the
+// shim's if its instruction lies in the shim's code; the program's own calls are never touched.
 #pragma once
 #include <cstdint>
 #include <map>
@@ -12,11 +12,13 @@ namespace faults {
 
 enum class Kind : uint8_t {
   kInstead,  // the call is not made; the result stands in its place
-  kAfter,    // the call is made, then the result is replaced (close: the number is free whatever it returns)
+  kAfter,    // the call is made, then the result is replaced (close: the number is free whatever it
+             // returns)
   kShort,    // the call is made with room for three bytes
 };
 
-// A place among the shim's calls. Processes are counted in the order of their creation, calls for each number apart.
+// A place among the shim's calls. Processes are counted in the order of their creation, calls for
+// each number apart.
 struct Place {
   uint32_t process = 0, nth = 0;
   long nr = -1;

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
 // The rules of the kill test. Per thread, the newest call first:
-//   order      the log's calls are the journal's, one for one, back to where the log's oldest was overwritten; the newest of the log
-//              may be the call in flight; only as many are missing between them as the log counts as lost. A newer chunk can be
-//              overwritten before an older one, whose next owner has a claim to it and was killed before it took it
-//   whole      op, arguments, result and error of each are the journal's; an event's ticks lie between the call's and the next one's;
+//   order      the log's calls are the journal's, one for one, back to where the log's oldest was
+//              overwritten; the newest of the log
+//              may be the call in flight; only as many are missing between them as the log counts
+//              as lost. A newer chunk can be overwritten before an older one, whose next owner has
+//              a claim to it and was killed before it took it
+//   whole      op, arguments, result and error of each are the journal's; an event's ticks lie
+//              between the call's and the next one's;
 //              an event's call_seq stands between the call-lane records made before and after it
 // and for the log as a whole:
 //   no holes   a chunk's records stand without a gap, and fill it if its owner closed it
@@ -18,7 +21,7 @@
 #include <map>
 
 #include "tests/trust/kill/raw_lane.h"
-#include "tools/log_reader.h"
+#include "tools/log/log_reader.h"
 
 namespace kill_test {
 namespace {
@@ -31,7 +34,8 @@ struct ThreadLog {
   std::vector<Call> calls;      // made by the victim's own code
   std::vector<Event> rings[2];  // events, vitals
   uint64_t next_seq = kUnknown;
-  size_t after_gap = 0;  // the first of `calls` behind the newest chunk that was overwritten between two that are there
+  size_t after_gap = 0;  // the first of `calls` behind the newest chunk that was overwritten
+                         // between two that are there
 };
 
 bool is_realloc(Op op) { return op == Op::kRealloc || op == Op::kReallocarray; }
@@ -46,14 +50,17 @@ uint64_t size_of(const Entry& e) {
 }
 
 bool is_malloc_family(Op op) { return op >= Op::kMalloc && op <= Op::kPvalloc; }
-bool is_lane_call(const Entry& e) { return is_malloc_family(e.op) && size_of(e) < kBigRequestBytes; }
+bool is_lane_call(const Entry& e) {
+  return is_malloc_family(e.op) && size_of(e) < kBigRequestBytes;
+}
 
 // `known`: the call has returned, so that what it gave can be compared, too.
 bool same_call(const Entry& e, const Call& c, bool known) {
   if (c.op != e.op || c.size != size_of(e)) return false;
   if (e.op == Op::kFree) return c.address == e.args[0];
   if (is_realloc(e.op) && c.old_address != e.args[0] && c.old_address != kUnknown) return false;
-  if ((e.op == Op::kAlignedAlloc || e.op == Op::kPosixMemalign) && c.alignment != e.args[0]) return false;
+  if ((e.op == Op::kAlignedAlloc || e.op == Op::kPosixMemalign) && c.alignment != e.args[0])
+    return false;
   const uint64_t address = e.op == Op::kPosixMemalign ? e.args[2] : static_cast<uint64_t>(e.result);
   return !known || c.address == address;
 }
@@ -73,13 +80,15 @@ bool same_event(const Entry& e, const Event& log, bool known) {
   const EventBase& b = log.base;
   if (b.op != e.op || !std::equal(e.args, e.args + args_compared(e.op), b.args)) return false;
   if (!known) return true;
-  if (!log.returned() || log.failed() != (e.err != 0) || b.err != e.err || b.result != e.result) return false;
+  if (!log.returned() || log.failed() != (e.err != 0) || b.err != e.err || b.result != e.result)
+    return false;
   return e.op != Op::kPosixMemalign || b.args[2] == e.args[2];
 }
 
 class Check {
  public:
-  Check(const std::string& path, const Journal& journal) : log_(path), raw_(path, log_.header()), journal_(journal) {}
+  Check(const std::string& path, const Journal& journal)
+      : log_(path), raw_(path, log_.header()), journal_(journal) {}
 
   Verdict run() {
     losses_ = log_.losses();
@@ -92,7 +101,8 @@ class Check {
     const uint64_t calls_lost = losses_.calls_lost_nested + not_kept() + between_chunks_;
     const uint64_t events_lost = losses_.events_lost_busy + losses_.events_lost_lapped;
     verdict_.may_miss = calls_lost + events_lost;
-    if (missing_calls_ > calls_lost) complain("{} calls are missing, {} are counted", missing_calls_, calls_lost);
+    if (missing_calls_ > calls_lost)
+      complain("{} calls are missing, {} are counted", missing_calls_, calls_lost);
     if (missing_events_ > events_lost) {
       complain("{} events are missing, {} are counted", missing_events_, events_lost);
       std::move(missing_.begin(), missing_.end(), std::back_inserter(verdict_.wrong));
@@ -109,7 +119,9 @@ class Check {
   }
 
   uint32_t actors() const { return std::min(journal_.next, kActors); }
-  bool is_victims(uint64_t caller) const { return caller >= journal_.text_start && caller < journal_.text_end; }
+  bool is_victims(uint64_t caller) const {
+    return caller >= journal_.text_start && caller < journal_.text_end;
+  }
   bool has_ticks() const { return log_.header().clock == static_cast<uint32_t>(Clock::kTsc); }
 
   void collect() {
@@ -127,14 +139,18 @@ class Check {
       return true;
     });
     log_.for_each_event([&](const Event& event) {
-      const bool counted = static_cast<uint32_t>(event.base.op) < kOps && event.base.op < Op::kExecve;
+      const bool counted =
+          static_cast<uint32_t>(event.base.op) < kOps && event.base.op < Op::kExecve;
       if (counted && is_victims(event.base.caller) && !ovc::is_system_call(event.base))
-        threads_[{event.base.pid, event.base.tid}].rings[(event.position & kVitalBit) != 0].push_back(event);
+        threads_[{event.base.pid, event.base.tid}]
+            .rings[(event.position & kVitalBit) != 0]
+            .push_back(event);
       return true;
     });
   }
 
-  // The journal's newest entries, newest first: `each` gets them until it says no. The oldest place in the ring is the call in flight's.
+  // The journal's newest entries, newest first: `each` gets them until it says no. The oldest place
+  // in the ring is the call in flight's.
   template <typename Each>
   void for_each_entry(const Actor& actor, Each each) const {
     const uint64_t oldest = actor.done >= kRing ? actor.done - kRing + 1 : 0;
@@ -152,7 +168,8 @@ class Check {
     match_events(actor, thread);
   }
 
-  // How many of the journal's newest calls the log has, the newest `skipped` of the log left out; missing: not among them.
+  // How many of the journal's newest calls the log has, the newest `skipped` of the log left out;
+  // missing: not among them.
   struct Match {
     uint64_t found = 0, missing = 0, left = 0;  // left: of the log
     uint64_t newer = 0;                         // of the missing: newer than all that are found
@@ -174,7 +191,8 @@ class Check {
     return match;
   }
 
-  // Of a dead thread, an older chunk can outlive a newer one; what was in that is counted as overwritten.
+  // Of a dead thread, an older chunk can outlive a newer one; what was in that is counted as
+  // overwritten.
   bool newer_overwritten(const Actor& actor) const {
     return actor.over && losses_.calls_overwritten && raw_.has_outlived(actor.pid, actor.tid);
   }
@@ -182,35 +200,42 @@ class Check {
   void match_calls(const Actor& actor, const ThreadLog& thread) {
     Match match = match_from(actor, thread, 0);
     const Entry* last = in_flight(actor);
-    const bool may_be_last =
-        last && is_lane_call(*last) && !thread.calls.empty() && same_call(*last, thread.calls.back(), false);
+    const bool may_be_last = last && is_lane_call(*last) && !thread.calls.empty() &&
+                             same_call(*last, thread.calls.back(), false);
     if (may_be_last) {
       const Match other = match_from(actor, thread, 1);
       const auto badness = [](const Match& m) { return m.missing + m.left; };
-      if (badness(other) < badness(match) || (badness(other) == badness(match) && other.found > match.found)) {
+      if (badness(other) < badness(match) ||
+          (badness(other) == badness(match) && other.found > match.found)) {
         match = other;
         ++verdict_.in_flight;
       }
     }
     verdict_.calls += match.found;
     missing_calls_ += match.missing - (newer_overwritten(actor) ? match.newer : 0);
-    if (match.left && actor.done < kRing) complain("tid {}: {} calls that it did not make", actor.tid, match.left);
+    if (match.left && actor.done < kRing)
+      complain("tid {}: {} calls that it did not make", actor.tid, match.left);
     if (match.beyond && !losses_.calls_overwritten && !not_kept())
       complain("tid {}: its first calls are gone, and nothing was overwritten", actor.tid);
     const bool nothing_left = match.beyond && match.found == 0;
-    const bool between_chunks = last && is_lane_call(*last);  // it had closed the one, and had not the next
+    const bool between_chunks =
+        last && is_lane_call(*last);  // it had closed the one, and had not the next
     if (nothing_left && !actor.over && !between_chunks && !not_kept())
-      complain("tid {}: was alive, and nothing of its {} calls is in the call lane ({})", actor.tid, actor.done, actor.forked);
+      complain("tid {}: was alive, and nothing of its {} calls is in the call lane ({})", actor.tid,
+               actor.done, actor.forked);
   }
 
   void match_events(const Actor& actor, ThreadLog& thread) {
     drop_in_flight(actor, thread);
     uint64_t after_tick = UINT64_MAX, after_seq = UINT64_MAX;  // of the journal's next call
     size_t at_call =
-        newer_overwritten(actor) ? 0 : thread.calls.size();  // 0: which of the journal its last one is, is not known
+        newer_overwritten(actor)
+            ? 0
+            : thread.calls.size();  // 0: which of the journal its last one is, is not known
     for_each_entry(actor, [&](const Entry& e) {
       if (is_lane_call(e)) {
-        for (size_t i = at_call; i > thread.after_gap && at_call - i < 2; --i)  // the last of the log may be the call in flight
+        for (size_t i = at_call; i > thread.after_gap && at_call - i < 2;
+             --i)  // the last of the log may be the call in flight
           if (same_call(e, thread.calls[i - 1], true)) {
             after_seq = thread.calls[i - 1].seq;
             at_call = i - 1;
@@ -225,7 +250,8 @@ class Check {
     for (const auto& ring : thread.rings)
       for (const Event& event : ring)
         if (actor.done < kRing)
-          complain("tid {}: an event that it did not make: op {}", actor.tid, static_cast<int>(event.base.op));
+          complain("tid {}: an event that it did not make: op {}", actor.tid,
+                   static_cast<int>(event.base.op));
   }
 
   void drop_in_flight(const Actor& actor, ThreadLog& thread) {
@@ -238,17 +264,23 @@ class Check {
       ++verdict_.in_flight;
       return;
     }
-    // What the child of a fork wrote before its journal began, or a child without one, is not here: it has a tid of its own.
+    // What the child of a fork wrote before its journal began, or a child without one, is not here:
+    // it has a tid of its own.
   }
 
-  void match_event(const Actor& actor, ThreadLog& thread, const Entry& e, uint64_t after_tick, uint64_t after_seq) {
+  void match_event(const Actor& actor, ThreadLog& thread, const Entry& e, uint64_t after_tick,
+                   uint64_t after_seq) {
     for (auto& ring : thread.rings) {
       if (ring.empty() || !same_event(e, ring.back(), true)) continue;
       const EventBase& b = ring.back().base;
-      if (has_ticks() && b.begin_tick < e.tick) continue;  // an older one that was refused the same, in the other ring
+      if (has_ticks() && b.begin_tick < e.tick)
+        continue;  // an older one that was refused the same, in the other ring
       if (has_ticks() && (b.end_tick < b.begin_tick || b.end_tick > after_tick))
-        complain("tid {}: ticks of op {} are not within the call's", actor.tid, static_cast<int>(e.op));
-      if (b.call_seq > after_seq) complain("tid {}: call_seq {} is behind the next call {}", actor.tid, b.call_seq, after_seq);
+        complain("tid {}: ticks of op {} are not within the call's", actor.tid,
+                 static_cast<int>(e.op));
+      if (b.call_seq > after_seq)
+        complain("tid {}: call_seq {} is behind the next call {}", actor.tid, b.call_seq,
+                 after_seq);
       ring.pop_back();
       ++verdict_.events;
       return;
@@ -260,8 +292,9 @@ class Check {
     const bool too_new = has_ticks() && !is_vital_op(e.op) && !e.err && e.tick > complete_from_;
     if (may_be_gone && overwritten && !too_new) return;
     ++missing_events_;
-    missing_.push_back(fmt::format("tid {}: op {} at tick {}, complete from {}, overwritten {}", actor.tid,
-                                   static_cast<int>(e.op), e.tick, complete_from_, overwritten));
+    missing_.push_back(fmt::format("tid {}: op {} at tick {}, complete from {}, overwritten {}",
+                                   actor.tid, static_cast<int>(e.op), e.tick, complete_from_,
+                                   overwritten));
   }
 
   uint64_t not_kept() {
@@ -318,7 +351,8 @@ class Check {
     for (const auto& [pid, made] : made_by_process()) {
       ++verdict_.processes;
       const auto found = by_pid.find(pid);
-      const bool idle = std::all_of(made.calls.begin(), made.calls.end(), [](uint64_t n) { return n == 0; });
+      const bool idle =
+          std::all_of(made.calls.begin(), made.calls.end(), [](uint64_t n) { return n == 0; });
       if (found == by_pid.end()) {
         if (!idle) complain("pid {} is not in the log", pid);
         continue;
@@ -326,20 +360,26 @@ class Check {
       const auto counters = counted.find({found->second.index, found->second.slot.serial});
       const ovc::Totals totals = counters == counted.end() ? ovc::Totals{} : counters->second;
       for (uint32_t op = 1; op < kOps; ++op) {
-        const uint64_t n = totals.calls[op], least = made.calls[op], most = least + made.in_flight[op];
+        const uint64_t n = totals.calls[op], least = made.calls[op],
+                       most = least + made.in_flight[op];
         if (n < least || (n > most && is_exact(made, found->second, static_cast<Op>(op))))
-          complain("pid {}: {} calls of op {} are counted, {} to {} were made", pid, n, op, least, most);
+          complain("pid {}: {} calls of op {} are counted, {} to {} were made", pid, n, op, least,
+                   most);
       }
-      if (totals.requested_bytes < made.bytes || (made.forked && totals.requested_bytes > made.bytes + made.bytes_in_flight))
-        complain("pid {}: {} bytes are counted, {} were asked for", pid, totals.requested_bytes, made.bytes);
+      if (totals.requested_bytes < made.bytes ||
+          (made.forked && totals.requested_bytes > made.bytes + made.bytes_in_flight))
+        complain("pid {}: {} bytes are counted, {} were asked for", pid, totals.requested_bytes,
+                 made.bytes);
     }
   }
 
-  // Of the malloc family: counted = kept + overwritten + not kept + events. Each call in flight may be half counted.
+  // Of the malloc family: counted = kept + overwritten + not kept + events. Each call in flight may
+  // be half counted.
   void check_sum() {
     uint64_t counted = 0, slack = 0, big = 0;
     const auto add = [&](const ovc::Totals& totals) {
-      for (auto op = static_cast<uint32_t>(Op::kMalloc); op <= static_cast<uint32_t>(Op::kPvalloc); ++op)
+      for (auto op = static_cast<uint32_t>(Op::kMalloc); op <= static_cast<uint32_t>(Op::kPvalloc);
+           ++op)
         counted += totals.calls[op] * (is_realloc(static_cast<Op>(op)) ? 2 : 1);
     };
     for (const auto& [process, totals] : log_.totals()) add(totals);
@@ -350,8 +390,8 @@ class Check {
     if (not_kept()) return;
     const uint64_t there = raw_.records() + losses_.calls_overwritten + big;
     if ((counted > there ? counted - there : there - counted) > slack)
-      complain("{} records are there, {} overwritten, {} in the event lane; {} are counted", raw_.records(),
-               losses_.calls_overwritten, big, counted);
+      complain("{} records are there, {} overwritten, {} in the event lane; {} are counted",
+               raw_.records(), losses_.calls_overwritten, big, counted);
   }
 
   ovc::LogReader log_;
@@ -361,7 +401,8 @@ class Check {
   ovc::Losses losses_;
   std::map<std::pair<uint32_t, uint32_t>, ThreadLog> threads_;
   std::vector<std::string> missing_;  // events, until it is known how many may be
-  uint64_t between_chunks_ = 0;       // records that stood between two chunks of a thread and were overwritten
+  uint64_t between_chunks_ =
+      0;  // records that stood between two chunks of a thread and were overwritten
   uint64_t complete_from_ = 0, missing_calls_ = 0, missing_events_ = 0, not_kept_ = kUnknown;
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Compares a dead victim's journal with its log. What must hold is listed in check.cc; anything else is a complaint.
+// Compares a dead victim's journal with its log. What must hold is listed in check.cc; anything
+// else is a complaint.
 #pragma once
 #include <cstdint>
 #include <string>

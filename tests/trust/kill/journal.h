@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// The journal of the kill test: what each thread of the victim called and got, written after the call returned, in memory that the
-// driver shares. One Actor per thread that ever ran; its ring keeps the newest entries, and one more for the call in flight.
+// The journal of the kill test: what each thread of the victim called and got, written after the
+// call returned, in memory that the driver shares. One Actor per thread that ever ran; its ring
+// keeps the newest entries, and one more for the call in flight.
 #pragma once
 #include <cstdint>
 
-#include "shim/log_format.h"
+#include "shim/format/log_format.h"
 
 namespace kill_test {
 
@@ -25,13 +26,15 @@ static_assert(sizeof(Entry) == 56);
 
 struct Actor {
   uint32_t pid, tid;
-  uint32_t forked;     // 1: the only thread of a forked child
-  uint32_t over;       // 1: it is ending, or its parent has decided to kill it
-  uint64_t done;       // calls that have returned. Entry n is in ring[n % kRing]; ring[done % kRing] is the call in flight
+  uint32_t forked;  // 1: the only thread of a forked child
+  uint32_t over;    // 1: it is ending, or its parent has decided to kill it
+  uint64_t done;  // calls that have returned. Entry n is in ring[n % kRing]; ring[done % kRing] is
+                  // the call in flight
   uint64_t in_flight;  // done + 1 while that entry is filled in
   uint64_t counts[kOps];
   uint64_t bytes;        // requested from the malloc family
-  uint64_t big_records;  // of these, what would be call-lane records were it not for its size: those are events
+  uint64_t big_records;  // of these, what would be call-lane records were it not for its size:
+                         // those are events
   Entry ring[kRing];
 };
 

@@ -14,7 +14,7 @@
 #include <random>
 #include <vector>
 
-#include "tests/settings_stay.h"
+#include "tests/fixtures/settings_stay.h"
 #include "tests/trust/kill/check.h"
 
 namespace kill_test {
@@ -29,7 +29,8 @@ class Bytes {
     bytes_.assign(std::istreambuf_iterator<char>(file), {});
   }
   void write(const std::string& path) const {
-    std::ofstream(path, std::ios::binary).write(bytes_.data(), static_cast<std::streamsize>(bytes_.size()));
+    std::ofstream(path, std::ios::binary)
+        .write(bytes_.data(), static_cast<std::streamsize>(bytes_.size()));
   }
   template <typename T>
   T& at(uint64_t offset) {
@@ -54,30 +55,39 @@ bool is_victims_call(const CallRecord& record, const Journal& journal, unsigned 
 // Whether the journal still has all that this thread did: what it has forgotten cannot be compared.
 bool is_all_journalled(const Journal& journal, uint32_t pid, uint32_t tid) {
   const Actor* end = journal.actors + std::min(journal.next, kActors);
-  return std::any_of(journal.actors, end, [&](const Actor& a) { return a.pid == pid && a.tid == tid && a.done < kRing; });
+  return std::any_of(journal.actors, end, [&](const Actor& a) {
+    return a.pid == pid && a.tid == tid && a.done < kRing;
+  });
 }
 
-// Two neighbours in the call lane that the victim made, with a record behind them: the newest may be in flight.
+// Two neighbours in the call lane that the victim made, with a record behind them: the newest may
+// be in flight.
 std::vector<uint64_t> call_pairs(Bytes& log, const Journal& journal) {
   std::vector<uint64_t> found;
   const auto& area = log.header().calls;
   for (uint64_t chunk = area.offset; chunk < area.offset + area.bytes; chunk += kChunkBytes) {
     const auto& header = log.at<ChunkHeader>(chunk);
     if (header.ready != 1 || !is_all_journalled(journal, header.pid, header.tid)) continue;
-    for (uint64_t at = kChunkHeaderBytes; at + 3 * kCallRecordBytes < kChunkBytes; at += kCallRecordBytes) {
-      if (at % kTimeMarkBytes == 0 || (at + 2 * kCallRecordBytes) % kTimeMarkBytes < 3 * kCallRecordBytes) continue;
+    for (uint64_t at = kChunkHeaderBytes; at + 3 * kCallRecordBytes < kChunkBytes;
+         at += kCallRecordBytes) {
+      if (at % kTimeMarkBytes == 0 ||
+          (at + 2 * kCallRecordBytes) % kTimeMarkBytes < 3 * kCallRecordBytes)
+        continue;
       const auto* r = &log.at<CallRecord>(chunk + at);
       const unsigned shift = log.header().caller_shift;
-      const bool plain = call_op(r[0].word) != Op::kReallocFrom && call_op(r[1].word) != Op::kReallocFrom;
-      if (plain && is_victims_call(r[0], journal, shift) && is_victims_call(r[1], journal, shift) && r[2].word != 0)
+      const bool plain =
+          call_op(r[0].word) != Op::kReallocFrom && call_op(r[1].word) != Op::kReallocFrom;
+      if (plain && is_victims_call(r[0], journal, shift) && is_victims_call(r[1], journal, shift) &&
+          r[2].word != 0)
         found.push_back(chunk + at);
     }
   }
   return found;
 }
 
-// Offsets of the slots of two mmap-family events of one thread, made by the victim, the second directly after the first of the thread,
-// with one before them (the oldest may be overwritten) and one behind.
+// Offsets of the slots of two mmap-family events of one thread, made by the victim, the second
+// directly after the first of the thread, with one before them (the oldest may be overwritten) and
+// one behind.
 std::vector<std::pair<uint64_t, uint64_t>> event_pairs(Bytes& log, const Journal& journal) {
   std::vector<std::pair<uint64_t, uint64_t>> found;
   struct Last {
@@ -90,14 +100,16 @@ std::vector<std::pair<uint64_t, uint64_t>> event_pairs(Bytes& log, const Journal
   for (uint64_t p = end > slots ? end - slots : 0; p < end; ++p) {
     const uint64_t at = area.offset + p % slots * kSlotBytes;
     const uint64_t word = log.at<uint64_t>(at);
-    if (slot_status(word) != SlotStatus::kReady || slot_position(word) != p || slot_part(word) != 0 || slot_parts(word) != 1)
+    if (slot_status(word) != SlotStatus::kReady || slot_position(word) != p ||
+        slot_part(word) != 0 || slot_parts(word) != 1)
       continue;
     const auto& base = log.at<EventBase>(at + 8);
-    const bool mapping =
-        base.op >= Op::kMmap && base.op <= Op::kMprotect && !(base.flags & (kInsideLibc | kRawSyscall | kFailed));
+    const bool mapping = base.op >= Op::kMmap && base.op <= Op::kMprotect &&
+                         !(base.flags & (kInsideLibc | kRawSyscall | kFailed));
     if (!mapping || base.caller < journal.text_start || base.caller >= journal.text_end) continue;
     if (!is_all_journalled(journal, base.pid, base.tid)) continue;
-    auto thread = std::find_if(threads.begin(), threads.end(), [&](const auto& t) { return t.first == base.tid; });
+    auto thread = std::find_if(threads.begin(), threads.end(),
+                               [&](const auto& t) { return t.first == base.tid; });
     if (thread == threads.end()) thread = threads.insert(threads.end(), {base.tid, {}});
     Last& last = thread->second;
     if (last.known == 3) found.emplace_back(last.at[0], last.at[1]);
@@ -110,7 +122,8 @@ std::vector<std::pair<uint64_t, uint64_t>> event_pairs(Bytes& log, const Journal
 
 struct Damage {
   const char* name;
-  std::function<bool(Bytes&, const Journal&, Random&)> apply;  // false: this log has no place for it
+  std::function<bool(Bytes&, const Journal&, Random&)>
+      apply;  // false: this log has no place for it
 };
 
 template <typename Change>
@@ -139,7 +152,8 @@ auto in_events(Change change) {
 bool change_counter(Bytes& log, Op op, int by) {
   const auto& area = log.header().stripes;
   uint64_t* most = nullptr;
-  for (uint64_t at = area.offset + kStripeBytes; at < area.offset + area.bytes; at += kStripeBytes) {
+  for (uint64_t at = area.offset + kStripeBytes; at < area.offset + area.bytes;
+       at += kStripeBytes) {
     uint64_t& n = log.at<Stripe>(at).calls[static_cast<size_t>(op)];
     if (n && (!most || n > *most)) most = &n;
   }
@@ -151,7 +165,9 @@ bool drop_chunk(Bytes& log, const Journal&, Random& random) {
   const auto& area = log.header().calls;
   std::vector<uint64_t> full;
   for (uint64_t at = area.offset; at < area.offset + area.bytes; at += kChunkBytes)
-    if (log.at<ChunkHeader>(at).ready == 1 && chunk_status(log.at<uint64_t>(at)) == ChunkStatus::kClosed) full.push_back(at);
+    if (log.at<ChunkHeader>(at).ready == 1 &&
+        chunk_status(log.at<uint64_t>(at)) == ChunkStatus::kClosed)
+      full.push_back(at);
   if (full.empty()) return false;
   std::memset(&log.at<char>(full[random() % full.size()]), 0, kChunkBytes);
   return true;
@@ -184,7 +200,8 @@ const std::vector<Damage>& damages() {
 }  // namespace
 
 int run_mutations(const Place& place, uint64_t seed) {
-  constexpr int kVictims = 200, kTimes = 3;  // so many at most: not each has a place for each damage
+  constexpr int kVictims = 200,
+                kTimes = 3;  // so many at most: not each has a place for each damage
   std::vector<int> noticed(damages().size()), missed(damages().size());
   Random random(seed);
   const auto is_done = [](int n) { return n >= kTimes; };
@@ -195,7 +212,8 @@ int run_mutations(const Place& place, uint64_t seed) {
     const JournalFile journal(place, plan);
     run_and_kill(place, plan, *journal);
     const Verdict whole = check(place.log(), *journal);
-    if (!whole.wrong.empty()) throw std::runtime_error("before any damage, " + plan.text() + ": " + whole.wrong.front());
+    if (!whole.wrong.empty())
+      throw std::runtime_error("before any damage, " + plan.text() + ": " + whole.wrong.front());
     if (whole.may_miss) continue;
     const Bytes sound(place.log());
     for (size_t d = 0; d < damages().size(); ++d) {
@@ -209,8 +227,8 @@ int run_mutations(const Place& place, uint64_t seed) {
   int status = 0;
   for (size_t d = 0; d < damages().size(); ++d) {
     const bool good = noticed[d] == kTimes;
-    std::cout << fmt::format("{}: noticed {} times, missed {} times: {}\n", good ? "ok" : "FAILED", noticed[d], missed[d],
-                             damages()[d].name);
+    std::cout << fmt::format("{}: noticed {} times, missed {} times: {}\n", good ? "ok" : "FAILED",
+                             noticed[d], missed[d], damages()[d].name);
     status |= !good;
   }
   return status;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Can the check fail? Victims are killed until their logs pass, then each log is damaged in one way at a time: every way must bring
-// a complaint.
+// Can the check fail? Victims are killed until their logs pass, then each log is damaged in one way
+// at a time: every way must bring a complaint.
 #pragma once
 #include <cstdint>
 

@@ -15,9 +15,12 @@ RawLane::RawLane(const std::string& path, const FileHeader& header) {
   std::ifstream file(path, std::ios::binary);
   file.seekg(static_cast<std::streamoff>(header.calls.offset));
   std::vector<unsigned char> chunk(kChunkBytes);
-  const uint64_t chunks = header.calls.bytes / kChunkBytes, claimed = std::min(chunks, header.chunk_cursor);
+  const uint64_t chunks = header.calls.bytes / kChunkBytes,
+                 claimed = std::min(chunks, header.chunk_cursor);
   oldest_claim_ = header.chunk_cursor - claimed;
-  for (uint64_t i = 0; i < claimed && file.read(reinterpret_cast<char*>(chunk.data()), kChunkBytes); ++i) look_at(chunk);
+  for (uint64_t i = 0; i < claimed && file.read(reinterpret_cast<char*>(chunk.data()), kChunkBytes);
+       ++i)
+    look_at(chunk);
 }
 
 bool RawLane::has_outlived(uint32_t pid, uint32_t tid) const {

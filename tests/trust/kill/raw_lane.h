@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The call lane's bytes as they are, read without LogReader: what it passes over in silence (holes, short chunks) is counted here.
+// The call lane's bytes as they are, read without LogReader: what it passes over in silence (holes,
+// short chunks) is counted here.
 #pragma once
 #include <cstdint>
 #include <map>
@@ -8,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "shim/log_format.h"
+#include "shim/format/log_format.h"
 
 namespace kill_test {
 
@@ -17,7 +18,8 @@ class RawLane {
   RawLane(const std::string& path, const ovcshim::FileHeader& header);
   uint64_t records() const { return records_; }  // kReallocFrom too, time marks not
   uint64_t holes() const { return holes_; }
-  // Whether the ring has gone past this thread's newest chunk and left it: whoever claimed its place was killed before it took it.
+  // Whether the ring has gone past this thread's newest chunk and left it: whoever claimed its
+  // place was killed before it took it.
   bool has_outlived(uint32_t pid, uint32_t tid) const;
 
  private:

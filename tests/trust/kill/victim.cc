@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The victim of the kill test: threads that come and go and children that are forked and killed allocate and map until the end, and
-// journal each call after it returned. argv[1]: the journal. It never ends by itself.
+// The victim of the kill test: threads that come and go and children that are forked and killed
+// allocate and map until the end, and journal each call after it returned. argv[1]: the journal. It
+// never ends by itself.
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <pthread.h>
@@ -63,7 +64,9 @@ uint64_t draw(Self& self, uint64_t below) {
 }
 
 // Some are kept back: several threads may ask at once.
-bool is_journal_full() { return __atomic_load_n(&journal->next, __ATOMIC_RELAXED) >= kill_test::kActors - 64; }
+bool is_journal_full() {
+  return __atomic_load_n(&journal->next, __ATOMIC_RELAXED) >= kill_test::kActors - 64;
+}
 
 // A place in the journal, for this thread or a child to be.
 Actor* new_actor() {
@@ -173,7 +176,8 @@ void use_map(Self& self) {
     after(self, e, result, result != 0);
   } else if (kind == 1) {
     const uint64_t length = 4096 * (1 + draw(self, 64));
-    Entry& e = before(self, Op::kMremap, word(self.maps[i]), self.lengths[i], length, MREMAP_MAYMOVE);
+    Entry& e =
+        before(self, Op::kMremap, word(self.maps[i]), self.lengths[i], length, MREMAP_MAYMOVE);
     void* map = mremap(self.maps[i], self.lengths[i], length, MREMAP_MAYMOVE);
     after(self, e, static_cast<int64_t>(word(map)), map == MAP_FAILED);
     if (map != MAP_FAILED) self.maps[i] = map, self.lengths[i] = length;
@@ -210,7 +214,8 @@ void bury(Self& self, unsigned i) {
   after(self, e, got, got < 0);
 }
 
-// At most kChildren live: the oldest is waited for, half of the time after it was killed wherever it was.
+// At most kChildren live: the oldest is waited for, half of the time after it was killed wherever
+// it was.
 void use_fork(Self& self) {
   const auto i = static_cast<unsigned>(draw(self, kChildren));
   bury(self, i);
@@ -254,7 +259,8 @@ pthread_t start_thread(Self& self) {
 bool map_journal(const char* path) {
   const int fd = open(path, O_RDWR | O_CLOEXEC);
   // Not by mmap: a call of the victim that would not be journalled.
-  const long at = syscall(SYS_mmap, nullptr, sizeof(Journal), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  const long at =
+      syscall(SYS_mmap, nullptr, sizeof(Journal), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   close(fd);
   journal = reinterpret_cast<Journal*>(at);
   return at != -1;

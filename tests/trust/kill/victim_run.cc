@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// See victim_run.h. The driver is the subreaper of the victim's orphans, so that it can wait until the last one is dead.
+// See victim_run.h. The driver is the subreaper of the victim's orphans, so that it can wait until
+// the last one is dead.
 #include "tests/trust/kill/victim_run.h"
 
 #include <fcntl.h>
@@ -43,9 +44,11 @@ void wait_for_start(Journal& journal) {
                                      "OVCSHIM_STACK_DEPTH=" + plan.stack_depth,
                                      "OVCSHIM_LIBC_INTERNALS=" + plan.internals};
   char* strings[std::size(environment) + 1] = {};
-  for (size_t i = 0; i < std::size(environment); ++i) strings[i] = const_cast<char*>(environment[i].c_str());
+  for (size_t i = 0; i < std::size(environment); ++i)
+    strings[i] = const_cast<char*>(environment[i].c_str());
   const std::string journal = place.journal();
-  char* argv[] = {const_cast<char*>(place.victim.c_str()), const_cast<char*>(journal.c_str()), nullptr};
+  char* argv[] = {const_cast<char*>(place.victim.c_str()), const_cast<char*>(journal.c_str()),
+                  nullptr};
   execve(argv[0], argv, strings);
   _exit(127);
 }
@@ -69,9 +72,11 @@ Plan::Plan(uint64_t of_seed) : seed(of_seed) {
 }
 
 std::string Plan::text() const {
-  return fmt::format("seed {}: {} threads, events lane {}, call lane {}, {} frames, libc's calls {}, killed {} us after its {}",
-                     seed, threads, events_size, calls_size, stack_depth, internals, moment_us,
-                     at_start ? "exec" : "first call");
+  return fmt::format(
+      "seed {}: {} threads, events lane {}, call lane {}, {} frames, libc's calls {}, killed {} us "
+      "after its {}",
+      seed, threads, events_size, calls_size, stack_depth, internals, moment_us,
+      at_start ? "exec" : "first call");
 }
 
 JournalFile::JournalFile(const Place& place, const Plan& plan) {

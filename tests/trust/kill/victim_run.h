@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// One victim: started under the shim with its own log and journal, killed at a moment that the seed decides, with all its children.
+// One victim: started under the shim with its own log and journal, killed at a moment that the seed
+// decides, with all its children.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -40,7 +41,8 @@ class JournalFile {
   Journal* journal_;
 };
 
-// Runs and kills; on return every process of the victim is dead and reaped. Throws std::runtime_error if the victim ended by itself.
+// Runs and kills; on return every process of the victim is dead and reaped. Throws
+// std::runtime_error if the victim ended by itself.
 void run_and_kill(const Place& place, const Plan& plan, Journal& journal);
 
 }  // namespace kill_test

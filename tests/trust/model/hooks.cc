@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MIT
 //
-// What the compiler calls for each access to memory (the interface of ThreadSanitizer's runtime), and what the shim calls for system
-// calls and copies: see seam/shim/sys.h. Accesses to the log are points of the search; runs of plain reads are one point.
+// What the compiler calls for each access to memory (the interface of ThreadSanitizer's runtime),
+// and what the shim calls for system calls and copies: see seam/shim/sys.h. Accesses to the log are
+// points of the search; runs of plain reads are one point.
 #include <fmt/format.h>
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
 
-#include "shim/log_format.h"
-#include "shim/state.h"
+#include "shim/format/log_format.h"
+#include "shim/record/state.h"
 #include "tests/trust/model/scheduler.h"
 
 namespace model {
@@ -30,7 +31,8 @@ uint64_t last_read_at;  // of the running fiber: reads nearby are no new point
 
 void read_point(const volatile void* address, uint64_t nearby) {
   if (!is_running() || !is_log(address)) return;
-  const uint64_t place = reinterpret_cast<uint64_t>(address) / nearby + (uint64_t{running_tid()} << 52);
+  const uint64_t place =
+      reinterpret_cast<uint64_t>(address) / nearby + (uint64_t{running_tid()} << 52);
   if (place == last_read_at) return;
   last_read_at = place;
   point();
@@ -40,7 +42,8 @@ void read_point(const volatile void* address, uint64_t nearby) {
 uint64_t nearby(const volatile void* address) {
   for (const Range& range : ranges) {
     if (!is_in(range, reinterpret_cast<uint64_t>(address))) continue;
-    const uint64_t at = reinterpret_cast<uint64_t>(address) - range.start - ovcshim::g.header->calls.offset;
+    const uint64_t at =
+        reinterpret_cast<uint64_t>(address) - range.start - ovcshim::g.header->calls.offset;
     if (at >= ovcshim::g.header->calls.bytes) return 256;
     return at % ovcshim::kChunkBytes < ovcshim::kChunkHeaderBytes ? 8 : 2048;
   }
@@ -49,11 +52,16 @@ uint64_t nearby(const volatile void* address) {
 
 // Who writes into a chunk owns it.
 void check_owner(const volatile void* address) {
-  const uint64_t at = reinterpret_cast<uint64_t>(address) - reinterpret_cast<uint64_t>(ovcshim::g.chunks);
-  if (!ovcshim::g.chunks || at >= ovcshim::g.chunk_count * ovcshim::kChunkBytes || at % ovcshim::kChunkBytes < 8) return;
-  const auto* word = reinterpret_cast<const uint64_t*>(ovcshim::g.chunks + at / ovcshim::kChunkBytes * ovcshim::kChunkBytes);
+  const uint64_t at =
+      reinterpret_cast<uint64_t>(address) - reinterpret_cast<uint64_t>(ovcshim::g.chunks);
+  if (!ovcshim::g.chunks || at >= ovcshim::g.chunk_count * ovcshim::kChunkBytes ||
+      at % ovcshim::kChunkBytes < 8)
+    return;
+  const auto* word = reinterpret_cast<const uint64_t*>(
+      ovcshim::g.chunks + at / ovcshim::kChunkBytes * ovcshim::kChunkBytes);
   if (ovcshim::chunk_tid(*word) != running_tid())
-    fail(fmt::format("thread {} writes into a chunk of thread {}", running_tid(), ovcshim::chunk_tid(*word)));
+    fail(fmt::format("thread {} writes into a chunk of thread {}", running_tid(),
+                     ovcshim::chunk_tid(*word)));
 }
 
 void write_point(const volatile void* address) {
@@ -64,7 +72,8 @@ void write_point(const volatile void* address) {
 }
 
 bool is_owner_word(const volatile void* address) {
-  const uint64_t at = reinterpret_cast<uint64_t>(address) - reinterpret_cast<uint64_t>(ovcshim::g.chunks);
+  const uint64_t at =
+      reinterpret_cast<uint64_t>(address) - reinterpret_cast<uint64_t>(ovcshim::g.chunks);
   return at < ovcshim::g.chunk_count * ovcshim::kChunkBytes && at % ovcshim::kChunkBytes == 0;
 }
 
@@ -78,8 +87,10 @@ bool swap_if_same(volatile T* at, T* expected, T wanted) {
   }
   if (is_running() && is_owner_word(at)) {
     const auto old = static_cast<uint64_t>(*at);
-    if (ovcshim::chunk_status(old) == ovcshim::ChunkStatus::kOwned && is_alive(ovcshim::chunk_tid(old)))
-      fail(fmt::format("thread {} takes a chunk of thread {}, which lives", running_tid(), ovcshim::chunk_tid(old)));
+    if (ovcshim::chunk_status(old) == ovcshim::ChunkStatus::kOwned &&
+        is_alive(ovcshim::chunk_tid(old)))
+      fail(fmt::format("thread {} takes a chunk of thread {}, which lives", running_tid(),
+                       ovcshim::chunk_tid(old)));
   }
   if (!(broken() == Break::kBusyNotStored && is_log(at))) *at = wanted;
   return true;
@@ -97,9 +108,10 @@ T set_bits(volatile T* at, T bits) {
 template <typename T>
 T add(volatile T* at, T n) {
   write_point(at);
-  const bool cursor = is_log(at) && (reinterpret_cast<volatile uint64_t*>(at) == &ovcshim::g.header->event_cursor ||
-                                     reinterpret_cast<volatile uint64_t*>(at) == &ovcshim::g.header->chunk_cursor ||
-                                     reinterpret_cast<volatile uint64_t*>(at) == &ovcshim::g.header->vital_cursor);
+  const bool cursor =
+      is_log(at) && (reinterpret_cast<volatile uint64_t*>(at) == &ovcshim::g.header->event_cursor ||
+                     reinterpret_cast<volatile uint64_t*>(at) == &ovcshim::g.header->chunk_cursor ||
+                     reinterpret_cast<volatile uint64_t*>(at) == &ovcshim::g.header->vital_cursor);
   if (broken() == Break::kLossNotCounted && is_log(at) && !cursor) return *at;
   const T old = *at;
   if (cursor && broken() == Break::kClaimNotAtomic) point();
@@ -134,7 +146,9 @@ void store(volatile T* at, T value) {
 
 }  // namespace
 
-void watch(const void* start, uint64_t bytes) { ranges.push_back({reinterpret_cast<uint64_t>(start), bytes}); }
+void watch(const void* start, uint64_t bytes) {
+  ranges.push_back({reinterpret_cast<uint64_t>(start), bytes});
+}
 
 long system_call(long nr, long a, long b, long c, long d, long e, long f) {
   if (!is_running()) return ovcshim::sys::real_call(nr, a, b, c, d, e, f);
@@ -149,7 +163,8 @@ void copy(void* to, const void* from, size_t bytes) {
   write_point(to);
   std::memmove(to, from, bytes / 2);
   write_point(to);
-  std::memmove(static_cast<char*>(to) + bytes / 2, static_cast<const char*>(from) + bytes / 2, bytes - bytes / 2);
+  std::memmove(static_cast<char*>(to) + bytes / 2, static_cast<const char*>(from) + bytes / 2,
+               bytes - bytes / 2);
 }
 
 void zero(void* to, size_t bytes) {
@@ -167,7 +182,8 @@ extern "C" void* __wrap_memcpy(void* to, const void* from, size_t bytes) {
   point();
   __real_memcpy(to, from, bytes / 2);
   point();
-  __real_memcpy(static_cast<char*>(to) + bytes / 2, static_cast<const char*>(from) + bytes / 2, bytes - bytes / 2);
+  __real_memcpy(static_cast<char*>(to) + bytes / 2, static_cast<const char*>(from) + bytes / 2,
+                bytes - bytes / 2);
   return to;
 }
 
@@ -194,30 +210,37 @@ void __tsan_vptr_read(void**) {}
 void __tsan_atomic_thread_fence(int) {}
 void __tsan_atomic_signal_fence(int) {}
 
-#define ATOMICS(bits)                                                                                        \
-  using t##bits = uint##bits##_t;                                                                            \
-  t##bits __tsan_atomic##bits##_load(const volatile t##bits* at, int) { return load(at); }                   \
-  void __tsan_atomic##bits##_store(volatile t##bits* at, t##bits v, int) { store(at, v); }                   \
-  t##bits __tsan_atomic##bits##_exchange(volatile t##bits* at, t##bits v, int) {                             \
-    write_point(at);                                                                                         \
-    const t##bits old = *at;                                                                                 \
-    *at = v;                                                                                                 \
-    return old;                                                                                              \
-  }                                                                                                          \
-  t##bits __tsan_atomic##bits##_fetch_add(volatile t##bits* at, t##bits v, int) { return add(at, v); }       \
-  t##bits __tsan_atomic##bits##_fetch_or(volatile t##bits* at, t##bits v, int) { return set_bits(at, v); }   \
-  t##bits __tsan_atomic##bits##_fetch_sub(volatile t##bits* at, t##bits v, int) {                            \
-    return add(at, static_cast<t##bits>(0 - v));                                                             \
-  }                                                                                                          \
-  int __tsan_atomic##bits##_compare_exchange_strong(volatile t##bits* at, t##bits* e, t##bits v, int, int) { \
-    return swap_if_same(at, e, v);                                                                           \
-  }                                                                                                          \
-  int __tsan_atomic##bits##_compare_exchange_weak(volatile t##bits* at, t##bits* e, t##bits v, int, int) {   \
-    return swap_if_same(at, e, v);                                                                           \
-  }                                                                                                          \
-  t##bits __tsan_atomic##bits##_compare_exchange_val(volatile t##bits* at, t##bits e, t##bits v, int, int) { \
-    swap_if_same(at, &e, v);                                                                                 \
-    return e;                                                                                                \
+#define ATOMICS(bits)                                                                            \
+  using t##bits = uint##bits##_t;                                                                \
+  t##bits __tsan_atomic##bits##_load(const volatile t##bits* at, int) { return load(at); }       \
+  void __tsan_atomic##bits##_store(volatile t##bits* at, t##bits v, int) { store(at, v); }       \
+  t##bits __tsan_atomic##bits##_exchange(volatile t##bits* at, t##bits v, int) {                 \
+    write_point(at);                                                                             \
+    const t##bits old = *at;                                                                     \
+    *at = v;                                                                                     \
+    return old;                                                                                  \
+  }                                                                                              \
+  t##bits __tsan_atomic##bits##_fetch_add(volatile t##bits* at, t##bits v, int) {                \
+    return add(at, v);                                                                           \
+  }                                                                                              \
+  t##bits __tsan_atomic##bits##_fetch_or(volatile t##bits* at, t##bits v, int) {                 \
+    return set_bits(at, v);                                                                      \
+  }                                                                                              \
+  t##bits __tsan_atomic##bits##_fetch_sub(volatile t##bits* at, t##bits v, int) {                \
+    return add(at, static_cast<t##bits>(0 - v));                                                 \
+  }                                                                                              \
+  int __tsan_atomic##bits##_compare_exchange_strong(volatile t##bits* at, t##bits* e, t##bits v, \
+                                                    int, int) {                                  \
+    return swap_if_same(at, e, v);                                                               \
+  }                                                                                              \
+  int __tsan_atomic##bits##_compare_exchange_weak(volatile t##bits* at, t##bits* e, t##bits v,   \
+                                                  int, int) {                                    \
+    return swap_if_same(at, e, v);                                                               \
+  }                                                                                              \
+  t##bits __tsan_atomic##bits##_compare_exchange_val(volatile t##bits* at, t##bits e, t##bits v, \
+                                                     int, int) {                                 \
+    swap_if_same(at, &e, v);                                                                     \
+    return e;                                                                                    \
   }
 ATOMICS(8)
 ATOMICS(16)

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
 // model_check [--preemptions N] [--kills N] [--executions N] [--self-test]
-// Scenarios of the log's protocol on lanes of a few slots and chunks. What must hold in every order, also when a writer is killed at any
-// of its steps: a reader never accepts a record that is not one that was written, and each writer's in order; a record is there, was
-// overwritten by the wrap, or is counted as lost; nobody writes into, or takes, a chunk of a thread that lives; nobody waits.
+// Scenarios of the log's protocol on lanes of a few slots and chunks. What must hold in every
+// order, also when a writer is killed at any of its steps: a reader never accepts a record that is
+// not one that was written, and each writer's in order; a record is there, was overwritten by the
+// wrap, or is counted as lost; nobody writes into, or takes, a chunk of a thread that lives; nobody
+// waits.
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 #include <cstring>
@@ -12,10 +14,10 @@
 #include <map>
 #include <memory>
 
-#include "tests/shim_fixture.h"
 #include "tests/trust/model/scheduler.h"
 #include "tests/trust/model/subject.h"
-#include "tools/log_reader.h"
+#include "tests/unit/shim_fixture.h"
+#include "tools/log/log_reader.h"
 
 namespace {
 
@@ -86,8 +88,11 @@ class Stage {
     std::ifstream maps("/proc/self/maps");
     for (std::string line; std::getline(maps, line);) {
       uint64_t from = 0, to = 0;
-      if (line.find(shim_.path) == std::string::npos || std::sscanf(line.c_str(), "%lx-%lx", &from, &to) != 2) continue;
-      if (from != reinterpret_cast<uint64_t>(g.header)) watch(reinterpret_cast<void*>(from), to - from);
+      if (line.find(shim_.path) == std::string::npos ||
+          std::sscanf(line.c_str(), "%lx-%lx", &from, &to) != 2)
+        continue;
+      if (from != reinterpret_cast<uint64_t>(g.header))
+        watch(reinterpret_cast<void*>(from), to - from);
     }
   }
   ShimLog shim_;
@@ -114,7 +119,8 @@ bool is_whole(const ovc::Event& event) {
   bool whole = id >> 32 == event.base.tid && event.base.begin_tick == 1 + (id & 0xffffffff);
   for (const uint64_t arg : event.base.args) whole = whole && arg == id;
   for (const uint64_t frame : event.frames) whole = whole && frame == id;
-  if (event.returned()) whole = whole && event.base.result == static_cast<int64_t>(id) && event.base.end_tick != 0;
+  if (event.returned())
+    whole = whole && event.base.result == static_cast<int64_t>(id) && event.base.end_tick != 0;
   return whole && event.base.op == Op::kMunmap;
 }
 
@@ -132,9 +138,11 @@ void read_events(const ovc::LogReader& log, std::map<uint64_t, uint64_t>* found)
   std::map<uint32_t, uint64_t> last;
   log.for_each_event([&](const ovc::Event& event) {
     if (event.position & kVitalBit) return true;
-    if (!is_whole(event)) story.read = fmt::format("a torn event is accepted at {}", event.position);
+    if (!is_whole(event))
+      story.read = fmt::format("a torn event is accepted at {}", event.position);
     const uint64_t n = event.base.args[0] & 0xffffffff;
-    if (last.count(event.base.tid) && last[event.base.tid] >= n + 1) story.read = "events of one thread out of order";
+    if (last.count(event.base.tid) && last[event.base.tid] >= n + 1)
+      story.read = "events of one thread out of order";
     last[event.base.tid] = n + 1;
     if (found) ++(*found)[event.position];
     return true;
@@ -150,10 +158,12 @@ std::string judge_events(const ovc::LogReader& log) {
     // A record whose first slot the wrap has claimed is overwritten, or about to be.
     if (position >= start && !found.count(position))
       return fmt::format("the event at {} is lost, and the lane still holds it", position);
-    if (std::count(story.positions.begin(), story.positions.end(), position) > 1) return "one position given twice";
+    if (std::count(story.positions.begin(), story.positions.end(), position) > 1)
+      return "one position given twice";
   }
   const ovc::Losses losses = log.losses();
-  if (losses.events_lost_busy + losses.events_lost_lapped < story.refused) return "an event is lost, and not counted";
+  if (losses.events_lost_busy + losses.events_lost_lapped < story.refused)
+    return "an event is lost, and not counted";
   return "";
 }
 
@@ -185,7 +195,8 @@ void take_hot(uint32_t tid) { t_hot = &g_private->hots[tid - kA]; }
 // Before the fibers run: `tid` has filled its chunk but for `left` places.
 uint64_t fill_chunk(uint32_t tid, uint64_t left) {
   take_hot(tid);
-  const uint64_t calls = kChunkBytes / kCallRecordBytes - kChunkHeaderBytes / kCallRecordBytes - 15 - left;
+  const uint64_t calls =
+      kChunkBytes / kCallRecordBytes - kChunkHeaderBytes / kCallRecordBytes - 15 - left;
   record_calls(tid, 0, calls);
   t_hot = &g_no_hot;
   return calls;
@@ -195,8 +206,10 @@ void read_calls(const ovc::LogReader& log, std::map<uint32_t, uint64_t>* found) 
   std::map<uint32_t, uint64_t> next;
   log.for_each_call([&](const ovc::Call& call) {
     const uint64_t n = call.size;
-    if (call.address != address_of(call.tid, n) || call.caller != call.address || call.op != Op::kMalloc || call.seq != n)
-      story.read = fmt::format("a torn call is accepted: thread {}, number {}, address {:#x}", call.tid, n, call.address);
+    if (call.address != address_of(call.tid, n) || call.caller != call.address ||
+        call.op != Op::kMalloc || call.seq != n)
+      story.read = fmt::format("a torn call is accepted: thread {}, number {}, address {:#x}",
+                               call.tid, n, call.address);
     if (next.count(call.tid) && n < next[call.tid]) story.read = "calls of one thread out of order";
     next[call.tid] = n + 1;
     if (found) ++(*found)[call.tid];
@@ -217,9 +230,11 @@ std::string judge_calls(const ovc::LogReader& log, const std::map<uint32_t, uint
   }
   const ovc::Losses losses = log.losses();
   const uint64_t kept = there + losses.calls_overwritten + unkept + losses.calls_lost_nested;
-  // A killed writer's last call may be there or not. One that dies while it clears a chunk may have counted, and the next one again.
+  // A killed writer's last call may be there or not. One that dies while it clears a chunk may have
+  // counted, and the next one again.
   if (kept + deaths < made) return fmt::format("{} calls made, {} there or counted", made, kept);
-  if (deaths == 0 && kept > made) return fmt::format("{} calls made, {} there or counted, and nobody died", made, kept);
+  if (deaths == 0 && kept > made)
+    return fmt::format("{} calls made, {} there or counted, and nobody died", made, kept);
   return "";
 }
 
@@ -250,12 +265,16 @@ std::vector<Scenario> scenarios(const ovc::LogReader& log) {
       for (const uint32_t tid : tids) before[tid] = fill_chunk(tid, 1);
     };
   };
-  const uint64_t first = kChunkBytes / kCallRecordBytes - kChunkHeaderBytes / kCallRecordBytes - 15 - 1;
+  const uint64_t first =
+      kChunkBytes / kCallRecordBytes - kChunkHeaderBytes / kCallRecordBytes - 15 - 1;
   const auto judge_e = [&log] { return judge_events(log); };
   const auto judge_c = [&log] { return judge_calls(log, before); };
   return {
       {"two writers of one-slot events", nothing, {events(kA, 2, 2), events(kB, 2, 2)}, judge_e},
-      {"two writers of two-slot events wrap the ring", nothing, {events(kA, 2, 20), events(kB, 2, 20)}, judge_e},
+      {"two writers of two-slot events wrap the ring",
+       nothing,
+       {events(kA, 2, 20), events(kB, 2, 20)},
+       judge_e},
       {"a reader while two writers wrap the ring",
        [] { write_events(kC, 0, 4, 2); },
        {events(kA, 2, 20), events(kB, 1, 2), reader_of_events},
@@ -264,7 +283,10 @@ std::vector<Scenario> scenarios(const ovc::LogReader& log) {
        nothing,
        {Fiber{kA, true, [] { intent(kA); }}, events(kB, 3, 20), reader_of_events},
        judge_e},
-      {"two threads leave full chunks", full({kA, kB}), {calls(kA, first, 3), calls(kB, first, 3)}, judge_c},
+      {"two threads leave full chunks",
+       full({kA, kB}),
+       {calls(kA, first, 3), calls(kB, first, 3)},
+       judge_c},
       {"three threads want the chunks that there are",
        full({kA, kB, kC}),
        {calls(kA, first, 3), calls(kB, first, 3), calls(kC, first, 3)},
@@ -276,12 +298,14 @@ std::vector<Scenario> scenarios(const ovc::LogReader& log) {
   };
 }
 
-Result run(const Stage& stage, const Stage::State& fresh, const Scenario& scenario, Bounds bounds, Break broken) {
+Result run(const Stage& stage, const Stage::State& fresh, const Scenario& scenario, Bounds bounds,
+           Break broken) {
   stage.set(fresh);
   scenario.prepare();
   story.written.clear();
   const Stage::State begin = stage.state();
-  const Result result = explore([&] { stage.set(begin); }, scenario.fibers, scenario.judge, bounds, broken);
+  const Result result =
+      explore([&] { stage.set(begin); }, scenario.fibers, scenario.judge, bounds, broken);
   stage.set(fresh);
   return result;
 }
@@ -294,13 +318,14 @@ int check_all(const Stage& stage, Bounds bounds) {
     const Result result = run(stage, fresh, scenario, bounds, Break::kNothing);
     executions += result.executions, points += result.points;
     const bool good = result.violation.empty();
-    std::cout << fmt::format("{}: {}: {} orders{}, {} steps {}", good ? "ok" : "VIOLATED", scenario.name, result.executions,
-                             result.complete ? "" : " (not all)", result.points, result.violation)
+    std::cout << fmt::format("{}: {}: {} orders{}, {} steps {}", good ? "ok" : "VIOLATED",
+                             scenario.name, result.executions, result.complete ? "" : " (not all)",
+                             result.points, result.violation)
               << std::endl;
     status |= !good;
   }
-  std::cout << fmt::format("{} orders, {} steps; in each at most {} preemptions and {} kills\n", executions, points,
-                           bounds.preemptions, bounds.kills);
+  std::cout << fmt::format("{} orders, {} steps; in each at most {} preemptions and {} kills\n",
+                           executions, points, bounds.preemptions, bounds.kills);
   return status;
 }
 
@@ -325,10 +350,12 @@ int self_test(const Stage& stage, Bounds bounds) {
     for (const Scenario& scenario : scenarios(stage.reader())) {
       const Result result = run(stage, fresh, scenario, bounds, each.broken);
       if (!result.violation.empty() && noticed.empty())
-        noticed = fmt::format("after {} orders of: {}: {}", result.executions, scenario.name, result.violation);
+        noticed = fmt::format("after {} orders of: {}: {}", result.executions, scenario.name,
+                              result.violation);
       if (!noticed.empty()) break;
     }
-    std::cout << (noticed.empty() ? "FAILED, not noticed: " : "ok: ") << each.name << ": " << noticed << std::endl;
+    std::cout << (noticed.empty() ? "FAILED, not noticed: " : "ok: ") << each.name << ": "
+              << noticed << std::endl;
     status |= noticed.empty();
   }
   return status;
@@ -343,7 +370,8 @@ int main(int argc, char** argv) {
   app.add_option("--preemptions", bounds.preemptions, "in one order, at most");
   app.add_option("--kills", bounds.kills, "in one order, at most");
   app.add_option("--executions", bounds.executions, "orders of one scenario, at most");
-  app.add_flag("--self-test", breaks, "break a step of the protocol at a time: each has to be noticed");
+  app.add_flag("--self-test", breaks,
+               "break a step of the protocol at a time: each has to be noticed");
   CLI11_PARSE(app, argc, argv);
   const Stage stage;
   return breaks ? self_test(stage, bounds) : check_all(stage, bounds);

@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: MIT
 //
-// See scheduler.h. All fibers share one thread, so the thread's place in the call lane is put by and back at each change.
+// See scheduler.h. All fibers share one thread, so the thread's place in the call lane is put by
+// and back at each change.
 #include "tests/trust/model/scheduler.h"
 
 #include <sys/mman.h>
 #include <ucontext.h>
 
-#include "shim/state.h"
+#include "shim/record/state.h"
 
 namespace model {
 namespace {
 
 constexpr size_t kStackBytes = 256 * 1024;
-constexpr unsigned kMostPoints = 5000;  // in one execution: a fiber that waits for another would pass it
+constexpr unsigned kMostPoints =
+    5000;  // in one execution: a fiber that waits for another would pass it
 
 struct Choice {
   unsigned options, taken;
@@ -92,7 +94,8 @@ void run_once(const std::vector<Fiber>& fibers) {
   for (size_t i = 0; i < fibers.size(); ++i) {
     search.fibers[i].fiber = fibers[i];
     while (stacks.size() <= i)
-      stacks.push_back(mmap(nullptr, kStackBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+      stacks.push_back(
+          mmap(nullptr, kStackBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
     prepare(search.fibers[i], stacks[i]);
   }
   const std::vector<int> can = others();
@@ -103,7 +106,9 @@ void run_once(const std::vector<Fiber>& fibers) {
 // The next order; false: that was the last.
 bool advance_choices() {
   search.choices.resize(search.depth);
-  while (!search.choices.empty() && search.choices.back().taken + 1 == search.choices.back().options) search.choices.pop_back();
+  while (!search.choices.empty() &&
+         search.choices.back().taken + 1 == search.choices.back().options)
+    search.choices.pop_back();
   if (search.choices.empty()) return false;
   ++search.choices.back().taken;
   return true;
@@ -113,7 +118,9 @@ bool advance_choices() {
 
 bool is_running() { return search.current >= 0; }
 Break broken() { return search.broken; }
-uint32_t running_tid() { return is_running() ? search.fibers[static_cast<size_t>(search.current)].fiber.tid : 0; }
+uint32_t running_tid() {
+  return is_running() ? search.fibers[static_cast<size_t>(search.current)].fiber.tid : 0;
+}
 
 bool is_alive(uint32_t tid) {
   for (const Running& running : search.fibers)
@@ -140,7 +147,8 @@ void point() {
   }
   Running& mine = search.fibers[static_cast<size_t>(search.current)];
   const std::vector<int> can = others();
-  const auto switches = search.preemptions < search.bounds.preemptions ? static_cast<unsigned>(can.size()) : 0u;
+  const auto switches =
+      search.preemptions < search.bounds.preemptions ? static_cast<unsigned>(can.size()) : 0u;
   const unsigned deaths = mine.fiber.may_die && search.kills < search.bounds.kills && !can.empty();
   const unsigned choice = choose(1 + switches + deaths);
   if (choice == 0) return;
@@ -153,8 +161,8 @@ void point() {
   leave();
 }
 
-Result explore(const std::function<void()>& reset, const std::vector<Fiber>& fibers, const std::function<std::string()>& judge,
-               Bounds bounds, Break broken) {
+Result explore(const std::function<void()>& reset, const std::vector<Fiber>& fibers,
+               const std::function<std::string()>& judge, Bounds bounds, Break broken) {
   Result result;
   search.choices.clear();
   search.bounds = bounds;

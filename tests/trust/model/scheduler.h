@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// Runs a few fibers in every order. The code under test is the real one, compiled with -fsanitize=thread: the compiler puts a call
-// before each access to memory, and hooks.cc answers these calls instead of the sanitizer. An access to the log is a point where
-// another fiber may go on, or where this one is killed. The search is depth first, with a bound on preemptions and on kills.
+// Runs a few fibers in every order. The code under test is the real one, compiled with
+// -fsanitize=thread: the compiler puts a call before each access to memory, and hooks.cc answers
+// these calls instead of the sanitizer. An access to the log is a point where another fiber may go
+// on, or where this one is killed. The search is depth first, with a bound on preemptions and on
+// kills.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -20,7 +22,8 @@ enum class Break {
   kLiveTakenForDead,  // tkill says ESRCH of everybody
   kNotCleared,        // a chunk is not cleared for its new owner
   kLossNotCounted,    // cold counters are not added to
-  kReaderLooksOnce,   // the reader's second look at a slot's or owner's word gives what the first gave
+  kReaderLooksOnce,   // the reader's second look at a slot's or owner's word gives what the first
+                      // gave
 };
 
 struct Fiber {
@@ -40,9 +43,10 @@ struct Result {
   std::string violation;  // empty: none; the search stops at the first
 };
 
-// `reset` puts everything back, `fibers` are run in one order, `judge` says what is wrong ("" if nothing); and again, until every order was.
-Result explore(const std::function<void()>& reset, const std::vector<Fiber>& fibers, const std::function<std::string()>& judge,
-               Bounds bounds, Break broken);
+// `reset` puts everything back, `fibers` are run in one order, `judge` says what is wrong ("" if
+// nothing); and again, until every order was.
+Result explore(const std::function<void()>& reset, const std::vector<Fiber>& fibers,
+               const std::function<std::string()>& judge, Bounds bounds, Break broken);
 
 // For the hooks and the scenarios.
 bool is_running();  // a fiber is

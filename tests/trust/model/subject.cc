@@ -3,7 +3,7 @@
 // See subject.h.
 #include "tests/trust/model/subject.h"
 
-#include "shim/call_lane.h"
+#include "shim/record/call_lane.h"
 
 void model::record_malloc(uint64_t address, uint64_t size, uint64_t caller) {
   ovcshim::record_call(ovcshim::Op::kMalloc, address, size, caller);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Loaded into a small server, makes its fork as expensive as that of a large one: 2 GiB that count in the commit limit and are never
-// touched. In eight mappings with gaps between them, so that they stay eight.
+// Loaded into a small server, makes its fork as expensive as that of a large one: 2 GiB that count
+// in the commit limit and are never touched. In eight mappings with gaps between them, so that they
+// stay eight.
 #include <sys/mman.h>
 
 enum { kMappings = 8, kGap = 4096 };

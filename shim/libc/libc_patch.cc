@@ -1,0 +1,371 @@
+// SPDX-License-Identifier: MIT
+//
+// Finds the known system call sites in the loaded libc.so.6 by its own dynamic symbol table (not
+// dlsym: another preload may come first) and replaces each with a jump to its stub. Strict: a site
+// that does not look exactly as expected stays as it is.
+//
+// Rules in this file: runs once, in the constructor, in a process that may have one thread and any
+// libc: every doubt means "leave it alone". No libc calls, no allocation; libc's text is changed
+// only by write_code.
+// Rule for ovcshim_libc_syscall, which runs at the sites: glibc calls madvise on a dying thread's
+// own stack and spares PTHREAD_STACK_MIN (16 KiB) below the caller, so stub and hook together must
+// stay well within that.
+#include "shim/libc/libc_patch.h"
+
+#if defined(__x86_64__) && defined(__LP64__)
+#include <fcntl.h>
+#include <link.h>
+#include <cstddef>
+
+#include "shim/libc/libc_sites.h"
+#include "shim/sys/sys.h"
+
+// The loader's list of objects. Weak: other C libraries do not have it.
+#pragma weak _r_debug
+
+// clang-format off
+#define SLOT(symbol, nr, tail, edi)                                                  \
+  extern "C" [[gnu::visibility("hidden")]] const unsigned char ovcshim_stub_##symbol[]; \
+  extern "C" {                                                                          \
+  [[gnu::visibility("hidden"), gnu::used]] constinit uint64_t ovcshim_return_##symbol = 0; \
+  }
+OVCSHIM_LIBC_SITES(SLOT)
+#undef SLOT
+// clang-format on
+
+asm(".pushsection .text\n" OVCSHIM_LIBC_SITES(OVCSHIM_STUB) OVCSHIM_STUB_BODY ".popsection\n");
+
+static_assert(sizeof(LibcSyscallFrame) == 64 && offsetof(LibcSyscallFrame, site_return) == 56,
+              "the stubs build it");
+
+namespace ovcshim {
+namespace {
+
+constexpr size_t kSiteBytes = 7;            // mov $nr,%eax (5); syscall (2)
+constexpr size_t kJumpBytes = 5;            // jmp rel32
+constexpr size_t kTailBytes = 15;           // at most looked at behind a site
+constexpr size_t kMaxFunctionBytes = 4096;  // a thin wrapper is far shorter
+enum class Tail { kErrno, kBreak };
+
+struct Site {
+  const char* symbol;
+  uint8_t nr;
+  Tail tail;
+  uint32_t edi;  // must be loaded into it before the site, 0: nothing
+  const unsigned char* stub;
+  uint64_t* site_return;  // the stub's way back
+};
+// clang-format off
+#define ROW(symbol, nr, tail, edi) {#symbol, nr, Tail::tail, edi, ovcshim_stub_##symbol, &ovcshim_return_##symbol},
+constinit const Site kSites[] = {OVCSHIM_LIBC_SITES(ROW)};
+#undef ROW
+// clang-format on
+constexpr unsigned kSiteCount = sizeof kSites / sizeof kSites[0];
+static_assert(__NR_mmap == 9 && __NR_mprotect == 10 && __NR_munmap == 11 && __NR_brk == 12 &&
+              __NR_mremap == 25 && __NR_madvise == 28 && __NR_clone == 56);
+
+struct Code {  // one function of libc
+  const unsigned char* begin = nullptr;
+  const unsigned char* end = nullptr;
+};
+
+struct Libc {
+  uint64_t base = 0;
+  const Elf64_Sym* symbols = nullptr;
+  const char* names = nullptr;
+  const uint32_t* hash = nullptr;  // DT_GNU_HASH
+};
+
+uint32_t load32(const unsigned char* p) {
+  return uint32_t{p[0]} | uint32_t{p[1]} << 8 | uint32_t{p[2]} << 16 | uint32_t{p[3]} << 24;
+}
+
+bool same_text(const char* a, const char* b) {
+  for (; *a == *b; ++a, ++b)
+    if (!*a) return true;
+  return false;
+}
+
+// ---- libc and its functions
+
+// The dynamic section of one loaded object. glibc has relocated its addresses, but not where the
+// section is read-only (vdso).
+struct Dynamic {
+  uint64_t names = 0, symbols = 0, hash = 0, soname = UINT64_MAX;
+};
+
+Dynamic read_dynamic(const link_map& object) {
+  Dynamic d;
+  for (const Elf64_Dyn* entry = object.l_ld; entry->d_tag != DT_NULL; ++entry) {
+    uint64_t value = entry->d_un.d_val;
+    uint64_t address = value < object.l_addr ? value + object.l_addr : value;
+    if (entry->d_tag == DT_STRTAB) d.names = address;
+    if (entry->d_tag == DT_SYMTAB) d.symbols = address;
+    if (entry->d_tag == DT_GNU_HASH) d.hash = address;
+    if (entry->d_tag == DT_SONAME) d.soname = value;
+  }
+  return d;
+}
+
+// Walks the loader's list without its lock: in the constructor there is no second thread to change
+// it.
+bool find_libc(Libc& libc) {
+  if (&_r_debug == nullptr || _r_debug.r_version < 1) return false;
+  for (const link_map* object = _r_debug.r_map; object; object = object->l_next) {
+    if (!object->l_ld) continue;
+    Dynamic d = read_dynamic(*object);
+    if (d.soname == UINT64_MAX || !d.names) continue;
+    if (!same_text(reinterpret_cast<const char*>(d.names + d.soname), "libc.so.6")) continue;
+    libc.base = object->l_addr;
+    libc.symbols = reinterpret_cast<const Elf64_Sym*>(d.symbols);
+    libc.names = reinterpret_cast<const char*>(d.names);
+    libc.hash = reinterpret_cast<const uint32_t*>(d.hash);
+    return d.symbols && d.hash;
+  }
+  return false;
+}
+
+// True if [address, address + bytes) lies in a segment of plain code by libc's own program headers.
+bool in_text(const Libc& libc, uint64_t address, uint64_t bytes) {
+  constexpr uint32_t kAccess = PF_R | PF_W | PF_X;
+  auto* header = reinterpret_cast<const Elf64_Ehdr*>(libc.base);
+  if (!sys::readable(header) ||
+      !sys::equal(reinterpret_cast<const char*>(header->e_ident), ELFMAG, SELFMAG))
+    return false;
+  auto* segment = reinterpret_cast<const Elf64_Phdr*>(libc.base + header->e_phoff);
+  for (unsigned i = 0; i < header->e_phnum; ++i) {
+    if (segment[i].p_type != PT_LOAD || (segment[i].p_flags & kAccess) != (PF_R | PF_X)) continue;
+    uint64_t start = libc.base + segment[i].p_vaddr;
+    uint64_t end = start + segment[i].p_filesz;
+    if (address >= start && address < end && bytes <= end - address) return true;
+  }
+  return false;
+}
+
+const Elf64_Sym* find_symbol(const Libc& libc, const char* name) {
+  uint32_t wanted = 5381;
+  for (const char* c = name; *c; ++c) wanted = wanted * 33 + static_cast<unsigned char>(*c);
+  uint32_t buckets = libc.hash[0], first = libc.hash[1], bloom_words = libc.hash[2];
+  const uint32_t* bucket = libc.hash + 4 + 2 * bloom_words;
+  const uint32_t* chain = bucket + buckets;
+  if (!buckets) return nullptr;
+  uint32_t i = bucket[wanted % buckets];
+  if (i < first) return nullptr;
+  for (;; ++i) {
+    uint32_t hash = chain[i - first];
+    if ((hash | 1) == (wanted | 1) && same_text(libc.names + libc.symbols[i].st_name, name))
+      return &libc.symbols[i];
+    if (hash & 1) return nullptr;
+  }
+}
+
+Code find_function(const Libc& libc, const char* name) {
+  const Elf64_Sym* symbol = find_symbol(libc, name);
+  if (!symbol || ELF64_ST_TYPE(symbol->st_info) != STT_FUNC || symbol->st_shndx == SHN_UNDEF)
+    return {};
+  if (symbol->st_size > kMaxFunctionBytes ||
+      !in_text(libc, libc.base + symbol->st_value, symbol->st_size))
+    return {};
+  auto* begin = reinterpret_cast<const unsigned char*>(libc.base + symbol->st_value);
+  return {begin, begin + symbol->st_size};
+}
+
+// ---- shapes
+
+bool is_call_site(const unsigned char* at, uint8_t nr) {
+  const unsigned char expected[kSiteBytes] = {0xb8, nr, 0, 0, 0, 0x0f, 0x05};
+  for (size_t i = 0; i < kSiteBytes; ++i)
+    if (at[i] != expected[i]) return false;
+  return true;
+}
+
+// A conditional jump of the given kind (low nibble of its opcode), short or near.
+bool is_jump(const unsigned char* p, uint8_t condition) {
+  return p[0] == (0x70 | condition) || (p[0] == 0x0f && p[1] == (0x80 | condition));
+}
+
+bool has_errno_tail(const unsigned char* p) {
+  if (p[0] != 0x48 || p[1] != 0x3d) return false;  // cmp imm32,%rax
+  uint32_t limit = load32(p + 2);
+  return (limit == static_cast<uint32_t>(-4095) && is_jump(p + 6, 0x3)) ||  // jae
+         (limit == static_cast<uint32_t>(-4096) && is_jump(p + 6, 0x7));    // ja
+}
+
+bool has_break_tail(const unsigned char* p) {
+  bool through_got = p[0] == 0x48 && p[1] == 0x8b &&
+                     p[2] == 0x15 &&  // mov __curbrk@got(%rip),%rdx; mov %rax,(%rdx)
+                     p[7] == 0x48 && p[8] == 0x89 && p[9] == 0x02;
+  const unsigned char* compare = p + 10;
+  return through_got && compare[0] == 0x48 && compare[1] == 0x39 && compare[2] == 0xf8 &&
+         is_jump(compare + 3, 0x2);  // jb
+}
+
+// mov $value,%edi somewhere before the site: tells the clone of fork from any other.
+bool loads_edi(const unsigned char* begin, const unsigned char* site, uint32_t value) {
+  for (const unsigned char* at = begin; at + 5 <= site; ++at)
+    if (at[0] == 0xbf && load32(at + 1) == value) return true;
+  return false;
+}
+
+// Where a jump at p would go, p's own address if there is none. Read at every byte, so that no
+// instruction boundary can be missed; what only looks like a jump can at worst make a site be left
+// alone.
+const unsigned char* jump_target(const unsigned char* p, size_t left) {
+  bool is_short = p[0] == 0xeb || (p[0] & 0xf0) == 0x70;
+  if (is_short && left >= 2) return p + 2 + static_cast<signed char>(p[1]);
+  if (p[0] == 0xe9 && left >= 5) return p + 5 + static_cast<int32_t>(load32(p + 1));
+  if (p[0] == 0x0f && left >= 6 && (p[1] & 0xf0) == 0x80)
+    return p + 6 + static_cast<int32_t>(load32(p + 2));
+  return p;
+}
+
+bool is_entered_halfway(Code code, const unsigned char* site) {
+  for (const unsigned char* p = code.begin; p < code.end; ++p) {
+    if (p >= site && p < site + kSiteBytes) continue;
+    const unsigned char* target = jump_target(p, static_cast<size_t>(code.end - p));
+    if (target > site && target < site + kSiteBytes) return true;
+  }
+  return false;
+}
+
+// The one place in the function that makes this system call, or nullptr if there is none, or two,
+// or it has another shape.
+const unsigned char* find_site(Code code, const Site& site) {
+  const unsigned char* found = nullptr;
+  if (!code.begin) return nullptr;
+  for (const unsigned char* at = code.begin; at + kSiteBytes + kTailBytes <= code.end; ++at) {
+    if (!is_call_site(at, site.nr)) continue;
+    if (found) return nullptr;
+    found = at;
+  }
+  if (!found) return nullptr;
+  const unsigned char* tail = found + kSiteBytes;
+  bool fits = site.tail == Tail::kBreak ? has_break_tail(tail) : has_errno_tail(tail);
+  if (!fits || (site.edi && !loads_edi(code.begin, found, site.edi)) ||
+      is_entered_halfway(code, found))
+    return nullptr;
+  return found;
+}
+
+// fork has to go through the code of _Fork; a libc that inlined it there is only partly covered.
+bool calls(Code caller, const unsigned char* callee) {
+  if (!caller.begin) return false;
+  for (const unsigned char* at = caller.begin; at + 5 <= caller.end; ++at)
+    if (at[0] == 0xe8 && at + 5 + static_cast<int32_t>(load32(at + 1)) == callee) return true;
+  return false;
+}
+
+// ---- the replacement
+
+struct Plan {
+  unsigned known = 0;
+  bool fork_covered = false;
+  unsigned char* at[kSiteCount] = {};  // nullptr: leave alone
+};
+
+Plan make_plan(const Libc& libc) {
+  Plan plan;
+  for (unsigned i = 0; i < kSiteCount; ++i) {
+    Code code = find_function(libc, kSites[i].symbol);
+    plan.at[i] = const_cast<unsigned char*>(find_site(code, kSites[i]));
+    if (!plan.at[i]) continue;
+    ++plan.known;
+    if (kSites[i].nr == __NR_clone)
+      plan.fork_covered = calls(find_function(libc, "fork"), code.begin);
+  }
+  return plan;
+}
+
+int64_t distance(const unsigned char* at, const Site& site) {
+  return reinterpret_cast<int64_t>(site.stub) - reinterpret_cast<int64_t>(at + kJumpBytes);
+}
+
+bool is_near(const Plan& plan) {
+  for (unsigned i = 0; i < kSiteCount; ++i)
+    if (plan.at[i] &&
+        distance(plan.at[i], kSites[i]) != static_cast<int32_t>(distance(plan.at[i], kSites[i])))
+      return false;
+  return true;
+}
+
+// Number of threads of this process: field 20 of /proc/self/stat. 0 if it cannot be read.
+long count_threads() {
+  char text[1024];
+  long fd = sys::call(__NR_openat, AT_FDCWD, reinterpret_cast<long>("/proc/self/stat"),
+                      O_RDONLY | O_CLOEXEC);
+  if (sys::failed(fd)) return 0;
+  long length = sys::call(__NR_read, fd, reinterpret_cast<long>(text), sizeof text - 1);
+  sys::call(__NR_close, fd);
+  if (sys::failed(length)) return 0;
+  text[length] = 0;
+  long at = length;
+  while (at > 0 && text[at] != ')') --at;  // the name before it may hold blanks and parentheses
+  for (int blanks = 0; text[at] && blanks < 18; ++at) blanks += text[at] == ' ';
+  long threads = 0;
+  for (; text[at] >= '0' && text[at] <= '9'; ++at) threads = threads * 10 + text[at] - '0';
+  return threads;
+}
+
+// Through /proc/self/mem the kernel gives the page a private copy and leaves the mapping's
+// protection and accounting alone.
+bool write_code(long mem, unsigned char* at, const unsigned char (&bytes)[kJumpBytes]) {
+  long written = sys::call(__NR_pwrite64, mem, reinterpret_cast<long>(bytes), kJumpBytes,
+                           reinterpret_cast<long>(at));
+  return written == kJumpBytes && sys::equal(reinterpret_cast<const char*>(at),
+                                             reinterpret_cast<const char*>(bytes), kJumpBytes);
+}
+
+// The jump takes the place of `mov $nr,%eax` alone. The syscall behind it stays: a uprobe set here
+// later runs the mov it read from the file and goes on behind it, and must find the system call
+// there, not nothing.
+bool replace_site(long mem, unsigned char* at, const Site& site) {
+  unsigned char before[kJumpBytes];
+  unsigned char after[kJumpBytes] = {0xe9};
+  auto rel32 = static_cast<int32_t>(distance(at, site));
+  for (size_t i = 0; i < kJumpBytes; ++i) before[i] = at[i];
+  sys::copy(after + 1, &rel32, sizeof rel32);
+  *site.site_return = reinterpret_cast<uint64_t>(at + kSiteBytes);
+  if (write_code(mem, at, after)) return true;
+  write_code(mem, at, before);  // a short write must not stay
+  return false;
+}
+
+unsigned replace_all(const Plan& plan) {
+  long mem = sys::call(__NR_openat, AT_FDCWD, reinterpret_cast<long>("/proc/self/mem"),
+                       O_RDWR | O_CLOEXEC);
+  if (sys::failed(mem)) return 0;
+  unsigned done = 0;
+  for (unsigned i = 0; i < kSiteCount; ++i)
+    done += plan.at[i] && replace_site(mem, plan.at[i], kSites[i]);
+  sys::call(__NR_close, mem);
+  // The code was written under another address than it runs under: the processor wants a
+  // serializing instruction between.
+  uint32_t a = 0, b, c = 0, d;
+  asm volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d) : : "memory");
+  return done;
+}
+
+}  // namespace
+
+InternalsState patch_libc() {
+  Libc libc;
+  if (!find_libc(libc)) return InternalsState::kUnknownLibc;
+  Plan plan = make_plan(libc);
+  if (!plan.known) return InternalsState::kUnknownLibc;
+  if (!is_near(plan)) return InternalsState::kTooFar;
+  long threads = count_threads();
+  if (threads != 1) return threads ? InternalsState::kThreaded : InternalsState::kRefused;
+  unsigned done = replace_all(plan);
+  if (!done) return InternalsState::kRefused;
+  return done == kSiteCount && plan.fork_covered ? InternalsState::kOn : InternalsState::kPartly;
+}
+
+}  // namespace ovcshim
+
+#else  // other machines: their libc is not known here
+
+namespace ovcshim {
+InternalsState patch_libc() { return InternalsState::kUnknownLibc; }
+}  // namespace ovcshim
+
+#endif

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: MIT
+//
+// Makes system calls that glibc issues inside itself visible (malloc's mmap/brk/mprotect, fork's
+// clone): the `mov` of `mov $nr,%eax; syscall` in a known libc function become a jump to a stub,
+// which hands the call to libc_syscall_hook and returns behind the site. No address of libc changes
+// its meaning; errno and __curbrk are still set by libc's code.
+#pragma once
+#include <cstdint>
+
+#include "shim/format/log_format.h"
+
+namespace ovcshim {
+
+// Replaces the sites. Call once, single-threaded, from the constructor. Writes through
+// /proc/self/mem, so that no mapping is split and no commit charge added; leaves libc exactly as it
+// was unless it returns kOn or kPartly.
+InternalsState patch_libc();
+
+}  // namespace ovcshim
+
+// Provided by the recorder, called by the stubs. Returns what the system call returned (a value or
+// -errno). site_return: address behind the site, for the record's caller. frame: the stub's saved
+// registers (rbx, rbp, r12..r15, sp at the site).
+struct LibcSyscallFrame {
+  uint64_t rbx, rbp, r12, r13, r14, r15, sp, site_return;
+};
+extern "C" long ovcshim_libc_syscall(long nr, const long args[6], const LibcSyscallFrame* frame);

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+//
+// A file of /proc or /sys, open for as long as the object lives. Its number is the program's to use
+// and to close at any time, so the shim takes care of three who could meet it: other threads (it is
+// moved out of their way, and closed only while it is still ours), forked children
+// (close_inherited_files), signal handlers (they wait where there is one thread).
+// Rules: as event_lane.cc. No libc, no lock, nothing waits.
+#pragma once
+#include <cstdint>
+
+namespace ovcshim {
+
+class ProcFile {
+ public:
+  explicit ProcFile(const char* path);
+  ~ProcFile();
+  ProcFile(const ProcFile&) = delete;
+  ProcFile& operator=(const ProcFile&) = delete;
+  bool ok() const { return number_ >= 0; }
+  // The kernel's result: bytes, 0 at the end, or -errno.
+  long read(void* to, uint64_t bytes);
+
+ private:
+  bool alone_;  // no other thread can touch the descriptors: signals are held back, and that is all
+                // it takes
+  bool held_ = false;
+  unsigned reads_ = 0;
+  uint64_t mask_ = 0;  // the thread's signal mask, if held_
+  long number_, offset_ = 0;
+};
+
+// A child forked while another thread had one open: closes what it inherited.
+void close_inherited_files();
+
+// libc's __libc_single_threaded: not 0 while it has started no second thread. Without it there may
+// always be one.
+void note_single_threaded(const char* flag);
+
+// A clone that shares the descriptors without libc's knowledge: from now on there may always be
+// another thread.
+void note_shared_descriptors();
+
+}  // namespace ovcshim

@@ -1,0 +1,338 @@
+// SPDX-License-Identifier: MIT
+//
+// See proc_files.h. Each group of figures is a table of {line, key}; the order is that of the
+// kernel's files.
+#include "shim/proc/proc_files.h"
+
+#include <fcntl.h>
+#include <time.h>
+
+#include "shim/proc/proc_file.h"
+#include "shim/sys/sys.h"
+
+namespace ovcshim {
+namespace {
+
+struct Line {
+  const char* name;
+  FactKey key;
+};
+
+void add_lines(Facts& facts, const char* text, const Line* lines, int count) {
+  for (int i = 0; i < count; ++i) facts.add(lines[i].key, find_value(text, lines[i].name));
+}
+
+bool starts_with(const char* s, const char* prefix) {
+  while (*prefix)
+    if (*s++ != *prefix++) return false;
+  return true;
+}
+
+const char* next_line(const char* s) {
+  while (*s && *s != '\n') ++s;
+  return *s ? s + 1 : nullptr;
+}
+
+// Appends at `at`, keeping room for the terminator; returns the new end.
+char* append(char* at, const char* end, const char* s, uint64_t len = UINT64_MAX) {
+  while (len-- && *s && *s != '\n' && at < end - 1) *at++ = *s++;
+  *at = '\0';
+  return at;
+}
+
+}  // namespace
+
+long read_file(const char* path, char* to, uint64_t room) {
+  ProcFile file(path);
+  if (!file.ok()) return -1;
+  uint64_t have = 0;
+  while (have < room - 1) {
+    const long n = file.read(to + have, room - 1 - have);
+    if (n <= 0) break;
+    have += static_cast<uint64_t>(n);
+  }
+  to[have] = '\0';
+  return static_cast<long>(have);
+}
+
+uint64_t parse_number(const char* s, const char** rest) {
+  while (*s == ' ' || *s == '\t') ++s;
+  if (starts_with(s, "max") || starts_with(s, "unlimited")) return kInfinite;
+  if (*s < '0' || *s > '9') return kUnknown;
+  uint64_t value = 0;
+  while (*s >= '0' && *s <= '9') value = value * 10 + static_cast<uint64_t>(*s++ - '0');
+  if (rest) *rest = s;
+  return value;
+}
+
+uint64_t find_value(const char* text, const char* name) {
+  const uint64_t len = sys::length(name);
+  for (const char* line = text; line; line = next_line(line))
+    if (starts_with(line, name)) return parse_number(line + len);
+  return kUnknown;
+}
+
+bool file_stat(long descriptor, const char* path, FileStat& out) {
+  constexpr long kBasicStats = 0x7ff;
+  uint32_t raw[64]{};  // struct statx, include/uapi/linux/stat.h: uid, mode, size and ctime are its
+                       // words 5, 7, 10 and 24
+  if (sys::failed(sys::call(__NR_statx, descriptor, reinterpret_cast<long>(path),
+                            AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, kBasicStats,
+                            reinterpret_cast<long>(raw))))
+    return false;
+  out = {static_cast<uint64_t>(raw[11]) << 32 | raw[10],
+         static_cast<uint64_t>(raw[25]) << 32 | raw[24], raw[5], raw[7] & 0xffffu};
+  return true;
+}
+
+uint64_t read_number(const char* path) {
+  char text[32];
+  return read_file(path, text, sizeof text) > 0 ? parse_number(text) : kUnknown;
+}
+
+void add_meminfo(Facts& facts, char* io, uint64_t room) {
+  static constexpr Line kLines[] = {
+      {"MemTotal:", FactKey::kMemTotalKb},
+      {"MemFree:", FactKey::kMemFreeKb},
+      {"MemAvailable:", FactKey::kMemAvailableKb},
+      {"Buffers:", FactKey::kBuffersKb},
+      {"Cached:", FactKey::kCachedKb},
+      {"SwapCached:", FactKey::kSwapCachedKb},
+      {"SwapTotal:", FactKey::kSwapTotalKb},
+      {"SwapFree:", FactKey::kSwapFreeKb},
+      {"Shmem:", FactKey::kShmemKb},
+      {"KReclaimable:", FactKey::kKReclaimableKb},
+      {"SReclaimable:", FactKey::kSReclaimableKb},
+      {"CommitLimit:", FactKey::kCommitLimitKb},
+      {"Committed_AS:", FactKey::kCommittedAsKb},
+      {"HugePages_Total:", FactKey::kHugePagesTotal},
+      {"HugePages_Free:", FactKey::kHugePagesFree},
+      {"HugePages_Rsvd:", FactKey::kHugePagesRsvd},
+      {"Hugepagesize:", FactKey::kHugepagesizeKb},
+      {"Hugetlb:", FactKey::kHugetlbKb},
+  };
+  if (read_file("/proc/meminfo", io, room) > 0)
+    add_lines(facts, io, kLines, sizeof kLines / sizeof kLines[0]);
+}
+
+void add_overcommit(Facts& facts) {
+  static constexpr Line kFiles[] = {
+      {"/proc/sys/vm/overcommit_memory", FactKey::kOvercommitMemory},
+      {"/proc/sys/vm/overcommit_ratio", FactKey::kOvercommitRatio},
+      {"/proc/sys/vm/overcommit_kbytes", FactKey::kOvercommitKbytes},
+      {"/proc/sys/vm/user_reserve_kbytes", FactKey::kUserReserveKb},
+      {"/proc/sys/vm/admin_reserve_kbytes", FactKey::kAdminReserveKb},
+      {"/proc/sys/vm/max_map_count", FactKey::kMaxMapCount},
+      {"/proc/sys/vm/mmap_min_addr", FactKey::kMmapMinAddr},
+  };
+  for (const Line& file : kFiles) facts.add(file.key, read_number(file.name));
+}
+
+void add_status(Facts& facts, char* io, uint64_t room) {
+  static constexpr Line kLines[] = {
+      {"Uid:", FactKey::kUid},
+      {"VmSize:", FactKey::kVmSizeKb},
+      {"VmLck:", FactKey::kVmLckKb},
+      {"VmPin:", FactKey::kVmPinKb},
+      {"VmData:", FactKey::kVmDataKb},
+      {"VmStk:", FactKey::kVmStkKb},
+      {"Threads:", FactKey::kThreads},
+      {"Seccomp:", FactKey::kSeccomp},
+      {"NoNewPrivs:", FactKey::kNoNewPrivs},
+  };
+  if (read_file("/proc/thread-self/status", io, room) <= 0) return;
+  add_lines(facts, io, kLines, sizeof kLines / sizeof kLines[0]);
+  for (const char* line = io; line; line = next_line(line)) {
+    if (!starts_with(line, "CapEff:\t")) continue;
+    uint64_t value = 0;
+    for (const char* c = line + 8; *c && *c != '\n'; ++c)
+      value = value << 4 | static_cast<uint64_t>(*c <= '9' ? *c - '0' : *c - 'a' + 10);
+    facts.add(FactKey::kCapEff, value);
+  }
+}
+
+void add_limits(Facts& facts) {
+  struct {
+    uint64_t current, maximum;
+  } limit;
+  static constexpr struct {
+    long resource;
+    FactKey key;
+  } kLimits[] = {
+      {9, FactKey::kRlimitAs},    {2, FactKey::kRlimitData},  {8, FactKey::kRlimitMemlock},
+      {6, FactKey::kRlimitNproc}, {3, FactKey::kRlimitStack}, {7, FactKey::kRlimitNofile},
+      {1, FactKey::kRlimitFsize},
+  };
+  for (const auto& row : kLimits)
+    if (sys::call(__NR_prlimit64, 0, row.resource, 0, reinterpret_cast<long>(&limit)) == 0)
+      facts.add(row.key, limit.current == UINT64_MAX ? kInfinite : limit.current);
+}
+
+namespace {
+
+// The number in a link like "pid:[4026531836]": kUnknown if the link cannot be read, 0 if it has no
+// target yet.
+uint64_t namespace_inode(const char* path) {
+  char link[64];
+  const long n = sys::call(__NR_readlinkat, AT_FDCWD, reinterpret_cast<long>(path),
+                           reinterpret_cast<long>(link), sizeof link - 1);
+  if (n == -2 /* ENOENT */) return 0;
+  if (sys::failed(n)) return kUnknown;
+  link[n] = '\0';
+  const char* c = link;
+  while (*c && *c != '[') ++c;
+  return *c ? parse_number(c + 1) : kUnknown;
+}
+
+// kernel/user_namespace.c: the initial namespace maps 0 0 4294967295. A child namespace can carry
+// the same map, so this is necessary, not sufficient.
+uint64_t identity_map(char* io, uint64_t room) {
+  if (read_file("/proc/self/uid_map", io, room) <= 0) return kUnknown;
+  const char* rest = io;
+  const uint64_t first = parse_number(io, &rest);
+  const uint64_t second = parse_number(rest, &rest);
+  return first == 0 && second == 0 && parse_number(rest) == 4294967295u;
+}
+
+// loadavg: "0.00 0.01 0.05 2/133 4711": the number behind the slash counts all tasks of the host.
+uint64_t tasks_total(char* io, uint64_t room) {
+  if (read_file("/proc/loadavg", io, room) <= 0) return kUnknown;
+  const char* c = io;
+  while (*c && *c != '/') ++c;
+  return *c ? parse_number(c + 1) : kUnknown;
+}
+
+}  // namespace
+
+void add_tasks(Facts& facts, char* io, uint64_t room) {
+  facts.add(FactKey::kThreadsMax, read_number("/proc/sys/kernel/threads-max"));
+  facts.add(FactKey::kPidMax, read_number("/proc/sys/kernel/pid_max"));
+  facts.add(FactKey::kTasksTotal, tasks_total(io, room));
+  const long policy = sys::call(__NR_sched_getscheduler, 0);
+  if (!sys::failed(policy)) facts.add(FactKey::kSchedPolicy, static_cast<uint64_t>(policy));
+  facts.add(FactKey::kPidNs, namespace_inode("/proc/self/ns/pid"));
+  facts.add(FactKey::kPidForChildrenNs, namespace_inode("/proc/thread-self/ns/pid_for_children"));
+  facts.add(FactKey::kUserNsIdentity, identity_map(io, room));
+}
+
+namespace {
+
+struct CgroupFile {
+  const char* name;  // below the cgroup's directory
+  const char* line;  // nullptr: the file is one number
+  FactKey key;
+};
+
+// Documentation/admin-guide/cgroup-v1/memory.rst and pids.rst
+constexpr CgroupFile kMemoryV1[] = {
+    {"/memory.limit_in_bytes", nullptr, FactKey::kMemcgLimit},
+    {"/memory.usage_in_bytes", nullptr, FactKey::kMemcgUsage},
+    {"/memory.failcnt", nullptr, FactKey::kMemcgFailcnt},
+    {"/memory.oom_control", "oom_kill ", FactKey::kMemcgOomKill},
+    {"/memory.oom_control", "oom_kill_disable ", FactKey::kMemcgOomKillDisable},
+};
+constexpr CgroupFile kPids[] = {
+    {"/pids.max", nullptr, FactKey::kPidsMax},
+    {"/pids.current", nullptr, FactKey::kPidsCurrent},
+    {"/pids.events", "max ", FactKey::kPidsEventsMax},
+};
+// Documentation/admin-guide/cgroup-v2.rst
+constexpr CgroupFile kMemoryV2[] = {
+    {"/memory.max", nullptr, FactKey::kMemcgLimit},
+    {"/memory.current", nullptr, FactKey::kMemcgUsage},
+    {"/memory.events", "max ", FactKey::kMemcgFailcnt},
+    {"/memory.events", "oom ", FactKey::kMemcgOom},
+    {"/memory.events", "oom_kill ", FactKey::kMemcgOomKill},
+};
+
+// "9:pids:/a/b" -> does the controller list between the colons hold `name`? "0::/" is version 2.
+bool has_controller(const char* line, const char* name, const char** path) {
+  while (*line && *line != ':') ++line;
+  if (*line) ++line;
+  const uint64_t len = sys::length(name);
+  bool found = len == 0 && *line == ':';
+  while (*line && *line != ':' && *line != '\n') {
+    if (len && starts_with(line, name) && (line[len] == ',' || line[len] == ':')) found = true;
+    while (*line && *line != ',' && *line != ':' && *line != '\n') ++line;
+    if (*line == ',') ++line;
+  }
+  *path = *line == ':' ? line + 1 : line;
+  return found && *line == ':';
+}
+
+bool read_cgroup_file(const char* root, const char* group, const CgroupFile& file,
+                      uint64_t* value) {
+  char path[512], text[512];
+  char* at = append(path, path + sizeof path, root);
+  if (!(group[0] == '/' && (group[1] == '\n' || group[1] == '\0')))
+    at = append(at, path + sizeof path, group);
+  append(at, path + sizeof path, file.name);
+  if (read_file(path, text, sizeof text) <= 0) return false;
+  *value = file.line ? find_value(text, file.line) : parse_number(text);
+  return true;
+}
+
+template <size_t N>
+bool add_files(Facts& facts, const char* root, const char* group, const CgroupFile (&files)[N]) {
+  bool any = false;
+  for (const CgroupFile& file : files) {
+    uint64_t value = kUnknown;
+    if (!read_cgroup_file(root, group, file, &value)) continue;
+    facts.add(file.key, value);
+    any = true;
+  }
+  return any;
+}
+
+// In a container the group named in /proc/thread-self/cgroup can lie outside what is mounted: then
+// the mount's root is ours.
+template <size_t N>
+bool add_group(Facts& facts, const char* root, const char* group, const CgroupFile (&files)[N]) {
+  return add_files(facts, root, group, files) || add_files(facts, root, "/", files);
+}
+
+}  // namespace
+
+void add_cgroups(Facts& facts, char* io, uint64_t room) {
+  if (read_file("/proc/thread-self/cgroup", io, room) <= 0) return;
+  const char* path = nullptr;
+  // A controller serves one hierarchy only, and version 2 comes last (kernel/cgroup/cgroup.c
+  // proc_cgroup_show()).
+  bool memory = false, pids = false;
+  for (const char* line = io; line && *line; line = next_line(line)) {
+    if (has_controller(line, "memory", &path)) {
+      memory = true;
+      if (add_group(facts, "/sys/fs/cgroup/memory", path, kMemoryV1))
+        facts.add(FactKey::kMemcgVersion, 1);
+    }
+    if (has_controller(line, "pids", &path))
+      pids = true, add_group(facts, "/sys/fs/cgroup/pids", path, kPids);
+    if (!has_controller(line, "", &path)) continue;
+    if (!memory && add_group(facts, "/sys/fs/cgroup", path, kMemoryV2))
+      facts.add(FactKey::kMemcgVersion, 2);
+    if (!pids) add_group(facts, "/sys/fs/cgroup", path, kPids);
+  }
+}
+
+void add_oom_kills(Facts& facts, char* io, uint64_t room) {
+  // oom_kill stands near the end of a file larger than our buffer: read on until it is found.
+  ProcFile file("/proc/vmstat");
+  if (!file.ok()) return;
+  uint64_t value = kUnknown, kept = 0;
+  while (value == kUnknown && kept < room - 1) {
+    const long n = file.read(io + kept, room - 1 - kept);
+    if (n <= 0) break;
+    const uint64_t have = kept + static_cast<uint64_t>(n);
+    uint64_t whole = have;  // only whole lines are parsed; the cut one waits for the next round
+    while (whole > 0 && io[whole - 1] != '\n') --whole;
+    const char cut = io[whole];
+    io[whole] = '\0';
+    value = find_value(io, "oom_kill ");
+    io[whole] = cut;
+    for (uint64_t i = whole; i < have; ++i) io[i - whole] = io[i];
+    kept = have - whole;
+  }
+  facts.add(FactKey::kVmstatOomKill, value);
+}
+
+}  // namespace ovcshim

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT
+//
+// Reads figures from /proc and cgroup files with raw system calls into a caller's buffer. Returns
+// kUnknown for what cannot be read. Callable anywhere; holds no descriptor; a value it cannot parse
+// is kUnknown, never 0.
+#pragma once
+#include "shim/format/log_format.h"
+
+namespace ovcshim {
+
+// Whole small file into `to`, terminated. Bytes read, or -1.
+long read_file(const char* path, char* to, uint64_t room);
+
+// First number at or after `s`; "max" and "unlimited" give kInfinite. Advances *rest behind it if
+// given.
+uint64_t parse_number(const char* s, const char** rest = nullptr);
+
+// Value behind `name` at the start of a line ("Committed_AS:", "max "), kUnknown if there is no
+// such line.
+uint64_t find_value(const char* text, const char* name);
+
+// Owner, mode and size of an open descriptor (path "") or of a name itself, links not followed.
+struct FileStat {
+  uint64_t bytes, changed_s;
+  uint32_t uid, mode;
+  bool is_regular() const { return (mode & 0170000) == 0100000; }
+};
+bool file_stat(long descriptor, const char* path, FileStat& out);
+
+// A file that holds one number.
+uint64_t read_number(const char* path);
+
+// Appends facts to a list, dropping what does not fit.
+struct Facts {
+  Fact* list;
+  uint32_t room;
+  uint32_t count = 0;
+  void add(FactKey key, uint64_t value) {
+    if (count < room && value != kUnknown) list[count++] = {static_cast<uint32_t>(key), 0, value};
+  }
+};
+
+// io: working memory of at least 2048 bytes.
+void add_meminfo(Facts& facts, char* io, uint64_t room);
+void add_overcommit(Facts& facts);
+void add_status(Facts& facts, char* io, uint64_t room);
+void add_limits(Facts& facts);
+void add_tasks(Facts& facts, char* io, uint64_t room);
+// Counters and limits of the process's memory and pids cgroups, v1 and v2, and the host's OOM kill
+// counter.
+void add_cgroups(Facts& facts, char* io, uint64_t room);
+void add_oom_kills(Facts& facts, char* io, uint64_t room);
+
+}  // namespace ovcshim

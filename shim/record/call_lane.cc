@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: MIT
+//
+// The call lane's cold half: thread state, chunk claims, time marks. Protocol: CALL LANE in
+// log_format.h. Rules: as event_lane.cc. A signal handler that calls malloc while this thread is in
+// here is counted, not recorded (Hot::busy).
+#include "shim/record/call_lane.h"
+
+#include <errno.h>
+
+#include "shim/record/event.h"
+#include "shim/record/process.h"
+
+namespace ovcshim {
+namespace {
+
+constexpr int kClaimTries = 256;
+constexpr uint32_t kStarvedCalls = 4096;
+
+ChunkHeader* chunk_at(uint64_t index) {
+  return reinterpret_cast<ChunkHeader*>(g.chunks + index * kChunkBytes);
+}
+
+bool thread_is_dead(uint32_t tid) {
+  return !is_quiet() && tid != 0 && sys::call(__NR_tkill, tid, 0) == -ESRCH;
+}
+
+// May its owner be pushed out? Only a dead thread's chunk, and only where its tid means the same as
+// to us.
+bool may_take(uint64_t word) {
+  if (chunk_status(word) != ChunkStatus::kOwned) return true;
+  return g.ns_index != kNoNamespace && chunk_ns(word) == g.ns_index &&
+         thread_is_dead(chunk_tid(word));
+}
+
+// Acquire pairs with the previous owner's release stores: it may have died, and told nobody.
+uint64_t records_in(const ChunkHeader* chunk) {
+  if (!__atomic_load_n(&chunk->ready, __ATOMIC_ACQUIRE)) return 0;
+  auto* at = reinterpret_cast<const CallRecord*>(chunk);
+  uint64_t n = 0;
+  for (uint64_t i = kChunkHeaderBytes / kCallRecordBytes; i < kChunkBytes / kCallRecordBytes; ++i)
+    n += __atomic_load_n(&at[i].word, __ATOMIC_ACQUIRE) != 0 &&
+         i % (kTimeMarkBytes / kCallRecordBytes) != 0;
+  return n;
+}
+
+// Acquire: whatever the previous owner wrote is seen before we clear it. The fence: whoever sees
+// one of our bytes sees our owner word.
+ChunkHeader* claim_chunk(uint32_t tid, uint64_t* claim) {
+  for (int tries = 0; tries < kClaimTries; ++tries) {
+    *claim = __atomic_fetch_add(&g.header->chunk_cursor, 1, __ATOMIC_RELAXED);
+    ChunkHeader* chunk = chunk_at(*claim % g.chunk_count);
+    uint64_t word = __atomic_load_n(&chunk->owner, __ATOMIC_RELAXED);
+    if (!may_take(word)) continue;
+    const uint64_t mine =
+        chunk_word(ChunkStatus::kOwned, g.ns_index, tid, chunk_generation(word) + 1);
+    if (!__atomic_compare_exchange_n(&chunk->owner, &word, mine, false, __ATOMIC_ACQUIRE,
+                                     __ATOMIC_RELAXED))
+      continue;
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+    return chunk;
+  }
+  return nullptr;
+}
+
+void open_chunk(Hot& hot, ChunkHeader* chunk, uint64_t claim) {
+  const uint64_t lost = records_in(chunk);
+  if (lost) count(g.header->calls_overwritten, lost);
+  __atomic_store_n(&chunk->ready, 0, __ATOMIC_RELEASE);
+  __atomic_thread_fence(__ATOMIC_RELEASE);  // a reader that sees a cleared byte sees this 0, too;
+                                            // no instruction on x86
+  sys::zero(reinterpret_cast<unsigned char*>(chunk) + kChunkHeaderBytes,
+            kChunkBytes - kChunkHeaderBytes);
+  const Private& p = *g_private;
+  chunk->claim = claim;
+  chunk->pid = p.pid;
+  chunk->tid = tid_of(hot);
+  chunk->process = p.slot;
+  chunk->process_serial = p.serial;
+  chunk->first_seq = hot.seq_base;
+  chunk->opened_tick = tick_now();
+  chunk->image = g_lineage.image;
+  __atomic_store_n(&chunk->ready, 1, __ATOMIC_RELEASE);
+  // end is 0 here, so a handler's call goes to the slow path and meets `busy`; the new cursor must
+  // stand before the new end does
+  const auto base = reinterpret_cast<uint64_t>(chunk);
+  hot.cursor = base + kChunkHeaderBytes;
+  __atomic_signal_fence(__ATOMIC_SEQ_CST);
+  hot.end = base + kChunkBytes;
+}
+
+uint64_t places_between(uint64_t from, uint64_t to) {
+  // time marks stand at multiples of kTimeMarkBytes and are no calls
+  const uint64_t marks = (to - 1) / kTimeMarkBytes - (from - 1) / kTimeMarkBytes;
+  return (to - from) / kCallRecordBytes - marks;
+}
+
+uint64_t seq_at(const Hot& hot) {
+  if (!hot.end) return hot.seq_base;
+  const uint64_t first = hot.end - kChunkBytes + kChunkHeaderBytes;
+  const uint64_t at = hot.cursor < hot.end ? hot.cursor : hot.end;
+  return hot.seq_base + (at > first ? places_between(first, at) : 0);
+}
+
+void close_chunk(Hot& hot) {
+  if (!hot.end) return;
+  hot.seq_base = seq_at(hot);
+  auto* chunk = reinterpret_cast<ChunkHeader*>(hot.end - kChunkBytes);
+  const uint64_t word = __atomic_load_n(&chunk->owner, __ATOMIC_RELAXED);
+  __atomic_store_n(&chunk->owner,
+                   (word & ~uint64_t{3}) | static_cast<uint64_t>(ChunkStatus::kClosed),
+                   __ATOMIC_RELEASE);
+  hot.end = 0;  // from here a handler on this thread goes to the slow path and meets `busy`
+}
+
+// A dead thread's; one that was free is all zero. Its chunk is left as it is: somebody may have
+// taken it meanwhile, and whoever wants it sees that its owner is dead. Not `hot = Hot{}`: a tid of
+// 0, for one moment, and another thread takes it, too.
+OVC_COLD void inherit(Hot& hot) {
+  hot.end = 0;
+  hot.cursor = hot.seq_base = hot.refused_begin = hot.refused_end = 0;
+  hot.stripe = nullptr;
+  hot.busy = hot.starved = 0;
+  hot.forwarding = hot.beneath = 0;
+}
+
+// When all are taken, looking again (one system call per thread) is not tried for a while.
+Hot* free_hot(uint32_t tid) {
+  Private& p = *g_private;
+  if (tick_now() < p.hots_full_until) return nullptr;
+  const uint32_t from = __atomic_load_n(&p.next_hot, __ATOMIC_RELAXED);  // a hint
+  for (unsigned i = 0; i < kHots; ++i) {
+    Hot& hot = p.hots[(from + i) % kHots];
+    uint32_t owner = __atomic_load_n(&hot.tid, __ATOMIC_RELAXED);
+    if (owner != 0 && !(i >= 8 && thread_is_dead(owner))) continue;
+    if (!__atomic_compare_exchange_n(&hot.tid, &owner, tid, false, __ATOMIC_ACQUIRE,
+                                     __ATOMIC_RELAXED))
+      continue;
+    if (owner != 0) inherit(hot);
+    __atomic_store_n(&p.next_hot, (from + i + 1) % kHots, __ATOMIC_RELAXED);
+    return &hot;
+  }
+  p.hots_full_until = tick_now() + 1000 * g_ticks_per_ms;
+  count(g.header->threads_unrecorded);
+  return nullptr;
+}
+
+bool refill(Hot& hot) {
+  if (hot.starved) {
+    --hot.starved;
+    return false;
+  }
+  close_chunk(hot);
+  uint64_t claim = 0;
+  ChunkHeader* chunk = g.chunk_count ? claim_chunk(tid_of(hot), &claim) : nullptr;
+  if (!chunk) {
+    hot.starved = kStarvedCalls;
+    return false;
+  }
+  open_chunk(hot, chunk, claim);
+  return true;
+}
+
+// `place` is a time mark's or behind the chunk's end; find one for a record.
+uint64_t next_place(Hot& hot, uint64_t place) {
+  if (place < hot.end) {
+    auto* mark = reinterpret_cast<CallRecord*>(place);
+    mark->aux = tick_now();
+    __atomic_store_n(&mark->word, static_cast<uint64_t>(Op::kTime), __ATOMIC_RELEASE);
+  } else if (!refill(hot)) {
+    return 0;
+  }
+  const uint64_t got = advance(hot.cursor);
+  if ((got & (kTimeMarkBytes - 1)) != 0 && got < hot.end) return got;
+  count(g.header->calls_lost_nested);  // handlers have used up the whole group meanwhile
+  return 0;
+}
+
+bool is_shared(const Stripe* stripe) { return stripe == shared_stripe(); }
+
+void count_in(Stripe* stripe, Op op, uint64_t size, bool failed, bool kept) {
+  const bool shared = is_shared(stripe);
+  auto add = [shared](uint64_t& counter, uint64_t n) {
+    shared ? count(counter, n) : bump(counter, n);
+  };
+  add(stripe->calls[static_cast<size_t>(op)], 1);
+  if (failed) add(stripe->failed[static_cast<size_t>(op)], 1);
+  if (op >= Op::kMmap) return;
+  if (!kept) add(stripe->calls_not_kept, 1);
+  if (op == Op::kFree) return;
+  add(stripe->sizes[size_bucket(size)], 1);
+  add(stripe->requested_bytes, size);
+}
+
+Stripe* my_stripe() { return ensure_thread() ? t_hot->stripe : shared_stripe(); }
+
+}  // namespace
+
+bool ensure_thread() {
+  if (tid_of(*t_hot) != 0 && t_hot->stripe) return true;
+  if (!ensure_process() || is_quiet()) return false;
+  const auto tid = static_cast<uint32_t>(sys::call(__NR_gettid));
+  Hot* hot = t_hot;
+  if (hot == &g_no_hot)
+    hot = free_hot(tid);  // else: this thread's own block, wiped by the fork that made this process
+  if (!hot) return false;
+  __atomic_store_n(&hot->tid, tid, __ATOMIC_RELAXED);
+  if (!hot->stripe) hot->stripe = claim_stripe(tid);
+  t_hot = hot;
+  return true;
+}
+
+uint64_t call_lane_slow(uint64_t place, Op op, uint64_t size) {
+  if (!g.recording || !ensure_process()) return 0;
+  Stripe* stripe = my_stripe();
+  Hot& hot = *t_hot;
+  uint64_t got = 0;
+  if (hot.busy) {
+    count(g.header->calls_lost_nested);
+  } else if (!is_shared(stripe)) {  // the fast path counts without atomics, so a shared stripe
+                                    // never gets there
+    hot.busy = 1;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    got = next_place(hot, hot.end ? place : 0);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    hot.busy = 0;
+  }
+  if (!got && op != Op::kNone) count_in(stripe, op, size, false, false);
+  return got;
+}
+
+void count_unkept_slow(Op op, uint64_t size) {
+  if (g.recording && ensure_process()) count_in(my_stripe(), op, size, false, false);
+}
+
+void count_event(Op op, uint64_t size, bool failed) {
+  count_in(my_stripe(), op, size, failed, true);
+}
+
+uint64_t thread_call_seq() { return seq_at(*t_hot); }
+
+}  // namespace ovcshim

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: MIT
+//
+// Events: who, what, from where, in which commit state, with which outcome.
+// Rules: runs wherever the program calls a wrapped function (see event_lane.cc); bounded stack;
+// every system call here is one that a program without seccomp cannot notice; none is made once
+// is_quiet().
+#include "shim/record/event.h"
+#include "shim/record/clock.h"
+
+#include "shim/proc/proc_files.h"
+#include "shim/record/call_lane.h"
+#include "shim/record/module_list.h"
+#include "shim/record/process.h"
+#include "shim/record/refusal.h"
+#include "shim/record/snapshot.h"
+
+namespace ovcshim {
+namespace {
+
+// Writers of the shared reading: one at a time, the others use what is there.
+bool renew_reading() {
+  Private& p = *g_private;
+  if (__atomic_exchange_n(&p.reading_lock, 1, __ATOMIC_ACQUIRE)) return false;
+  Scratch* scratch = take_scratch();
+  if (scratch) {
+    Reading r{tick_now(), kUnknown, kUnknown, kUnknown, kUnknown, kUnknown};
+    if (read_file("/proc/meminfo", scratch->io, sizeof scratch->io) > 0) {
+      r.committed_kb = find_value(scratch->io, "Committed_AS:");
+      r.limit_kb = find_value(scratch->io, "CommitLimit:");
+    }
+    if (read_file("/proc/thread-self/statm", scratch->io, sizeof scratch->io) > 0) {
+      const char* rest = scratch->io;
+      r.vm_size_pages = parse_number(rest, &rest);
+      r.resident_pages = parse_number(rest, &rest);
+      for (int skip = 0; skip < 3; ++skip) parse_number(rest, &rest);  // shared, text, lib
+      r.data_pages = parse_number(rest, &rest);
+    }
+    give_back(scratch);
+    g.header->newest = clock_pair();
+    __atomic_store_n(&p.reading_seq, p.reading_seq + 1, __ATOMIC_RELAXED);  // odd: being written
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+    p.reading = r;
+    __atomic_store_n(&p.reading_seq, p.reading_seq + 1, __ATOMIC_RELEASE);
+  }
+  __atomic_store_n(&p.reading_lock, 0, __ATOMIC_RELEASE);
+  return scratch != nullptr;
+}
+
+// Seqlock read; pairs with the fences in renew_reading.
+bool latest_reading(Reading& out) {
+  const Private& p = *g_private;
+  for (int tries = 0; tries < 4; ++tries) {
+    const uint64_t before = __atomic_load_n(&p.reading_seq, __ATOMIC_ACQUIRE);
+    out = p.reading;
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    if (!(before & 1) && before == __atomic_load_n(&p.reading_seq, __ATOMIC_RELAXED))
+      return out.tick != 0;
+  }
+  return false;
+}
+
+// Ages are stored in ns; the tick rate known here is good to about 1 %, which is all an age needs.
+uint64_t age_ns(uint64_t since) {
+  const uint64_t now = tick_now();
+  return now > since ? (now - since) * 1000 / (g_ticks_per_ms / 1000 + 1) : 0;
+}
+
+// These look at the process itself, and a vfork child is another process in our memory: ask the
+// kernel.
+bool makes_process(Op op) { return op >= Op::kFork && op <= Op::kClone; }
+bool may_be_foreign(Op op) { return op >= Op::kExecve || makes_process(op); }
+
+void fill_identity(EventBase& base) {
+  const Private& p = *g_private;
+  base.pid = p.pid;
+  base.tid = tid_of(*t_hot);
+  if (!is_quiet() && (may_be_foreign(base.op) || base.tid == 0)) {
+    base.pid = static_cast<uint32_t>(sys::call(__NR_getpid));
+    base.tid = static_cast<uint32_t>(sys::call(__NR_gettid));
+  }
+  const bool ours = base.pid == p.pid;
+  base.process = ours ? p.slot : kNoIndex;
+  base.process_serial = ours ? p.serial : 0;
+  if (!ours) base.flags |= kChildSide;
+  base.image = g_lineage.image;
+  base.call_seq = thread_call_seq();
+}
+
+// The wrapper's own frames come first; the program's begin at the caller.
+unsigned frames_of_ours(const uint64_t* frames, unsigned n, uint64_t caller) {
+  for (unsigned i = 0; i < n && i < 5; ++i)
+    if (frames[i] == caller) return i;
+  return n;
+}
+
+bool ends_in_unknown_code(const uint64_t* frames, unsigned n) {
+  return n > 0 && n < kMaxFrames && !find_module(*modules_now(), frames[n - 1] - 1);
+}
+
+void add_stack(Event& event, Record& record, Scratch* scratch) {
+  bool cut = true;
+  unsigned n = 0, skip = 0;
+  if (scratch && g.stack_depth) {
+    n = backtrace(*modules_now(), event.frame, scratch->frames, kMaxFrames, !is_quiet(), &cut);
+    if (cut && ends_in_unknown_code(scratch->frames, n) &&
+        refresh_modules(makes_process(record.base.op))) {
+      n = backtrace(*modules_now(), event.frame, scratch->frames, kMaxFrames, !is_quiet(), &cut);
+      record.base.image = event.base.image = g_lineage.image;
+    }
+    skip = frames_of_ours(scratch->frames, n, event.base.caller);
+  }
+  record.frames = n > skip ? scratch->frames + skip : &event.base.caller;
+  n = n > skip ? n - skip : 1;
+  if (n > g.stack_depth) n = g.stack_depth, cut = true;
+  record.base.frames = static_cast<uint16_t>(n);
+  if (cut) record.base.flags |= kStackCut;
+}
+
+// The stack, then the text behind it, into scratch memory.
+uint64_t write_with_stack(Event& event, const char* text, Scratch* scratch, bool vital) {
+  Record record{event.base};
+  record.vital = vital;
+  add_stack(event, record, scratch);
+  if (scratch && text) {
+    record.base.text_len =
+        static_cast<uint16_t>(copy_text(scratch->text, sizeof scratch->text, text));
+    record.text = scratch->text;
+  }
+  return write_event(record);
+}
+
+uint64_t record_now(Event& event, const char* text, bool vital = false) {
+  keep_modules_known();
+  Private& p = *g_private;
+  if (p.objects_looked_for != p.reading.tick) {
+    p.objects_looked_for = p.reading.tick;
+    notice_new_objects();
+  }
+  Scratch* scratch = take_scratch();
+  const uint64_t position = write_with_stack(event, text, scratch, vital);
+  if (scratch) give_back(scratch);
+  return position;
+}
+
+// These give pages back or ask for them, and an allocator does so by the thousand: a redis child
+// that saves calls MADV_DONTNEED once a value. They change no charge and no mapping (mm/madvise.c),
+// so a success is counted only, lest it push forks out of the lane.
+bool advice_changes_mapping(uint64_t advice) {
+  constexpr uint64_t kWillneed = 3, kDontneed = 4, kFree = 8, kCold = 20, kPageout = 21,
+                     kPopulateRead = 22, kPopulateWrite = 23, kDontneedLocked = 24;
+  constexpr uint64_t kPagesOnly[] = {kWillneed, kDontneed,     kFree,          kCold,
+                                     kPageout,  kPopulateRead, kPopulateWrite, kDontneedLocked};
+  for (const uint64_t harmless : kPagesOnly)
+    if (advice == harmless) return false;
+  return true;
+}
+
+bool is_memory_call(Op op) { return op < Op::kFork; }
+
+}  // namespace
+
+Scratch* take_scratch() {
+  for (Scratch& scratch : g_private->scratch)
+    if (!__atomic_load_n(&scratch.taken, __ATOMIC_RELAXED) &&
+        !__atomic_exchange_n(&scratch.taken, 1, __ATOMIC_ACQUIRE))
+      return &scratch;
+  return nullptr;
+}
+
+void commit_state(CommitState& state, Freshness freshness) {
+  state = {kUnknown, kUnknown, kUnknown, kUnknown, kUnknown, kUnknown};
+  Reading r;
+  bool have = latest_reading(r);
+  const bool old = !have || tick_now() - r.tick > kReadingMaxAgeMs * g_ticks_per_ms;
+  if (!is_quiet() && (old || freshness == Freshness::kFresh) && renew_reading())
+    have = latest_reading(r);
+  if (have)
+    state = {age_ns(r.tick),  r.committed_kb,   r.limit_kb,
+             r.vm_size_pages, r.resident_pages, r.data_pages};
+}
+
+EventBase plain_base(Op op) {
+  EventBase base{};
+  base.op = op;
+  base.begin_tick = base.end_tick = tick_now();
+  fill_identity(base);
+  base.before = {kUnknown, kUnknown, kUnknown, kUnknown, kUnknown, kUnknown};
+  return base;
+}
+
+bool begin(Event& event, Op op, When when, Freshness freshness, uint64_t caller,
+           const FrameState& frame, const char* text) {
+  if (!g.recording || !ensure_process() || !g.recording) return false;
+  ensure_thread();  // else Hot::forwarding has no place, and libc's own system call would be
+                    // recorded as another one
+  const uint64_t args[6] = {event.base.args[0], event.base.args[1], event.base.args[2],
+                            event.base.args[3], event.base.args[4], event.base.args[5]};
+  event.base = {};
+  for (int i = 0; i < 6; ++i) event.base.args[i] = args[i];
+  event.base.op = op;
+  event.base.flags = event.flags;
+  event.base.caller = caller;
+  event.frame = frame;
+  event.when = when;
+  fill_identity(event.base);
+  commit_state(event.base.before, freshness);
+  event.base.begin_tick = tick_now();
+  event.active = true;
+  if (when != When::kIntent) return true;
+  event.base.flags |= kIntent;
+  event.position = record_now(event, text);
+  return true;
+}
+
+void end(Event& event, int64_t result, bool failed, int err, const char* text) {
+  EventBase& base = event.base;
+  if (!base.end_tick) base.end_tick = tick_now();
+  base.result = result;
+  base.err = static_cast<uint16_t>(failed ? err : 0);
+  base.flags = static_cast<uint16_t>((base.flags & ~kIntent) | (failed ? kFailed : 0));
+  if (failed && OVC_UNLIKELY(g.refuses)) base.flags |= refusal_flag(base.op, base.begin_tick);
+  count_event(base.op, event.size, failed);
+  if (!failed && base.op == Op::kMadvise && !advice_changes_mapping(base.args[2])) return;
+  if (failed && is_memory_call(base.op)) {
+    t_hot->refused_begin = base.begin_tick;
+    t_hot->refused_end = tick_now();
+  }
+  const bool needs_proof = failed && !(base.flags & kInjected);
+  const Proof proof = needs_proof ? proof_for(base.op, base.err) : Proof::kNone;
+  const bool vital = proof == Proof::kFull || (failed && t_hot->beneath);
+  if (event.when != When::kIntent) {
+    event.position = record_now(event, text, vital);
+  } else if (event.position == kUnknown || !complete_event(event.position, base)) {
+    base.flags |= kLateCompletion;
+    event.position = record_now(event, nullptr, vital);
+  }
+  if (proof != Proof::kNone && event.position != kUnknown)
+    write_snapshot(event.position, proof, base.flags & kRehearsed);
+  if (failed && is_memory_call(base.op)) t_hot->refused_end = tick_now();
+}
+
+}  // namespace ovcshim

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+#include "shim/record/exec_args.h"
+
+#include "shim/record/process.h"
+
+namespace ovcshim {
+namespace {
+
+constexpr uint64_t kMaxStrings = 4096;
+
+// Each page is probed once before it is read.
+bool next_readable(const void* at, const void*& proven) {
+  const auto page =
+      reinterpret_cast<const void*>(reinterpret_cast<uint64_t>(at) & ~(kPageBytes - 1));
+  if (page == proven) return true;
+  if (is_quiet() ||
+      !sys::readable(reinterpret_cast<const void*>(reinterpret_cast<uint64_t>(at) & ~uint64_t{7})))
+    return false;
+  proven = page;
+  return true;
+}
+
+uint64_t count_strings(char* const* list) {
+  const void* proven =
+      reinterpret_cast<const void*>(UINT64_MAX);  // none yet; the page at 0 may be asked for
+  uint64_t n = 0;
+  while (list && n < kMaxStrings && next_readable(list + n, proven) && list[n]) ++n;
+  return n;
+}
+
+bool contains(const char* text, uint64_t len, const char* word) {
+  const uint64_t n = sys::length(word);
+  for (uint64_t i = 0; i + n <= len; ++i)
+    if (sys::equal(text + i, word, n)) return true;
+  return false;
+}
+
+}  // namespace
+
+ExecArgs exec_args(char* const* argv, char* const* environment) {
+  ExecArgs found{count_strings(argv), count_strings(environment)};
+  char text[128];
+  for (uint64_t i = 0; i < found.environment; ++i) {
+    const uint64_t len = copy_text(text, sizeof text, environment[i]);
+    if (len <= 11 || !sys::equal(text, "LD_PRELOAD=", 11)) continue;
+    found.passes_shim_on = contains(text, len, "ovcshim");
+    break;  // the loader takes the first
+  }
+  return found;
+}
+
+}  // namespace ovcshim

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT
+//
+// What a new image is given: how many arguments, how many strings of environment, and whether the
+// shim goes along.
+#pragma once
+#include <cstdint>
+
+#pragma GCC visibility push(hidden)
+
+namespace ovcshim {
+
+struct ExecArgs {
+  uint64_t arguments = 0, environment = 0;  // counted up to 4096
+  uint64_t passes_shim_on = 0;  // 1: LD_PRELOAD is in the environment and names the shim
+};
+// The program's pointers may be bad (then exec says EFAULT): nothing is read that is not proven
+// readable.
+ExecArgs exec_args(char* const* argv, char* const* environment);
+
+}  // namespace ovcshim
+
+#pragma GCC visibility pop

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT
+//
+// The two sides of a call that returned twice, for every wrapper of the fork family.
+#pragma once
+#include <errno.h>
+
+#include "shim/record/event.h"
+#include "shim/record/forwarding.h"
+#include "shim/record/process.h"
+
+namespace ovcshim {
+
+// The child's half of a fork: its private memory is zero, so it enters itself in the log.
+OVC_COLD inline void child_side(uint64_t fork_position) {
+  if (register_process(fork_position, false) && g_private->slot != kNoIndex)
+    g.processes[g_private->slot].fork_position = fork_position;
+}
+
+// Completion in the parent: what the commit counter says now belongs to the record. `err` counts if
+// result is negative.
+OVC_COLD inline void fork_done(Event& event, int64_t result, int err) {
+  event.base.end_tick = tick_now();  // what follows is our own time, not the call's
+  beneath_fork(false);
+  CommitState after;
+  commit_state(after, Freshness::kFresh);
+  event.base.args[5] = after.committed_kb;
+  end(event, result, result < 0, err);
+}
+
+}  // namespace ovcshim

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: MIT
+//
+// Registration of a process (image or forked child), module lists, ends. Cold code; same rules as
+// event_lane.cc.
+#include "shim/record/process.h"
+#include "shim/record/clock.h"
+
+#include "shim/proc/proc_file.h"
+#include "shim/proc/proc_files.h"
+#include "shim/providers/providers.h"
+#include "shim/record/event.h"
+#include "shim/record/module_list.h"
+#include "shim/record/process_table.h"
+#include "shim/record/refusal.h"
+#include "shim/record/snapshot.h"
+
+namespace ovcshim {
+namespace {
+
+// What a later finding may need as a baseline. A forked child gets the cheap part only: fork must
+// stay cheap.
+void add_baseline(Facts& facts, const StatFields& stat, bool new_image, char* io, uint64_t room) {
+  facts.add(FactKey::kParentPid, stat.parent_pid);
+  facts.add(FactKey::kStartTicks, stat.start_ticks);
+  if (!new_image) return;
+  facts.add(FactKey::kInternals, static_cast<uint64_t>(g.internals_state));
+  facts.add(FactKey::kOvercommitMemory, read_number("/proc/sys/vm/overcommit_memory"));
+  add_limits(facts);
+  add_cgroups(facts, io, room);
+  add_oom_kills(facts, io, room);
+  add_own_cost(facts);
+  if (rehearses()) {
+    facts.add(FactKey::kRehearsedMode, g_rehearsal.mode);
+    facts.add(FactKey::kRehearsedLimitKb, g_rehearsal.limit_kb);
+  }
+  add_providers(facts, unrefused());
+}
+
+uint64_t write_start(const StatFields& stat, bool new_image) {
+  BigScratch& big = g_private->big;  // nobody else uses it before we are registered
+  Record record{plain_base(Op::kStart)};
+  Facts facts{big.facts, sizeof big.facts / sizeof big.facts[0]};
+  const ClockPair pair = clock_pair();
+  add_clocks(facts, pair);
+  record.base.begin_tick = record.base.end_tick = pair.tick;
+  add_baseline(facts, stat, new_image, big.io, sizeof big.io);
+  record.base.facts = static_cast<uint8_t>(facts.count);
+  record.fact_list = facts.list;
+  if (!new_image) record.base.flags |= kChildSide;
+  if (g_private->slot != kNoIndex) {  // bounded: others can write there, too
+    const auto& exe = g.processes[g_private->slot].exe;
+    while (record.base.text_len < sizeof exe && exe[record.base.text_len]) ++record.base.text_len;
+    record.text = exe;
+  }
+  return write_event(record);
+}
+
+}  // namespace
+
+// Private memory is charged in full; so are the writable segments of the shim's own object. The log
+// is a shared file: no charge.
+void add_own_cost(Facts& facts) {
+  facts.add(FactKey::kOwnMappedKb, (g.mapped_bytes + sizeof(Private)) / 1024);
+  facts.add(FactKey::kOwnCommitKb, g.own_commit_kb);
+  facts.add(FactKey::kOwnStartNs, (tick_now() - g.start_tick) * 1000 / (g_ticks_per_ms / 1000 + 1));
+  facts.add(FactKey::kRing, g.joined);
+}
+
+bool register_process(uint64_t fork_position, bool new_image) {
+  Private& p = *g_private;
+  if (!g.recording || is_quiet()) return false;
+  uint32_t fresh = 0;
+  if (!__atomic_compare_exchange_n(&p.registered, &fresh, 1, false, __ATOMIC_ACQUIRE,
+                                   __ATOMIC_RELAXED))
+    return fresh == 2;
+  if (!new_image) close_inherited_files();
+  if (!new_image && g.follow == 0) {
+    g.recording = false;  // this process's own copy: from here the shim only forwards
+    g.min_size = UINT64_MAX;
+    return false;
+  }
+  p.pid = static_cast<uint32_t>(sys::call(__NR_getpid));
+  p.slot = kNoIndex;
+  if (t_hot != &g_no_hot)
+    __atomic_store_n(&t_hot->tid, static_cast<uint32_t>(sys::call(__NR_gettid)), __ATOMIC_RELAXED);
+  if (new_image) begin_image_modules();
+  const StatFields stat = read_stat(0);
+  claim_process_slot(stat, fork_position, new_image);
+  p.module_position =
+      new_image || g_lineage.slot == kNoIndex ? 0 : g.processes[g_lineage.slot].module_position;
+  g_lineage.pid = p.pid, g_lineage.slot = p.slot, g_lineage.serial = p.serial;
+  const uint64_t position = write_start(stat, new_image);
+  if (new_image) {
+    write_modules();
+    write_mapping_list(position);
+  }
+  note_listed();
+  __atomic_store_n(&p.registered, 2, __ATOMIC_RELEASE);
+  return true;
+}
+
+void note_exit_status(int status) {
+  const Private& p = *g_private;
+  if (p.slot == kNoIndex || is_quiet() || static_cast<uint32_t>(sys::call(__NR_getpid)) != p.pid)
+    return;  // a vfork child ends, not we
+  ProcessSlot& slot = g.processes[p.slot];
+  slot.exit_status = status;
+  __atomic_store_n(&slot.exit_known, 1, __ATOMIC_RELEASE);
+  __atomic_store_n(&slot.end_tick, tick_now(), __ATOMIC_RELEASE);
+}
+
+void end_process() {
+  if (!g.recording || !ensure_process() || !g.recording) return;
+  const Private& p = *g_private;
+  Record record{plain_base(Op::kEnd)};
+  commit_state(record.base.before, Freshness::kFresh);
+  Fact list[16];
+  Facts facts{list, sizeof list / sizeof list[0]};
+  char io[2048];
+  if (!is_quiet()) add_status(facts, io, sizeof io);
+  record.base.facts = static_cast<uint8_t>(facts.count);
+  record.fact_list = list;
+  const uint64_t position = write_event(record);
+  if (record.base.pid == p.pid && may_list_mappings(ListOccasion::kEnd))
+    write_mapping_list(position);
+  if (p.slot == kNoIndex || record.base.pid != p.pid) return;
+  __atomic_store_n(&g.processes[p.slot].end_tick, tick_now(), __ATOMIC_RELEASE);
+  __atomic_store_n(&g.processes[p.slot].use, static_cast<uint32_t>(SlotUse::kEnded),
+                   __ATOMIC_RELEASE);
+}
+
+uint64_t copy_text(char* to, uint64_t room, const char* from) {
+  uint64_t n = 0;
+  while (n < room) {
+    const uint64_t page_left =
+        kPageBytes - (reinterpret_cast<uint64_t>(from + n) & (kPageBytes - 1));
+    const uint64_t take = page_left < room - n ? page_left : room - n;
+    // 8 bytes that do not cross into the next page tell whether this page can be read
+    const uint64_t probe = (reinterpret_cast<uint64_t>(from + n) & ~uint64_t{7});
+    if (is_quiet() || !sys::readable(reinterpret_cast<const void*>(probe))) return n;
+    for (uint64_t i = 0; i < take; ++i, ++n) {
+      if (!from[n]) return n;
+      to[n] = from[n];
+    }
+  }
+  return n;
+}
+
+StatFields read_stat(uint32_t pid) {
+  char path[40] = "/proc/self/stat", text[512];
+  if (pid) {
+    char digits[12];
+    int n = 0;
+    for (uint32_t v = pid; v; v /= 10) digits[n++] = static_cast<char>('0' + v % 10);
+    char* at = path + 6;
+    while (n) *at++ = digits[--n];
+    sys::copy(at, "/stat", 6);
+  }
+  StatFields out{kUnknown, kUnknown, kUnknown};
+  const long len = read_file(path, text, sizeof text);
+  if (len <= 0) return out;
+  // the command can hold anything, brackets too: fields count from the last ')'
+  const char* at = text + len;
+  while (at > text && *at != ')') --at;
+  if (*at != ')') return out;
+  const char* rest = at + 1;  // field 3, the state, comes next
+  for (int field = 3; field <= 22 && *rest; ++field) {
+    while (*rest == ' ') ++rest;
+    if (field == 4) out.parent_pid = parse_number(rest);
+    if (field == 20) out.threads = parse_number(rest);
+    if (field == 22) out.start_ticks = parse_number(rest);
+    while (*rest && *rest != ' ') ++rest;
+  }
+  return out;
+}
+
+}  // namespace ovcshim

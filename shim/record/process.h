@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+//
+// The process's own entry in the log: its slot, its counters' stripes, the list of objects that
+// give names to its addresses.
+#pragma once
+#include "shim/proc/proc_files.h"
+#include "shim/record/state.h"
+
+namespace ovcshim {
+
+// Makes sure this process is entered (a forked child is not, its private memory is zero). False if
+// it does not record.
+OVC_COLD bool register_process(uint64_t fork_position, bool new_image);
+inline bool ensure_process() {
+  return OVC_LIKELY(__atomic_load_n(&g_private->registered, __ATOMIC_ACQUIRE) == 2) ||
+         register_process(kUnknown, false);
+}
+
+// At the end of the program: a status if exit() or _exit() was called with one, then kEnd when the
+// destructors run.
+void note_exit_status(int status);
+void end_process();
+
+Stripe* claim_stripe(uint32_t tid);
+inline Stripe* shared_stripe() {
+  return reinterpret_cast<Stripe*>(g.stripes + kSharedStripe * kStripeBytes);
+}
+
+// What the shim itself costs this process, as facts.
+void add_own_cost(Facts& facts);
+
+// Copies a string of the program; stops at what cannot be read. Bytes copied.
+uint64_t copy_text(char* to, uint64_t room, const char* from);
+
+// Field 22 of /proc/PID/stat and field 4 (parent). pid 0: self. kUnknown if it cannot be read.
+struct StatFields {
+  uint64_t parent_pid, start_ticks, threads;
+};
+StatFields read_stat(uint32_t pid);
+
+}  // namespace ovcshim

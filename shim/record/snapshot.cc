@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: MIT
+//
+// See snapshot.h. Totals of the mappings are exact even where the list is cut.
+// Rules: as event_lane.cc; the working memory is g_private->big, taken by exchange, never waited
+// for.
+#include "shim/record/snapshot.h"
+#include "shim/record/clock.h"
+
+#include <errno.h>
+
+#include "shim/proc/proc_files.h"
+#include "shim/record/event.h"
+#include "shim/record/refusal.h"
+#include "shim/record/smaps.h"
+#include "shim/record/state.h"
+
+namespace ovcshim {
+namespace {
+
+constexpr uint32_t kEntriesPerRecord = 60;
+constexpr uint32_t kMaxListed = 20000;  // entries; 0.65 MB of the lane
+
+struct MapTotals {
+  uint64_t count = 0, ac_kb = 0, ac_count = 0, dc_kb = 0, nr_kb = 0, biggest_kb = 0,
+           biggest_start = 0, shared_writable_kb = 0;
+
+  void add(const MappingEntry& m) {
+    const uint64_t kb = (m.end - m.start) / 1024;
+    ++count;
+    if ((m.flags & (kMapAc | kMapDc)) == kMapAc) {
+      ac_kb += kb, ++ac_count;
+      if (kb > biggest_kb) biggest_kb = kb, biggest_start = m.start;
+    }
+    if ((m.flags & (kMapAc | kMapDc)) == (kMapAc | kMapDc)) dc_kb += kb;
+    if (m.flags & kMapNr) nr_kb += kb;
+    if ((m.flags & (kMapShared | kMapWrite)) == (kMapShared | kMapWrite)) shared_writable_kb += kb;
+  }
+};
+
+// Collects entries and writes a record whenever enough have come.
+class MappingWriter {
+ public:
+  MappingWriter(uint64_t about, BigScratch& big)
+      : about_(about), start_tick_(tick_now()), big_(big) {}
+  void add(const MappingEntry& m) {
+    totals.add(m);
+    if (listed_ + pending_ >= kMaxListed) return;
+    big_.mappings[pending_++] = m;
+    if (pending_ == kEntriesPerRecord) flush(false);
+  }
+  void flush(bool last) {
+    Record record{plain_base(Op::kMappings)};
+    record.base.begin_tick =
+        start_tick_;  // the list shows the process somewhere between its two ticks
+    record.base.args[0] = about_;
+    record.base.args[1] = listed_;
+    record.base.args[2] = totals.count;
+    record.base.args[3] = last && listed_ + pending_ == totals.count;
+    record.base.mappings = static_cast<uint8_t>(pending_);
+    record.mapping_list = big_.mappings;
+    if (last && facts_of_list) record.base.facts = static_cast<uint8_t>(facts_of_list->count);
+    if (last && facts_of_list) record.fact_list = facts_of_list->list;
+    write_event(record);
+    listed_ += pending_, pending_ = 0;
+  }
+  uint64_t ticks() const { return tick_now() - start_tick_; }
+  MapTotals totals;
+  const Facts* facts_of_list = nullptr;  // go with the last record
+
+ private:
+  uint64_t about_, start_tick_;
+  BigScratch& big_;
+  uint32_t pending_ = 0, listed_ = 0;
+};
+
+bool list_mappings(MappingWriter& writer, BigScratch& big) {
+  Smaps smaps(big.io, sizeof big.io);
+  for (MappingEntry m; smaps.next(m);) writer.add(m);
+  return writer.totals.count != 0;
+}
+
+void add_map_totals(Facts& facts, const MapTotals& t, uint64_t ticks) {
+  facts.add(FactKey::kMapsCount, t.count);
+  facts.add(FactKey::kMapsAcKb, t.ac_kb);
+  facts.add(FactKey::kMapsAcCount, t.ac_count);
+  facts.add(FactKey::kMapsDcKb, t.dc_kb);
+  facts.add(FactKey::kMapsNrKb, t.nr_kb);
+  facts.add(FactKey::kMapsBiggestAcKb, t.biggest_kb);
+  facts.add(FactKey::kMapsBiggestAcStart, t.biggest_start);
+  facts.add(FactKey::kSharedWritableKb, t.shared_writable_kb);
+  facts.add(FactKey::kMapsReadNs, ticks * 1000 / (g_ticks_per_ms / 1000 + 1));
+  facts.add(FactKey::kMapsSource, 1);
+}
+
+// What the rehearsal compared: the newest of this thread, and this is the record about it.
+void add_rehearsal(Facts& facts) {
+  facts.add(FactKey::kRehearsedMode, g_rehearsal.mode);
+  facts.add(FactKey::kRehearsedLimitKb, t_refusal.limit_kb);
+  facts.add(FactKey::kRehearsedChargeKb, t_refusal.charge_kb);
+  facts.add(FactKey::kRehearsedCommittedKb, t_refusal.committed_kb);
+  facts.add(FactKey::kRehearsedAllowedKb, t_refusal.allowed_kb);
+}
+
+// A fork's failure is always worth the list; a memory call's once a second.
+bool mapping_list_due(Op op) {
+  Private& p = *g_private;
+  const uint64_t now = tick_now();
+  if (!is_fork_op(op) && p.snapshot_tick != 0 && now - p.snapshot_tick < 1000 * g_ticks_per_ms)
+    return false;
+  p.snapshot_tick = now;
+  return true;
+}
+
+// What a list will cost by the memory in use: 12 ms per GiB of 4 kB pages, and never less than 200
+// us.
+uint64_t expected_list_ticks() {
+  const uint64_t resident = g_private->reading.resident_pages;
+  if (resident == kUnknown || g_private->reading.tick == 0) return 1000 * g_ticks_per_ms;
+  return (200 + resident * 12 / 256) * g_ticks_per_ms / 1000;
+}
+
+// These can also fail over the file that they are to run, or over its pipe.
+bool starts_program(Op op) {
+  return op == Op::kPosixSpawn || op == Op::kPosixSpawnp ||
+         (is_fork_op(op) && op >= Op::kPopen && op != Op::kThrdCreate);
+}
+
+}  // namespace
+
+Proof proof_for(Op op, int err) {
+  const bool subject = op < Op::kFork || is_fork_op(op);
+  const bool search = starts_program(op) && err != ENOMEM && err != EAGAIN;
+  if (!subject || search || err == EINVAL || err == EBADF || err == EEXIST || err == ENOENT ||
+      is_quiet() || t_hot->beneath)
+    return Proof::kNone;
+  return mapping_list_due(op) ? Proof::kFull : Proof::kFacts;
+}
+
+void write_snapshot(uint64_t position, Proof proof, bool rehearsed) {
+  BigScratch& big = g_private->big;
+  if (__atomic_exchange_n(&big.taken, 1, __ATOMIC_ACQUIRE)) {
+    count(g.header->snapshots_skipped);
+    return;
+  }
+  Facts facts{big.facts, sizeof big.facts / sizeof big.facts[0]};
+  Record record{plain_base(Op::kSnapshot)};
+  commit_state(record.base.before, Freshness::kFresh);
+  const ClockPair pair = clock_pair();
+  record.base.begin_tick = pair.tick;
+  add_clocks(facts, pair);
+  add_meminfo(facts, big.io, sizeof big.io);
+  add_overcommit(facts);
+  add_status(facts, big.io, sizeof big.io);
+  add_limits(facts);
+  add_tasks(facts, big.io, sizeof big.io);
+  add_cgroups(facts, big.io, sizeof big.io);
+  add_oom_kills(facts, big.io, sizeof big.io);
+  if (proof == Proof::kFull) {
+    MappingWriter writer(position, big);
+    if (list_mappings(writer, big)) {
+      writer.flush(true);
+      add_map_totals(facts, writer.totals, writer.ticks());
+    }
+  } else {
+    count(g.header->snapshots_skipped);
+  }
+  if (rehearsed) add_rehearsal(facts);
+  record.vital = proof == Proof::kFull;
+  record.base.args[0] = position;
+  record.base.facts = static_cast<uint8_t>(facts.count);
+  record.fact_list = facts.list;
+  record.base.end_tick = tick_now();
+  write_event(record);
+  __atomic_store_n(&big.taken, 0, __ATOMIC_RELEASE);
+}
+
+void note_listed() {
+  g_private->list_tick = tick_now();
+  g_private->listed_at = __atomic_load_n(&g.header->event_cursor, __ATOMIC_RELAXED);
+}
+
+bool may_list_mappings(ListOccasion occasion) {
+  const uint64_t cost = expected_list_ticks(), now = tick_now();
+  const bool seldom = now - g_private->list_tick > 100 * cost;
+  if (occasion == ListOccasion::kEnd)
+    return cost < g_ticks_per_ms || (cost < 20 * g_ticks_per_ms && seldom);
+  return cost < g_ticks_per_ms && (occasion == ListOccasion::kNewObjects || seldom);
+}
+
+void write_mapping_list(uint64_t about) {
+  BigScratch& big = g_private->big;
+  if (is_quiet() || __atomic_exchange_n(&big.taken, 1, __ATOMIC_ACQUIRE)) return;
+  MappingWriter writer(about, big);
+  if (list_mappings(writer, big)) {
+    Facts facts{big.facts, sizeof big.facts / sizeof big.facts[0]};
+    facts.add(FactKey::kOvercommitMemory, read_number("/proc/sys/vm/overcommit_memory"));
+    add_map_totals(facts, writer.totals, writer.ticks());
+    writer.facts_of_list = &facts;
+    writer.flush(true);
+  }
+  note_listed();
+  __atomic_store_n(&big.taken, 0, __ATOMIC_RELEASE);
+}
+
+}  // namespace ovcshim

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: MIT
+//
+// What every part of the shim shares: the mapped log, the settings, and the private memory that a
+// fork wipes. Rules: constinit and trivially destructible globals only; nothing here is written
+// after the constructor except `recording` (a child that is not to be followed clears its own
+// copy), `image` and `lineage` (written by a process about itself).
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include "shim/format/log_format.h"
+#include "shim/sys/seccomp.h"
+#include "shim/sys/sys.h"
+#include "shim/unwind/modules.h"
+
+#define OVC_LIKELY(x) __builtin_expect(!!(x), 1)
+#define OVC_UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define OVC_COLD [[gnu::cold, gnu::noinline]]
+
+#pragma GCC visibility push(hidden)  // extern declarations too: no detour through the GOT
+
+namespace ovcshim {
+
+// One ring of the event lane. `mark` is in every position of it.
+struct EventRing {
+  Slot* slots = nullptr;
+  uint64_t count = 0;
+  uint64_t* cursor = nullptr;
+  uint64_t mark = 0;
+};
+
+// Everything the hot path reads sits in the first cache line and is constant while the program
+// runs.
+struct alignas(64) Session {
+  uint64_t min_size =
+      UINT64_MAX;  // requests below are only counted; UINT64_MAX: nothing goes to the call lane
+  bool recording = false;  // the log is mapped and this process writes to it
+  bool internals = false;  // libc's own system calls come to ovcshim_libc_syscall
+  bool use_tsc = false;
+  bool refuses = false;  // OVCSHIM_INJECT or OVCSHIM_REHEARSE: see refuse.h
+  uint32_t stack_depth = 0;
+  uint32_t follow = 2;
+  FileHeader* header = nullptr;
+  EventRing events, vitals;
+  unsigned char* chunks = nullptr;
+  uint64_t chunk_count = 0;  // 0: call lane off, or not mapped here
+  ProcessSlot* processes = nullptr;
+  unsigned char* stripes = nullptr;
+  uint32_t* pid_index = nullptr;
+  RetiredTotals* retired = nullptr;
+  uint64_t mapped_bytes = 0;
+  uint32_t ns_index = kNoNamespace;
+  uint64_t pidns = 0;
+  InternalsState internals_state = InternalsState::kOff;
+  bool joined = false;         // the log was there before this image
+  uint64_t own_commit_kb = 0;  // private writable memory the shim adds to the process
+  uint64_t start_tick = 0;     // when the constructor began
+};
+extern Session g;
+
+// A thread's place in the call lane. Lives in memory that the kernel wipes in a forked child
+// (MADV_WIPEONFORK), so that a child finds cursor = end = 0 and can never write through its
+// parent's state, however it was forked.
+struct alignas(64) Hot {
+  uint64_t cursor;  // address of the next record
+  uint64_t end;     // one past the chunk
+  Stripe* stripe;
+  uint64_t seq_base;                    // records this thread wrote before its present chunk
+  uint64_t refused_begin, refused_end;  // ticks of this thread's last refused memory call, for a
+                                        // malloc that fails over it
+  uint32_t tid;                         // owner; 0: free
+  uint32_t busy;                        // the slow path is running
+  uint32_t starved;                     // calls to let pass before asking for a chunk again
+  uint16_t forwarding;  // number of the system call that a wrapper is about to make itself (see
+                        // libc_hook.cc)
+  uint16_t beneath;  // inside a call of the fork family: its own record will bring the proof of a
+                     // failure
+};
+static_assert(sizeof(Hot) == 64);
+
+// One reading of the commit state, shared by the threads of a process.
+struct Reading {
+  uint64_t tick;  // 0: never read
+  uint64_t committed_kb, limit_kb, vm_size_pages, resident_pages, data_pages;
+};
+
+// Working memory for events, so that wrappers stay small on foreign stacks. Taken by
+// compare-and-swap, never waited for.
+struct Scratch {
+  uint32_t taken;
+  uint32_t reserved;
+  uint64_t frames[kMaxFrames + 1];
+  char text[1024];
+  char io[2048];
+};
+struct BigScratch {
+  uint32_t taken;
+  uint32_t fact_count;
+  Fact facts[128];
+  MappingEntry mappings[64];
+  char io[4096];
+};
+
+inline constexpr unsigned kHots = 512;
+inline constexpr unsigned kScratches = 8;
+inline constexpr unsigned kOwnStripes = 32;
+
+// The private region: zero after every fork.
+struct Private {
+  uint32_t registered;  // 0 new, 1 being registered, 2 done
+  uint32_t pid;
+  uint32_t slot, serial;     // of g.processes; kNoIndex if none could be had
+  uint64_t module_position;  // where this process knows the module list to stand in the event lane
+  uint32_t reading_lock, next_hot;
+  uint64_t reading_seq;
+  Reading reading;
+  uint64_t snapshot_tick;             // last mapping list of a failure, for the rate limit
+  uint64_t objects_looked_for;        // Reading::tick at which the loader's list was last looked at
+  uint64_t list_tick;                 // last mapping list without a failure, likewise
+  uint64_t listed_at;                 // slots of the events ring claimed when it was made
+  uint64_t hots_full_until;           // tick before which no free Hot is looked for
+  uint64_t injected[8];               // calls that matched each rule of OVCSHIM_INJECT
+  uint32_t own_stripes[kOwnStripes];  // stripes of this process, 0: none
+  uint32_t own_stripe_next;
+  BigScratch big;
+  Scratch scratch[kScratches];
+  Hot hots[kHots];
+};
+extern Private* g_private;  // set before g.recording is; null otherwise
+
+extern Hot g_no_hot;
+
+// This thread's Hot, kept as its distance from g_no_hot: thread-local variables are all zero,
+// whatever their initialisers say, until the loader has relocated everything, and ifunc resolvers
+// call malloc before that.
+struct HotPlace {
+  uint64_t distance;
+  operator Hot*() const {
+    return reinterpret_cast<Hot*>(reinterpret_cast<uint64_t>(&g_no_hot) + distance);
+  }
+  Hot* operator->() const { return *this; }
+  Hot& operator*() const { return *static_cast<Hot*>(*this); }
+  HotPlace& operator=(Hot* hot) {
+    distance = reinterpret_cast<uint64_t>(hot) - reinterpret_cast<uint64_t>(&g_no_hot);
+    return *this;
+  }
+};
+extern thread_local constinit HotPlace t_hot;
+
+// Who the parent would be for a child forked now; inherited by plain memory.
+struct Lineage {
+  uint32_t pid, slot, serial, image;
+};
+extern Lineage g_lineage;
+
+// The objects of this process as last read; constant once it is here. See module_list.cc.
+extern const ModuleTable* g_modules;
+inline const ModuleTable* modules_now() { return __atomic_load_n(&g_modules, __ATOMIC_ACQUIRE); }
+
+inline uint64_t tick_now() {
+#if defined(__x86_64__)
+  if (OVC_LIKELY(g.use_tsc && !is_without_tsc())) {
+    uint32_t lo, hi;
+    asm volatile("rdtsc" : "=a"(lo), "=d"(hi));
+    return static_cast<uint64_t>(hi) << 32 | lo;
+  }
+#elif defined(__aarch64__)
+  if (OVC_LIKELY(g.use_tsc)) {
+    uint64_t v;
+    asm volatile("mrs %0, cntvct_el0" : "=r"(v));
+    return v;
+  }
+#endif
+  // Nothing may be asked any more, or the TSC was taken away: the last moment known.
+  if (g.header && (is_quiet() || g.header->clock != static_cast<uint32_t>(Clock::kMonotonicNs)))
+    return g.header->newest.tick;
+  struct {
+    long sec, nsec;
+  } t{};
+  sys::call(__NR_clock_gettime, 1 /* CLOCK_MONOTONIC */, reinterpret_cast<long>(&t));
+  return static_cast<uint64_t>(t.sec) * 1000000000u + static_cast<uint64_t>(t.nsec);
+}
+
+// Ticks in roughly one millisecond; for ages and rate limits only, never for figures shown. Set by
+// the session.
+extern uint64_t g_ticks_per_ms;
+
+// The program locked all of its memory; the log is not its memory, and would eat up what it may
+// lock.
+inline void unlock_log() {
+  if (g.header && !is_quiet())
+    sys::call(__NR_munlock, reinterpret_cast<long>(g.header), static_cast<long>(g.mapped_bytes));
+}
+
+// Others look whether a Hot is free while its owner reads this.
+inline uint32_t tid_of(const Hot& hot) { return __atomic_load_n(&hot.tid, __ATOMIC_RELAXED); }
+
+inline void count(uint64_t& counter, uint64_t n = 1) {
+  __atomic_fetch_add(&counter, n, __ATOMIC_RELAXED);
+}
+
+}  // namespace ovcshim
+
+#pragma GCC visibility pop

@@ -1,0 +1,342 @@
+// SPDX-License-Identifier: MIT
+//
+// The constructor: settings from the environment, the log, the private memory, libc's inner calls;
+// then recording begins. And the destructor. Rules: the program has not started yet, so nothing
+// here may leave a trace in it: no descriptor, no signal, no errno, no output except one line when
+// recording cannot start.
+#include <errno.h>
+#include <fcntl.h>
+#include <link.h>
+
+#include "shim/libc/libc_patch.h"
+#include "shim/proc/proc_file.h"
+#include "shim/proc/proc_files.h"
+#include "shim/providers/providers.h"
+#include "shim/record/log_file.h"
+#include "shim/record/log_path.h"
+#include "shim/record/process.h"
+#include "shim/refuse/refuse.h"
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+extern "C" [[gnu::weak]] const char* gnu_get_libc_version();
+
+namespace ovcshim {
+namespace {
+
+struct Settings {
+  LogWish log;
+  bool enabled = true;
+  bool internals = true;
+};
+
+const char* value_of(char** envp, const char* name) {
+  const uint64_t len = sys::length(name);
+  for (; envp && *envp; ++envp)
+    if (sys::equal(*envp, name, len) && (*envp)[len] == '=') return *envp + len + 1;
+  return nullptr;
+}
+
+// An empty value is none.
+const char* set_value_of(char** envp, const char* name) {
+  const char* value = value_of(envp, name);
+  return value && *value ? value : nullptr;
+}
+
+bool same(const char* a, const char* b) {
+  return sys::length(a) == sys::length(b) && sys::equal(a, b, sys::length(a));
+}
+
+// "16M", "64K", "1G", "4096". What is no size keeps the default: a typing error must not stop a
+// server.
+void parse_size(const char* text, uint64_t* to, uint64_t least, bool zero_allowed) {
+  if (!text) return;
+  const char* rest = text;
+  uint64_t n = parse_number(text, &rest);
+  if (n == kUnknown || n == kInfinite) return;
+  const unsigned shift = *rest == 'K' || *rest == 'k'   ? 10
+                         : *rest == 'M' || *rest == 'm' ? 20
+                         : *rest == 'G' || *rest == 'g' ? 30
+                                                        : 0;
+  if ((shift == 0 && *rest) || n > (uint64_t{1} << 40 >> shift)) return;
+  n <<= shift;
+  *to = n == 0 && zero_allowed ? 0 : n < least ? least : n;
+}
+
+uint32_t parse_follow(const char* text) {
+  return text && same(text, "none") ? 0 : text && same(text, "fork") ? 1 : 2;
+}
+
+Settings read_settings(char** envp) {
+  Settings s;
+  const char* on = value_of(envp, "OVCSHIM");
+  s.enabled = !(on && same(on, "0"));
+  const char* path = value_of(envp, "OVCSHIM_LOG");
+  s.log.path_template = path && *path ? path : nullptr;
+  parse_size(value_of(envp, "OVCSHIM_EVENTS_SIZE"), &s.log.events_bytes, 64 * 1024, false);
+  parse_size(value_of(envp, "OVCSHIM_CALLS_SIZE"), &s.log.calls_bytes, 64 * 1024, true);
+  parse_size(value_of(envp, "OVCSHIM_MIN_SIZE"), &s.log.min_size, 0, true);
+  uint64_t depth = s.log.stack_depth;
+  parse_size(value_of(envp, "OVCSHIM_STACK_DEPTH"), &depth, 0, true);
+  s.log.stack_depth = static_cast<uint32_t>(depth < kMaxFrames - 8 ? depth : kMaxFrames - 8);
+  s.log.follow = parse_follow(value_of(envp, "OVCSHIM_FOLLOW"));
+  s.log.inject = set_value_of(envp, "OVCSHIM_INJECT");
+  s.log.rehearse = set_value_of(envp, "OVCSHIM_REHEARSE");
+  const char* internals = value_of(envp, "OVCSHIM_LIBC_INTERNALS");
+  s.internals = !(internals && same(internals, "0"));
+  return s;
+}
+
+// The loader drops most preloads for set-uid programs; one that still arrives (from a trusted
+// directory) stays passive.
+bool is_secure_execution(char** envp) {
+  while (*envp) ++envp;
+  constexpr uint64_t kAtSecure = 23;
+  for (auto* aux = reinterpret_cast<uint64_t*>(envp + 1); aux[0]; aux += 2)
+    if (aux[0] == kAtSecure) return aux[1] != 0;
+  return false;
+}
+
+// Intel SDM vol. 3, 18.17.1: CPUID 80000007H EDX bit 8, the TSC runs at a constant rate in all
+// states.
+bool tsc_is_invariant() {
+#if defined(__x86_64__)
+  unsigned a, b, c, d;
+  if (!__get_cpuid(0x80000007, &a, &b, &c, &d)) return false;
+  return d & 1u << 8;
+#else
+  return true;
+#endif
+}
+
+// The one line on standard error.
+class Line {
+ public:
+  Line& operator<<(const char* s) {
+    while (*s && at_ < text_ + sizeof text_ - 1) *at_++ = *s++;
+    return *this;
+  }
+  void print() {
+    *at_++ = '\n';
+    sys::call(__NR_write, 2, reinterpret_cast<long>(text_), at_ - text_);
+  }
+
+ private:
+  char text_[1400];
+  char* at_ = text_;
+};
+
+const char* reason(int err) {
+  static constexpr struct {
+    int err;
+    const char* text;
+  } kReasons[] = {
+      {ENOENT, "no such directory"},
+      {EACCES, "permission denied"},
+      {EEXIST, "exists and is not our log"},
+      {EFBIG, "file too large"},
+      {ENOSPC, "no space left"},
+      {EROFS, "read-only filesystem"},
+      {EDQUOT, "disk quota exceeded"},
+      {ENOMEM, "out of memory"},
+      {EPERM, "not permitted"},
+      {ENODEV, "no shared mappings there"},
+      {ENOTDIR, "not a directory"},
+      {ELOOP, "symbolic link"},
+      {EINVAL, "invalid for this filesystem"},
+  };
+  for (const auto& row : kReasons)
+    if (row.err == err) return row.text;
+  return nullptr;
+}
+
+void complain(const char* why, int err, const char* path) {
+  Line line;
+  line << "ovcshim: " << why << (path[0] ? " " : "") << path;
+  if (const char* text = reason(err)) line << ": " << text;
+  line << "; this program runs unrecorded";
+  line.print();
+}
+
+// Whoever asks for a refusal wants to see one: a rule that is not understood is told, and none is
+// in force.
+bool understood(const SpecError& error, const char* variable) {
+  if (!error.what) return true;
+  Line line;
+  line << "ovcshim: " << variable << ": " << error.what << " at '" << error.at
+       << "'; nothing is refused by it";
+  line.print();
+  return false;
+}
+
+void set_refusals(const Settings& s) {
+  InjectSpec inject;
+  RehearseSpec rehearse;
+  if (s.log.inject && !understood(parse_inject(s.log.inject, inject), "OVCSHIM_INJECT"))
+    inject = {};
+  if (s.log.rehearse && !understood(parse_rehearse(s.log.rehearse, rehearse), "OVCSHIM_REHEARSE"))
+    rehearse = {};
+  install_refusals(inject, rehearse);
+}
+
+uint64_t pid_namespace() {
+  char link[64];
+  const long n = sys::call(__NR_readlinkat, AT_FDCWD, reinterpret_cast<long>("/proc/self/ns/pid"),
+                           reinterpret_cast<long>(link), sizeof link - 1);
+  if (sys::failed(n)) return 0;
+  link[n] = '\0';
+  const char* c = link;
+  while (*c && *c != '[') ++c;
+  const uint64_t inode = *c ? parse_number(c + 1) : 0;
+  return inode == kUnknown ? 0 : inode;
+}
+
+uint32_t namespace_index(uint64_t inode) {
+  for (uint32_t i = 0; inode && i < kNoNamespace; ++i) {
+    uint64_t there = 0;
+    if (__atomic_compare_exchange_n(&g.header->namespaces[i], &there, inode, false,
+                                    __ATOMIC_RELAXED, __ATOMIC_RELAXED) ||
+        there == inode)
+      return i;
+  }
+  return kNoNamespace;
+}
+
+// The object's own writable segments (relro included: it was writable when it was mapped) are
+// charged like any private mapping.
+extern "C" [[gnu::visibility("hidden")]] const ElfW(Ehdr) __ehdr_start;
+
+uint64_t own_segments_kb() {
+  auto* headers = reinterpret_cast<const ElfW(Phdr)*>(reinterpret_cast<const char*>(&__ehdr_start) +
+                                                      __ehdr_start.e_phoff);
+  uint64_t bytes = 0;
+  for (unsigned i = 0; i < __ehdr_start.e_phnum; ++i) {
+    const ElfW(Phdr)& h = headers[i];
+    if (h.p_type != PT_LOAD || !(h.p_flags & PF_W)) continue;
+    const uint64_t start = h.p_vaddr & ~(kPageBytes - 1);
+    bytes += (h.p_vaddr + h.p_memsz + kPageBytes - 1 - start) & ~(kPageBytes - 1);
+  }
+  return bytes / 1024;
+}
+
+// The kernel empties it in every forked child (kernel/fork.c dup_mmap(): VM_WIPEONFORK, since
+// 4.14).
+bool map_private() {
+  constexpr uint64_t kBytes = (sizeof(Private) + kPageBytes - 1) & ~(kPageBytes - 1);
+  const long at = sys::call(__NR_mmap, 0, kBytes, 3, 0x22, -1, 0);
+  if (sys::failed(at)) return false;
+  if (sys::failed(sys::call(__NR_madvise, at, kBytes, 18 /* MADV_WIPEONFORK */))) {
+    sys::call(__NR_munmap, at, kBytes);
+    return false;
+  }
+  sys::call(__NR_prctl, 0x53564d41 /* PR_SET_VMA */, 0 /* ANON_NAME */, at, kBytes,
+            reinterpret_cast<long>("ovcshim"));
+  g_private = reinterpret_cast<Private*>(at);
+  g.own_commit_kb = kBytes / 1024 + own_segments_kb();
+  return true;
+}
+
+// Rate of the clock, to about 1 %: good enough for ages and rate limits. From the creator's
+// calibration if the log is old enough.
+void estimate_tick_rate() {
+  if (!g.use_tsc) return;
+#if defined(__x86_64__)
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  if (__get_cpuid_max(0, nullptr) >= 0x15 && __get_cpuid(0x15, &a, &b, &c, &d) && a && b && c) {
+    g_ticks_per_ms = static_cast<uint64_t>(c) * b / a / 1000;
+    return;
+  }
+  if (__get_cpuid_max(0, nullptr) >= 0x16 && __get_cpuid(0x16, &a, &b, &c, &d) && (a & 0xffff)) {
+    g_ticks_per_ms = static_cast<uint64_t>(a & 0xffff) * 1000;
+    return;
+  }
+  struct {
+    long sec, nsec;
+  } from{}, to{};
+  if (sys::failed(sys::call(__NR_clock_gettime, 1, reinterpret_cast<long>(&from)))) return;
+  const uint64_t start = tick_now();
+  long ns = 0;
+  do {  // 50 microseconds
+    if (sys::failed(sys::call(__NR_clock_gettime, 1, reinterpret_cast<long>(&to))))
+      return;  // a sandbox: the rate stays a guess
+    ns = (to.sec - from.sec) * 1000000000 + to.nsec - from.nsec;
+  } while (ns < 50000);
+  g_ticks_per_ms = (tick_now() - start) * 1000000 / static_cast<uint64_t>(ns);
+#else
+  uint64_t hz;
+  asm("mrs %0, cntfrq_el0" : "=r"(hz));
+  g_ticks_per_ms = hz / 1000;
+#endif
+}
+
+void apply(const Settings& s) {
+  g.stack_depth = s.log.stack_depth;
+  g.follow = s.log.follow;
+  g.pidns = pid_namespace();
+  g.ns_index = namespace_index(g.pidns);
+  g.internals_state = s.internals ? patch_libc() : InternalsState::kOff;
+  g.internals =
+      g.internals_state == InternalsState::kOn || g.internals_state == InternalsState::kPartly;
+  set_refusals(s);
+  g.recording = true;
+  register_process(kUnknown, true);
+  g.min_size = g.chunk_count ? s.log.min_size : UINT64_MAX;
+}
+
+bool is_descendant() { return g.joined; }
+
+void start(const Settings& s) {
+  char path[kPathRoom]{};
+  const char* why = nullptr;
+  int err = 0;
+  g.use_tsc = tsc_is_invariant();
+  estimate_tick_rate();
+  g.start_tick = tick_now();
+  if (!open_log(s.log, &why, &err, path, sizeof path))
+    return complain(why ? why : "cannot start", err, path);
+  if (s.log.follow != 2 && is_descendant())
+    return;  // an exec'd descendant that is not to be followed
+  if (!map_private()) return complain("cannot map private memory (needs Linux 4.14)", 0, "");
+  apply(s);
+}
+
+}  // namespace
+}  // namespace ovcshim
+
+using namespace ovcshim;
+
+namespace {
+
+// Looked for only where it is: a dlsym that fails allocates. By name, since a reference would ask
+// every libc for version 2.32.
+void find_single_threaded() {
+  const char* rest = gnu_get_libc_version();
+  const uint64_t major = parse_number(rest, &rest),
+                 minor = *rest == '.' ? parse_number(rest + 1) : 0;
+  if (major > 2 || (major == 2 && minor >= 32))
+    note_single_threaded(static_cast<const char*>(resolve_one("__libc_single_threaded")));
+}
+
+}  // namespace
+
+// glibc hands the constructor the program's arguments; other libcs do not, and there the shim only
+// forwards.
+[[gnu::constructor]] static void ovcshim_start(int, char**, char** envp) {
+  const int saved = errno;
+  if (resolve_all() && gnu_get_libc_version && envp && !is_secure_execution(envp)) {
+    const Settings settings = read_settings(envp);
+    if (settings.enabled) {
+      find_single_threaded();
+      start(settings);
+    }
+  }
+  errno = saved;
+}
+
+[[gnu::destructor]] static void ovcshim_end() {
+  const int saved = errno;
+  end_process();
+  errno = saved;
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+//
+// Has the program entered seccomp, or may it be about to? Then the shim makes no system call of its
+// own any more: a filter may kill over it. A call that fails (programs ask in this way what the
+// kernel can do) leaves things as they were.
+#pragma once
+#include <cstdint>
+
+#pragma GCC visibility push(hidden)
+
+namespace ovcshim {
+
+// What has been entered, and how many threads are inside a call that would enter it.
+struct Seccomp {
+  static constexpr uint32_t kFilter = 1, kStrict = 2, kFilterAsked = 1u << 8,
+                            kStrictAsked = 1u << 16, kAnyStrictAsked = 0xffu << 16;
+  uint32_t state = 0;
+};
+extern Seccomp g_seccomp;
+
+inline bool is_quiet() { return g_seccomp.state != 0; }
+
+// Strict seccomp takes the TSC away too (arch/x86/kernel/process.c disable_TSC()): reading it would
+// be SIGSEGV.
+inline bool is_without_tsc() {
+  return g_seccomp.state & (Seccomp::kStrict | Seccomp::kAnyStrictAsked);
+}
+
+// The two sides of a call that enters seccomp. Quiet before it: after it would be too late.
+inline void seccomp_asked(bool strict) {
+  __atomic_fetch_add(&g_seccomp.state, strict ? Seccomp::kStrictAsked : Seccomp::kFilterAsked,
+                     __ATOMIC_RELAXED);
+}
+inline void seccomp_answered(bool strict, bool entered) {
+  if (entered)
+    __atomic_fetch_or(&g_seccomp.state, strict ? Seccomp::kStrict : Seccomp::kFilter,
+                      __ATOMIC_RELAXED);
+  __atomic_fetch_sub(&g_seccomp.state, strict ? Seccomp::kStrictAsked : Seccomp::kFilterAsked,
+                     __ATOMIC_RELAXED);
+}
+
+}  // namespace ovcshim
+
+#pragma GCC visibility pop

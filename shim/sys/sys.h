@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+//
+// Raw system calls and the few byte helpers the shim needs. Contract for everything here: callable
+// at any time, in any thread, in signal handlers, before main, in a vfork child; touches no errno,
+// no TLS, no lock, no libc state. Results are the kernel's: a value, or -errno in [-4095, -1].
+#pragma once
+#include <asm/unistd.h>
+#include <cstddef>
+#include <cstdint>
+
+namespace ovcshim::sys {
+
+inline long call(long nr, long a = 0, long b = 0, long c = 0, long d = 0, long e = 0, long f = 0) {
+#if defined(__x86_64__)
+  register long r10 asm("r10") = d;
+  register long r8 asm("r8") = e;
+  register long r9 asm("r9") = f;
+  long result;
+  asm volatile("syscall"
+               : "=a"(result)
+               : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+               : "rcx", "r11", "memory");
+  return result;
+#elif defined(__aarch64__)
+  register long x8 asm("x8") = nr;
+  register long x0 asm("x0") = a;
+  register long x1 asm("x1") = b;
+  register long x2 asm("x2") = c;
+  register long x3 asm("x3") = d;
+  register long x4 asm("x4") = e;
+  register long x5 asm("x5") = f;
+  asm volatile("svc 0"
+               : "+r"(x0)
+               : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5)
+               : "memory");
+  return x0;
+#else
+#error "libovcshim knows x86-64 and aarch64"
+#endif
+}
+
+inline bool failed(long result) {
+  return static_cast<unsigned long>(result) >= static_cast<unsigned long>(-4095L);
+}
+
+// Copies len bytes from any address of this process; false (and nothing is promised of `to`) where
+// it cannot be read. Never faults. One process_vm_readv; refused by some seccomp filters, then
+// false.
+inline bool safe_copy(void* to, const void* from, size_t len) {
+  struct {
+    void* base;
+    size_t len;
+  } local{to, len}, remote{const_cast<void*>(from), len};
+  long pid = call(__NR_getpid);
+  return call(__NR_process_vm_readv, pid, reinterpret_cast<long>(&local), 1,
+              reinterpret_cast<long>(&remote), 1, 0) == static_cast<long>(len);
+}
+
+// True if the 8 bytes at `address` can be read. One cheap system call: rt_sigprocmask copies the
+// set in before it looks at `how`.
+inline bool readable(const void* address) {
+  return call(__NR_rt_sigprocmask, ~0L, reinterpret_cast<long>(address), 0, 8) == -22 /* EINVAL */;
+}
+
+// Not memcpy/memset/strlen: those are libc's and can be somebody's interposed version.
+inline void copy(void* to, const void* from, size_t len) {
+  auto* t = static_cast<unsigned char*>(to);
+  auto* f = static_cast<const unsigned char*>(from);
+#if defined(__x86_64__)
+  asm volatile("rep movsb" : "+D"(t), "+S"(f), "+c"(len) : : "memory");
+#else
+  while (len--) *t++ = *f++;
+#endif
+}
+inline void zero(void* to, size_t len) {
+  auto* t = static_cast<unsigned char*>(to);
+#if defined(__x86_64__)
+  asm volatile("rep stosb" : "+D"(t), "+c"(len) : "a"(0) : "memory");
+#else
+  while (len--) *t++ = 0;
+#endif
+}
+inline size_t length(const char* s) {
+  size_t n = 0;
+  while (s[n]) ++n;
+  return n;
+}
+inline bool equal(const char* a, const char* b, size_t len) {
+  for (size_t i = 0; i < len; ++i)
+    if (a[i] != b[i]) return false;
+  return true;
+}
+
+}  // namespace ovcshim::sys

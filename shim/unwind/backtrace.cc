@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: MIT
+//
+// Walks the stack: one cached word per frame tells how to undo it; a miss asks unwind_rules once
+// and keeps the answer. Cost with a warm cache: per frame one table look-up and the loads of the
+// saved registers; per page of stack one system call. Rules in this file: those of backtrace.h.
+// Every address is a guess until StackReader has read it; a walk ends after `max` frames, and the
+// stack pointer only goes up, but across signal frames.
+#include "shim/unwind/backtrace.h"
+
+#include "shim/unwind/dwarf_expression.h"
+#include "shim/unwind/rule_cache.h"
+#include "shim/unwind/stack_reader.h"
+#include "shim/unwind/unwind_rules.h"
+
+namespace ovcshim {
+namespace {
+
+enum class Step { kFrame, kEnd, kCut };
+
+#if defined(__x86_64__)
+
+constexpr unsigned kSavedRegisters[StepRule::kSaves] = {kRbx, kRbp, kR12, kR13, kR14, kR15};
+constexpr int32_t kMaxSaveEighths = (1 << StepRule::kSaveBits) - 1;
+constexpr int64_t kMaxCfaOffset = 0xfffff * 8;
+
+// The rules as one word, if they are of the ordinary kind: everything saved below the CFA, nothing
+// computed.
+bool compact(const UnwindRow& row, StepRule& rule) {
+  const FrameRules& rules = row.rules;
+  SaveRule back = rules.saves[kReturnAddress];
+  if (back.save() != Save::kAtCfa || back.value() != -8 || rules.cfa_is_expression) return false;
+  if (rules.cfa_value < 0 || rules.cfa_value > kMaxCfaOffset || rules.cfa_value % 8 != 0)
+    return false;
+  uint32_t plain = 1u << kReturnAddress;
+  uint64_t saves = 0;
+  for (unsigned i = 0; i < StepRule::kSaves; ++i) {
+    SaveRule save = rules.saves[kSavedRegisters[i]];
+    plain |= 1u << kSavedRegisters[i];
+    if (save.save() == Save::kSame || save.save() == Save::kUndefined) continue;
+    if (save.save() != Save::kAtCfa || save.value() % 8 != 0 || save.value() >= 0 ||
+        save.value() < -8 * kMaxSaveEighths)
+      return false;
+    saves |= static_cast<uint64_t>(-save.value() / 8) << (StepRule::kSaveBits * i);
+  }
+  for (unsigned reg = 0; reg < kRegisters; ++reg)
+    if (!(plain >> reg & 1) && rules.saves[reg].save() != Save::kSame &&
+        rules.saves[reg].save() != Save::kUndefined)
+      return false;
+  if (rules.cfa_register > 15) return false;
+  rule = StepRule::simple(row.signal_frame, rules.cfa_register,
+                          static_cast<uint64_t>(rules.cfa_value) / 8, saves);
+  return true;
+}
+
+Found rules_at(const Module& module, uint64_t place, UnwindRow& row) {
+  uint64_t fde;
+  Found found = find_fde(module, place, fde);
+  return found == Found::kYes ? read_row(fde, place, row) : found;
+}
+
+// False if it could not be found out now; a rule of kind kNone says it never can.
+// A return address at the very start of a function, with no function before it, was planted, not
+// left by a call: makecontext() does so with its trampoline. There the stack ends.
+[[gnu::noinline, gnu::cold]] bool derive(const Module& module, uint64_t place, bool returned_to,
+                                         StepRule& rule) {
+  rule.word = StepRule::kNone;
+  UnwindRow row;
+  Found found = rules_at(module, place, row);
+  if (found == Found::kNo && returned_to && rules_at(module, place + 1, row) == Found::kYes) {
+    rule.word = StepRule::kOutermost;
+    return true;
+  }
+  if (found != Found::kYes) return found == Found::kNo;
+  if (row.rules.saves[kReturnAddress].save() == Save::kUndefined) {
+    rule.word = StepRule::kOutermost;
+  } else if (!compact(row, rule)) {
+    rule = StepRule::complex(static_cast<int32_t>(row.fde - module.eh_frame_hdr));
+  }
+  return true;
+}
+
+class Walk {
+ public:
+  Walk(const ModuleTable& table, const FrameState& state, uint64_t own, bool may_call_kernel)
+      : table_(table),
+        generation_(rule_generation()),
+        may_call_kernel_(may_call_kernel),
+        stack_(own, state.sp, may_call_kernel) {
+    registers_.known = 0;
+    registers_.set(kReturnAddress, state.pc);
+    registers_.set(kRsp, state.sp);
+    registers_.set(kRbp, state.fp);
+    registers_.set(kRbx, state.rbx);
+    registers_.set(kR12, state.r12);
+    registers_.set(kR13, state.r13);
+    registers_.set(kR14, state.r14);
+    registers_.set(kR15, state.r15);
+  }
+
+  uint64_t pc() const { return registers_.value[kReturnAddress]; }
+
+  // Replaces the registers by the caller's.
+  Step step() {
+    uint64_t place =
+        pc() -
+        (exact_ ? 0 : 1);  // of a call the return address may belong to the next function already
+    StepRule rule;
+    if (!find_rule(generation_, place, rule) && !look_up(place, rule)) return Step::kCut;
+    switch (rule.kind()) {
+      case StepRule::kSimple: return step_simple(rule);
+      case StepRule::kComplex: return step_complex(place, rule);
+      case StepRule::kOutermost: return Step::kEnd;
+      default: return Step::kCut;
+    }
+  }
+
+ private:
+  bool look_up(uint64_t place, StepRule& rule) {
+    const Module* module = may_call_kernel_ ? find_module(table_, place) : nullptr;
+    if (!module || !derive(*module, place, !exact_, rule)) return false;
+    keep_rule(generation_, place, rule);
+    return true;
+  }
+
+  Step step_simple(StepRule rule) {
+    uint64_t back;
+    if (!registers_.has(rule.cfa_register())) return Step::kCut;
+    uint64_t cfa = registers_.value[rule.cfa_register()] + rule.cfa_offset();
+    if (cfa <= registers_.value[kRsp] || !stack_.read(cfa - 8, back)) return Step::kCut;
+    uint64_t saves = rule.saves();
+    for (unsigned i = 0; saves != 0; ++i, saves >>= StepRule::kSaveBits) {
+      uint64_t eighths = saves & kMaxSaveEighths, value;
+      if (eighths == 0) continue;
+      if (!stack_.read(cfa - 8 * eighths, value)) return Step::kCut;
+      registers_.set(kSavedRegisters[i], value);
+    }
+    registers_.set(kRsp, cfa);
+    return arrive(back, rule.signal_frame());
+  }
+
+  // Entries whose rules do not fit in a word are worked out anew each time.
+  [[gnu::noinline, gnu::cold]] Step step_complex(uint64_t place, StepRule rule) {
+    const Module* module = may_call_kernel_ ? find_module(table_, place) : nullptr;
+    UnwindRow row;
+    if (!module || read_row(module->eh_frame_hdr + static_cast<uint64_t>(int64_t{rule.entry()}),
+                            place, row) != Found::kYes)
+      return Step::kCut;
+    return apply(row);
+  }
+
+  [[gnu::noinline]] Step apply(const UnwindRow& row) {
+    ByteCursor cursor(row.fde, row.fde_end);
+    uint64_t cfa = 0;
+    if (!find_cfa(row, cursor, cfa)) return Step::kCut;
+    Registers caller;
+    caller.known = 0;
+    for (unsigned reg = 0; reg < kRegisters; ++reg)
+      if (!restore(row, reg, cfa, cursor, caller)) return Step::kCut;
+    if (!caller.has(kRsp)) caller.set(kRsp, cfa);
+    if (!caller.has(kReturnAddress)) return Step::kCut;
+    if (caller.value[kRsp] <= registers_.value[kRsp] && !row.signal_frame) return Step::kCut;
+    sys::copy(&registers_, &caller, sizeof caller);
+    return arrive(pc(), row.signal_frame);
+  }
+
+  bool find_cfa(const UnwindRow& row, ByteCursor& cursor, uint64_t& cfa) {
+    const FrameRules& rules = row.rules;
+    if (rules.cfa_is_expression) return compute(row, rules.cfa_value, cursor, nullptr, cfa);
+    if (!registers_.has(rules.cfa_register)) return false;
+    cfa = registers_.value[rules.cfa_register] + static_cast<uint64_t>(rules.cfa_value);
+    return true;
+  }
+
+  bool compute(const UnwindRow& row, int64_t block, ByteCursor& cursor, const uint64_t* first,
+               uint64_t& result) {
+    cursor.aim(row.fde + static_cast<uint64_t>(block), row.fde_end);
+    return evaluate(cursor, registers_, stack_, first, result);
+  }
+
+  bool restore(const UnwindRow& row, unsigned reg, uint64_t cfa, ByteCursor& cursor,
+               Registers& caller) {
+    SaveRule rule = row.rules.saves[reg];
+    uint64_t value = cfa + static_cast<uint64_t>(int64_t{rule.value()});
+    switch (rule.save()) {
+      case Save::kUndefined: return true;
+      case Save::kSame:  // the stack pointer's rule, if none is given, is the CFA; a return address
+                         // must have one
+        if (reg != kRsp && reg != kReturnAddress && registers_.has(reg))
+          caller.set(reg, registers_.value[reg]);  // NOLINT: has() knows it is set
+        return true;
+      case Save::kAtCfa:
+        if (!stack_.read(value, value)) return false;
+        break;
+      case Save::kIsCfa: break;
+      case Save::kAtExpression:
+        if (!compute(row, rule.value(), cursor, &cfa, value) || !stack_.read(value, value))
+          return false;
+        break;
+      case Save::kIsExpression:
+        if (!compute(row, rule.value(), cursor, &cfa, value)) return false;
+        break;
+      case Save::kInRegister:
+        if (!registers_.has(static_cast<uint64_t>(rule.value()))) return true;
+        value = registers_.value[rule.value()];
+        break;
+    }
+    caller.set(reg, value);
+    return true;
+  }
+
+  Step arrive(uint64_t place, bool interrupted) {
+    registers_.set(kReturnAddress, place);
+    exact_ = interrupted;
+    return place ? Step::kFrame : Step::kEnd;
+  }
+
+  const ModuleTable& table_;
+  uint32_t generation_;
+  bool may_call_kernel_;
+  bool exact_ = true;  // pc is where execution stands, not where it returns to
+  Registers registers_;
+  StackReader stack_;
+};
+
+#else
+
+// Frame records: each x29 points to the caller's x29 and the return address. The kernel lays one
+// down for signal handlers too.
+class Walk {
+ public:
+  Walk(const ModuleTable& table, const FrameState& state, uint64_t own, bool may_call_kernel)
+      : table_(table),
+        pc_(state.pc),
+        sp_(state.sp),
+        fp_(state.fp),
+        stack_(own, state.sp, may_call_kernel) {}
+
+  uint64_t pc() const { return pc_; }
+
+  Step step() {
+    uint64_t next, back;
+    if (!find_module(table_, pc_)) return Step::kCut;
+    if (fp_ == 0) return Step::kEnd;
+    if (fp_ < sp_ || !stack_.read(fp_, next) || !stack_.read(fp_ + 8, back)) return Step::kCut;
+    sp_ = fp_ + 16;
+    fp_ = next;
+    pc_ = without_signature(back);
+    return pc_ ? Step::kFrame : Step::kEnd;
+  }
+
+ private:
+  // Return addresses may be signed (PAC); the hint is a no-op on processors without it.
+  static uint64_t without_signature(uint64_t place) {
+    register uint64_t x30 asm("x30") = place;
+    asm("hint 7" : "+r"(x30));
+    return x30;
+  }
+
+  const ModuleTable& table_;
+  uint64_t pc_, sp_, fp_;
+  StackReader stack_;
+};
+
+#endif
+
+}  // namespace
+
+[[gnu::noinline]] unsigned backtrace(const ModuleTable& table, const FrameState& state,
+                                     uint64_t* out, unsigned max, bool may_call_kernel, bool* cut) {
+  *cut = true;
+  if (max == 0) return 0;
+  Walk walk(table, state, reinterpret_cast<uint64_t>(__builtin_frame_address(0)), may_call_kernel);
+  unsigned frames = 0;
+  out[frames++] = state.pc;
+  for (;;) {  // one step more than fits, to know whether the stack went on
+    Step step = walk.step();
+    if (step == Step::kFrame && frames < max) {
+      out[frames++] = walk.pc();
+      continue;
+    }
+    *cut = step != Step::kEnd;
+    return frames;
+  }
+}
+
+void backtrace_forget() { next_rule_generation(); }
+
+}  // namespace ovcshim

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT
+//
+// Which ELF objects are mapped where: read from /proc/self/maps and the objects' own headers,
+// without the loader's lock. For the unwinder (where is .eh_frame_hdr) and for the log (kModule
+// records).
+// Rules in this file: no allocation, no locks, no libc calls; at most 4 kB of stack; every read of
+// foreign memory through sys::safe_copy, since a dlclose in another thread may unmap anything at
+// any time.
+#pragma once
+#include <cstdint>
+
+namespace ovcshim {
+
+struct Module {
+  uint64_t start, end;            // first to last mapped byte of the object
+  uint64_t bias;                  // address in memory minus address in the file
+  uint64_t text_start, text_end;  // executable part
+  uint64_t eh_frame_hdr;          // address in memory, 0 if none
+  uint32_t eh_frame_hdr_bytes;
+  uint16_t build_id_len;  // 0 if none
+  uint16_t path_len;
+  unsigned char build_id[20];
+  char path[212];  // cut at its end if longer; not terminated when full
+};
+
+inline constexpr unsigned kMaxModules = 128;
+
+struct ModuleTable {
+  unsigned count;
+  unsigned cut;                 // 1 if there were more than kMaxModules
+  Module modules[kMaxModules];  // ascending by start
+};
+
+// Fills the table from the running process. False if /proc cannot be read; the table is then empty.
+bool read_modules(ModuleTable& table);
+
+// The module whose executable part holds pc, or nullptr.
+const Module* find_module(const ModuleTable& table, uint64_t pc);
+
+}  // namespace ovcshim

@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: MIT
+//
+// The order of decision: what the shim itself refused, then the rows of the call's family, then
+// `unknown` with its reason. A malloc takes the cause of the decisive refusal among the calls it
+// made inside.
+#include "tools/causes/causes.h"
+
+#include <fmt/format.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "tools/causes/causes_detail.h"
+
+namespace ovc {
+
+using ovcshim::FactKey;
+
+namespace causes {
+
+void add_figure(Finding& finding, std::string_view label, std::optional<uint64_t> value,
+                std::string_view unit, std::string_view source) {
+  if (value) finding.figures.push_back({std::string(label), *value, unit, source});
+}
+
+void miss_by(Finding& finding, uint64_t wanted, uint64_t limit, std::string_view unit) {
+  finding.short_by = static_cast<int64_t>(wanted - limit);
+  finding.short_unit = unit;
+}
+
+std::optional<bool> capable(const Evidence& evidence, unsigned capability) {
+  const auto caps = evidence.fact(FactKey::kCapEff),
+             identity = evidence.fact(FactKey::kUserNsIdentity);
+  if (caps && !(*caps >> capability & 1)) return false;
+  if (identity && *identity == 0) return false;
+  if (caps && identity) return true;
+  return std::nullopt;
+}
+
+std::optional<uint64_t> rlimit_kb(const Evidence& evidence, FactKey key) {
+  const auto bytes = evidence.fact(key);
+  if (!bytes || *bytes >= ovcshim::kInfinite) return std::nullopt;
+  return *bytes / 1024 / evidence.rules.page_kb *
+         evidence.rules.page_kb;  // the kernel compares pages
+}
+
+std::optional<uint64_t> mode_of(const Evidence& evidence) { return evidence.rules.mode; }
+
+std::optional<uint64_t> vm_size_kb(const Evidence& evidence) {
+  if (const auto kb = evidence.fact(FactKey::kVmSizeKb)) return kb;
+  const uint64_t pages = evidence.event.base.before.vm_size_pages;
+  if (pages == ovcshim::kUnknown) return std::nullopt;
+  return pages * evidence.rules.page_kb;
+}
+
+const ovcshim::MappingEntry* mapping_at(const Evidence& evidence, uint64_t address) {
+  if (!evidence.mappings_complete) return nullptr;
+  for (const auto& mapping : evidence.mappings)
+    if (mapping.start <= address && address < mapping.end) return &mapping;
+  return nullptr;
+}
+
+namespace {
+
+void say_missing(Finding& finding, bool missing, std::string_view what) {
+  if (missing) finding.notes.push_back(fmt::format("not recorded: {}", what));
+}
+
+void say_mode(const Evidence& evidence, Finding& finding) {
+  if (evidence.err() != ENOMEM || !evidence.rules.mode) return;
+  if (*evidence.rules.mode == kModeAlways)
+    finding.notes.emplace_back("not commit accounting: vm.overcommit_memory = 1 never refuses");
+}
+
+// The snapshot of this failure, or the last one before it: processes seldom change their
+// namespaces.
+void say_namespace(const Evidence& evidence, Finding& finding) {
+  if (evidence.event.base.op != Op::kPthreadCreate || evidence.err() != EINVAL) return;
+  const auto look_up = [&](FactKey key) {
+    return evidence.fact(key)  ? evidence.fact(key)
+           : evidence.baseline ? evidence.baseline->fact(key)
+                               : std::nullopt;
+  };
+  const auto own = look_up(FactKey::kPidNs), children = look_up(FactKey::kPidForChildrenNs);
+  if (own && children && *own != *children)
+    finding.notes.emplace_back(
+        "after unshare(CLONE_NEWPID) or setns a process can have no new threads: clone refuses "
+        "them with EINVAL");
+}
+
+}  // namespace
+
+void explain_unknown(const Evidence& evidence, Finding& finding) {
+  finding.summary = "not proven by what was recorded";
+  const Op op = evidence.event.base.op;
+  const bool changes_mappings = op == Op::kMprotect || op == Op::kMremap || op == Op::kBrk;
+  const bool needs_list =
+      (copies_memory(evidence.event) || changes_mappings) && evidence.err() == ENOMEM;
+  say_missing(finding, !evidence.snapshot,
+              "the snapshot taken at the failure (limits, counters, settings)");
+  say_missing(finding,
+              needs_list && !evidence.mappings_complete && !evidence.fact(FactKey::kMapsAcKb),
+              "the mappings and which of them are accounted");
+  say_missing(finding, !evidence.rules.mode, "vm.overcommit_memory");
+  say_mode(evidence, finding);
+  say_namespace(evidence, finding);
+  if (evidence.fact(FactKey::kSeccomp) == 2)
+    finding.notes.emplace_back(
+        "a seccomp filter is active: it can refuse a call with any errno and leaves no trace");
+}
+
+namespace {
+
+Finding diagnose_alone(const Evidence& evidence);
+
+// The evidence as it would be if the kernel had refused under the settings rehearsed.
+Evidence as_rehearsed(Evidence evidence) {
+  evidence.event.base.flags &= static_cast<uint16_t>(~ovcshim::kRehearsed);
+  evidence.rules.mode = evidence.fact(FactKey::kRehearsedMode);
+  const uint64_t limit_kb = evidence.fact(FactKey::kRehearsedLimitKb).value_or(0);
+  if (evidence.rules.mode == kModeNever) {
+    evidence.rules.limit_kb = limit_kb;
+    evidence.rules.overcommit_kbytes =
+        limit_kb - std::min(limit_kb, evidence.rules.swap_kb.value_or(0));
+  } else {
+    evidence.rules.ram_kb = limit_kb - std::min(limit_kb, evidence.rules.swap_kb.value_or(0));
+  }
+  if (const auto committed = evidence.fact(FactKey::kRehearsedCommittedKb)) {
+    evidence.event.base.before.committed_kb = *committed;
+    evidence.event.base.before.age_ns = 0;
+  }
+  evidence.inner.clear();
+  return evidence;
+}
+
+bool was_injected(const Evidence& evidence, Finding& finding) {
+  if (!(evidence.event.base.flags & ovcshim::kInjected)) return false;
+  finding.summary = "refused by OVCSHIM_INJECT; the kernel was not asked";
+  return true;
+}
+
+bool was_rehearsed(const Evidence& evidence, Finding& finding) {
+  if (!(evidence.event.base.flags & ovcshim::kRehearsed)) return false;
+  finding = diagnose_alone(as_rehearsed(evidence));
+  const bool proven =
+      finding.cause == "commit-limit" || finding.cause == "single-request-over-ram-and-swap";
+  if (!proven) finding = {};
+  finding.summary = fmt::format("rehearsed by OVCSHIM_REHEARSE, the kernel was not asked{}{}",
+                                proven ? ": " : "", finding.summary);
+  return true;
+}
+
+bool always(const Evidence&) { return true; }
+
+constexpr CauseRow kCommon[] = {
+    {"injected", always, was_injected, "a rehearsal by fault injection", "OVCSHIM_INJECT"},
+    {"rehearsed", always, was_rehearsed, "a rehearsal under simulated settings",
+     "OVCSHIM_REHEARSE"},
+};
+
+bool decide(std::span<const CauseRow> rows, const Evidence& evidence, Finding& finding) {
+  for (const auto& row : rows) {
+    Finding candidate;
+    if (!row.applies(evidence) || !row.proves(evidence, candidate)) continue;
+    finding = std::move(candidate);
+    finding.cause = row.id;
+    if (finding.meaning.empty()) finding.meaning = row.meaning;
+    if (finding.rule.empty()) finding.rule = row.source;
+    return true;
+  }
+  return false;
+}
+
+std::span<const CauseRow> rows_for(const Evidence& evidence) {
+  const Op op = evidence.event.base.op;
+  if (is_malloc_op(op)) return malloc_causes();
+  if (is_memory_op(op)) return memory_causes();
+  if (is_fork_op(op)) return fork_causes();
+  if (op == Op::kShmget || is_lock_op(op)) return shared_causes();
+  return {};
+}
+
+Finding diagnose_alone(const Evidence& evidence) {
+  Finding finding;
+  if (!decide(common_causes(), evidence, finding) && !decide(rows_for(evidence), evidence, finding))
+    explain_unknown(evidence, finding);
+  return finding;
+}
+
+// Is `a` nearer to what would have satisfied the whole request? A try with a smaller amount (an
+// arena) would not have.
+bool decides_over(const Evidence& outer, const Evidence& a, const Finding& found,
+                  const std::optional<Finding>& before) {
+  if (!before || before->cause == "unknown") return true;
+  if (found.cause == "unknown") return false;
+  const auto wanted = request_of(outer).space_kb, tried = request_of(a).space_kb;
+  if (wanted && tried && *tried < *wanted) return false;
+  if (found.cause != before->cause || !found.short_by || !before->short_by) return true;
+  return *found.short_by < *before->short_by;
+}
+
+// Every refusal but the last was followed by another try, so the last proven one decides; of equal
+// ones the least.
+std::optional<Finding> decisive_refusal(const Evidence& evidence, std::vector<InnerStep>& steps) {
+  std::optional<Finding> decisive;
+  for (const auto& inner : evidence.inner) {
+    InnerStep step{inner.event, request_of(inner).charge_kb, {}};
+    if (inner.event.failed()) {
+      Finding finding = diagnose_alone(inner);
+      step.cause = finding.cause;
+      if (decides_over(evidence, inner, finding, decisive)) decisive = std::move(finding);
+    }
+    steps.push_back(std::move(step));
+  }
+  return decisive;
+}
+
+}  // namespace
+}  // namespace causes
+
+std::optional<uint64_t> Evidence::fact(FactKey key) const {
+  if (snapshot)
+    if (const auto value = snapshot->fact(key)) return value;
+  return event.fact(key);
+}
+
+std::optional<uint64_t> Evidence::rise(FactKey key) const {
+  const auto then = baseline ? baseline->fact(key) : std::nullopt, now = fact(key);
+  if (!then || !now || *now < *then) return std::nullopt;
+  return *now - *then;
+}
+
+std::span<const CauseRow> common_causes() { return causes::kCommon; }
+
+// What libc or an allocator was refused inside says more than the call itself, except of a plain
+// system call.
+Finding diagnose(const Evidence& evidence) {
+  std::vector<InnerStep> steps;
+  const auto inside = causes::decisive_refusal(evidence, steps);
+  const Op op = evidence.event.base.op;
+  const bool inner_first = inside && (is_malloc_op(op) || makes_stack(op));
+  Finding finding;
+  const bool rehearsed_inside = inside && inside->cause == "rehearsed" && evidence.event.failed();
+  if (rehearsed_inside) finding = *inside;
+  else if (!causes::decide(common_causes(), evidence, finding))
+    finding = inner_first ? *inside : causes::diagnose_alone(evidence);
+  if (finding.cause == "unknown" && inside) {
+    Finding other = inner_first ? causes::diagnose_alone(evidence) : *inside;
+    if (other.cause != "unknown") finding = std::move(other);
+  }
+  finding.steps = std::move(steps);
+  advise(evidence, finding);
+  return finding;
+}
+
+bool is_redis(std::string_view comm) {
+  constexpr std::string_view kNames[] = {"redis-", "valkey-", "keydb-"};
+  for (const auto name : kNames)
+    if (comm.substr(0, name.size()) == name) return true;
+  return false;
+}
+
+std::string_view mapping_kind_text(const ovcshim::MappingEntry& mapping) {
+  struct Kind {
+    uint32_t flag;
+    std::string_view text;
+  };
+  constexpr Kind kKinds[] = {
+      {ovcshim::kMapOwn, "the shim's own"},   {ovcshim::kMapHeap, "heap"},
+      {ovcshim::kMapStack, "stack"},          {ovcshim::kMapHt, "huge pages"},
+      {ovcshim::kMapSpecial, "special"},      {ovcshim::kMapFile, "file"},
+      {ovcshim::kMapShared, "shared memory"}, {ovcshim::kMapNamedAnon, "anonymous"},
+  };
+  for (const auto& kind : kKinds)
+    if (mapping.flags & kind.flag) return kind.text;
+  return "anonymous";
+}
+
+}  // namespace ovc

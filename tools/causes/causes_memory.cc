@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: MIT
+//
+// mmap, munmap, mremap, mprotect, brk, sbrk, madvise, and the malloc family as far as the size
+// alone decides. Order of the rows: as the kernel makes these checks, call by call; where two
+// limits are passed, the one that it looks at first refuses.
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <span>
+
+#include "tools/causes/causes_detail.h"
+
+namespace ovc {
+
+using ovcshim::FactKey;
+using ovcshim::MappingEntry;
+
+namespace causes {
+namespace {
+
+constexpr uint64_t kVsyscall =
+    0xffffffffff600000;  // listed by /proc, but no mapping of the process
+
+bool is_brk(const Evidence& evidence) {
+  return op_of(evidence) == Op::kBrk || op_of(evidence) == Op::kSbrk;
+}
+
+bool adds_space(const Evidence& evidence) {
+  return no_memory(evidence) &&
+         (op_of(evidence) == Op::kMmap || op_of(evidence) == Op::kMremap || is_brk(evidence));
+}
+bool adds_data(const Evidence& evidence) {
+  return adds_space(evidence) || (no_memory(evidence) && op_of(evidence) == Op::kMprotect);
+}
+
+// ---- arguments ----
+
+bool range_may_not_have_holes(const Evidence& evidence) {
+  return no_memory(evidence) &&
+         (op_of(evidence) == Op::kMprotect || op_of(evidence) == Op::kMadvise);
+}
+
+bool range_has_hole(const Evidence& evidence, Finding& finding) {
+  const auto& args = args_of(evidence);
+  if (!evidence.mappings_complete || args[0] > UINT64_MAX - args[1]) return false;
+  if (mapped_until(evidence, args[0]) >= args[0] + args[1]) return false;
+  if (op_of(evidence) == Op::kMprotect && mprotect_refused_at(evidence))
+    return false;  // it never came to the hole
+  finding.summary = "the address range is not mapped throughout";
+  return true;
+}
+
+bool is_argument_error(const Evidence& evidence) {
+  constexpr uint16_t kErrors[] = {EINVAL, EBADF, EEXIST, EFAULT, EOVERFLOW, ENODEV, EACCES};
+  return std::find(std::begin(kErrors), std::end(kErrors), evidence.err()) != std::end(kErrors);
+}
+
+std::string_view argument_text(uint16_t err) {
+  switch (err) {
+    case EBADF: return "the file descriptor is not open";
+    case EEXIST: return "MAP_FIXED_NOREPLACE: the address is taken";
+    case EFAULT: return "the old range is not one mapping";
+    case EOVERFLOW: return "offset and length overflow";
+    case ENODEV: return "the file cannot be mapped";
+    case EACCES: return "the file or the mapping does not allow this protection";
+    default: return "invalid arguments";
+  }
+}
+
+// A seccomp filter can answer with any of these; then only the argument itself would be proof.
+bool argument_refused(const Evidence& evidence, Finding& finding) {
+  const auto& args = args_of(evidence);
+  const bool exact =
+      op_of(evidence) != Op::kMmap || (args[3] & MAP_FIXED);  // else the address is only a hint
+  const bool unaligned = exact && args[0] % (evidence.rules.page_kb * 1024) != 0;
+  const bool visible = evidence.err() == EINVAL && (args[1] == 0 || unaligned);
+  if (evidence.fact(FactKey::kSeccomp).value_or(0) == 2 && !visible) return false;
+  finding.summary = argument_text(evidence.err());
+  if (visible)
+    finding.summary =
+        args[1] == 0 ? "the length is 0" : "the address is not at the start of a page";
+  return true;
+}
+
+bool memory_not_permitted(const Evidence& evidence) { return evidence.err() == EPERM; }
+
+bool may_not_map_locked(const Evidence& evidence, Finding& finding) {
+  const auto limit = evidence.fact(FactKey::kRlimitMemlock);
+  if (op_of(evidence) != Op::kMmap || !(args_of(evidence)[3] & MAP_LOCKED) || limit != 0)
+    return false;
+  if (capable(evidence, kCapIpcLock) != false) return false;
+  finding.summary = "no memory may be locked (RLIMIT_MEMLOCK is 0)";
+  add_figure(finding, "RLIMIT_MEMLOCK", limit, "kB", "getrlimit");
+  miss_by(finding, request_of(evidence).space_kb.value_or(0), 0, "kB");
+  return true;
+}
+
+bool below_min_addr(const Evidence& evidence, Finding& finding) {
+  const auto min_addr = evidence.fact(FactKey::kMmapMinAddr);
+  const auto& args = args_of(evidence);
+  if (op_of(evidence) != Op::kMmap || !(args[3] & MAP_FIXED) || !min_addr || args[0] >= *min_addr)
+    return false;
+  finding.summary = "the address is below vm.mmap_min_addr";
+  add_figure(finding, "vm.mmap_min_addr", min_addr, "bytes", "/proc/sys/vm/mmap_min_addr");
+  return true;
+}
+
+bool is_sealed(const Evidence& evidence, Finding& finding) {
+  const auto& args = args_of(evidence);
+  if (!evidence.mappings_complete || args[0] > UINT64_MAX - args[1]) return false;
+  for (const auto& mapping : evidence.mappings) {
+    if (!(mapping.flags & ovcshim::kMapSl) || mapping.end <= args[0] ||
+        mapping.start >= args[0] + args[1])
+      continue;
+    finding.summary = "the range is sealed (mseal)";
+    return true;
+  }
+  return false;
+}
+
+// ---- limits ----
+
+bool locking(const Evidence& evidence) {
+  return evidence.err() == EAGAIN &&
+         (op_of(evidence) == Op::kMmap || op_of(evidence) == Op::kMremap);
+}
+
+// The kernel lets the count reach max + 1 before mmap and brk are refused; a split of a mapping
+// needs room below max, a move keeps three in reserve.
+uint64_t count_refused_from(Op op, uint64_t max) {
+  switch (op) {
+    case Op::kMunmap:
+    case Op::kMprotect:
+    case Op::kMadvise: return max;
+    case Op::kMremap: return max < 3 ? 0 : max - 3;
+    default: return max + 1;
+  }
+}
+
+// Does an end of the range lie inside a mapping, so that it would be split?
+bool splits(const Evidence& evidence, std::span<const MappingEntry> mappings) {
+  const auto& args = args_of(evidence);
+  return std::any_of(mappings.begin(), mappings.end(), [&](const MappingEntry& m) {
+    const auto inside = [&](uint64_t address) { return m.start < address && address < m.end; };
+    return inside(args[0]) || inside(args[0] + args[1]);
+  });
+}
+
+// Could the call want another mapping at all? munmap and madvise have no other reason for their
+// errno than a split. mprotect splits the mapping that it stopped at; mremap needs room only where
+// it moves.
+bool wants_mapping(const Evidence& evidence) {
+  switch (op_of(evidence)) {
+    case Op::kMunmap:
+    case Op::kMadvise: return !evidence.mappings_complete || splits(evidence, evidence.mappings);
+    case Op::kMprotect: {
+      const MappingEntry* at = mprotect_refused_at(evidence);
+      return at && splits(evidence, {at, 1});
+    }
+    case Op::kMremap: return mremap_moves(evidence);
+    default: return true;
+  }
+}
+
+bool over_map_count(const Evidence& evidence, Finding& finding) {
+  const auto count = map_count(evidence), max = evidence.fact(FactKey::kMaxMapCount);
+  if (!count || !max || *max > UINT32_MAX || *count < count_refused_from(op_of(evidence), *max))
+    return false;
+  if (!wants_mapping(evidence)) return false;
+  finding.summary = "too many mappings (vm.max_map_count)";
+  add_figure(finding, "in use", count, "mappings", "/proc/self/smaps");
+  add_figure(finding, "vm.max_map_count", max, "mappings", "/proc/sys/vm/max_map_count");
+  miss_by(finding, *count + 1, count_refused_from(op_of(evidence), *max), "mappings");
+  return true;
+}
+
+// ---- overcommit and malloc ----
+
+bool charges(const Evidence& evidence) { return adds_data(evidence); }
+bool reserves_huge_pages(const Evidence& evidence) {
+  const uint64_t flags = args_of(evidence)[3];
+  return no_memory(evidence) && op_of(evidence) == Op::kMmap && (flags & MAP_HUGETLB) &&
+         !(flags & MAP_NORESERVE);
+}
+bool places_freely(const Evidence& evidence) {
+  return no_memory(evidence) && op_of(evidence) == Op::kMmap;
+}
+bool brk_fails(const Evidence& evidence) { return no_memory(evidence) && is_brk(evidence); }
+bool mremap_fails(const Evidence& evidence) {
+  return no_memory(evidence) && op_of(evidence) == Op::kMremap;
+}
+bool mprotect_fails(const Evidence& evidence) {
+  return no_memory(evidence) && op_of(evidence) == Op::kMprotect;
+}
+
+// madvise calls the same EAGAIN.
+bool counts_first(const Evidence& evidence) {
+  if (op_of(evidence) == Op::kMadvise) return evidence.err() == EAGAIN;
+  return no_memory(evidence) && (op_of(evidence) == Op::kMmap || op_of(evidence) == Op::kMunmap);
+}
+bool counts_before_charge(const Evidence& evidence) {
+  return brk_fails(evidence) || mremap_fails(evidence);
+}
+
+bool malloc_invalid(const Evidence& evidence) { return evidence.err() == EINVAL; }
+bool alignment_rejected(const Evidence& evidence, Finding& finding) {
+  finding.summary = "the alignment is not one the allocator accepts";
+  add_figure(finding, "alignment", args_of(evidence)[0], "bytes", "the call");
+  return true;
+}
+
+bool size_impossible(const Evidence& evidence, Finding& finding) {
+  const auto bytes = malloc_bytes(evidence.event);
+  if (bytes && *bytes <= INT64_MAX) return false;
+  finding.summary = bytes ? "the size is larger than PTRDIFF_MAX" : "number times size overflows";
+  return true;
+}
+
+constexpr std::string_view kMayExpand = "mm/vma.c may_expand_vm()";
+constexpr std::string_view kEnough =
+    "mm/util.c __vm_enough_memory(): allowed iff Committed_AS + request < CommitLimit - reserves";
+constexpr std::string_view kOneRequest =
+    "mm/util.c __vm_enough_memory(): refused iff one request > RAM + swap";
+constexpr std::string_view kManyMappings = "the process has as many mappings as it may have";
+constexpr std::string_view kNoRoom = "there is no room for the mapping";
+constexpr std::string_view kWouldPass =
+    "by the recorded figures it would just have passed, but within the error of the counter that "
+    "the kernel compares";
+
+// clang-format off
+constexpr CauseRow kMemoryRows[] = {
+    {"bad-argument", range_may_not_have_holes, range_has_hole, "the kernel rejects a range with holes", "mm/mprotect.c, mm/madvise.c"},
+    {"bad-argument", is_argument_error, argument_refused, "the kernel rejects the arguments themselves", "mm/mmap.c do_mmap(), mm/mremap.c"},
+    {"bad-argument", memory_not_permitted, below_min_addr, "low addresses need CAP_SYS_RAWIO", "security/commoncap.c cap_mmap_addr()"},
+    {"bad-argument", memory_not_permitted, is_sealed, "a sealed mapping cannot be changed", "mm/mseal.c"},
+    {"rlimit-memlock", memory_not_permitted, may_not_map_locked, "the mapping would be locked into memory", "mm/mmap.c do_mmap()"},
+    {"rlimit-memlock", locking, over_rlimit_memlock, "the mapping would be locked into memory", "mm/mmap.c mlock_future_ok()"},
+    {"max-map-count", counts_first, over_map_count, kManyMappings, "mm/mmap.c do_mmap(), mm/vma.c split_vma()"},
+    {"address-space", places_freely, no_gap, kNoRoom, "mm/mmap.c get_unmapped_area()"},
+    {"rlimit-data", brk_fails, break_over_rlimit_data, "the heap of the process may not grow that far", "mm/mmap.c brk(): check_data_rlimit()"},
+    {"address-space", brk_fails, break_meets_mapping, "the heap grows in one piece", "mm/mmap.c brk()"},
+    {"rlimit-as", adds_space, over_rlimit_as, "the address space of the process may not grow that far", kMayExpand},
+    {"rlimit-data", adds_data, over_rlimit_data, "the private writable memory of the process may not grow that far", kMayExpand},
+    {"huge-page-pool", reserves_huge_pages, over_huge_page_pool, "huge pages are set aside beforehand; ordinary memory does not stand in for them", "mm/hugetlb.c hugetlb_reserve_pages()"},
+    {"address-space", mremap_fails, mremap_meets_mapping, "there is no room for the mapping where it is", "mm/mremap.c"},
+    {"address-space", mremap_fails, mremap_no_gap, kNoRoom, "mm/mremap.c, mm/mmap.c get_unmapped_area()"},
+    {"max-map-count", counts_before_charge, over_map_count, kManyMappings, "mm/vma.c do_brk_flags(), mm/mremap.c move_vma()"},
+    {"single-request-over-ram-and-swap", charges, over_ram_and_swap, "one request alone is larger than the whole machine", kOneRequest},
+    {"commit-limit", charges, over_commit_limit, "the sum of what all processes were promised would pass CommitLimit", kEnough},
+    {"max-map-count", mprotect_fails, over_map_count, kManyMappings, "mm/mprotect.c mprotect_fixup(), mm/vma.c split_vma()"},
+    {"commit-limit", charges, near_commit_limit, kWouldPass, kEnough},
+    {"rlimit-memlock", brk_fails, break_locked, "the heap would be locked into memory", "mm/mmap.c brk(): mlock_future_ok()"},
+};
+// clang-format on
+
+// clang-format off
+constexpr CauseRow kMallocRows[] = {
+    {"bad-argument", malloc_invalid, alignment_rejected, "the allocator rejects the arguments themselves", "posix_memalign(3)"},
+    {"bad-argument", no_memory, size_impossible, "the allocator rejects the size itself", "malloc(3)"},
+    {"address-space", no_memory, over_task_size, "there is no room for it", "mm/mmap.c get_unmapped_area()"},
+    {"rlimit-as", no_memory, over_rlimit_as, "the address space of the process may not grow that far", kMayExpand},
+    {"rlimit-data", no_memory, over_rlimit_data, "the private writable memory of the process may not grow that far", kMayExpand},
+    {"single-request-over-ram-and-swap", no_memory, over_ram_and_swap, "one request alone is larger than the whole machine", kOneRequest},
+    {"commit-limit", no_memory, over_commit_limit, "the sum of what all processes were promised would pass CommitLimit", kEnough},
+};
+// clang-format on
+
+}  // namespace
+
+// The list may lack its end, and the fact counts what the kernel does not: then one less is
+// certain.
+std::optional<uint64_t> map_count(const Evidence& evidence) {
+  if (evidence.mappings_complete)
+    return static_cast<uint64_t>(
+        std::count_if(evidence.mappings.begin(), evidence.mappings.end(),
+                      [](const MappingEntry& m) { return m.start < kVsyscall; }));
+  const auto listed = evidence.fact(FactKey::kMapsCount);
+  if (!listed || *listed == 0) return std::nullopt;
+  return evidence.machine == ovcshim::Machine::kX86_64 ? *listed - 1 : *listed;
+}
+
+bool over_rlimit_memlock(const Evidence& evidence, Finding& finding) {
+  const auto limit = rlimit_kb(evidence, FactKey::kRlimitMemlock),
+             locked = evidence.fact(FactKey::kVmLckKb);
+  const auto request = request_of(evidence).space_kb;
+  if (!limit || !locked || !request || capable(evidence, kCapIpcLock) != false ||
+      *locked + *request <= *limit)
+    return false;
+  finding.summary = "locked memory limit reached (RLIMIT_MEMLOCK)";
+  add_figure(finding, "request", request, "kB", "the call");
+  add_figure(finding, "VmLck", locked, "kB", "/proc/self/status");
+  add_figure(finding, "RLIMIT_MEMLOCK", limit, "kB", "getrlimit");
+  miss_by(finding, *locked + *request, *limit, "kB");
+  return true;
+}
+
+bool over_rlimit_as(const Evidence& evidence, Finding& finding) {
+  const auto limit = rlimit_kb(evidence, FactKey::kRlimitAs), size = vm_size_kb(evidence),
+             request = request_of(evidence).space_kb;
+  if (!limit || !size || !request || *request == 0 || *size + *request <= *limit) return false;
+  finding.summary = "address space limit reached (RLIMIT_AS)";
+  add_figure(finding, "request", request, "kB", "the call");
+  add_figure(finding, "VmSize", size, "kB", "/proc/self/status");
+  add_figure(finding, "RLIMIT_AS", limit, "kB", "getrlimit");
+  miss_by(finding, *size + *request, *limit, "kB");
+  return true;
+}
+
+bool over_rlimit_data(const Evidence& evidence, Finding& finding) {
+  const auto limit = rlimit_kb(evidence, FactKey::kRlimitData),
+             size = evidence.fact(FactKey::kVmDataKb);
+  const auto request = request_of(evidence).data_kb;
+  if (!limit || !size || !request || *request == 0 || *size + *request <= *limit) return false;
+  finding.summary = "data limit reached (RLIMIT_DATA)";
+  add_figure(finding, "request", request, "kB", "the call");
+  add_figure(finding, "VmData", size, "kB", "/proc/self/status");
+  add_figure(finding, "RLIMIT_DATA", limit, "kB", "getrlimit");
+  miss_by(finding, *size + *request, *limit, "kB");
+  return true;
+}
+
+}  // namespace causes
+
+std::span<const CauseRow> memory_causes() { return causes::kMemoryRows; }
+std::span<const CauseRow> malloc_causes() { return causes::kMallocRows; }
+
+}  // namespace ovc

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT
+//
+// What `ovc check` found out, before it is written down as text, JSON or metrics.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tools/outlook/fork_outlook.h"
+#include "tools/text/json_fwd.h"
+#include "tools/text/output.h"
+
+namespace ovc {
+
+struct CheckRow {
+  LiveProcess process;  // without its list of mappings, which could be long
+  ForkOutlook outlook;
+  std::optional<ovcshim::MappingEntry> biggest;  // the largest single request of the fork
+};
+
+struct CheckReport {
+  HostRules host;
+  Depth depth = Depth::kExact;
+  std::vector<CheckRow> rows;  // largest charge first, those that are not known last
+  uint64_t skipped = 0;        // kernel threads and zombies
+  uint64_t gone = 0;           // ended while they were read
+  bool details = false;        // one process was asked for
+
+  uint64_t count(Answer answer) const;
+};
+
+CheckReport check_processes(const LiveHost& host, const std::vector<uint32_t>& pids, Depth depth);
+
+std::string check_text(const CheckReport& report);
+Json check_json(const CheckReport& report);
+// OpenMetrics text, which readers of the older Prometheus format take as well.
+std::string check_openmetrics(const CheckReport& report);
+
+}  // namespace ovc

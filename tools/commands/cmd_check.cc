@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: MIT
+//
+// See cmd_check.h: finds the processes, prints, and with --watch does so again until it is
+// interrupted or nobody reads on.
+#include "tools/commands/commands.h"
+
+#include <fmt/format.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <chrono>
+#include <string_view>
+#include <vector>
+
+#include "tools/commands/check_report.h"
+#include "tools/log/log_reader.h"
+#include "tools/text/interrupts.h"
+#include "tools/text/json.h"
+#include "tools/text/terminal_view.h"
+
+namespace ovc {
+namespace {
+
+constexpr size_t kCommBytes = 15;  // the kernel keeps no more of a name
+
+bool is_number(const std::string& text) {
+  return !text.empty() && text.size() <= 10 &&
+         std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
+std::vector<uint32_t> pids_named(const LiveHost& host, const std::string& name) {
+  std::vector<uint32_t> pids;
+  for (const uint32_t pid : host.pids())
+    if (comm_of(host, pid) == name.substr(0, kCommBytes)) pids.push_back(pid);
+  return pids;
+}
+
+std::vector<uint32_t> pids_of(const LiveHost& host, const CheckOptions& options) {
+  if (options.all) return host.pids();
+  if (is_number(options.target))
+    return {static_cast<uint32_t>(std::min<uint64_t>(std::stoull(options.target), UINT32_MAX))};
+  return pids_named(host, options.target);
+}
+
+std::string nothing_found(const CheckOptions& options, const CheckReport& report) {
+  if (options.all) return "no process can be seen in /proc";
+  const std::string target = escaped(options.target);
+  if (report.skipped)
+    return fmt::format("{} is a kernel thread or a zombie: it has no memory to copy", target);
+  return is_number(options.target) ? fmt::format("no process {}", target)
+                                   : fmt::format("no process is named {}", target);
+}
+
+CheckReport look(const CheckOptions& options) {
+  const LiveHost host{SystemRoot{}};
+  const auto pids = pids_of(host, options);
+  CheckReport report =
+      check_processes(host, pids, options.estimate ? Depth::kEstimate : Depth::kExact);
+  report.details = !options.all && pids.size() == 1;
+  return report;
+}
+
+void print(const CheckOptions& options, const CheckReport& report) {
+  Out out;
+  if (options.json)
+    out.text() += json_text(check_json(report), options.watch_seconds > 0 ? -1 : 2) + "\n";
+  else if (options.openmetrics) out.text() += check_openmetrics(report);
+  else out.text() += check_text(report);
+  out.flush();
+}
+
+int status_of(const CheckReport& report) {
+  if (report.count(Answer::kFail) || report.count(Answer::kBorderline)) return 1;
+  if (report.count(Answer::kPass)) return 0;
+  const CheckRow& row = report.rows.front();
+  const bool other_way =
+      row.process.state == ReadState::kForbidden && report.depth == Depth::kExact;
+  throw Error(fmt::format("not known for {} (pid {}): {}{}", escaped(row.process.comm),
+                          row.process.pid, row.outlook.reason,
+                          other_way ? "; --estimate does without" : ""));
+}
+
+std::vector<std::string> lines_of(std::string_view text) {
+  std::vector<std::string> lines;
+  for (size_t end; !text.empty(); text.remove_prefix(std::min(end + 1, text.size())))
+    lines.emplace_back(text.substr(0, end = std::min(text.find('\n'), text.size())));
+  return lines;
+}
+
+// On a terminal text is drawn in place, as far as it fits; the newest one is left there whole in
+// the end.
+class Rounds {
+ public:
+  explicit Rounds(const CheckOptions& options) : options_(options) {
+    in_place_ = !options.json && !options.openmetrics && view_.in_place();
+  }
+  void show(const CheckReport& report) {
+    if (in_place_) view_.show("", lines_of(check_text(report)));
+    else print(options_, report);
+  }
+  void leave(const CheckReport& last) {
+    if (!in_place_) return;
+    view_.leave();
+    print(options_, last);
+  }
+  void stop() {
+    view_.leave();
+    raise(SIGSTOP);
+  }
+
+ private:
+  const CheckOptions& options_;
+  Out out_;
+  TerminalView view_{out_};
+  bool in_place_;
+};
+
+// The status is that of the last round.
+int watch(const CheckOptions& options) {
+  const Interrupts interrupts;
+  const auto interval = std::chrono::duration_cast<std::chrono::nanoseconds>(
+      std::chrono::duration<double>(options.watch_seconds));
+  Rounds rounds(options);
+  CheckReport last;
+  auto why = Interrupts::Why::kTime;
+  while (why != Interrupts::Why::kEnd && why != Interrupts::Why::kNobodyReads) {
+    CheckReport report = look(options);
+    if (report.rows.empty() && last.rows.empty()) throw Error(nothing_found(options, report));
+    if (report.rows.empty()) break;  // what was watched has ended
+    rounds.show(report);
+    last = std::move(report);
+    while ((why = interrupts.pass(interval)) == Interrupts::Why::kResized)
+      rounds.show(last);  // without another look at smaps
+    if (why == Interrupts::Why::kStop) rounds.stop();
+  }
+  if (why != Interrupts::Why::kNobodyReads) rounds.leave(last);
+  return status_of(last);
+}
+
+}  // namespace
+
+int check(const CheckOptions& options) {
+  if (options.all != options.target.empty())
+    throw Error("name one: a process number, a command name, or --all");
+  if (options.watch_seconds > 0) return watch(options);
+  const CheckReport report = look(options);
+  if (report.rows.empty()) throw Error(nothing_found(options, report));
+  print(options, report);
+  return status_of(report);
+}
+
+}  // namespace ovc

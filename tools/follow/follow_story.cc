@@ -1,0 +1,450 @@
+// SPDX-License-Identifier: MIT
+//
+// See follow_story.h. A verdict is the one that `ovc why` gives: the proof of a refused call is
+// looked for in the whole log, so this is done for several calls at once, some time after they were
+// seen, and never for more than a twentieth of the time.
+#include "tools/follow/follow_story.h"
+
+#include <fmt/format.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <csignal>
+#include <tuple>
+
+#include "tools/causes/finding_text.h"
+#include "tools/log/call_families.h"
+#include "tools/log/call_text.h"
+#include "tools/log/names.h"
+#include "tools/symbols/purposes.h"
+#include "tools/text/json.h"
+#include "tools/verdict/why_scan.h"
+
+namespace ovc {
+
+using namespace ovcshim;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr size_t kMostJudged = 200;       // at a time
+constexpr size_t kMostWaiting = 1 << 13;  // refused calls without a verdict
+constexpr size_t kMostChildren = 1 << 13, kMostThreads = 1 << 12, kMostImages = 1 << 10;
+constexpr auto kProofTakes = 500ms;  // reading the mappings of a process of 40 GiB
+constexpr int kShareOfJudging = 20;
+constexpr std::ptrdiff_t kLookedAhead = 64;  // an allocation stands soon after the calls it made
+constexpr size_t kFunctionsShown = 3;
+
+bool is_exit(Op op) {
+  return op == Op::kExit || op == Op::kUnderscoreExit || op == Op::kAbort || op == Op::kEnd;
+}
+
+bool said_goodbye(const ProcessSlot& slot) {
+  return slot.exit_known != 0 || slot.end_tick != 0 ||
+         slot.use == static_cast<uint32_t>(SlotUse::kEnded);
+}
+
+std::string signed_kb(uint64_t before, uint64_t after) {
+  return signed_grouped(static_cast<int64_t>(after - before)) + " kB";
+}
+
+// The child that a returned wait tells of, and how it ended; pid 0: none, or it only stopped.
+struct WaitedFor {
+  uint32_t pid = 0;
+  int status = 0;
+};
+WaitedFor waited_for(const Event& event) {
+  const EventBase& b = event.base;
+  if (b.op != Op::kWaitid) {
+    const int status = static_cast<int>(b.args[2]);
+    const bool told =
+        b.result > 0 && b.args[2] != kUnknown && (WIFEXITED(status) || WIFSIGNALED(status));
+    return told ? WaitedFor{static_cast<uint32_t>(b.result), status} : WaitedFor{};
+  }
+  const auto pid = static_cast<uint32_t>(b.args[5]);
+  const auto value = static_cast<int>(b.args[4]);
+  if (b.args[3] == CLD_EXITED) return {pid, (value & 0xff) << 8};
+  if (b.args[3] == CLD_KILLED || b.args[3] == CLD_DUMPED) return {pid, value & 0x7f};
+  return {};
+}
+
+std::string verdict_text(const Verdict& v, uint64_t times) {
+  std::string text{op_name(v.event.base.op)};
+  if (has_size(v.event.base.op))
+    text += fmt::format(" of {} bytes", grouped(requested_bytes(v.event)));
+  text += fmt::format(" refused with {}", errno_name(v.event.base.err));
+  if (times > 1) text += fmt::format(" {} times", grouped(times));
+  text += ": " + (v.finding.cause == "unknown" ? "cause unknown, " + v.finding.summary
+                                               : v.finding.summary);
+  if (v.finding.short_by) text += ", short by " + short_text(v.finding);
+  if (v.coped) text += "; the caller found another way";
+  if (!v.purpose.empty()) text += fmt::format("  ({})", v.purpose);
+  return text;
+}
+
+Json verdict_fields(const Verdict& v, uint64_t times) {
+  const Finding& f = v.finding;
+  Json fields{{"call", op_name(v.event.base.op)},
+              {"errno", errno_name(v.event.base.err)},
+              {"position", v.event.position}};
+  fields["times"] = times;
+  fields["cause"] = f.cause;
+  fields["summary"] = f.summary;
+  fields["charge_kb"] = f.charge ? Json(f.charge->kb) : Json();
+  fields["short_by"] = f.short_by ? Json(*f.short_by) : Json();
+  fields["short_unit"] = f.short_by ? Json(f.short_unit) : Json();
+  fields["borderline"] = f.borderline;
+  fields["caller_coped"] = v.coped;
+  fields["purpose"] = v.purpose.empty() ? Json() : Json(v.purpose);
+  fields["asked_by"] = v.callers;
+  if (has_size(v.event.base.op)) fields["requested_bytes"] = requested_bytes(v.event);
+  return fields;
+}
+
+}  // namespace
+
+std::string_view kind_name(Kind kind) {
+  switch (kind) {
+    case Kind::kRefused: return "refused";
+    case Kind::kForked: return "forked";
+    case Kind::kBegan: return "began";
+    case Kind::kEnded: return "ended";
+    case Kind::kVanished: return "vanished";
+    case Kind::kLost: return "lost";
+  }
+  return "";
+}
+
+Story::Story(const LogReader& log) : log_(log), tail_(log), symbols_(log) {}
+
+std::vector<Happening> Story::go_on(const HostNow& now, bool last) {
+  proofs_.clear();
+  tail_.read([this](const EventBase& base) { return wants(base); },
+             [this](const Event& event) { take(event); });
+  if (last) tail_.give_up();
+  tell_ends(last);
+  judge(last);
+  note_vanished(now, last);
+  note_losses();
+  bound_memory();
+  begun_ = true;
+  const auto when = [](const Happening& h) { return h.tick == 0 ? UINT64_MAX : h.tick; };
+  std::stable_sort(told_.begin(), told_.end(),
+                   [&](const Happening& a, const Happening& b) { return when(a) < when(b); });
+  return std::exchange(told_, {});
+}
+
+// Called for every record, so that figures are had from those that are of no further interest.
+bool Story::wants(const EventBase& base) {
+  const bool sized = base.before.vm_size_pages != kUnknown && base.before.vm_size_pages != 0 &&
+                     base.process != kNoIndex;
+  if (sized && base.op != Op::kMappings) {
+    SizeNow& size = seen_[{base.process, base.process_serial}].size;
+    if (base.begin_tick >= size.tick)
+      size = {base.begin_tick, base.before.vm_size_pages, base.before.data_pages};
+  }
+  if (base.flags & kFailed) return true;
+  const Op op = base.op;
+  return is_fork_op(op) || is_wait(op) || is_exec(op) || is_exit(op) || op == Op::kStart ||
+         op == Op::kModule || op == Op::kSnapshot;
+}
+
+void Story::take(const Event& event) {
+  const Op op = event.base.op;
+  if (op == Op::kModule) symbols_.add_module(event);
+  if (op == Op::kSnapshot) proofs_.insert(event.base.args[0]);
+  if (op == Op::kStart) take_start(event);
+  if (is_exit(op)) take_exit(event);
+  if (is_exec(op)) take_exec(event);
+  if (is_wait(op)) take_wait(event);
+  if (is_fork_op(op)) take_fork(event);
+  if (!is_refusal(event) || (op == Op::kClone && is_inner_clone(event))) return;
+  const EventBase& b = event.base;
+  const auto since = begun_ ? Clock::now() : Clock::time_point{};
+  if (refused_.size() < kMostWaiting)
+    refused_.push_back({event.position, since, {b.pid, b.tid}, b.begin_tick, b.end_tick});
+  else ++unjudged_;
+}
+
+// libc's clone beneath a fork that is recorded itself.
+bool Story::is_inner_clone(const Event& event) const {
+  const EventBase& b = event.base;
+  if (!(b.flags & kInsideLibc)) return false;
+  const auto outer = outer_.find({b.pid, b.tid});
+  return outer != outer_.end() && b.begin_tick >= outer->second.begin &&
+         (outer->second.end == 0 || outer->second.end >= b.begin_tick);
+}
+
+void Story::take_fork(const Event& event) {
+  const EventBase& b = event.base;
+  if (!(b.flags & kInsideLibc))
+    outer_[{b.pid, b.tid}] = {b.begin_tick, event.returned() ? b.end_tick : 0};
+  if (!event.returned()) return tail_.expect(event.position);
+  if (event.failed() || makes_thread(b) || is_inner_clone(event) || b.op == Op::kWordexp) return;
+  ++seen_[{b.process, b.process_serial}].forks;
+  const Asker asker = asker_of(log_, symbols_, event);
+  const auto known = purpose(asker);
+  const uint32_t child = child_pid(event);
+  const int64_t took = log_.ticks_to_ns(static_cast<int64_t>(b.end_tick - b.begin_tick));
+  const uint64_t before = b.before.committed_kb, after = b.args[5];
+  const bool read = before != kUnknown && after != kUnknown && after != 0 && copies_memory(event);
+  std::string asked;
+  for (size_t i = 0, shown = 0; i < asker.functions.size() && shown < kFunctionsShown; ++i)
+    if (!asker.functions[i].empty()) asked += (shown++ ? " <- " : "") + asker.functions[i];
+  Happening& line = tell(Kind::kForked, b.begin_tick, b.pid, comm_of(event));
+  line.text = fmt::format("{} = {}, took {}", op_name(b.op),
+                          child ? fmt::format("{}", child) : "a child", duration_text(took));
+  if (read) line.text += ", Committed_AS " + signed_kb(before, after);
+  if (known || !asked.empty())
+    line.text += fmt::format("  ({})", known ? std::string(*known) : escaped(asked));
+  line.fields = {
+      {"call", op_name(b.op)},
+      {"position", event.position},
+      {"child", child ? Json(child) : Json()},
+      {"duration_ns", took},
+      {"committed_as_change_kb", read ? Json(static_cast<int64_t>(after - before)) : Json()},
+      {"purpose", known ? Json(*known) : Json()},
+      {"asked_by", asker.functions}};
+  if (b.op == Op::kDaemon)
+    tell_end(b.end_tick, b.pid, comm_of(event), "exited, 0, leaving a daemon", false);
+  if (child == 0) return;
+  Child& life = children_[child];
+  if (life.tick < b.begin_tick)
+    life = {comm_of(event), "", b.begin_tick, 0};  // else its own records were read first
+  life.purpose = known.value_or("");
+}
+
+void Story::take_start(const Event& event) {
+  const EventBase& b = event.base;
+  execs_.erase({b.process, b.process_serial});
+  Child& life = children_[b.pid];
+  if (life.tick == 0 || (life.end_tick != 0 && life.end_tick < b.begin_tick))
+    life = {"", "", b.begin_tick, 0};
+  life.comm = comm_of(event);
+  if (b.flags & kChildSide) return;
+  Happening& line = tell(Kind::kBegan, b.begin_tick, b.pid, life.comm);
+  line.text = "runs " + escaped(event.text);
+  line.fields = {{"exe", event.text}};
+}
+
+void Story::take_exit(const Event& event) {
+  const EventBase& b = event.base;
+  if (b.op == Op::kAbort)
+    return tell_end(b.begin_tick, b.pid, comm_of(event), "called abort()", true);
+  if (b.op == Op::kEnd) {
+    goodbyes_[b.pid] = {b.begin_tick, comm_of(event), 0};
+    return;
+  }
+  tell_end(b.begin_tick, b.pid, comm_of(event), fmt::format("exited, {}", b.args[0] & 0xff), false);
+}
+
+void Story::take_exec(const Event& event) {
+  const ProcessId process{event.base.process, event.base.process_serial};
+  if (event.returned()) execs_.erase(process);
+  else execs_[process] = event.position;
+}
+
+void Story::take_wait(const Event& event) {
+  if (!event.returned()) return tail_.expect(event.position);
+  if (!event.failed() && waited_for(event).pid != 0) waits_.push_back(event);
+}
+
+void Story::tell_waited(const Event& event) {
+  const WaitedFor child = waited_for(event);
+  std::string how;
+  append_wait_status(how, child.status);
+  const auto said = goodbyes_.find(child.pid);
+  const uint64_t tick =
+      said == goodbyes_.end() ? event.base.end_tick : said->second.tick;  // it may have asked late
+  tell_end(tick, child.pid, name_of(child.pid), how,
+           WIFSIGNALED(child.status) && !is_plain_signal(WTERMSIG(child.status)));
+}
+
+void Story::tell_ends(bool last) {
+  for (const Event& wait : std::exchange(waits_, {})) tell_waited(wait);
+  for (auto goodbye = goodbyes_.begin(); goodbye != goodbyes_.end();) {
+    const auto& [pid, said] = *goodbye;
+    if (last || goodbye->second.looks++ != 0)
+      tell_end(said.tick, pid, said.comm, "ended normally", false);
+    const auto life = children_.find(pid);
+    const bool told = life != children_.end() && life->second.end_tick != 0;
+    goodbye = told ? goodbyes_.erase(goodbye) : std::next(goodbye);
+  }
+}
+
+// The first that tells of an end is believed: the process itself, or its parent's wait.
+void Story::tell_end(uint64_t tick, uint32_t pid, const std::string& comm, const std::string& how,
+                     bool wrong) {
+  Child& life = children_[pid];
+  if (std::exchange(life.end_tick, std::max<uint64_t>(tick, 1)) != 0) return;
+  found_ |= wrong;
+  Happening& line = tell(Kind::kEnded, tick, pid, comm);
+  line.wrong = wrong;
+  line.text = how;
+  line.fields = {{"how", how}};
+  if (life.tick == 0) return;
+  const int64_t lived = log_.ticks_to_ns(static_cast<int64_t>(tick - life.tick));
+  line.text += " after " + duration_text(lived);
+  if (!life.purpose.empty()) line.text += fmt::format("  ({})", life.purpose);
+  line.fields["lived_ns"] = lived;
+  line.fields["purpose"] = life.purpose.empty() ? Json() : Json(life.purpose);
+}
+
+// The snapshot that proves a refusal is written after it, and an allocation after the calls that it
+// made. Of a fork the snapshot is the last; of all others some time has to pass. What a refused
+// call made inside itself belongs to its verdict.
+void Story::judge(bool last) {
+  const auto now = Clock::now();
+  for (Waiting& call : refused_)
+    call.proven |= proofs_.contains(call.position) && (call.position & kVitalBit);
+  if (refused_.empty() || (!last && now < next_judgement_)) return;
+  std::vector<uint64_t> positions;
+  std::vector<Waiting> left;
+  const auto is_ripe = [&](const Waiting& call) {
+    return last || call.proven || now - call.since >= kProofTakes;
+  };
+  const std::vector<Waiting> waiting = std::exchange(refused_, {});
+  for (auto at = waiting.begin(); at != waiting.end(); ++at) {
+    const Waiting& call = *at;
+    const auto end = waiting.end() - at > kLookedAhead ? at + kLookedAhead : waiting.end();
+    const bool held_back = std::any_of(
+        at, end, [&](const Waiting& outer) { return call.inside(outer) && !is_ripe(outer); });
+    if (!is_ripe(call) || held_back) left.push_back(call);
+    else if (positions.size() < kMostJudged) positions.push_back(call.position);
+    else ++unjudged_;
+  }
+  refused_ = std::move(left);
+  if (positions.empty()) return;
+  tell_verdicts(judge_each(log_, WhyScan(log_), symbols_, positions));
+  next_judgement_ = Clock::now() + kShareOfJudging * (Clock::now() - now);
+}
+
+// A fork gets a line of its own; of other calls those of one kind are told together.
+void Story::tell_verdicts(const std::vector<Verdict>& verdicts) {
+  using Group = std::tuple<uint32_t, Op, uint16_t, uint64_t, std::string_view, bool>;
+  std::map<Group, std::pair<const Verdict*, uint64_t>> groups;
+  for (const Verdict& v : verdicts) {
+    const EventBase& b = v.event.base;
+    ++seen_[{b.process, b.process_serial}].refused;
+    if (is_fork_op(b.op)) tell_verdict(v, 1);
+    else if (auto& [first, times] =
+                 groups[{b.pid, b.op, b.err, b.caller, v.finding.cause, v.coped}];
+             times++ == 0)
+      first = &v;
+  }
+  for (const auto& [key, group] : groups) tell_verdict(*group.first, group.second);
+}
+
+void Story::tell_verdict(const Verdict& verdict, uint64_t times) {
+  const EventBase& b = verdict.event.base;
+  found_ |= !verdict.coped;
+  Happening& line = tell(Kind::kRefused, b.begin_tick, b.pid, verdict.comm);
+  line.wrong = !verdict.coped;
+  line.times = times;
+  line.text = verdict_text(verdict, times);
+  line.fields = verdict_fields(verdict, times);
+}
+
+// Found dead twice in a row, and nobody has told of its end.
+void Story::note_vanished(const HostNow& now, bool last) {
+  std::set<ProcessId> missed, still;
+  for (const Process& process : log_.processes()) {
+    const ProcessId id{process.index, process.slot.serial};
+    still.insert(id);
+    const auto child = children_.find(process.slot.pid);
+    const bool told = child != children_.end() && child->second.end_tick != 0;
+    if (told || said_goodbye(process.slot) || gone_.contains(id)) continue;
+    if (is_alive(process.slot, now) != HostNow::Alive::kNo) continue;
+    if (!missed_.contains(id) && !last) {
+      missed.insert(id);
+      continue;
+    }
+    gone_.insert(id);
+    const auto exec = execs_.find(id);
+    const bool unseen_image = exec != execs_.end() && log_.event_at(exec->second).has_value();
+    if (unseen_image || !begun_) continue;
+    found_ = true;
+    Happening& line = tell(Kind::kVanished, seen_[id].size.tick, process.slot.pid, process.comm());
+    line.wrong = true;
+    line.text = "gone without saying goodbye: killed?";
+  }
+  missed_ = std::move(missed);
+  std::erase_if(gone_, [&](const ProcessId& id) { return !still.contains(id); });
+  std::erase_if(execs_, [&](const auto& entry) { return !still.contains(entry.first); });
+  std::erase_if(seen_, [&](const auto& entry) { return !still.contains(entry.first); });
+}
+
+// What the shim could not write, and what was overwritten before it was read here.
+void Story::note_losses() {
+  const Losses now = log_.counted_losses();
+  const std::pair<std::string_view, uint64_t> counts[] = {
+      {"slots of events were overwritten before they could be read", tail_.overwritten()},
+      {"slots of events were left unfinished by their writers", tail_.torn()},
+      {"calls that do not return are no longer waited for", tail_.forgotten()},
+      {"refused calls came too fast to be judged one by one", unjudged_},
+      {"events found no free slot", now.events_lost_busy},
+      {"events were overtaken by the ring", now.events_lost_lapped},
+      {"malloc calls of signal handlers were not recorded", now.calls_lost_nested},
+      {"processes got no slot in the process table", now.processes_unslotted},
+      {"threads share counters", now.threads_unslotted},
+      {"threads are not in the call lane", now.threads_unrecorded},
+  };
+  for (const auto& [what, count] : counts) {
+    const uint64_t before = std::exchange(lost_[what], count);
+    if (count == before || !begun_) continue;
+    Happening& line = tell(Kind::kLost, 0, 0, "");
+    line.wrong = true;
+    line.times = count - before;
+    line.text = fmt::format("{} {}", grouped(count - before), what);
+    line.fields = {{"count", count - before}, {"what", what}};
+  }
+}
+
+void Story::bound_memory() {
+  if (children_.size() > kMostChildren)
+    std::erase_if(children_, [](const auto& entry) { return entry.second.end_tick != 0; });
+  if (children_.size() > kMostChildren) children_.clear();
+  if (outer_.size() > kMostThreads)
+    std::erase_if(outer_, [](const auto& entry) { return entry.second.end != 0; });
+  if (outer_.size() > kMostThreads) outer_.clear();
+  if (symbols_.images() <= kMostImages) return;
+  std::set<uint32_t> current;
+  for (const Process& process : log_.processes()) current.insert(process.slot.image);
+  symbols_.keep_images(current);
+}
+
+std::vector<Process> Story::running(const HostNow& now) const {
+  std::vector<Process> processes = log_.processes();
+  if (!same_boot(log_, now)) return {};
+  std::erase_if(processes, [&now](const Process& process) {
+    const HostNow::Alive alive = is_alive(process.slot, now);
+    return alive == HostNow::Alive::kNo ||
+           (alive == HostNow::Alive::kUnknown && said_goodbye(process.slot));
+  });
+  return processes;
+}
+
+bool Story::all_ended(const HostNow& now) const {
+  return !log_.processes().empty() && running(now).empty();
+}
+
+Happening& Story::tell(Kind kind, uint64_t tick, uint32_t pid, std::string comm) {
+  Happening& line = told_.emplace_back();
+  line.kind = kind;
+  line.tick = tick;
+  line.pid = pid;
+  line.comm = std::move(comm);
+  return line;
+}
+
+std::string Story::comm_of(const Event& event) const {
+  const auto process = log_.process(event.base.process, event.base.process_serial);
+  return process ? process->comm() : name_of(event.base.pid);
+}
+
+std::string Story::name_of(uint32_t pid) const {
+  const auto child = children_.find(pid);
+  return child == children_.end() ? "" : child->second.comm;
+}
+
+}  // namespace ovc

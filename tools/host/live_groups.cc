@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+//
+// See live_groups.h.
+#include "tools/host/live_groups.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <string_view>
+
+#include "shim/format/log_format.h"
+
+namespace ovc {
+namespace {
+
+struct Mount {
+  std::string controllers;  // ",pids,"; empty for version 2
+  std::string top;          // the group that is mounted
+  std::string point;
+};
+
+// Which files hold a kind of limit.
+struct FileRow {
+  GroupLimit::Kind kind;
+  unsigned version;
+  std::string_view controller, limit, used;
+};
+constexpr FileRow kFiles[] = {
+    {GroupLimit::Kind::kTasks, 1, ",pids,", "pids.max", "pids.current"},
+    {GroupLimit::Kind::kTasks, 2, "", "pids.max", "pids.current"},
+    {GroupLimit::Kind::kMemory, 1, ",memory,", "memory.limit_in_bytes", "memory.usage_in_bytes"},
+    {GroupLimit::Kind::kMemory, 2, "", "memory.max", "memory.current"},
+};
+constexpr uint64_t kInitialCgroupNs = 0xEFFFFFFB;  // include/linux/proc_ns.h
+constexpr uint64_t kNoLimitV1 =
+    uint64_t{1} << 62;  // version 1 writes "none" as the largest number of whole pages
+
+std::vector<std::string> words(std::string_view line) {
+  std::vector<std::string> list;
+  while (!line.empty()) {
+    const size_t blank = line.find(' ');
+    if (blank != 0) list.emplace_back(line.substr(0, blank));
+    line.remove_prefix(blank == line.npos ? line.size() : blank + 1);
+  }
+  return list;
+}
+
+// Lines of mountinfo: id parent dev ROOT POINT options [tags] - TYPE source SUPER-OPTIONS
+std::vector<Mount> cgroup_mounts(const SystemRoot& root) {
+  std::vector<Mount> mounts;
+  for_each_line(root.proc + "/self/mountinfo", [&](std::string_view line) {
+    const size_t dash = line.find(" - cgroup");
+    if (dash == line.npos) return;
+    const auto before = words(line.substr(0, dash)), after = words(line.substr(dash + 3));
+    if (before.size() < 6 || after.size() < 3) return;
+    const bool v2 = after[0] == "cgroup2";
+    mounts.push_back(
+        {v2 ? "" : "," + after[2] + ",", before[3] == "/" ? "" : before[3], before[4]});
+  });
+  return mounts;
+}
+
+// The path of the process's group: the line "N:controllers:PATH", "0::PATH" for version 2.
+std::optional<std::string> group_path(std::string_view cgroup, const FileRow& row) {
+  while (!cgroup.empty()) {
+    const std::string_view line = cgroup.substr(0, cgroup.find('\n'));
+    cgroup.remove_prefix(std::min(line.size() + 1, cgroup.size()));
+    const size_t first = line.find(':'), second = line.find(':', first + 1);
+    if (second == line.npos) continue;
+    const std::string controllers =
+        "," + std::string(line.substr(first + 1, second - first - 1)) + ",";
+    if (row.version == 2 ? controllers == ",,"
+                         : controllers.find(row.controller) != controllers.npos)
+      return line.substr(second + 1).starts_with('/')
+                 ? std::optional(std::string(line.substr(second + 1)))
+                 : std::nullopt;
+  }
+  return std::nullopt;
+}
+
+std::optional<GroupLimit> read_limit(const std::string& folder, const FileRow& row) {
+  const auto limit = number_in(folder + "/" + std::string(row.limit));
+  if (!limit || *limit >= kNoLimitV1) return std::nullopt;
+  GroupLimit found;
+  found.kind = row.kind;
+  found.version = row.version;
+  found.limit = *limit;
+  found.used = number_in(folder + "/" + std::string(row.used));
+  if (row.kind == GroupLimit::Kind::kMemory && row.version == 1)
+    found.killer_disabled = number_after(read_small(folder + "/memory.oom_control").value_or(""),
+                                         "oom_kill_disable") == 1;
+  return found;
+}
+
+const Mount* mount_of(const std::vector<Mount>& mounts, const FileRow& row) {
+  for (const Mount& mount : mounts)
+    if (row.version == 2 ? mount.controllers.empty()
+                         : mount.controllers.find(row.controller) != std::string::npos)
+      return &mount;
+  return nullptr;
+}
+
+// From the group of the process up to the top of the mount.
+void read_upwards(const SystemRoot& root, const Mount& mount, std::string path, const FileRow& row,
+                  GroupLimits& groups) {
+  if (path.starts_with(mount.top + "/") || path == mount.top) path.erase(0, mount.top.size());
+  if (path == "/") path.clear();
+  if (!mount.top.empty()) groups.all_visible = false;
+  const std::string point = root.files + mount.point;
+  if (path.find("/..") != path.npos || access((point + path).c_str(), F_OK) != 0) {
+    groups.all_visible = false;
+    path.clear();
+  }
+  for (;;) {
+    if (auto limit = read_limit(point + path, row)) {
+      limit->path = mount.point + path;
+      groups.limits.push_back(std::move(*limit));
+    }
+    if (path.empty()) return;
+    path.erase(path.rfind('/'));
+  }
+}
+
+}  // namespace
+
+GroupLimits read_group_limits(const SystemRoot& root, uint32_t pid) {
+  GroupLimits groups;
+  const auto mounts = cgroup_mounts(root);
+  const auto cgroup = read_small(root.proc + "/" + std::to_string(pid) + "/cgroup");
+  for (const FileRow& row : kFiles) {
+    const auto path = cgroup ? group_path(*cgroup, row) : std::nullopt;
+    if (!path) continue;
+    if (const Mount* mount = mount_of(mounts, row)) read_upwards(root, *mount, *path, row, groups);
+    else groups.all_visible = false;
+  }
+  if (!cgroup || namespace_inode(root.proc + "/self/ns/cgroup") != kInitialCgroupNs)
+    groups.all_visible = false;
+  return groups;
+}
+
+}  // namespace ovc

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+//
+// The control groups of a running process that can end or refuse a fork: task and memory limits, of
+// version 1 and 2, of its own group and of every group above it that is visible here.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tools/host/proc_files.h"
+
+namespace ovc {
+
+struct GroupLimit {
+  enum class Kind : uint8_t { kTasks, kMemory } kind = Kind::kTasks;
+  unsigned version = 0;  // 1 or 2
+  std::string path;      // of the group, as seen here; may be hostile
+  uint64_t limit = 0;    // tasks, or bytes; kInfinite: none
+  std::optional<uint64_t> used;
+  bool killer_disabled = false;  // version 1, memory.oom_control
+};
+
+struct GroupLimits {
+  std::vector<GroupLimit> limits;  // those that limit something, a group before the one above it
+  bool all_visible = true;         // false: the process is in groups that no mount here shows
+};
+
+GroupLimits read_group_limits(const SystemRoot& root, uint32_t pid);
+
+}  // namespace ovc

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT
+//
+// What kind of call an Op is, for everything that decides by kind. How each call is written down
+// stands in op_table.cc.
+#pragma once
+#include "tools/log/log_reader.h"
+
+namespace ovc {
+
+bool is_malloc_op(Op op);
+bool is_memory_op(Op op);    // mmap family and break
+bool is_lock_op(Op op);      // mlock, mlock2, mlockall
+bool is_exec(Op op);         // execve and its kin
+bool is_spawn(Op op);        // posix_spawn and its kin
+bool is_wait(Op op);         // wait, waitpid, wait3, wait4, waitid
+bool starts_program(Op op);  // posix_spawn, popen, system and their kin
+bool makes_stack(Op op);     // libc maps a stack for the new task before it asks for the task
+bool makes_thread(
+    const ovcshim::EventBase& base);     // pthread_create, thrd_create, clone with CLONE_THREAD
+bool copies_memory(const Event& event);  // fork, _Fork, clone without CLONE_VM, daemon, forkpty
+
+}  // namespace ovc

@@ -1,0 +1,430 @@
+// SPDX-License-Identifier: MIT
+//
+// What each call does to the address space. Sizes are rounded as the kernel rounds them.
+#include "tools/replay/address_space.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+
+namespace ovc {
+namespace {
+
+using namespace ovcshim;
+
+// Newer than some C libraries' headers.
+constexpr uint64_t kMapHugeShift = 26, kMremapDontunmap = 4;
+constexpr uint64_t kAdviceGuardInstall = 102;
+constexpr uint64_t kDefaultHugeBytes = 2 << 20;
+constexpr uint32_t kProtFlags = kMapRead | kMapWrite | kMapExec;
+
+uint32_t prot_flags(uint64_t prot) {
+  return (prot & PROT_READ ? kMapRead : 0u) | (prot & PROT_WRITE ? kMapWrite : 0u) |
+         (prot & PROT_EXEC ? kMapExec : 0u);
+}
+
+MappingState state_of(const Piece& piece, bool accounted, bool touched) {
+  return {.accounted = accounted,
+          .noreserve = piece.noreserve == Sure::kYes,
+          .writable = piece.has(kMapWrite),
+          .shared = piece.has(kMapShared),
+          .hugetlb = piece.has(kMapHt),
+          .dont_copy = piece.has(kMapDc),
+          .file = piece.has(kMapFile),
+          .touched = touched};
+}
+
+constexpr Sure one_of(Sure a, Sure b) { return a == b ? a : Sure::kOpen; }
+
+struct AdviceRow {
+  uint64_t advice;
+  uint32_t set, clear;                // MappingFlag
+  uint32_t set_advice, clear_advice;  // AdviceFlag
+};
+// mm/madvise.c madvise_vma_behavior(), mm/khugepaged.c hugepage_madvise(), mm/ksm.c ksm_madvise()
+constexpr AdviceRow kAdviceRows[] = {
+    {MADV_NORMAL, 0, 0, 0, kAdviceSequential | kAdviceRandom},
+    {MADV_RANDOM, 0, 0, kAdviceRandom, kAdviceSequential},
+    {MADV_SEQUENTIAL, 0, 0, kAdviceSequential, kAdviceRandom},
+    {MADV_DONTFORK, kMapDc, 0, 0, 0},
+    {MADV_DOFORK, 0, kMapDc, 0, 0},
+    {MADV_WIPEONFORK, kMapWf, 0, 0, 0},
+    {MADV_KEEPONFORK, 0, kMapWf, 0, 0},
+    {MADV_DONTDUMP, kMapDd, 0, 0, 0},
+    {MADV_DODUMP, 0, kMapDd, 0, 0},
+    {MADV_MERGEABLE, 0, 0, kAdviceMergeable, 0},
+    {MADV_UNMERGEABLE, 0, 0, 0, kAdviceMergeable},
+    {MADV_HUGEPAGE, 0, 0, kAdviceHuge, kAdviceNoHuge | kAdviceStack},
+    {MADV_NOHUGEPAGE, 0, 0, kAdviceNoHuge, kAdviceHuge | kAdviceStack},
+};
+
+}  // namespace
+
+uint64_t AddressSpace::page_up(uint64_t bytes) const {
+  const uint64_t page = rules_.page_kb * 1024;
+  return bytes > UINT64_MAX - page ? bytes : (bytes + page - 1) / page * page;
+}
+
+uint64_t AddressSpace::mapping_bytes(const Event& event) const {
+  const uint64_t flags = event.base.args[3];
+  if (!(flags & MAP_HUGETLB)) return page_up(event.base.args[1]);
+  const uint64_t shift = flags >> kMapHugeShift & 0x3f;
+  const uint64_t huge = shift != 0 ? uint64_t{1} << shift : kDefaultHugeBytes;
+  return (event.base.args[1] + huge - 1) / huge * huge;
+}
+
+// ---- the table of ranges
+// -----------------------------------------------------------------------------------------------
+
+void AddressSpace::remove(uint64_t start, uint64_t end) {
+  if (start >= end) return;
+  split(start);
+  split(end);
+  const auto first = pieces_.lower_bound(start), last = pieces_.lower_bound(end);
+  if (first == last) return;
+  if (first != pieces_.begin() && std::prev(first)->second.end == start)
+    std::prev(first)->second.joined = Sure::kNo;
+  std::vector<uint64_t> gone;
+  for (auto it = first; it != last; ++it)
+    if (shared_.contains(it->second.object)) gone.push_back(it->second.object);
+  pieces_.erase(first, last);
+  for (const uint64_t object : gone) {
+    const auto alive = [&](const auto& entry) { return entry.second.object == object; };
+    if (std::none_of(pieces_.begin(), pieces_.end(), alive)) shared_.erase(object);
+  }
+}
+
+// Puts a new mapping where nothing is, and merges it with its neighbours as the kernel does.
+void AddressSpace::insert(const Piece& piece) {
+  if (piece.end <= piece.start) return;
+  pieces_[piece.start] = piece;
+  settle(piece.start);
+  settle(piece.end);
+  fresh_.emplace_back(piece.start, piece.end);
+}
+
+// Applies `what` to the pieces in a range; it says whether it changed one.
+template <typename Change>
+void AddressSpace::change(uint64_t start, uint64_t end, Change what) {
+  split(start);
+  split(end);
+  std::vector<std::pair<uint64_t, bool>> changed;
+  for (auto it = pieces_.lower_bound(start); it != pieces_.end() && it->first < end; ++it)
+    changed.emplace_back(it->first, what(it->second));
+  part(end);
+  for (const auto& [at, now] : changed) part(at);
+  bool before = false;
+  for (const auto& [at, now] : changed) {
+    if (before || now) settle_changed(at, before && now);
+    before = now;
+  }
+  if (before) settle_changed(end, false);
+}
+
+// ---- calls
+// -------------------------------------------------------------------------------------------------------------
+
+void AddressSpace::apply(const Event& event) {
+  age();
+  now_ = event.position;
+  const auto& args = event.base.args;
+  if (!event.returned()) return;
+  if (event.failed()) return apply_failure(event);
+  switch (event.base.op) {
+    case Op::kMmap: return apply_mmap(event);
+    case Op::kMunmap:
+      if (args[1] <= UINT64_MAX - args[0]) remove(args[0], args[0] + page_up(args[1]));
+      return;
+    case Op::kMremap: return apply_mremap(event);
+    case Op::kMprotect: return apply_mprotect(event);
+    case Op::kMadvise: return apply_madvise(event);
+    // libc's brk() returns 0, the system call the new break
+    case Op::kBrk:
+      return apply_brk(
+          is_system_call(event.base) ? static_cast<uint64_t>(event.base.result) : args[0],
+          event.position);
+    case Op::kSbrk:
+      return apply_brk(static_cast<uint64_t>(event.base.result) + args[0], event.position);
+    default: return;
+  }
+}
+
+Piece AddressSpace::new_piece(const Event& event, uint64_t bytes) {
+  const auto& args = event.base.args;
+  const MappingKind kind = mapping_kind(args[2], args[3], rules_);
+  Piece p;
+  p.start = static_cast<uint64_t>(event.base.result);
+  p.end = p.start + bytes;
+  p.made_by = event.position;
+  p.flags = prot_flags(args[2]) | (kind.shared ? kMapShared : 0u) | (kind.hugetlb ? kMapHt : 0u) |
+            (kind.file || kind.hugetlb ? kMapFile : 0u) | (args[3] & MAP_GROWSDOWN ? kMapGd : 0u) |
+            (args[3] & MAP_LOCKED ? kMapLo : 0u) |
+            (kind.droppable ? uint32_t{kMapWf | kMapDd} : 0u);
+  if (args[3] & MAP_STACK) p.advice |= kAdviceStack;
+  const MappingRow* row = mapping_row(kind, rules_);
+  p.charged = kind.shared ? Sure::kNo : row ? sure(row->cost == Cost::kLength) : Sure::kOpen;
+  MappingKind as_writable = kind;  // the kernel decides on VM_NORESERVE whatever the protection
+  as_writable.writable = true;
+  const MappingRow* writable_row = mapping_row(as_writable, rules_);
+  if (kind.noreserve || kind.droppable)
+    p.noreserve = writable_row ? sure(writable_row->cost != Cost::kLength) : Sure::kOpen;
+  p.offset = p.start;
+  if (kind.file || kind.shared || kind.hugetlb)
+    p.object = next_object_++, p.offset = kind.file ? args[5] : 0;
+  if (kind.shared && !kind.file && row && row->cost == Cost::kLength)
+    shared_[p.object] = {bytes / 1024};
+  return p;
+}
+
+void AddressSpace::apply_mmap(const Event& event) {
+  const uint64_t bytes = mapping_bytes(event), start = static_cast<uint64_t>(event.base.result);
+  if (bytes == 0 || bytes > kKernelHalf - 1 || start >= kKernelHalf) return;
+  const auto next = pieces_.lower_bound(start);
+  const bool there = (next != pieces_.end() && next->first < start + bytes) ||
+                     (next != pieces_.begin() && std::prev(next)->second.end > start);
+  if (there && !(event.base.args[3] & MAP_FIXED)) ++contradictions_;
+  remove(start, start + bytes);
+  insert(new_piece(event, bytes));
+}
+
+void AddressSpace::protect(Piece& piece, uint32_t prot) {
+  const bool was_writable = piece.has(kMapWrite), writable = (prot & kMapWrite) != 0;
+  const auto after = [&](Change change, bool accounted, bool touched) {
+    const ChangeRow* row = change_row(change, state_of(piece, accounted, touched), rules_);
+    if (!row) return Sure::kOpen;
+    return row->effect == Effect::kCharge    ? Sure::kYes
+           : row->effect == Effect::kRelease ? Sure::kNo
+                                             : sure(accounted);
+  };
+  const auto over = [&](Change change, bool touched) {
+    if (piece.charged != Sure::kOpen) return after(change, piece.charged == Sure::kYes, touched);
+    return one_of(after(change, true, touched), after(change, false, touched));
+  };
+  const Change change = writable ? Change::kGainWrite : Change::kLoseWrite;
+  Sure charged = piece.touched == Sure::kOpen ? one_of(over(change, true), over(change, false))
+                                              : over(change, piece.touched == Sure::kYes);
+  if (writable && !was_writable && piece.noreserve == Sure::kOpen) charged = Sure::kOpen;
+  if (charged == Sure::kYes && piece.charged == Sure::kNo) piece.charged_by = now_;
+  piece.charged = charged;
+  piece.flags = (piece.flags & ~kProtFlags) | prot;
+}
+
+void AddressSpace::apply_mprotect(const Event& event) {
+  const auto& args = event.base.args;
+  uint64_t start = args[0];
+  const uint64_t end = args[0] + page_up(args[1]);
+  if (end < start) return;
+  if (args[2] & kProtGrowsdown) {
+    const auto it = pieces_.upper_bound(start);
+    if (it != pieces_.begin() && std::prev(it)->second.has(kMapGd))
+      start = std::prev(it)->second.start;
+  }
+  if (mapped_until(start) < end) ++contradictions_;
+  protect_range(start, end, args[2]);
+}
+
+void AddressSpace::protect_range(uint64_t start, uint64_t end, uint64_t wanted) {
+  const uint32_t prot = prot_flags(wanted);
+  change(start, end, [&](Piece& piece) {
+    if ((piece.flags & kProtFlags) == prot) return false;  // mprotect_fixup() leaves at once
+    protect(piece, prot);
+    return true;
+  });
+  fresh_.emplace_back(start, end);
+}
+
+void AddressSpace::apply_madvise(const Event& event) {
+  const auto& args = event.base.args;
+  if (args[0] < kKernelHalf && args[1] < kKernelHalf)
+    advise_range(args[0], args[0] + page_up(args[1]), args[2]);
+}
+
+void AddressSpace::advise_range(uint64_t start, uint64_t end, uint64_t advice_given) {
+  if (end <= start) return;
+  if (advice_given ==
+      kAdviceGuardInstall) {  // mm/madvise.c madvise_guard_install(): needs an anon_vma
+    change(start, end, [](Piece& piece) { return piece.touched = Sure::kYes, false; });
+    return;
+  }
+  for (const AdviceRow& row : kAdviceRows) {
+    if (row.advice != advice_given) continue;
+    change(start, end, [&](Piece& piece) {
+      const uint32_t flags = (piece.flags & ~row.clear) | row.set;
+      const uint32_t advice = (piece.advice & ~row.clear_advice) | row.set_advice;
+      const bool changed = flags != piece.flags || advice != piece.advice;
+      piece.flags = flags, piece.advice = advice;
+      return changed;
+    });
+  }
+}
+
+void AddressSpace::apply_brk(uint64_t new_break, uint64_t position) {
+  const std::optional<uint64_t> old = break_;
+  break_ = new_break;
+  if (!old || page_up(*old) == page_up(new_break)) return;
+  if (new_break < *old) return remove(page_up(new_break), page_up(*old));
+  Piece p;
+  p.start = page_up(*old), p.end = page_up(new_break);
+  p.flags = kMapRead | kMapWrite | kMapHeap;
+  p.charged = Sure::kYes;
+  p.offset = p.start;
+  p.made_by = position;
+  const auto at = pieces_.lower_bound(p.start);
+  if (at != pieces_.end() && at->first < p.end) ++contradictions_;
+  remove(p.start, p.end);
+  insert(p);
+}
+
+// ---- mremap
+// ------------------------------------------------------------------------------------------------------------
+
+// Clones the end of a mapping: the growth has the properties of what grows.
+void AddressSpace::extend(uint64_t at, uint64_t bytes, uint64_t position) {
+  if (bytes == 0) return;
+  const auto it = pieces_.lower_bound(at);
+  if (it == pieces_.begin() || std::prev(it)->second.end != at) {
+    ++contradictions_;
+    return;
+  }
+  if (it != pieces_.end() && it->first < at + bytes) ++contradictions_;
+  remove(at, at + bytes);
+  Piece& last = std::prev(pieces_.lower_bound(at))->second;
+  Piece grown = last;
+  grown.start = at, grown.end = at + bytes;
+  if (grown.offset != kUnknown) grown.offset += last.end - last.start;
+  grown.made_by = position;
+  grown.joined = Sure::kNo;
+  last.joined = Sure::kYes;
+  pieces_[at] = grown;
+  settle(grown.end);
+  fresh_.emplace_back(at, grown.end);
+}
+
+void AddressSpace::move(uint64_t old_start, uint64_t new_start, uint64_t bytes, bool keep_old) {
+  split(old_start);
+  split(old_start + bytes);
+  std::vector<Piece> moved;
+  for (auto it = pieces_.lower_bound(old_start);
+       it != pieces_.end() && it->first < old_start + bytes; ++it) {
+    moved.push_back(it->second);
+    if (keep_old && it->second.is_private_anonymous())
+      it->second.touched = Sure::kOpen, it->second.family = 0;
+  }
+  if (moved.empty() || mapped_until(old_start) < old_start + bytes) ++contradictions_;
+  if (!keep_old)  // not remove(): shared memory lives on at its new place
+    pieces_.erase(pieces_.lower_bound(old_start), pieces_.lower_bound(old_start + bytes));
+  if (const auto it = pieces_.lower_bound(old_start);
+      !keep_old && it != pieces_.begin() && std::prev(it)->second.end == old_start)
+    std::prev(it)->second.joined = Sure::kNo;
+  remove(new_start, new_start + bytes);
+  for (Piece& p : moved) {
+    // mm/vma.c copy_vma(): memory that was never touched forgets where it was made
+    if (p.is_private_anonymous() && p.touched != Sure::kYes)
+      p.offset = p.touched == Sure::kNo ? p.start - old_start + new_start : kUnknown;
+    p.start = p.start - old_start + new_start, p.end = p.end - old_start + new_start;
+    pieces_[p.start] = p;
+  }
+  if (moved.empty()) return;
+  pieces_[moved.back().start].joined = Sure::kNo;
+  settle(new_start);
+  settle(new_start + bytes);
+}
+
+void AddressSpace::apply_mremap(const Event& event) {
+  const auto& args = event.base.args;
+  const uint64_t old_start = args[0], old_bytes = page_up(args[1]), new_bytes = page_up(args[2]);
+  const uint64_t new_start = static_cast<uint64_t>(event.base.result);
+  if (new_bytes == 0 || std::max({old_bytes, new_bytes, old_start, new_start}) >= kKernelHalf)
+    return;              // a damaged record
+  if (old_bytes == 0) {  // a second mapping of shared memory
+    const auto it = pieces_.upper_bound(old_start);
+    if (it == pieces_.begin()) return void(++contradictions_);
+    Piece copy = std::prev(it)->second;
+    if (copy.offset != kUnknown) copy.offset += old_start - copy.start;
+    copy.start = new_start, copy.end = new_start + new_bytes, copy.made_by = event.position,
+    copy.joined = Sure::kNo;
+    remove(copy.start, copy.end);
+    return insert(copy);
+  }
+  if (new_bytes < old_bytes) remove(old_start + new_bytes, old_start + old_bytes);
+  const uint64_t kept = std::min(old_bytes, new_bytes);
+  if (new_start != old_start) {
+    remove(new_start, new_start + new_bytes);
+    move(old_start, new_start, kept, (args[3] & kMremapDontunmap) != 0);
+  }
+  extend(new_start + kept, new_bytes - kept, event.position);
+}
+
+// ---- refused calls
+// -----------------------------------------------------------------------------------------------------
+
+// What a refused call may have done to a range: charged or not, one mapping or not, only a list can
+// tell.
+void AddressSpace::doubt(uint64_t start, uint64_t end) {
+  ++unclear_failures_;
+  split(start);
+  split(end);
+  for (auto it = pieces_.lower_bound(start); it != pieces_.end() && it->first < end; ++it) {
+    if (!it->second.has(kMapShared) && it->second.noreserve != Sure::kYes)
+      it->second.charged = Sure::kOpen;
+    it->second.joined = Sure::kOpen;
+    if (it != pieces_.begin() && std::prev(it)->second.joined == Sure::kYes)
+      std::prev(it)->second.joined = Sure::kOpen;
+  }
+}
+
+// End of what is mapped without a hole from `start` on.
+uint64_t AddressSpace::mapped_until(uint64_t start) const {
+  auto it = pieces_.upper_bound(start);
+  if (it == pieces_.begin()) return start;
+  for (--it; it != pieces_.end() && it->first <= start && it->second.end > start; ++it)
+    start = it->second.end;
+  return start;
+}
+
+// mprotect goes mapping by mapping (mm/mprotect.c do_mprotect_pkey()) and stops where it is refused
+// or at the first hole.
+void AddressSpace::apply_refused_mprotect(const Event& event) {
+  const uint64_t start = event.base.args[0], end = start + page_up(event.base.args[1]),
+                 hole = mapped_until(start);
+  if (event.base.err == EINVAL || hole == start) return;
+  // Where no charge and no limit can refuse it, ENOMEM means the hole.
+  const auto largest = guess_limit_kb(rules_);
+  const bool granted = rules_.mode == kModeAlways ||
+                       (rules_.mode == kModeGuess && largest && (end - start) / 1024 <= *largest);
+  if (event.base.err == ENOMEM && hole < end && granted && !data_limited_)
+    return protect_range(start, hole, event.base.args[2]);
+  const auto first = std::prev(pieces_.upper_bound(start));
+  if (first->second.end < end) doubt(start, std::min(hole, end));
+}
+
+// So does madvise (mm/madvise.c madvise_walk_vmas()), but it passes over holes and says ENOMEM at
+// its end.
+void AddressSpace::apply_refused_madvise(const Event& event) {
+  const uint64_t start = event.base.args[0], end = start + page_up(event.base.args[1]);
+  if (event.base.err == ENOMEM) return advise_range(start, end, event.base.args[2]);
+  if (event.base.err != EINVAL || event.base.args[2] != MADV_WIPEONFORK) return;
+  auto it = pieces_.upper_bound(start);
+  if (it != pieces_.begin()) --it;
+  for (; it != pieces_.end(); ++it)  // refused for files and shared memory
+    if (it->second.end > start && it->second.has(kMapShared | kMapFile))
+      return advise_range(start, std::min(end, it->first), MADV_WIPEONFORK);
+}
+
+// Most refused calls change nothing. MAP_FIXED up to 6.11 has already unmapped what was there when
+// its charge is refused; MREMAP_FIXED unmaps its target first (mm/mremap.c mremap_to()).
+void AddressSpace::apply_failure(const Event& event) {
+  const auto& args = event.base.args;
+  const bool asked = !(event.base.flags & (kInjected | kRehearsed));
+  if (!asked || args[1] > kKernelHalf || args[0] > kKernelHalf || args[1] == 0) return;
+  if (event.base.op == Op::kMprotect) return apply_refused_mprotect(event);
+  if (event.base.op == Op::kMadvise) return apply_refused_madvise(event);
+  if (event.base.op == Op::kMremap && (args[3] & MREMAP_FIXED) && event.base.err != EINVAL &&
+      args[2] < kKernelHalf)
+    return doubt(args[4], args[4] + page_up(args[2]));
+  if (event.base.op != Op::kMmap || !(args[3] & MAP_FIXED) || event.base.err != ENOMEM) return;
+  const ChangeRow* row = change_row(Change::kReplaceFixed, {}, rules_);
+  if (!row || row->effect == Effect::kCharge) doubt(args[0], args[0] + page_up(args[1]));
+}
+
+}  // namespace ovc

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT
+#include "tools/replay/unseen_images.h"
+
+#include <algorithm>
+#include <map>
+#include <optional>
+
+#include "tools/log/call_families.h"
+#include "tools/log/names.h"
+#include "tools/symbols/executable.h"
+
+namespace ovc {
+namespace {
+
+using namespace ovcshim;
+
+constexpr uint32_t kFollowAll = 2;
+
+struct Launch {
+  UnseenImage image;
+  bool passes_shim_on;
+};
+
+class UnseenSearch {
+ public:
+  explicit UnseenSearch(const LogReader& log) : log_(log) {}
+
+  std::vector<UnseenImage> run() {
+    if (log_.header().follow != kFollowAll) return {};
+    log_.for_each_event([this](const Event& event) {
+      note(event);
+      return true;
+    });
+    std::vector<UnseenImage> found;
+    for (Launch& launch : launches_)
+      if (!was_seen(launch.image)) {
+        launch.image.why = reason(launch);
+        found.push_back(std::move(launch.image));
+      }
+    std::stable_sort(found.begin(), found.end(),
+                     [](const auto& a, const auto& b) { return a.tick < b.tick; });
+    return found;
+  }
+
+ private:
+  void note(const Event& event) {
+    const EventBase& b = event.base;
+    if (event.failed()) return;
+    if (is_exec(event.base.op))
+      launches_.push_back({{b.pid, b.begin_tick, event.text, ""}, b.args[1] != 0});
+    else if (is_spawn(b.op) && event.returned() && child_pid(event))
+      launches_.push_back({{child_pid(event), b.begin_tick, event.text, ""}, b.args[2] != 0});
+    // An exec that comes back leaves records behind it, also when its own was overwritten while it
+    // went on.
+    if (b.op < Op::kCallOps || (b.op == Op::kStart && !(b.flags & kChildSide)))
+      last_[b.pid] = std::max(last_[b.pid], b.begin_tick);
+  }
+
+  bool was_seen(const UnseenImage& image) const {
+    const auto last = last_.find(image.pid);
+    return last != last_.end() && last->second > image.tick;
+  }
+
+  std::string reason(const Launch& launch) const {
+    if (!launch.passes_shim_on) return "it was started without LD_PRELOAD=libovcshim.so";
+    const std::string& program = launch.image.program;
+    if (!program.starts_with('/'))
+      return "why is not known: the call did not name its file in full";
+    const auto told = why_without_shim(program, log_.posix_ns(launch.image.tick));
+    if (!told) return "why is not known: its file is gone, changed or unreadable";
+    if (!told->empty()) return *told;
+    return "its file does not tell why: it ended before its first instruction, runs with "
+           "privileges that drop LD_PRELOAD, or "
+           "could not reach the log";
+  }
+
+  const LogReader& log_;
+  std::vector<Launch> launches_;
+  std::map<uint32_t, uint64_t> last_;  // when each pid's newest record began
+};
+
+}  // namespace
+
+std::vector<UnseenImage> unseen_images(const LogReader& log) { return UnseenSearch(log).run(); }
+
+}  // namespace ovc

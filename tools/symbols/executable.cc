@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: MIT
+#include "tools/symbols/executable.h"
+
+#include <elf.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <string_view>
+#include <vector>
+
+#include "tools/symbols/elf_bytes.h"
+
+namespace ovc {
+namespace {
+
+constexpr size_t kHeadBytes = 16384;  // program headers and the loader's name stand at the front
+constexpr unsigned kInterpreters = 4;
+
+struct File {
+  std::string head;
+  struct stat info {};
+};
+
+// Looks before opening: opening a device can do anything, and the log's author chose the name.
+std::optional<File> read_head(const std::string& path) {
+  File file;
+  if (stat(path.c_str(), &file.info) != 0 || !S_ISREG(file.info.st_mode)) return {};
+  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  if (fd < 0) return {};
+  std::optional<File> result;
+  if (fstat(fd, &file.info) == 0 && S_ISREG(file.info.st_mode)) {
+    file.head.resize(kHeadBytes);
+    const ssize_t got = pread(fd, file.head.data(), kHeadBytes, 0);
+    file.head.resize(got > 0 ? static_cast<size_t>(got) : 0);
+    if (got > 0) result = std::move(file);
+  }
+  close(fd);
+  return result;
+}
+
+std::string interpreter_of_script(std::string_view head) {
+  const std::string_view line = head.substr(2, head.find('\n') - 2);
+  const size_t start = line.find_first_not_of(" \t");
+  if (start == line.npos) return "";
+  return std::string(line.substr(start, line.find_first_of(" \t", start) - start));
+}
+
+constexpr uint16_t own_machine() {
+#if defined(__aarch64__)
+  return EM_AARCH64;
+#else
+  return EM_X86_64;
+#endif
+}
+
+std::string why_not_by_loader(std::string_view head) {
+  const auto header = load<Elf64_Ehdr>(head, 0);
+  for (unsigned i = 0; i < header.e_phnum; ++i) {
+    const auto part = load<Elf64_Phdr>(head, header.e_phoff + uint64_t{i} * header.e_phentsize);
+    if (part.p_type != PT_INTERP) continue;
+    std::string_view loader =
+        head.substr(std::min<uint64_t>(part.p_offset, head.size()), part.p_filesz);
+    loader = loader.substr(0, loader.find('\0'));
+    const std::string_view name = loader.substr(loader.rfind('/') + 1);
+    return name.starts_with("ld-linux") ? ""
+                                        : fmt::format("its loader is not glibc's but {}", loader);
+  }
+  return "it is linked statically: no loader takes part";
+}
+
+std::string why_not(const File& file, const std::string& path) {
+  const std::string_view head = file.head;
+  if (head.size() < EI_NIDENT || !head.starts_with(ELFMAG)) return "";
+  if (head[EI_CLASS] == ELFCLASS32) return "it is a 32-bit program, the shim a 64-bit library";
+  if (load<Elf64_Ehdr>(head, 0).e_machine != own_machine())
+    return "it is for another kind of processor";
+  if (const std::string loader = why_not_by_loader(head); !loader.empty()) return loader;
+  if (file.info.st_mode & S_ISUID) return "its file is set-uid: the loader drops LD_PRELOAD";
+  if ((file.info.st_mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP))
+    return "its file is set-gid: the loader drops LD_PRELOAD";
+  if (getxattr(path.c_str(), "security.capability", nullptr, 0) > 0)
+    return "its file has capabilities: the loader drops LD_PRELOAD";
+  return "";
+}
+
+int64_t changed_ns(const struct stat& info) {
+  return int64_t{info.st_ctim.tv_sec} * 1'000'000'000 + info.st_ctim.tv_nsec;
+}
+
+}  // namespace
+
+std::optional<std::string> why_without_shim(const std::string& path, int64_t before_ns) {
+  std::string at = path;
+  for (unsigned depth = 0; depth < kInterpreters; ++depth) {
+    const auto file = read_head(at);
+    if (!file || changed_ns(file->info) > before_ns) return {};
+    if (!file->head.starts_with("#!")) {
+      const std::string why = why_not(*file, at);
+      return why.empty() || depth == 0 ? why : fmt::format("of its interpreter {}: {}", at, why);
+    }
+    at = interpreter_of_script(file->head);
+    if (!at.starts_with('/')) return {};  // from the folder that the program was in
+  }
+  return {};
+}
+
+std::string find_program(const std::string& name) {
+  if (name.find('/') != name.npos) return name;
+  const char* path = std::getenv("PATH");
+  std::string_view left = path ? path : "/bin:/usr/bin";
+  for (;;) {
+    const size_t colon = left.find(':');
+    const std::string folder(left.substr(0, colon));
+    const std::string candidate = (folder.empty() ? "." : folder) + "/" + name;
+    struct stat info {};
+    if (stat(candidate.c_str(), &info) == 0 && S_ISREG(info.st_mode) &&
+        access(candidate.c_str(), X_OK) == 0)
+      return candidate;
+    if (colon == left.npos) return "";
+    left.remove_prefix(colon + 1);
+  }
+}
+
+}  // namespace ovc

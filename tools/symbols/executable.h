@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: MIT
+//
+// What the file of a program tells about whether the loader can put the shim into it.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace ovc {
+
+// Why the loader puts no shim into an image of this file ("it is linked statically"); empty if
+// nothing in the file speaks against it. A script is judged by its interpreter. nullopt if the file
+// cannot be read, or was changed after `before_ns` (CLOCK_REALTIME).
+std::optional<std::string> why_without_shim(const std::string& path, int64_t before_ns = INT64_MAX);
+
+// As execvp searches: names with a slash as they are, others in this process's PATH. Empty if there
+// is none.
+std::string find_program(const std::string& name);
+
+}  // namespace ovc

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT
+//
+// Waiting between two looks, with the signals that end a watching program held back in between:
+// what was begun is printed in full, and a terminal is put right before the end.
+#pragma once
+#include <signal.h>
+
+#include <chrono>
+
+namespace ovc {
+
+class Interrupts {
+ public:
+  Interrupts();  // SIGINT, SIGTERM, SIGHUP, SIGWINCH and SIGTSTP come only inside of pass()
+  enum class Why { kTime, kEnd, kResized, kStop, kNobodyReads };
+  Why pass(std::chrono::nanoseconds time) const;
+
+ private:
+  sigset_t open_{};
+};
+
+}  // namespace ovc

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+//
+// Which calls of a process the log cannot hold, told from who serves them: definitions that stand
+// before the shim, and objects that map memory themselves and hand it out as blocks of their own.
+#pragma once
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "tools/log/log_reader.h"
+#include "tools/symbols/symbols.h"
+
+namespace ovc {
+
+class BlindSpots {
+ public:
+  explicit BlindSpots(Symbols& symbols) : symbols_(symbols) {}
+  void note(const Event& event);
+  std::vector<std::string> sentences();  // raw
+
+ private:
+  using ProcessKey = std::pair<uint32_t, uint32_t>;  // index, serial
+  struct Mapper {
+    uint64_t kb = 0, calls = 0, address = 0;
+    uint32_t image = 0;
+  };
+  using Place = std::pair<std::string, std::string>;  // program, module
+  void note_start(const Event& event);
+  std::map<Place, Mapper> by_program() const;
+  std::string allocator_in(const Mapper& mapper);
+
+  Symbols& symbols_;
+  std::map<ProcessKey, std::string> program_;
+  std::map<Place, std::set<std::string_view>> before_us_;  // -> calls
+  std::set<Place> malloc_servers_;
+  std::map<std::pair<ProcessKey, std::string>, Mapper> mappers_;  // process, module
+};
+
+}  // namespace ovc

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+//
+// What `ovc stats` states, gathered: exact totals per process, what was lost, what the log cannot
+// see.
+#pragma once
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tools/log/log_reader.h"
+#include "tools/log/names.h"
+#include "tools/replay/ledger.h"
+#include "tools/symbols/symbols.h"
+
+namespace ovc {
+
+struct ProcessStats {
+  Process process;
+  Totals totals;
+  std::map<std::string, std::string> served_by;  // call -> module of its newest image
+  std::optional<uint64_t> own_mapped_kb, own_commit_kb, own_start_ns;
+  std::optional<Coverage> growth;  // of accountable memory, and what calls explain of it
+  std::map<std::string_view, uint64_t>
+      unexplained_kb;  // kind of mapping -> what it grew by without a call
+  uint64_t calls() const;
+};
+
+struct Loss {
+  std::string_view key;  // in JSON
+  uint64_t count;
+  std::string_view what;
+};
+
+struct Stats {
+  std::vector<ProcessStats> processes;  // busiest first
+  Totals retired, shared;
+  uint64_t retired_processes = 0;
+  std::vector<Loss> losses;              // all, zero ones included
+  std::vector<std::string> blind_spots;  // sentences
+  uint64_t first_tick = 0, last_tick = 0, events = 0;
+};
+
+Stats gather_stats(const LogReader& log, Symbols& symbols);
+
+// Bucket b counts requests of 2^(b-1) .. 2^b - 1 bytes; the last one also larger ones.
+std::pair<uint64_t, uint64_t> bucket_bounds(size_t bucket);
+
+}  // namespace ovc

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: MIT
+//
+// What `ovc why` found in a log, before it is written down as text or JSON.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "tools/causes/causes.h"
+#include "tools/log/log_reader.h"
+#include "tools/symbols/symbols.h"
+#include "tools/verdict/why_scan.h"
+
+namespace ovc {
+
+// The machine that runs ovc, as far as it is the one the log tells of. Tests put their own in its
+// place.
+struct HostNow {
+  enum class Alive : uint8_t { kYes, kNo, kUnknown };
+  std::string boot_id;
+  std::optional<uint64_t> mode, oom_kills;
+  std::function<Alive(const ovcshim::ProcessSlot&)> alive;  // asked only if the boot is the same
+};
+HostNow host_now();
+
+// A refused call, or several of the same kind: same process, call, caller, errno and cause.
+struct Verdict {
+  Event event;  // the first of them
+  Finding finding;
+  std::string comm;  // raw, like all text here
+  std::vector<std::string>
+      callers;               // functions, innermost first; module+offset where there is no name
+  std::string_view purpose;  // empty if unknown
+  uint64_t count = 1, last_tick = 0;
+  std::vector<uint64_t> positions;  // of the first kMostPositions
+  bool coped =
+      false;  // a call inside another one that then found a different way: no harm came of it
+};
+inline constexpr size_t kMostPositions = 1000;
+
+// How a process ended, or several of the same name in the same way.
+struct Ending {
+  std::string_view id;  // "killed-by-signal", "aborted", "ended-without-goodbye"
+  std::string comm;
+  uint32_t pid = 0;  // of the first
+  uint64_t tick = 0;
+  bool exact = false;  // tick is when it was learned of; else it is the last sign of life
+  int signal = 0;
+  std::vector<std::string> notes;
+  uint64_t count = 1, last_tick = 0;
+};
+
+// The granted forks of one process, or of several of the same name whose last fork was asked for in
+// the same way.
+struct ForkGroup {
+  std::string comm;
+  uint32_t pid = 0;                   // of the first
+  uint64_t count = 0, last_tick = 0;  // last_tick 0: no record is left
+  std::vector<std::string> callers;   // of the last one
+  std::string_view purpose;
+  uint64_t processes = 1;
+};
+
+// A process whose granted mappings were mostly MAP_NORESERVE, so that a fork is charged little for
+// them.
+struct NoReserveUse {
+  std::string comm;
+  uint32_t pid = 0;
+  uint64_t noreserve_kb = 0, calls = 0, accounted_kb = 0;
+  std::optional<uint64_t> mode_then;
+};
+
+struct WhyReport {
+  std::vector<Verdict> verdicts;  // by time of the first of each group
+  std::vector<Ending> endings;
+  std::vector<ForkGroup> forks;  // most forks first
+  uint64_t other_forks = 0;      // counted, but who made them has been overwritten
+  std::vector<NoReserveUse> noreserve;
+  std::vector<std::string> notes;    // losses, OOM kills without a victim in the log
+  std::optional<uint64_t> mode_now;  // if the boot is the same
+  uint64_t processes = 0, events = 0;
+  bool found() const;  // something is wrong: exit status 1
+};
+
+WhyReport why_report(const LogReader& log, const HostNow& now);
+
+// Its parts.
+std::vector<Verdict> find_verdicts(const LogReader& log, const WhyScan& scan, Symbols& symbols);
+// Of these refused calls only, each by itself: none is counted together with others like it.
+std::vector<Verdict> judge_each(const LogReader& log, const WhyScan& scan, Symbols& symbols,
+                                std::span<const uint64_t> positions);
+bool is_plain_signal(int signal);  // one by which programs are asked to end: nothing suspicious
+std::vector<Ending> find_endings(const LogReader& log, const WhyScan& scan, const HostNow& now);
+bool same_boot(const LogReader& log, const HostNow& now);
+// now.alive() of one process, without a look at all others where its pid is of our own namespace.
+HostNow::Alive is_alive(const ovcshim::ProcessSlot& slot, const HostNow& now);
+
+// One of them in words: a title, then labelled facts. Escaped already, as for a terminal.
+struct Told {
+  std::string title;
+  std::vector<std::pair<std::string_view, std::string>>
+      lines;  // label, text; a label that repeats belongs to the same list
+  void add(std::string_view label, std::string_view text) { lines.emplace_back(label, text); }
+};
+Told tell(const LogReader& log, const Verdict& verdict);
+Told tell(const LogReader& log, const Ending& ending);
+// What is worth saying of a log in which nothing is wrong: one line each.
+std::string nothing_found_text(const LogReader& log, const WhyReport& report);
+
+// As text for people and as JSON.
+std::string why_text(const LogReader& log, const WhyReport& report);
+std::string why_json(const LogReader& log, const WhyReport& report);
+
+}  // namespace ovc

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT
+//
+// One walk over the event lane that finds what `ovc why` is about: refused calls and where their
+// proof lies, signs of how processes ended, and what can be said if nothing was refused. Keeps
+// positions, not records: memory is bounded by the lane's number of events times a few words.
+#pragma once
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "tools/causes/causes.h"
+#include "tools/log/log_reader.h"
+
+namespace ovc {
+
+struct ProcessKey {
+  uint32_t index = ovcshim::kNoIndex, serial = 0, pid = 0;
+  auto operator<=>(const ProcessKey&) const = default;
+};
+ProcessKey key_of(const Event& event);
+
+// A call of the malloc, memory or fork family, for finding what happened inside what.
+struct CallSpan {
+  uint64_t begin = 0, end = 0, position = 0;
+  Op op = Op::kNone;
+  bool failed = false, inside_libc = false;
+  bool changes_mappings =
+      false;  // a memory call that was granted, other than the question where the break is
+
+  // Can other calls be part of this one? An exported call may make libc's own, an allocation any
+  // memory call.
+  bool may_contain(const CallSpan& other) const;
+};
+
+// A record and when it was written: positions of the two rings of the event lane cannot be
+// compared.
+struct Moment {
+  uint64_t tick = 0, position = 0;
+};
+
+// What a parent learned from a wait.
+struct ReapedChild {
+  uint64_t position = 0, tick = 0;
+  uint32_t pid = 0;
+  std::optional<int> status;  // as wait(2) gives it; nullopt: not asked for
+};
+
+// A reading of the OOM killer's counters.
+struct OomReading {
+  uint64_t tick = 0;
+  std::optional<uint64_t> host_kills, group_kills;
+  ProcessKey process;
+};
+
+// What is known of one process besides its slot.
+struct ProcessSigns {
+  uint64_t last_tick = 0;
+  uint64_t events = 0;
+  std::optional<uint64_t> exec_intent;  // position of an exec that has not returned
+  std::optional<uint64_t> abort_tick;
+  std::vector<Moment> listed;     // refused calls whose mappings were listed, ascending
+  std::vector<Moment> baselines;  // kStart and kSnapshot records with counters, ascending
+  std::map<uint32_t, std::vector<CallSpan>> spans;  // by thread, ascending begin
+  std::vector<std::pair<uint64_t, uint64_t>>
+      breaks;  // when brk or sbrk was granted, and the break then; ascending
+  uint64_t noreserve_kb = 0,
+           noreserve_calls =
+               0;  // granted private writable MAP_NORESERVE mappings that were not charged
+  uint64_t accounted_kb = 0, accounted_calls = 0;  // granted mappings that were charged
+  std::optional<uint64_t>
+      noreserve_mode;  // the setting last seen when the newest of those was made
+  uint64_t forks = 0,
+           failures = 0;  // failures: of the counted memory and fork calls, whatever the reason
+  std::optional<uint64_t> last_fork;  // position
+};
+
+class WhyScan {
+ public:
+  explicit WhyScan(const LogReader& log);
+
+  const std::vector<uint64_t>& refused() const {
+    return refused_;
+  }  // positions of refused calls worth a verdict, by time
+  const std::map<ProcessKey, ProcessSigns>& processes() const { return processes_; }
+  const std::vector<ReapedChild>& reaped() const { return reaped_; }
+  const std::vector<OomReading>& oom() const { return oom_; }
+  const HostRules& rules() const { return rules_; }
+
+  // Everything recorded about a refused call, and about the calls that were part of it.
+  Evidence evidence(const Event& event) const;
+  // The call of the same thread that this one was part of, nullptr if there is none.
+  const CallSpan* around(const Event& event) const;
+  // The call that the same thread made next, not one of libc's own; nullptr if there is none.
+  const CallSpan* next_of(const Event& event) const;
+
+ private:
+  void take(const Event& event);
+  void take_call(const Event& event, ProcessSigns& signs);
+  void take_fork(const Event& event, ProcessSigns& signs);
+  void take_wait(const Event& event);
+  void take_facts(const Event& event, ProcessSigns& signs);
+  void sort_spans();
+  Evidence alone(const Event& event) const;
+  void add_mappings(Evidence& evidence, uint64_t position) const;
+  void borrow_mappings(Evidence& evidence) const;
+  bool changed_between(const ProcessSigns& signs, uint64_t from_tick, uint64_t to_tick) const;
+  std::optional<ovcshim::MappingEntry> made_before(const Event& event,
+                                                   const HostRules& rules) const;
+  std::optional<Event> baseline_of(const Event& event) const;
+  std::optional<uint64_t> old_break(const Event& event) const;
+  const std::vector<CallSpan>* spans_of(const Event& event) const;
+  std::vector<const CallSpan*> inside(const Event& event) const;
+  bool continues_streak(const CallSpan& earlier, const CallSpan& later) const;
+  std::optional<Event> snapshot_about(uint64_t position) const;
+
+  const LogReader& log_;
+  HostRules rules_;
+  std::vector<uint64_t> refused_;
+  std::map<ProcessKey, ProcessSigns> processes_;
+  std::map<ProcessKey, ProcessKey> parents_;
+  std::unordered_map<uint64_t, uint64_t> snapshots_;  // by position of what they prove
+  std::unordered_map<uint64_t, std::vector<uint64_t>> mappings_;
+  std::vector<ReapedChild> reaped_;
+  std::vector<OomReading> oom_;
+};
+
+// Is this failed call one that says something about memory or tasks? Waits with no child, exec of a
+// missing file and the like are normal life.
+bool is_refusal(const Event& event);
+
+}  // namespace ovc

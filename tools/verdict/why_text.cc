@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: MIT
+//
+// The verdicts for people. A label column, one fact a line; all text of the log is escaped.
+#include <fmt/format.h>
+
+#include <cstdlib>
+
+#include "tools/causes/finding_text.h"
+#include "tools/log/call_text.h"
+#include "tools/log/names.h"
+#include "tools/text/output.h"
+#include "tools/verdict/why_report.h"
+
+namespace ovc {
+namespace {
+
+constexpr size_t kStepsShown = 12;
+constexpr size_t kCallersInLine = 5;
+
+std::string process_text(const std::string& comm, uint32_t pid) {
+  return fmt::format("{} (pid {})", comm.empty() ? "a process" : escaped(comm), pid);
+}
+
+std::string times_text(const LogReader& log, const Verdict& v) {
+  const std::string first = clock_text(log.posix_ns(v.event.base.begin_tick), 3);
+  if (v.count == 1) return "at " + first;
+  return fmt::format("{} times from {} to {}", v.count, first,
+                     clock_text(log.posix_ns(v.last_tick), 3));
+}
+
+std::string title(const LogReader& log, const Verdict& v) {
+  std::string what{op_name(v.event.base.op)};
+  if (has_size(v.event.base.op))
+    what += fmt::format(" of {} bytes", grouped(requested_bytes(v.event)));
+  return fmt::format("{} refused with {} {} in {}", what, errno_name(v.event.base.err),
+                     times_text(log, v), process_text(v.comm, v.event.base.pid));
+}
+
+std::string callers_text(const std::vector<std::string>& callers, std::string_view purpose) {
+  std::string text;
+  for (size_t i = 0; i < callers.size() && i < kCallersInLine; ++i)
+    text += (i ? " <- " : "") + escaped(callers[i]);
+  if (text.empty()) text = "not recorded";
+  if (!purpose.empty()) text += fmt::format("        ({})", purpose);
+  return text;
+}
+
+std::string amount(const Figure& figure) {
+  if (figure.unit == "address") return fmt::format("{:x}", figure.value);
+  if (figure.value == ovcshim::kInfinite) return "unlimited";
+  return counted(grouped(figure.value), figure.unit);
+}
+
+// The mode-2 arithmetic has lines of its own; of any other finding these are the proof.
+std::string figures_text(const Finding& f) {
+  std::string text;
+  for (const auto& figure : f.figures)
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", figure.label, amount(figure));
+  return text;
+}
+
+std::string step_text(const InnerStep& step) {
+  std::string text;
+  append_call(text, step.event);
+  append_result(text, step.event, Fate::kReturned);
+  if (!step.cause.empty()) text += fmt::format("   ({})", step.cause);
+  return text;
+}
+
+void add_steps(Told& told, const std::vector<InnerStep>& steps) {
+  for (size_t i = 0; i < steps.size() && i < kStepsShown; ++i)
+    told.add("inside", step_text(steps[i]));
+  if (steps.size() > kStepsShown)
+    told.add("inside", fmt::format("... and {} more", steps.size() - kStepsShown));
+}
+
+// The one system call that fork or sbrk is made of only repeats it.
+bool tells_more(const Verdict& v) {
+  const Op op = v.event.base.op;
+  return v.finding.steps.size() > 1 || is_malloc_op(op) || op == Op::kPthreadCreate;
+}
+
+std::string_view coped_text(const Verdict& v) {
+  if (v.finding.cause == "huge-page-pool")
+    return "the caller found another way: the same mapping of ordinary pages was granted";
+  return "the caller found another way: the allocation it was part of was granted";
+}
+
+void write(std::string& out, const Told& told) {
+  out += told.title + '\n';
+  Lines lines(out);
+  for (const auto& [label, text] : told.lines) lines.add(label, text);
+  out += '\n';
+}
+
+void add_noreserve(std::string& out, const WhyReport& report) {
+  for (const auto& use : report.noreserve) {
+    out +=
+        fmt::format("{} mapped {} kB with MAP_NORESERVE in {} calls",
+                    process_text(use.comm, use.pid), grouped(use.noreserve_kb), grouped(use.calls));
+    if (use.mode_then) out += fmt::format(" under vm.overcommit_memory = {}", *use.mode_then);
+    out += fmt::format(" and {} kB without: a fork is not charged for the former",
+                       grouped(use.accounted_kb));
+    if (report.mode_now == kModeNever) out += ", not even now that mode 2 is on";
+    out += '\n';
+    if (is_redis(use.comm))
+      out +=
+          "  so the server's start-up warning about vm.overcommit_memory says little about its "
+          "forks\n";
+  }
+}
+
+void add_forks(std::string& out, const LogReader& log, const WhyReport& report) {
+  for (const auto& group : report.forks) {
+    out += fmt::format("{} fork{} passed in {}", grouped(group.count), group.count == 1 ? "" : "s",
+                       process_text(group.comm, group.pid));
+    if (group.processes > 1) out += fmt::format(" and {} more", grouped(group.processes - 1));
+    if (group.last_tick == 0) out += "; their records have been overwritten\n";
+    else
+      out += fmt::format(", the last at {}: {}\n", clock_text(log.posix_ns(group.last_tick), 3),
+                         callers_text(group.callers, group.purpose));
+  }
+  if (report.other_forks)
+    out += fmt::format("{} fork{} passed in processes of which nothing else is left in the log\n",
+                       grouped(report.other_forks), report.other_forks == 1 ? "" : "s");
+}
+
+}  // namespace
+
+Told tell(const LogReader& log, const Verdict& v) {
+  const Finding& f = v.finding;
+  Told told{title(log, v), {}};
+  told.add("asked by", callers_text(v.callers, v.purpose));
+  told.add("cause", f.cause == "unknown" ? "unknown: " + f.summary : f.summary);
+  if (tells_more(v)) add_steps(told, f.steps);
+  if (f.charge) told.add("charge", charge_text(*f.charge));
+  if (f.mode2) told.add("headroom", headroom_text(*f.mode2));
+  else if (!f.figures.empty()) told.add("figures", figures_text(f));
+  if (f.short_by) told.add("short by", short_text(f));
+  if (f.would_pass) told.add("would pass", would_pass_text(*f.would_pass));
+  if (!f.meaning.empty()) told.add("meaning", f.meaning);
+  if (!f.rule.empty()) told.add("rule", f.rule);
+  if (v.coped) told.add("note", coped_text(v));
+  for (const auto& note : f.notes) told.add("note", note);
+  for (const auto& advice : f.advice) told.add("to do", advice);
+  return told;
+}
+
+Told tell(const LogReader& log, const Ending& e) {
+  const std::string first = clock_text(log.posix_ns(e.tick), 3);
+  const std::string when =
+      e.count == 1 ? "at " + first
+                   : fmt::format("from {} to {}", first, clock_text(log.posix_ns(e.last_tick), 3));
+  std::string who = process_text(e.comm, e.pid);
+  if (e.count != 1) who += fmt::format(" and {} more", grouped(e.count - 1));
+  const char* was = e.count == 1 ? "was" : "were";
+  const char* parent = e.count == 1 ? "its parent learned of it" : "their parents learned of it";
+  Told told;
+  if (e.id == "killed-by-signal")
+    told.title = fmt::format("{} {} killed by {}; {} {}", who, was,
+                             signal_name(static_cast<unsigned>(e.signal)), parent, when);
+  else if (e.id == "aborted") told.title = fmt::format("{} called abort() {}", who, when);
+  else
+    told.title =
+        fmt::format("{} ended without saying goodbye: killed? Last sign of life {}", who, when);
+  for (const auto& note : e.notes) told.add("note", note);
+  return told;
+}
+
+std::string nothing_found_text(const LogReader& log, const WhyReport& report) {
+  std::string out = fmt::format(
+      "nothing was refused and nobody was killed: {} events of {} processes looked at\n",
+      grouped(report.events), grouped(report.processes));
+  add_forks(out, log, report);
+  add_noreserve(out, report);
+  return out;
+}
+
+std::string why_text(const LogReader& log, const WhyReport& report) {
+  std::string out;
+  for (const auto& verdict : report.verdicts)
+    if (!verdict.coped) write(out, tell(log, verdict));
+  for (const auto& ending : report.endings) write(out, tell(log, ending));
+  for (const auto& verdict : report.verdicts)
+    if (verdict.coped) write(out, tell(log, verdict));
+  if (!report.found()) out += nothing_found_text(log, report);
+  for (const auto& note : report.notes) out += "note: " + note + '\n';
+  while (out.ends_with("\n\n")) out.pop_back();
+  return out;
+}
+
+}  // namespace ovc
