@@ -160,7 +160,7 @@ class Maps {
     if (ledger_.mode_changed())
       list.push_back("vm.overcommit_memory changed while this was recorded");
     const auto process = log_.process(chosen_->index, chosen_->serial);
-    if (process && process->slot.internals != static_cast<uint64_t>(InternalsState::kOn))
+    if (process && internals_of(process->slot.internals).state != InternalsState::kOn)
       list.push_back(
           fmt::format("memory that libc maps for itself is not followed: calls that libc makes "
                       "inside itself are {}",
