@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Shows: one fork, as the program calls it in libc and as libc calls it in the kernel (clone); the
-// child's end. Run and expect (tests/fixtures/promise.sh checks it; `...` stands for anything):
+// child's end.
+// Run and expect (tests/fixtures/promise.sh checks it; `...` stands for anything):
 //   $ ovc run -- fork_once
 //   child ended with status 7
 //   $ ovc show --op fork,clone,waitpid,_exit

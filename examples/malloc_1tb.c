@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Shows: malloc of 1 TB, refused in mode 0 and granted in mode 1, and what malloc tries inside
-// before it gives up: the
-//   mapping asked for; with more than one thread also a 128 MB arena to take it from (address space
-//   only: PROT_NONE, made out of one of 64 MB), and there the mapping once more. The rule of mode 0
-//   since Linux 5.2: one request must not be over RAM + swap; nothing else is looked at.
+// before it gives up: the mapping asked for; with more than one thread also a 128 MB arena to take
+// it from (address space only: PROT_NONE, made out of one of 64 MB), and there the mapping again.
+// The rule of mode 0 since Linux 5.2: a single request must not exceed RAM + swap; nothing else is
+// looked at.
 // Run and expect (tests/fixtures/promise.sh checks it; `...` stands for anything):
 //   $ overcommit.sh 0 -- ovc run -- malloc_1tb
 //   malloc(1 TB): Cannot allocate memory
@@ -14,11 +14,10 @@
 //     would pass mode 0: no mode 1: yes ...
 //   $ ovc show --op malloc,mmap --min-size 1M
 //   ... malloc(1099511627776) = NULL ENOMEM ... <- main+... (malloc_1tb)
-//   ... libc: mmap(NULL, 1099511631872, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_ANONYMOUS, -1, 0) =
-//   -1 ENOMEM charge 1,073,741,828 kB Committed_AS ... ... libc: mmap(NULL, 134217728, PROT_NONE,
-//   MAP_PRIVATE|MAP_ANONYMOUS..., -1, 0) = 0x...
-//   ... libc: mmap(NULL, 1099511631872, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_ANONYMOUS, -1, 0) =
-//   -1 ENOMEM charge 1,073,741,828 kB Committed_AS ... $ overcommit.sh 1 -- ovc run -- malloc_1tb
+//   ... libc: mmap(NULL, 1099511631872, ...) = -1 ENOMEM charge 1,073,741,828 kB Committed_AS ...
+//   ... libc: mmap(NULL, 134217728, PROT_NONE, MAP_PRIVATE|MAP_ANONYMOUS..., -1, 0) = 0x...
+//   ... libc: mmap(NULL, 1099511631872, ...) = -1 ENOMEM charge 1,073,741,828 kB Committed_AS ...
+//   $ overcommit.sh 1 -- ovc run -- malloc_1tb
 //   malloc(1 TB): granted
 //   $ ovc why
 //   nothing was refused and nobody was killed: ...

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Shows: malloc's promise of 1 TB in mode 1, called in by memset until the OOM killer strikes. Only
-// ever run it in a memory
-//   cgroup of its own, as examples/oom.sh does. What the log says of a killed process stands there
-//   too.
+// Shows: a malloc of 1 TB that mode 1 grants, written to until the OOM killer strikes. Only ever
+// run it in a memory cgroup of its own, as examples/oom.sh does; there also what the log says of a
+// killed process.
 // Run: examples/oom.sh
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: MIT
-// Shows: a flag that stops counting. MAP_NORESERVE keeps a mapping out of the charge in modes 0 and
-// 1; mode 2 ignores it. Run and expect (tests/fixtures/promise.sh checks it; `...` stands for
-// anything):
+// Shows: MAP_NORESERVE keeps a mapping out of the charge in modes 0 and 1; mode 2 ignores the flag.
+// Run and expect (tests/fixtures/promise.sh checks it; `...` stands for anything):
 //   $ overcommit.sh 0 -- ovc run -- noreserve_mode2
 //   $ ovc show --op mmap --min-size 64M
-//   ... mmap(NULL, 67108864, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_ANONYMOUS|MAP_NORESERVE, -1, 0)
-//   = 0x... charge 0 kB ... $ overcommit.sh 2 +2G -- ovc run -- noreserve_mode2
+//   ... mmap(NULL, 67108864, ...|MAP_NORESERVE, -1, 0) = 0x... charge 0 kB ...
+//   $ overcommit.sh 2 +2G -- ovc run -- noreserve_mode2
 //   $ ovc show --op mmap --min-size 64M
-//   ... mmap(NULL, 67108864, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_ANONYMOUS|MAP_NORESERVE, -1, 0)
-//   = 0x... charge 65,536 kB ...
+//   ... mmap(NULL, 67108864, ...|MAP_NORESERVE, -1, 0) = 0x... charge 65,536 kB ...
 #include <stddef.h>
 #include <sys/mman.h>
 
