@@ -205,7 +205,7 @@ Evidence WhyScan::alone(const Event& event) const {
   if (const auto process = log_.process(event.base.process, event.base.process_serial)) {
     evidence.comm = process->comm();
     evidence.sees_libc =
-        process->slot.internals == static_cast<uint64_t>(ovcshim::InternalsState::kOn);
+        ovcshim::internals_of(process->slot.internals).state == ovcshim::InternalsState::kOn;
   }
   return evidence;
 }
