@@ -46,6 +46,7 @@ struct alignas(64) Session {
   uint64_t chunk_count = 0;  // 0: call lane off, or not mapped here
   ProcessSlot* processes = nullptr;
   unsigned char* stripes = nullptr;
+  uint32_t stripe_count = 0;
   uint32_t* pid_index = nullptr;
   RetiredTotals* retired = nullptr;
   uint64_t mapped_bytes = 0;
