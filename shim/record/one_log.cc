@@ -52,11 +52,6 @@ bool map_log(long fd, const FileHeader& h, Problem& problem) {
       sys::call(__NR_mmap, 0, static_cast<long>(bytes), 3 /* RW */, 1 /* SHARED */, fd, 0);
   if (sys::failed(at)) return problem.set("cannot map", at);
   auto* base = reinterpret_cast<unsigned char*>(at);
-  // What lies before the call lane is touched here and there: read-ahead would fill up to
-  // read_ahead_kb at each first touch, milliseconds (mm/filemap.c filemap_fault()). The call lane
-  // is written from end to end, where it pays.
-  sys::call(__NR_madvise, at, static_cast<long>(bytes < h.calls.offset ? bytes : h.calls.offset),
-            1 /* MADV_RANDOM */);
   g.header = reinterpret_cast<FileHeader*>(base);
   g.retired = reinterpret_cast<RetiredTotals*>(base + kRetiredOffset);
   g.pid_index = reinterpret_cast<uint32_t*>(base + kPidIndexOffset);
@@ -64,12 +59,14 @@ bool map_log(long fd, const FileHeader& h, Problem& problem) {
   g.stripes = base + h.stripes.offset;
   g.stripe_count = static_cast<uint32_t>(h.stripes.bytes / kStripeBytes);
   g.events = {reinterpret_cast<Slot*>(base + h.events.offset), h.events.bytes / kSlotBytes,
-              &g.header->event_cursor, 0};
+              &g.header->event_cursor, 0, h.events.bytes / kSlotBytes};
   g.vitals = {reinterpret_cast<Slot*>(base + h.vitals.offset), h.vitals.bytes / kSlotBytes,
-              &g.header->vital_cursor, kVitalBit};
+              &g.header->vital_cursor, kVitalBit, h.vitals.bytes / kSlotBytes};
   g.chunks = base + h.calls.offset;
   g.chunk_count = bytes > h.calls.offset ? h.calls.bytes / kChunkBytes : 0;
+  g.chunks_open = g.chunk_count;
   g.mapped_bytes = bytes;
+  advise_log();
   return true;
 }
 
@@ -259,6 +256,15 @@ bool read_ready_header(long fd, FileHeader& h, uint64_t changed_s) {
 }
 
 }  // namespace
+
+void advise_log() {
+  const auto base = reinterpret_cast<long>(g.header), whole = static_cast<long>(g.mapped_bytes);
+  const long calls = g.chunk_count ? reinterpret_cast<long>(g.chunks) - base : whole;
+  // Read-ahead would fill up to read_ahead_kb at each first touch, milliseconds (mm/filemap.c
+  // filemap_fault()).
+  sys::call(__NR_madvise, base, calls, 1 /* MADV_RANDOM */);
+  if (calls < whole) sys::call(__NR_madvise, base + calls, whole - calls, 0 /* MADV_NORMAL */);
+}
 
 bool create_log(const char* path, const LogWish& wish, Problem& problem) {
   const long fd = sys::call(__NR_openat, AT_FDCWD, reinterpret_cast<long>(path),

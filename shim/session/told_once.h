@@ -6,7 +6,7 @@
 // the start time of the process PID in it: for itself, and for the farthest process above it that
 // has the shim, too. In /var/tmp, else /tmp, else /dev/shm; the next one that leaves some takes away
 // those of processes that are gone. Where none can be left, a process beneath one that has the shim
-// says nothing.
+// says nothing. A daemon whose parents are gone speaks for itself.
 #pragma once
 
 namespace ovcshim {
