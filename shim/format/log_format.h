@@ -120,7 +120,7 @@ inline constexpr uint64_t kTimeMarkBytes = 256;  // one call record in 16 is a t
 inline constexpr uint64_t kBigRequestBytes =
     128 * 1024;  // malloc-family requests from here on are events
 inline constexpr uint32_t kProcessSlots = 1024;
-inline constexpr uint32_t kStripes = 2048;
+inline constexpr uint32_t kStripes = 2048;  // of a log of the usual size; small ones have fewer
 inline constexpr uint32_t kNoIndex = 0xffffffff;
 inline constexpr uint64_t kUnknown = UINT64_MAX;  // a figure that could not be read; never a guess
 inline constexpr uint32_t kMaxFrames = 64;
@@ -351,6 +351,9 @@ enum class FactKey : uint32_t {
   // kernel's own rule would have compared
   kRehearsedMode = 170, kRehearsedLimitKb /* mode 2: CommitLimit; mode 0: RAM + swap */, kRehearsedChargeKb, kRehearsedCommittedKb,
   kRehearsedAllowedKb /* mode 2: limit - reserves; mode 0: the limit */,
+  // the log's size, of its creator, in FileHeader::host: as asked for, as made, what it had to fit in
+  // (LogBound), and how much of that was left
+  kLogWantedKb = 300, kLogGivenKb, kLogBound, kLogBoundLeftKb,
   // kStart only: address of the function that serves the op behind the shim, key = kProviderBase +
   // op
   kProviderBase = 1000,
@@ -367,6 +370,17 @@ struct Fact {
 };
 static_assert(sizeof(Fact) == 16);
 inline constexpr uint64_t kInfinite = UINT64_MAX - 1;
+
+// What made a log smaller than asked for: see shim/record/log_size.h
+enum class LogBound : uint64_t {
+  kNone = 0,
+  kMemoryGroup = 1,  // a log in memory (tmpfs) is charged to the creator's group, or one above it
+  kMemory = 2,       // MemAvailable, likewise
+  kFreeSpace = 3,    // of the filesystem
+  kQuota = 4,        // the filesystem refused more: a quota, or space that is not ours
+  kRlimitAs = 5,
+  kRlimitFsize = 6,
+};
 
 // What became of the replacement of system calls inside libc (OVCSHIM_LIBC_INTERNALS)
 enum class InternalsState : uint64_t {

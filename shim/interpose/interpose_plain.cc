@@ -4,6 +4,7 @@
 // itself. Recorded after they return.
 #include "shim/interpose/interpose.h"
 #include "shim/record/limit_args.h"
+#include "shim/record/lock_all.h"
 
 using namespace ovcshim;
 
@@ -18,6 +19,16 @@ R not_there() {
   return (R)-1;
 }
 
+template <Op op, typename R, typename... Args>
+[[gnu::always_inline]] inline R forwarded(R (*function)(Args...), Args... args) {
+  if constexpr (op == Op::kMlockall) {
+    const LogAside aside(static_cast<uint64_t>((args, ...)));
+    return function(args...);
+  } else {
+    return function(args...);
+  }
+}
+
 template <Op op, Failure how, typename R, typename... Args>
 [[gnu::always_inline]] inline R traced(const char* symbol, uint64_t caller, const char* text,
                                        R (*&slot)(Args...), Args... args) {
@@ -26,10 +37,8 @@ template <Op op, Failure how, typename R, typename... Args>
   Event event;
   set_args(event, args...);
   const bool on = begin(event, op, When::kAfter, Freshness::kCheap, caller, here());
-  R result = function(args...);
+  R result = forwarded<op>(function, args...);
   if (on) finish<how>(event, to_word(result), text);
-  if constexpr (op == Op::kMlockall)
-    if (result == 0) unlock_log();
   return result;
 }
 

@@ -63,7 +63,7 @@ OVC_EXPORT int clone(int (*fn)(void*), void* stack, int flags, void* arg, ...) n
   set_args(event, flags, stack, reinterpret_cast<uint64_t>(fn), parent_tid, tls);
   const Freshness freshness = flags & CLONE_VM ? Freshness::kCheap : Freshness::kFresh;
   const bool on = begin(event, Op::kClone, When::kIntent, freshness, OVC_CALLER, here());
-  if (flags & CLONE_FILES) note_shared_descriptors();
+  if (may_run_beside_us(static_cast<uint64_t>(flags))) note_shared_descriptors();
   const int pid = found(next.clone, "clone")(fn, stack, flags, arg, parent_tid, tls, child_tid);
   if (on) fork_done(event, pid, errno);
   return pid;

@@ -14,6 +14,7 @@
 #include "shim/record/exec_args.h"
 #include "shim/record/forking.h"
 #include "shim/record/limit_args.h"
+#include "shim/record/lock_all.h"
 #include "shim/refuse/refuse.h"
 
 namespace ovcshim {
@@ -95,6 +96,14 @@ long issue_or_refuse(Op op, long nr, const long a[6]) {
   return op == Op::kBrk ? sys::call(__NR_brk, 0) : -err;
 }
 
+long forwarded(Op op, long nr, const long args[6]) {
+  if (op == Op::kMlockall) {
+    const LogAside aside(static_cast<uint64_t>(args[0]));
+    return g.refuses ? issue_or_refuse(op, nr, args) : issue(nr, args);
+  }
+  return g.refuses ? issue_or_refuse(op, nr, args) : issue(nr, args);
+}
+
 bool copies_memory(const RawCall& call) {
   return call.op == Op::kFork || (call.op == Op::kClone && !(call.args[0] & CLONE_VM));
 }
@@ -163,7 +172,7 @@ long record_syscall(long nr, const long args[6], const RawCall& call, uint16_t f
     return issue(nr, args);
   const uint64_t fork_position = event.position;
   if (call.op == Op::kUnderscoreExit) note_exit_status(static_cast<int>(call.args[0]));
-  const long result = g.refuses ? issue_or_refuse(call.op, nr, args) : issue(nr, args);
+  const long result = forwarded(call.op, nr, args);
   if (copies && result == 0) {
     child_side(fork_position);
     return result;
@@ -171,7 +180,6 @@ long record_syscall(long nr, const long args[6], const RawCall& call, uint16_t f
   const bool failed = is_refused(call.op, result, args);
   const int err =
       call.op == Op::kBrk ? ENOMEM /* what libc's brk says */ : static_cast<int>(-result);
-  if (call.op == Op::kMlockall && !failed) unlock_log();
   if (call.op == Op::kPrlimit)
     limit_args(event.base.args + 4,
                failed ? nullptr : reinterpret_cast<const struct rlimit*>(args[3]));
@@ -287,7 +295,7 @@ constinit const Watched ovcshim_watched_syscalls;
 #endif
   const RawCall call = raw_call(nr, args + 1);
   if (call.op == Op::kNone) return {kForward, 0};
-  if (call.op == Op::kClone && (call.args[0] & CLONE_FILES)) note_shared_descriptors();
+  if (call.op == Op::kClone && may_run_beside_us(call.args[0])) note_shared_descriptors();
   if (!moves_stack(call))
     return done(record_syscall(nr, args + 1, call, kRawSyscall, caller, here()));
   if (const int err = g.refuses ? refused(Op::kClone, call.args, 0) : 0)

@@ -28,11 +28,6 @@ constinit uint32_t g_numbers[kNumbers]{};
 constinit bool g_descriptors_shared = false;
 constinit const char* g_single_threaded = nullptr;  // libc's
 
-bool is_alone() {
-  return g_single_threaded && *g_single_threaded &&
-         !__atomic_load_n(&g_descriptors_shared, __ATOMIC_RELAXED);
-}
-
 constexpr uint64_t bit(int signal) { return 1ull << (signal - 1); }
 
 // All but what a fault of the shim itself would raise: those are not held back but fatal where they
@@ -82,6 +77,11 @@ long out_of_the_way(long number) {
 }
 
 }  // namespace
+
+bool is_alone() {
+  return g_single_threaded && *g_single_threaded &&
+         !__atomic_load_n(&g_descriptors_shared, __ATOMIC_RELAXED);
+}
 
 ProcFile::ProcFile(const char* path) : alone_(is_alone()) {
   held_ = alone_ && hold_signals(mask_);

@@ -36,8 +36,15 @@ void close_inherited_files();
 // always be one.
 void note_single_threaded(const char* flag);
 
-// A clone that shares the descriptors without libc's knowledge: from now on there may always be
-// another thread.
+// Nobody else runs in this process, as far as libc and note_shared_descriptors() know.
+bool is_alone();
+
+// A clone without libc's knowledge that shares the descriptors, or the memory while its parent goes
+// on: from now on there may always be another thread.
+constexpr bool may_run_beside_us(uint64_t clone_flags) {
+  constexpr uint64_t kVm = 0x100, kFiles = 0x400, kVfork = 0x4000;
+  return (clone_flags & kFiles) || (clone_flags & (kVm | kVfork)) == kVm;
+}
 void note_shared_descriptors();
 
 }  // namespace ovcshim

@@ -28,11 +28,6 @@ bool starts_with(const char* s, const char* prefix) {
   return true;
 }
 
-const char* next_line(const char* s) {
-  while (*s && *s != '\n') ++s;
-  return *s ? s + 1 : nullptr;
-}
-
 // Appends at `at`, keeping room for the terminator; returns the new end.
 char* append(char* at, const char* end, const char* s, uint64_t len = UINT64_MAX) {
   while (len-- && *s && *s != '\n' && at < end - 1) *at++ = *s++;
@@ -41,6 +36,11 @@ char* append(char* at, const char* end, const char* s, uint64_t len = UINT64_MAX
 }
 
 }  // namespace
+
+const char* next_line(const char* s) {
+  while (*s && *s != '\n') ++s;
+  return *s ? s + 1 : nullptr;
+}
 
 long read_file(const char* path, char* to, uint64_t room) {
   ProcFile file(path);
@@ -74,14 +74,15 @@ uint64_t find_value(const char* text, const char* name) {
 
 bool file_stat(long descriptor, const char* path, FileStat& out) {
   constexpr long kBasicStats = 0x7ff;
-  uint32_t raw[64]{};  // struct statx, include/uapi/linux/stat.h: uid, mode, size and ctime are its
-                       // words 5, 7, 10 and 24
+  uint32_t raw[64]{};  // struct statx, include/uapi/linux/stat.h: uid, mode, inode, size and ctime
+                       // are its words 5, 7, 8, 10 and 24
   if (sys::failed(sys::call(__NR_statx, descriptor, reinterpret_cast<long>(path),
                             AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, kBasicStats,
                             reinterpret_cast<long>(raw))))
     return false;
   out = {static_cast<uint64_t>(raw[11]) << 32 | raw[10],
-         static_cast<uint64_t>(raw[25]) << 32 | raw[24], raw[5], raw[7] & 0xffffu};
+         static_cast<uint64_t>(raw[25]) << 32 | raw[24], raw[5], raw[7] & 0xffffu,
+         static_cast<uint64_t>(raw[9]) << 32 | raw[8]};
   return true;
 }
 
@@ -215,6 +216,20 @@ void add_tasks(Facts& facts, char* io, uint64_t room) {
   facts.add(FactKey::kUserNsIdentity, identity_map(io, room));
 }
 
+bool has_controller(const char* line, const char* name, const char** path) {
+  while (*line && *line != ':') ++line;
+  if (*line) ++line;
+  const uint64_t len = sys::length(name);
+  bool found = len == 0 && *line == ':';
+  while (*line && *line != ':' && *line != '\n') {
+    if (len && starts_with(line, name) && (line[len] == ',' || line[len] == ':')) found = true;
+    while (*line && *line != ',' && *line != ':' && *line != '\n') ++line;
+    if (*line == ',') ++line;
+  }
+  *path = *line == ':' ? line + 1 : line;
+  return found && *line == ':';
+}
+
 namespace {
 
 struct CgroupFile {
@@ -244,21 +259,6 @@ constexpr CgroupFile kMemoryV2[] = {
     {"/memory.events", "oom ", FactKey::kMemcgOom},
     {"/memory.events", "oom_kill ", FactKey::kMemcgOomKill},
 };
-
-// "9:pids:/a/b" -> does the controller list between the colons hold `name`? "0::/" is version 2.
-bool has_controller(const char* line, const char* name, const char** path) {
-  while (*line && *line != ':') ++line;
-  if (*line) ++line;
-  const uint64_t len = sys::length(name);
-  bool found = len == 0 && *line == ':';
-  while (*line && *line != ':' && *line != '\n') {
-    if (len && starts_with(line, name) && (line[len] == ',' || line[len] == ':')) found = true;
-    while (*line && *line != ',' && *line != ':' && *line != '\n') ++line;
-    if (*line == ',') ++line;
-  }
-  *path = *line == ':' ? line + 1 : line;
-  return found && *line == ':';
-}
 
 bool read_cgroup_file(const char* root, const char* group, const CgroupFile& file,
                       uint64_t* value) {

@@ -19,10 +19,18 @@ uint64_t parse_number(const char* s, const char** rest = nullptr);
 // such line.
 uint64_t find_value(const char* text, const char* name);
 
-// Owner, mode and size of an open descriptor (path "") or of a name itself, links not followed.
+// Behind the end of the line that `s` is in; nullptr if it is the last.
+const char* next_line(const char* s);
+
+// A line of /proc/PID/cgroup, "9:pids:/a/b": does its list of controllers hold `name`? "0::/" is
+// version 2, which has none. *path is the group's.
+bool has_controller(const char* line, const char* name, const char** path);
+
+// Owner, mode, size and number of an open descriptor (path "") or of a name itself, links not followed.
 struct FileStat {
   uint64_t bytes, changed_s;
   uint32_t uid, mode;
+  uint64_t inode;
   bool is_regular() const { return (mode & 0170000) == 0100000; }
 };
 bool file_stat(long descriptor, const char* path, FileStat& out);

@@ -47,8 +47,11 @@ uint64_t records_in(const ChunkHeader* chunk) {
 // one of our bytes sees our owner word.
 ChunkHeader* claim_chunk(uint32_t tid, uint64_t* claim) {
   for (int tries = 0; tries < kClaimTries; ++tries) {
-    *claim = __atomic_fetch_add(&g.header->chunk_cursor, 1, __ATOMIC_RELAXED);
-    ChunkHeader* chunk = chunk_at(*claim % g.chunk_count);
+    *claim = __atomic_fetch_add(&g.header->chunk_cursor, 1, __ATOMIC_SEQ_CST);
+    const uint64_t index = *claim % g.chunk_count;
+    if (index >= __atomic_load_n(&g.chunks_open, __ATOMIC_SEQ_CST))
+      return nullptr;  // see close_rest() of lock_all.cc
+    ChunkHeader* chunk = chunk_at(index);
     uint64_t word = __atomic_load_n(&chunk->owner, __ATOMIC_RELAXED);
     if (!may_take(word)) continue;
     const uint64_t mine =

@@ -76,10 +76,18 @@ void publish(uint64_t position, uint64_t parts) {
                      slot_word(SlotStatus::kReady, i, parts, position + i), __ATOMIC_RELEASE);
 }
 
+// Sequentially consistent with close_rest() of lock_all.cc.
+bool is_closed(const EventRing& ring, uint64_t position, uint64_t parts) {
+  const uint64_t open = __atomic_load_n(&ring.open, __ATOMIC_SEQ_CST);
+  const uint64_t first = (position & ~kVitalBit) % ring.count;
+  return open < ring.count && first + parts > open;
+}
+
 uint64_t claim(const EventRing& ring, uint64_t parts) {
   bool lapped = false;  // why the last try failed
   for (int tries = 0; tries < kTries; ++tries) {
-    const uint64_t position = __atomic_fetch_add(ring.cursor, parts, __ATOMIC_RELAXED) | ring.mark;
+    const uint64_t position = __atomic_fetch_add(ring.cursor, parts, __ATOMIC_SEQ_CST) | ring.mark;
+    if (OVC_UNLIKELY(is_closed(ring, position, parts))) break;
     lapped = false;
     uint64_t taken = 0;
     while (taken < parts &&

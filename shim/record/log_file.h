@@ -18,7 +18,11 @@ struct LogWish {
 };
 
 // Maps the log and fills the parts of `g` that describe it. Otherwise *why says what failed and
-// *err is the errno (0: none fits).
-bool open_log(const LogWish& wish, const char** why, int* err, char* path, uint64_t room);
+// *err is the errno (0: none fits); `path` has kPathRoom bytes, and is the file that it is about.
+bool open_log(const LogWish& wish, const char** why, int* err, char* path);
+
+// What lies before the call lane is touched here and there, the call lane from end to end: the
+// kernel is told so for the mapping.
+void advise_log();
 
 }  // namespace ovcshim

@@ -9,60 +9,22 @@
 
 #include "shim/format/log_format.h"
 #include "shim/proc/proc_files.h"
+#include "shim/record/directory.h"
 #include "shim/record/process.h"
 #include "shim/sys/sys.h"
 
 namespace ovcshim {
 namespace {
 
-constexpr unsigned kAncestors = 8;
 constexpr char kIndexPrefix[] = ".ovcshim.";
 
-struct Text {
-  char* at;
-  char* end;
-  bool fits = true;
-  void add(char c) {
-    if (at < end - 1) *at++ = c;
-    else fits = false;
-    *at = '\0';
-  }
-  void add(const char* s) {
-    while (*s) add(*s++);
-  }
-  void add_number(uint64_t v) {
-    char digits[20];
-    int n = 0;
-    do digits[n++] = static_cast<char>('0' + v % 10);
-    while (v /= 10);
-    while (n) add(digits[--n]);
-  }
-};
-
-void add_command(Text& text) {
+void add_command(PathText& text) {
   char comm[20];
   const long n = read_file("/proc/self/comm", comm, sizeof comm);
   if (n <= 1) return text.add("unknown");
   // No name leads out of the folder: no separator, and none that begins like "." or "..".
   for (long i = 0; i < n && comm[i] != '\n'; ++i)
     text.add(comm[i] == '/' || comm[i] < ' ' || (i == 0 && comm[i] == '.') ? '_' : comm[i]);
-}
-
-struct Family {
-  uint32_t pids[kAncestors];
-  uint64_t starts[kAncestors];
-  unsigned count = 0;
-};
-
-void read_family(Family& family) {
-  auto pid = static_cast<uint32_t>(sys::call(__NR_getpid));
-  while (family.count < kAncestors && pid > 1) {
-    const StatFields stat = read_stat(pid);
-    if (stat.start_ticks == kUnknown) return;
-    family.pids[family.count] = pid;
-    family.starts[family.count++] = stat.start_ticks;
-    pid = static_cast<uint32_t>(stat.parent_pid);
-  }
 }
 
 long read_at(long fd, void* to, uint64_t bytes, uint64_t offset) {
@@ -119,7 +81,7 @@ bool is_found_by_name(const char* path) {
 
 // A link must be our own; what it leads to is checked by log_knows.
 bool target_of(const char* name, char* path, uint64_t room) {
-  Text text{path, path + room};
+  PathText text{path, path + room};
   text.add(kFallbackDirectory);
   text.add(name);
   if (!text.fits) return false;
@@ -143,26 +105,12 @@ bool target_of(const char* name, char* path, uint64_t room) {
   return false;
 }
 
-struct DirectoryEntry {
-  uint64_t ino, off;
-  uint16_t bytes;
-  unsigned char type;
-  char name[1];
-};
-
-bool search(long directory, const Family& family, char* path, uint64_t room) {
-  char io[2048];
-  for (;;) {
-    const long n = sys::call(__NR_getdents64, directory, reinterpret_cast<long>(io), sizeof io);
-    if (n <= 0) return false;
-    for (long at = 0; at < n;) {
-      auto* entry = reinterpret_cast<DirectoryEntry*>(io + at);
-      if (is_candidate(entry->name) && target_of(entry->name, path, room) &&
-          log_knows(path, family.pids, family.starts, family.count))
-        return true;
-      at += entry->bytes;
-    }
-  }
+bool search(Directory& directory, const Family& family, char* path, uint64_t room) {
+  while (const char* name = directory.next())
+    if (is_candidate(name) && target_of(name, path, room) &&
+        log_knows(path, family.pids, family.starts, family.count))
+      return true;
+  return false;
 }
 
 }  // namespace
@@ -174,7 +122,7 @@ bool has_placeholder(const char* pattern) {
 }
 
 bool expand_template(const char* pattern, char* to, uint64_t room) {
-  Text text{to, to + room};
+  PathText text{to, to + room};
   for (const char* c = pattern; *c; ++c) {
     if (c[0] == '%' && c[1] == 'c') add_command(text), ++c;
     else if (c[0] == '%' && c[1] == 'p')
@@ -183,6 +131,18 @@ bool expand_template(const char* pattern, char* to, uint64_t room) {
     else text.add(*c);
   }
   return text.fits && text.at > to;
+}
+
+bool second_log_name(const char* first, char* to, uint64_t room) {
+  uint64_t stem = sys::length(first);
+  if (stem > 4 && sys::equal(first + stem - 4, ".ovc", 4)) stem -= 4;
+  if (stem + 1 >= room) return false;
+  sys::copy(to, first, stem);
+  PathText text{to + stem, to + room};
+  text.add(".uid");
+  text.add_number(static_cast<uint64_t>(sys::call(__NR_geteuid)));
+  text.add(first + stem);
+  return text.fits;
 }
 
 bool log_knows(const char* path, const uint32_t* pids, const uint64_t* start_ticks,
@@ -199,22 +159,30 @@ bool log_knows(const char* path, const uint32_t* pids, const uint64_t* start_tic
   return known;
 }
 
+void read_family(Family& family, uint32_t last) {
+  auto pid = static_cast<uint32_t>(sys::call(__NR_getpid));
+  while (family.count < Family::kMost && pid > last) {
+    const StatFields stat = read_stat(pid);
+    if (stat.start_ticks == kUnknown) return;
+    family.pids[family.count] = pid;
+    family.starts[family.count++] = stat.start_ticks;
+    pid = static_cast<uint32_t>(stat.parent_pid);
+  }
+}
+
 bool find_tree(char* path, uint64_t room) {
-  const long directory =
-      sys::call(__NR_openat, AT_FDCWD, reinterpret_cast<long>(kFallbackDirectory),
-                O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (sys::failed(directory)) return false;
+  char io[2048];
+  Directory directory(kFallbackDirectory, io, sizeof io);
+  if (!directory.ok()) return false;
   Family family;
-  read_family(family);
-  const bool found = family.count && search(directory, family, path, room);
-  sys::call(__NR_close, directory);
-  return found;
+  read_family(family, 1);
+  return family.count && search(directory, family, path, room);
 }
 
 void index_tree(const char* path) {
   if (is_found_by_name(path)) return;
   char whole[kPathRoom], name[64];
-  Text text{whole, whole + sizeof whole};
+  PathText text{whole, whole + sizeof whole};
   if (path[0] != '/') {
     const long n = sys::call(__NR_getcwd, reinterpret_cast<long>(whole), sizeof whole);
     if (sys::failed(n) || whole[0] != '/') return;
@@ -223,7 +191,7 @@ void index_tree(const char* path) {
   }
   text.add(path);
   if (!text.fits) return;
-  Text link{name, name + sizeof name};
+  PathText link{name, name + sizeof name};
   link.add(kFallbackDirectory);
   link.add(kIndexPrefix);
   link.add_number(static_cast<uint64_t>(sys::call(__NR_getpid)));

@@ -55,7 +55,7 @@ void fold(Stripe& stripe) {
 void retire(uint32_t index) {
   ProcessSlot& slot = g.processes[index];
   __atomic_store_n(&slot.use, static_cast<uint32_t>(SlotUse::kRetiring), __ATOMIC_RELEASE);
-  for (uint32_t i = 1; i < kStripes; ++i) {
+  for (uint32_t i = 1; i < g.stripe_count; ++i) {
     Stripe* stripe = stripe_at(i);
     if (stripe->fold_id != 0 && stripe->process == index && stripe->process_serial == slot.serial)
       fold(*stripe);
@@ -206,7 +206,7 @@ void remember_stripe(Private& p, uint32_t index) {
 Stripe* left_over_stripe(uint32_t tid) {
   Private& p = *g_private;
   const uint32_t first = __atomic_load_n(&g.processes[p.slot].first_stripe, __ATOMIC_RELAXED);
-  if (first && first < kStripes && !__atomic_load_n(&p.own_stripes[0], __ATOMIC_RELAXED) &&
+  if (first && first < g.stripe_count && !__atomic_load_n(&p.own_stripes[0], __ATOMIC_RELAXED) &&
       take_over(stripe_at(first), tid, tid)) {
     remember_stripe(p, first);
     return stripe_at(first);
@@ -226,8 +226,8 @@ Stripe* left_over_stripe(uint32_t tid) {
 // Index of a stripe that is now ours, kSharedStripe if there is none.
 uint32_t fresh_stripe(uint32_t tid) {
   const uint64_t next = __atomic_add_fetch(&g.header->next_stripe, 1, __ATOMIC_RELAXED);
-  if (next < kStripes && take_over(stripe_at(next), 0, tid)) return static_cast<uint32_t>(next);
-  for (uint32_t i = 1; i < kStripes; ++i)
+  if (next < g.stripe_count && take_over(stripe_at(next), 0, tid)) return static_cast<uint32_t>(next);
+  for (uint32_t i = 1; i < g.stripe_count; ++i)
     if (stripe_at(i)->fold_id == 0 &&
         __atomic_load_n(&stripe_at(i)->owner, __ATOMIC_RELAXED) == 0 &&
         take_over(stripe_at(i), 0, tid))

@@ -2,7 +2,7 @@
 //
 // What every part of the shim shares: the mapped log, the settings, and the private memory that a
 // fork wipes. Rules: constinit and trivially destructible globals only; nothing here is written
-// after the constructor except `recording` (a child that is not to be followed clears its own
+// after the constructor except `recording` and the `open` of the lanes (a child that is not to be followed clears its own
 // copy), `image` and `lineage` (written by a process about itself).
 #pragma once
 #include <cstddef>
@@ -27,6 +27,7 @@ struct EventRing {
   uint64_t count = 0;
   uint64_t* cursor = nullptr;
   uint64_t mark = 0;
+  uint64_t open = 0;  // slots that may be written to: all but while mlockall is under way
 };
 
 // Everything the hot path reads sits in the first cache line and is constant while the program
@@ -44,11 +45,13 @@ struct alignas(64) Session {
   EventRing events, vitals;
   unsigned char* chunks = nullptr;
   uint64_t chunk_count = 0;  // 0: call lane off, or not mapped here
+  uint64_t chunks_open = 0;  // as EventRing::open
   ProcessSlot* processes = nullptr;
   unsigned char* stripes = nullptr;
+  uint32_t stripe_count = 0;
   uint32_t* pid_index = nullptr;
   RetiredTotals* retired = nullptr;
-  uint64_t mapped_bytes = 0;
+  uint64_t mapped_bytes = 0;  // of the log
   uint32_t ns_index = kNoNamespace;
   uint64_t pidns = 0;
   uint64_t internals_word = 0;  // InternalsWord
@@ -184,13 +187,6 @@ inline uint64_t tick_now() {
 // Ticks in roughly one millisecond; for ages and rate limits only, never for figures shown. Set by
 // the session.
 extern uint64_t g_ticks_per_ms;
-
-// The program locked all of its memory; the log is not its memory, and would eat up what it may
-// lock.
-inline void unlock_log() {
-  if (g.header && !is_quiet())
-    sys::call(__NR_munlock, reinterpret_cast<long>(g.header), static_cast<long>(g.mapped_bytes));
-}
 
 // Others look whether a Hot is free while its owner reads this.
 inline uint32_t tid_of(const Hot& hot) { return __atomic_load_n(&hot.tid, __ATOMIC_RELAXED); }

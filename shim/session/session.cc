@@ -16,6 +16,7 @@
 #include "shim/record/log_path.h"
 #include "shim/record/process.h"
 #include "shim/refuse/refuse.h"
+#include "shim/session/complaint.h"
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -111,23 +112,6 @@ bool tsc_is_invariant() {
 #endif
 }
 
-// The one line on standard error.
-class Line {
- public:
-  Line& operator<<(const char* s) {
-    while (*s && at_ < text_ + sizeof text_ - 1) *at_++ = *s++;
-    return *this;
-  }
-  void print() {
-    *at_++ = '\n';
-    sys::call(__NR_write, 2, reinterpret_cast<long>(text_), at_ - text_);
-  }
-
- private:
-  char text_[1400];
-  char* at_ = text_;
-};
-
 const char* reason(int err) {
   static constexpr struct {
     int err;
@@ -153,21 +137,21 @@ const char* reason(int err) {
 }
 
 void complain(const char* why, int err, const char* path) {
-  Line line;
+  Complaint line(Complaint::About::kLog);
   line << "ovcshim: " << why << (path[0] ? " " : "") << path;
   if (const char* text = reason(err)) line << ": " << text;
   line << "; this program runs unrecorded";
-  line.print();
+  line.say();
 }
 
 // Whoever asks for a refusal wants to see one: a rule that is not understood is told, and none is
 // in force.
 bool understood(const SpecError& error, const char* variable) {
   if (!error.what) return true;
-  Line line;
+  Complaint line(Complaint::About::kRules);
   line << "ovcshim: " << variable << ": " << error.what << " at '" << error.at
        << "'; nothing is refused by it";
-  line.print();
+  line.say();
   return false;
 }
 
@@ -297,7 +281,7 @@ void start(const Settings& s) {
   g.use_tsc = tsc_is_invariant();
   estimate_tick_rate();
   g.start_tick = tick_now();
-  if (!open_log(s.log, &why, &err, path, sizeof path))
+  if (!open_log(s.log, &why, &err, path))
     return complain(why ? why : "cannot start", err, path);
   if (s.log.follow != 2 && is_descendant())
     return;  // an exec'd descendant that is not to be followed

@@ -40,6 +40,13 @@ for call in nanosleep renameat2; do faults --place "$work/never.ovc" --only "$ca
 for call in capget brk shmget; do faults --rehearse mode=2 --only $call -- "$subject"; done
 # What is only called when something has failed already.
 faults --base openat=always:EACCES --only write -- /bin/true
+# The line that says there is no log, wherever it goes; once in the tree, whatever of that fails.
+for kind in '' pipe socket terminal; do
+  [[ $kind != terminal ]] || python3 -c 'import os; os.openpty()' 2>/dev/null || continue
+  faults --no-log --err "$kind" -- /bin/true
+done
+faults --no-log --err pipe --base vmsplice=always:ENOSYS --only ppoll -- /bin/true
+faults --no-log --err socket --base sendto=EPIPE --only rt_sigtimedwait -- /bin/true
 faults --base madvise=always:EINVAL --only munmap -- /bin/true
 faults --base fallocate=ENOSPC --only unlinkat -- /bin/true
 if ((${#times[@]})); then

@@ -28,7 +28,7 @@ struct ShimLog {
     wish.path_template = path.c_str();
     wish.events_bytes = events_bytes;
     wish.calls_bytes = calls_bytes;
-    opened = ovcshim::open_log(wish, &why, &err, room, sizeof room);
+    opened = ovcshim::open_log(wish, &why, &err, room);
     if (!opened) return;
     // Not the kernel's WIPEONFORK memory: these tests do not fork.
     void* region = mmap(nullptr, sizeof(ovcshim::Private), PROT_READ | PROT_WRITE,

@@ -8,6 +8,7 @@
 
 #include "tools/commands/commands.h"
 #include "tools/log/call_text.h"
+#include "tools/log/log_family.h"
 #include "tools/log/names.h"
 #include "tools/text/json.h"
 #include "tools/text/output.h"
@@ -30,13 +31,29 @@ class ForksOutput {
  public:
   explicit ForksOutput(const LogReader& log) : log_(log), list_(log) {}
 
-  int run(bool json) {
-    json ? write_json() : write_table();
-    out_.flush();
+  bool any_failed() const {
     const auto& forks = list_.forks();
-    return std::any_of(forks.begin(), forks.end(), [](const Fork& f) { return f.event.failed(); })
-               ? 1
-               : 0;
+    return std::any_of(forks.begin(), forks.end(), [](const Fork& f) { return f.event.failed(); });
+  }
+
+  std::string table() {
+    write_table();
+    return std::move(text_);
+  }
+
+  Json object() const {
+    Json list = Json::array();
+    for (const Fork& fork : list_.forks()) list.push_back(fork_json(fork));
+    Json unseen = Json::array();
+    for (const Process& p : list_.unseen_births())
+      unseen.push_back({{"pid", p.slot.pid},
+                        {"parent_pid", p.slot.parent_pid},
+                        {"comm", p.comm()},
+                        {"exe", p.exe()}});
+    return {{"log", log_.path()},
+            {"forks", list},
+            {"children_of_unseen_calls", unseen},
+            {"served_by", list_.providers()}};
   }
 
  private:
@@ -77,13 +94,13 @@ class ForksOutput {
   }
 
   void write_table() {
-    if (list_.forks().empty()) out_.text() += "no fork recorded\n";
+    if (list_.forks().empty()) text_ += "no fork recorded\n";
     else write_forks();
     if (const uint64_t lost = log_.losses().vital_slots_overwritten)
-      out_.text() += fmt::format(
+      text_ += fmt::format(
           "{} slots of older forks, execs and ends were overwritten by newer ones\n", lost);
     for (const Process& p : list_.unseen_births())
-      out_.text() +=
+      text_ +=
           fmt::format("not seen: how {} made {} {} ({}): not by a call that is recorded\n",
                       p.slot.parent_pid, p.slot.pid, escaped(p.comm()), escaped(p.exe()));
   }
@@ -97,9 +114,9 @@ class ForksOutput {
                  f.event.returned() ? duration_text(duration_ns(f)) : "", charge_text(f),
                  result_text(f), f.end ? duration_text(life_ns(f)) : "", fate_text(f),
                  asked_by(f)});
-    table.write(out_.text());
+    table.write(text_);
     if (std::any_of(list_.forks().begin(), list_.forks().end(), was_observed))
-      out_.text() +=
+      text_ +=
           "~: observed change of Committed_AS over the call, what other processes did meanwhile "
           "included\n";
     write_providers();
@@ -107,7 +124,7 @@ class ForksOutput {
 
   void write_providers() {
     for (const auto& [module, calls] : list_.providers())
-      out_.text() += fmt::format("served by {}: {}\n", escaped(module), fmt::join(calls, ", "));
+      text_ += fmt::format("served by {}: {}\n", escaped(module), fmt::join(calls, ", "));
   }
 
   Json fork_json(const Fork& f) const {
@@ -145,33 +162,39 @@ class ForksOutput {
     return child;
   }
 
-  void write_json() {
-    Json list = Json::array();
-    for (const Fork& fork : list_.forks()) list.push_back(fork_json(fork));
-    Json unseen = Json::array();
-    for (const Process& p : list_.unseen_births())
-      unseen.push_back({{"pid", p.slot.pid},
-                        {"parent_pid", p.slot.parent_pid},
-                        {"comm", p.comm()},
-                        {"exe", p.exe()}});
-    out_.text() += json_text({{"log", log_.path()},
-                              {"forks", list},
-                              {"children_of_unseen_calls", unseen},
-                              {"served_by", list_.providers()}},
-                             2) +
-                   '\n';
-  }
-
   const LogReader& log_;
   ForkList list_;
-  Out out_;
+  std::string text_;
 };
+
+// What is not of the first log names its own.
+void add_forks(Json& all, Json its) {
+  for (const char* list : {"forks", "children_of_unseen_calls"})
+    for (Json& entry : its[list]) {
+      entry["log"] = its["log"];
+      all[list].push_back(std::move(entry));
+    }
+}
 
 }  // namespace
 
 int forks(const ForksOptions& options) {
   const LogReader log(log_or_newest(options.log));
-  return ForksOutput(log).run(options.json);
+  const LogFamily family = family_of(log);
+  ForksOutput first(log);
+  bool failed = first.any_failed();
+  Out out;
+  Json all = options.json ? first.object() : Json();
+  if (!options.json) out.text() += (family.others.empty() ? "" : heading(log)) + first.table();
+  for (const Relative& relative : family.others) {
+    ForksOutput theirs(*relative.log);
+    failed |= theirs.any_failed();
+    if (options.json) add_forks(all, theirs.object());
+    else out.text() += "\n" + heading(relative) + theirs.table();
+  }
+  if (options.json) out.text() += json_text(all, 2) + '\n';
+  out.flush();
+  return failed ? 1 : 0;
 }
 
 }  // namespace ovc

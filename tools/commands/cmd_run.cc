@@ -21,6 +21,7 @@
 
 #include "shim/format/refusal_spec.h"
 #include "tools/commands/commands.h"
+#include "tools/log/log_family.h"
 #include "tools/log/log_reader.h"
 #include "tools/log/names.h"
 #include "tools/symbols/executable.h"
@@ -182,8 +183,7 @@ bool is_refusal(const Event& event) {
           info->family == Family::kFork);
 }
 
-bool has_refusals(const std::string& path) {
-  const LogReader log(path);
+bool has_refusals(const LogReader& log) {
   bool found = false;
   log.for_each_event([&](const Event& event) { return !(found = is_refusal(event)); });
   return found;
@@ -210,8 +210,7 @@ std::string why_unseen(const std::string& command) {
 }
 
 // Descendants may have left records where the command itself could not.
-bool has_image(const std::string& path, pid_t pid) {
-  const LogReader log(path);
+bool has_image(const LogReader& log, pid_t pid) {
   bool found = log.retired_processes() != 0;
   for (const Process& process : log.processes())
     found |= process.slot.pid == static_cast<uint32_t>(pid);
@@ -229,10 +228,16 @@ void report(const std::string& command, const std::string& path, pid_t pid, int 
                signal_name(static_cast<unsigned>(WTERMSIG(status))));
   fmt::print(stderr, "ovc: log: {}\n", escaped(path));
   try {
-    if (!has_image(path, pid))
+    const LogReader log(path);
+    const LogFamily family = family_of(log);
+    for (const Relative& relative : family.others)
+      fmt::print(stderr, "ovc: log: {} (of uid {})\n", escaped(relative.log->path()), relative.uid);
+    if (!has_image(log, pid))
       fmt::print(stderr, "ovc: {} itself left no record: {}\n", escaped(command),
                  why_unseen(command));
-    if (WIFSIGNALED(status) || has_refusals(path)) print_verdict(path);
+    bool refused = has_refusals(log);
+    for (const Relative& relative : family.others) refused |= has_refusals(*relative.log);
+    if (WIFSIGNALED(status) || refused) print_verdict(path);
   } catch (const Error& error) {  // the command's exit status counts, not ours
     fmt::print(stderr, "ovc: {}\n", error.what());
   }

@@ -9,6 +9,7 @@
 #include <iterator>
 
 #include "tools/commands/commands.h"
+#include "tools/log/log_family.h"
 #include "tools/log/log_reader.h"
 #include "tools/log/names.h"
 #include "tools/symbols/symbols.h"
@@ -81,6 +82,7 @@ class StatsText {
     const FileHeader& h = log_.header();
     line("log", fmt::format("{}, {}, format {}, written by shim {}", escaped(log_.path()),
                             size_text(h.file_bytes), h.version, escaped(h.shim_version)));
+    if (const std::string size = size_reason(log_); !size.empty()) line("size", size);
     std::string host = fmt::format("Linux {}, {} CPUs", escaped(h.kernel_release), h.cpus_online);
     const auto add = [&](FactKey key, std::string_view name) {
       if (const auto kb = log_.host(key)) host += fmt::format(", {} {}", name, kb_text(*kb));
@@ -294,15 +296,31 @@ Json stats_json(const LogReader& log, const Stats& stats) {
           {"not_seen", stats.blind_spots}};
 }
 
+Json stats_of(const LogReader& log) {
+  Symbols symbols(log);
+  return stats_json(log, gather_stats(log, symbols));
+}
+
+std::string stats_text(const LogReader& log, size_t limit) {
+  Symbols symbols(log);
+  return StatsText(log, gather_stats(log, symbols), limit).write();
+}
+
 }  // namespace
 
 int stats(const StatsOptions& options) {
   const LogReader log(log_or_newest(options.log));
-  Symbols symbols(log);
-  const Stats found = gather_stats(log, symbols);
+  const LogFamily family = family_of(log);
   Out out;
-  out.text() = options.json ? json_text(stats_json(log, found), 2) + '\n'
-                            : StatsText(log, found, options.limit).write();
+  if (options.json) {
+    Json all = stats_of(log);
+    for (const Relative& relative : family.others) all["beside"].push_back(stats_of(*relative.log));
+    out.text() = json_text(all, 2) + '\n';
+  } else {
+    out.text() = stats_text(log, options.limit);
+    for (const Relative& relative : family.others)
+      out.text() += "\n\n" + heading(relative) + stats_text(*relative.log, options.limit);
+  }
   out.flush();
   return 0;
 }

@@ -44,6 +44,9 @@ struct Stats {
 
 Stats gather_stats(const LogReader& log, Symbols& symbols);
 
+// Why the log is smaller than asked for; empty if it is not.
+std::string size_reason(const LogReader& log);
+
 // Bucket b counts requests of 2^(b-1) .. 2^b - 1 bytes; the last one also larger ones.
 std::pair<uint64_t, uint64_t> bucket_bounds(size_t bucket);
 

@@ -105,7 +105,7 @@ Json noreserve_json(const NoReserveUse& use) {
 
 }  // namespace
 
-std::string why_json(const LogReader& log, const WhyReport& report) {
+Json why_object(const LogReader& log, const WhyReport& report) {
   Json json = {{"log", log.path()},
                {"found", report.found()},
                {"verdicts", Json::array()},
@@ -122,7 +122,11 @@ std::string why_json(const LogReader& log, const WhyReport& report) {
   json["overcommit_memory_now"] = or_null(report.mode_now);
   json["processes"] = report.processes;
   json["events"] = report.events;
-  return json_text(json, 2) + "\n";
+  return json;
+}
+
+std::string why_json(const LogReader& log, const WhyReport& report) {
+  return json_text(why_object(log, report), 2) + "\n";
 }
 
 }  // namespace ovc

@@ -14,6 +14,7 @@
 #include "tools/causes/causes.h"
 #include "tools/log/log_reader.h"
 #include "tools/symbols/symbols.h"
+#include "tools/text/json_fwd.h"
 #include "tools/verdict/why_scan.h"
 
 namespace ovc {
@@ -114,6 +115,7 @@ std::string nothing_found_text(const LogReader& log, const WhyReport& report);
 
 // As text for people and as JSON.
 std::string why_text(const LogReader& log, const WhyReport& report);
+Json why_object(const LogReader& log, const WhyReport& report);
 std::string why_json(const LogReader& log, const WhyReport& report);
 
 }  // namespace ovc

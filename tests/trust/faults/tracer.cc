@@ -3,10 +3,13 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/ptrace.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/user.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -34,13 +37,55 @@ struct Thread {
   user_regs_struct before{};
 };
 
-[[noreturn]] void execute(const Command& command) {
+// Descriptor 2 of the program. What comes through is little: it is read when the program is gone.
+class StandardError {
+ public:
+  explicit StandardError(const Command& command) : path_(command.err) {
+    file_ = open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
+    int ends[2] = {-1, -1};
+    if (command.err_kind == "pipe" && pipe2(ends, O_CLOEXEC) != 0) abort();
+    if (command.err_kind == "socket" &&
+        socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
+      abort();
+    if (command.err_kind == "terminal") open_terminal(ends);
+    ours_ = ends[0];
+    theirs_ = ends[1] >= 0 ? ends[1] : file_;
+  }
+  ~StandardError() {
+    char text[4096];
+    if (ours_ < 0) {
+      close(file_);
+      return;
+    }
+    fcntl(ours_, F_SETFL, fcntl(ours_, F_GETFL) | O_NONBLOCK);
+    for (ssize_t n; (n = read(ours_, text, sizeof text)) > 0;)
+      if (write(file_, text, static_cast<size_t>(n)) != n) break;
+    close(ours_), close(theirs_), close(file_);
+  }
+  StandardError(const StandardError&) = delete;
+  StandardError& operator=(const StandardError&) = delete;
+  int theirs() const { return theirs_; }
+
+ private:
+  static void open_terminal(int ends[2]) {
+    ends[0] = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (ends[0] < 0 || grantpt(ends[0]) != 0 || unlockpt(ends[0]) != 0) abort();
+    ends[1] = open(ptsname(ends[0]), O_RDWR | O_NOCTTY | O_CLOEXEC);
+    termios settings{};
+    tcgetattr(ends[1], &settings);
+    settings.c_oflag &= ~static_cast<tcflag_t>(OPOST);
+    tcsetattr(ends[1], TCSANOW, &settings);
+  }
+  std::string path_;
+  int file_ = -1, ours_ = -1, theirs_ = -1;
+};
+
+[[noreturn]] void execute(const Command& command, int err) {
   std::vector<char*> words;
   for (const std::string& word : command.words) words.push_back(const_cast<char*>(word.c_str()));
   words.push_back(nullptr);
   for (const auto& [name, value] : command.environment) setenv(name.c_str(), value.c_str(), 1);
   const int out = open(command.out.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  const int err = open(command.err.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   const int in = open("/dev/null", O_RDONLY | O_CLOEXEC);
   dup2(in, 0), dup2(out, 1), dup2(err, 2);
   execvp(words[0], words.data());
@@ -159,10 +204,11 @@ class Tracer {
 };
 
 Outcome trace(const Command& command, const std::vector<Fault>& faults, bool list) {
+  const StandardError err(command);
   const pid_t root = fork();
   if (root == 0) {
     raise(SIGSTOP);
-    execute(command);
+    execute(command, err.theirs());
   }
   waitpid(root, nullptr, WUNTRACED);
   constexpr long kOptions = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK |
@@ -207,8 +253,9 @@ bool receive(int from, Outcome& outcome) {
 
 Outcome run_untraced(const Command& command) {
   Outcome outcome;
+  const StandardError err(command);
   const pid_t child = fork();
-  if (child == 0) execute(command);
+  if (child == 0) execute(command, err.theirs());
   waitpid(child, &outcome.status, 0);
   return outcome;
 }

@@ -1,57 +1,21 @@
 // SPDX-License-Identifier: MIT
 //
-// See log_file.h. A log is created exclusively, mode 0600, no symbolic link followed, allocated in
-// full (so a full disk is an error here and never a SIGBUS later), mapped, and its descriptor
-// closed before the program runs.
-#include "shim/record/log_file.h"
-#include "shim/record/clock.h"
+// One log file: see one_log.h. A log is created exclusively, mode 0600, no symbolic link followed,
+// allocated in full (so a full disk is an error here and never a SIGBUS later), mapped, and its
+// descriptor closed before the program runs.
+#include "shim/record/one_log.h"
 
 #include <errno.h>
 #include <fcntl.h>
 
 #include "shim/format/version.h"
 #include "shim/proc/proc_files.h"
+#include "shim/record/clock.h"
 #include "shim/record/log_path.h"
+#include "shim/record/log_size.h"
 
 namespace ovcshim {
 namespace {
-
-struct Problem {
-  const char* why = nullptr;
-  int err = 0;
-  bool set(const char* text, long result = 0) {
-    why = text;
-    err = sys::failed(result) ? static_cast<int>(-result) : 0;
-    return false;
-  }
-};
-
-uint64_t round_up(uint64_t bytes) { return (bytes + kPageBytes - 1) & ~(kPageBytes - 1); }
-
-void lay_out(FileHeader& h, const LogWish& wish) {
-  uint64_t at = kHeaderBytes;
-  auto area = [&at](auto& a, uint64_t bytes) {
-    a = {at, round_up(bytes)};
-    at += a.bytes;
-  };
-  area(h.processes, kProcessSlots * sizeof(ProcessSlot));
-  area(h.stripes, kStripes * kStripeBytes);
-  // a quarter for what must last
-  const uint64_t vitals = round_up(wish.events_bytes / 4);
-  area(h.vitals, vitals);
-  area(h.events, round_up(wish.events_bytes) - vitals);
-  area(h.calls, wish.calls_bytes);
-  h.file_bytes = at;
-}
-
-// Would allocating raise SIGXFSZ? Asked first, since a signal is nothing the program expects.
-bool allowed_by_fsize(uint64_t bytes) {
-  struct {
-    uint64_t current, maximum;
-  } limit{UINT64_MAX, 0};
-  sys::call(__NR_prlimit64, 0, 1 /* RLIMIT_FSIZE */, 0, reinterpret_cast<long>(&limit));
-  return limit.current >= bytes;
-}
 
 // Filesystems without fallocate: writing zeros reserves the blocks just as well, only slower.
 long write_zeros(long fd, uint64_t bytes) {
@@ -71,40 +35,38 @@ long allocate(long fd, uint64_t bytes) {
   return result == -EOPNOTSUPP ? write_zeros(fd, bytes) : result;
 }
 
-// A program that lives under RLIMIT_AS must not lose a share of it that it could feel.
+// What a process under RLIMIT_AS may map of it: all, all but the call lane, or nothing.
 uint64_t mappable(const FileHeader& h) {
-  struct {
-    uint64_t current, maximum;
-  } limit{UINT64_MAX, 0};
-  sys::call(__NR_prlimit64, 0, 9 /* RLIMIT_AS */, 0, reinterpret_cast<long>(&limit));
-  if (limit.current == UINT64_MAX || h.file_bytes <= limit.current / 32) return h.file_bytes;
-  return h.calls.offset <= limit.current / 32 ? h.calls.offset : 0;
+  const uint64_t most = mappable_bytes();
+  if (h.file_bytes <= most) return h.file_bytes;
+  return h.calls.offset <= most ? h.calls.offset : 0;
 }
 
 bool map_log(long fd, const FileHeader& h, Problem& problem) {
   const uint64_t bytes = mappable(h);
-  if (!bytes) return problem.set("RLIMIT_AS leaves no room to map the log beside the program");
+  if (!bytes) {
+    problem.too_large = true;
+    return problem.set("RLIMIT_AS leaves no room to map the log beside the program");
+  }
   const long at =
       sys::call(__NR_mmap, 0, static_cast<long>(bytes), 3 /* RW */, 1 /* SHARED */, fd, 0);
   if (sys::failed(at)) return problem.set("cannot map", at);
   auto* base = reinterpret_cast<unsigned char*>(at);
-  // What lies before the call lane is touched here and there: read-ahead would fill up to
-  // read_ahead_kb at each first touch, milliseconds (mm/filemap.c filemap_fault()). The call lane
-  // is written from end to end, where it pays.
-  sys::call(__NR_madvise, at, static_cast<long>(bytes < h.calls.offset ? bytes : h.calls.offset),
-            1 /* MADV_RANDOM */);
   g.header = reinterpret_cast<FileHeader*>(base);
   g.retired = reinterpret_cast<RetiredTotals*>(base + kRetiredOffset);
   g.pid_index = reinterpret_cast<uint32_t*>(base + kPidIndexOffset);
   g.processes = reinterpret_cast<ProcessSlot*>(base + h.processes.offset);
   g.stripes = base + h.stripes.offset;
+  g.stripe_count = static_cast<uint32_t>(h.stripes.bytes / kStripeBytes);
   g.events = {reinterpret_cast<Slot*>(base + h.events.offset), h.events.bytes / kSlotBytes,
-              &g.header->event_cursor, 0};
+              &g.header->event_cursor, 0, h.events.bytes / kSlotBytes};
   g.vitals = {reinterpret_cast<Slot*>(base + h.vitals.offset), h.vitals.bytes / kSlotBytes,
-              &g.header->vital_cursor, kVitalBit};
+              &g.header->vital_cursor, kVitalBit, h.vitals.bytes / kSlotBytes};
   g.chunks = base + h.calls.offset;
   g.chunk_count = bytes > h.calls.offset ? h.calls.bytes / kChunkBytes : 0;
+  g.chunks_open = g.chunk_count;
   g.mapped_bytes = bytes;
+  advise_log();
   return true;
 }
 
@@ -139,7 +101,16 @@ uint64_t cpus_online() {
   return n;
 }
 
-void read_host(FileHeader& h) {
+// Only of a log that is smaller than asked for.
+void add_size(Facts& facts, const FileHeader& layout, const LogSize& size) {
+  if (size.bound == LogBound::kNone) return;
+  facts.add(FactKey::kLogWantedKb, size.wanted_bytes / 1024);
+  facts.add(FactKey::kLogGivenKb, layout.file_bytes / 1024);
+  facts.add(FactKey::kLogBound, static_cast<uint64_t>(size.bound));
+  if (size.left_bytes < kInfinite) facts.add(FactKey::kLogBoundLeftKb, size.left_bytes / 1024);
+}
+
+void read_host(FileHeader& h, const FileHeader& layout, const LogSize& size) {
   char io[2048];
   Facts facts{h.host, sizeof h.host / sizeof h.host[0] - 1};
   add_meminfo(facts, io, sizeof io);
@@ -147,6 +118,7 @@ void read_host(FileHeader& h) {
   facts.add(FactKey::kThreadsMax, read_number("/proc/sys/kernel/threads-max"));
   facts.add(FactKey::kPidMax, read_number("/proc/sys/kernel/pid_max"));
   add_oom_kills(facts, io, sizeof io);
+  add_size(facts, layout, size);
   h.page_size = 4096;
   h.cpus_online = cpus_online();
   read_kernel(h);
@@ -157,7 +129,8 @@ void copy_cut(char* to, uint64_t room, const char* from) {
   sys::copy(to, from, len < room ? len : room - 1);
 }
 
-void fill_header(FileHeader& h, const FileHeader& layout, const LogWish& wish) {
+void fill_header(FileHeader& h, const FileHeader& layout, const LogSize& size,
+                 const LogWish& wish) {
   sys::copy(h.magic, kMagic, sizeof kMagic);
   h.endian = kEndianMark;
   h.version = kFormatVersion;
@@ -173,7 +146,7 @@ void fill_header(FileHeader& h, const FileHeader& layout, const LogWish& wish) {
   h.processes = layout.processes, h.stripes = layout.stripes, h.vitals = layout.vitals,
   h.events = layout.events, h.calls = layout.calls;
   h.incompatible_flags = kTwoRings;
-  read_host(h);
+  read_host(h, layout, size);
   h.created = h.newest = clock_pair();
   h.min_size = wish.min_size;
   h.stack_depth = wish.stack_depth;
@@ -196,27 +169,47 @@ bool keeps_its_room(long fd, Problem& problem) {
       "a full btrfs would stop the program at its log; OVCSHIM_LOG=/dev/shm/NAME is safe");
 }
 
-bool fill_new(long fd, const LogWish& wish, Problem& problem) {
-  FileHeader layout{};
-  lay_out(layout, wish);
-  if (!allowed_by_fsize(layout.file_bytes))
-    return problem.set("RLIMIT_FSIZE is too small for the log", -EFBIG);
-  if (!keeps_its_room(fd, problem)) return false;
-  const long result = allocate(fd, layout.file_bytes);
-  if (sys::failed(result)) return problem.set("cannot allocate", result);
-  if (!map_log(fd, layout, problem)) return false;
-  fill_header(*g.header, layout, wish);
-  return true;
+constexpr struct {
+  LogBound bound;
+  const char* why;
+  int err;  // 0: none goes with it
+} kBounds[] = {
+    {LogBound::kMemoryGroup, "the memory group leaves no room for a log in memory", 0},
+    {LogBound::kMemory, "too little memory is left for a log in memory", 0},
+    {LogBound::kFreeSpace, "cannot allocate", ENOSPC},
+    {LogBound::kRlimitAs, "RLIMIT_AS leaves no room to map the log beside the program", 0},
+    {LogBound::kRlimitFsize, "RLIMIT_FSIZE is too small for the log", EFBIG},
+};
+
+bool no_room(const LogSize& size, Problem& problem) {
+  for (const auto& row : kBounds)
+    if (row.bound == size.bound) return problem.set(row.why, -row.err);
+  return false;
 }
 
-bool create(const char* path, const LogWish& wish, Problem& problem) {
-  const long fd = sys::call(__NR_openat, AT_FDCWD, reinterpret_cast<long>(path),
-                            O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-  if (sys::failed(fd)) return problem.set("cannot create", fd);
-  const bool ok = fill_new(fd, wish, problem);
-  sys::call(__NR_close, fd);
-  if (!ok) sys::call(__NR_unlinkat, AT_FDCWD, reinterpret_cast<long>(path), 0);
-  return ok;
+// What the filesystem does not give after all (a quota, room kept for others) is asked for again in
+// an eighth of the size.
+long allocate_fitting(long fd, LogSize& size, FileHeader& layout) {
+  for (;;) {
+    lay_out(layout, size);
+    const long result = allocate(fd, layout.file_bytes);
+    if (result != -ENOSPC && result != -EDQUOT) return result;
+    sys::call(__NR_ftruncate, fd, 0);  // what write_zeros had got by then
+    if (!make_fit(size, LogBound::kQuota, kUnknown, layout.file_bytes / kShareOfRest))
+      return result;
+  }
+}
+
+bool fill_new(long fd, const LogWish& wish, Problem& problem) {
+  LogSize size = wanted_size(wish);
+  if (!keeps_its_room(fd, problem)) return false;
+  if (!fit_all(size, fd)) return no_room(size, problem);
+  FileHeader layout{};
+  const long result = allocate_fitting(fd, size, layout);
+  if (sys::failed(result)) return problem.set("cannot allocate", result);
+  if (!map_log(fd, layout, problem)) return false;
+  fill_header(*g.header, layout, size, wish);
+  return true;
 }
 
 bool same_boot(const FileHeader& h) {
@@ -231,9 +224,12 @@ bool usable(const FileHeader& h, uint64_t file_bytes) {
       h.version != kFormatVersion || !h.ready)
     return false;
   FileHeader layout{};
-  lay_out(layout, {.events_bytes = h.vitals.bytes + h.events.bytes, .calls_bytes = h.calls.bytes});
+  lay_out(layout, {.events_bytes = h.vitals.bytes + h.events.bytes,
+                   .calls_bytes = h.calls.bytes,
+                   .stripes = h.stripes.bytes / kStripeBytes});
   const bool as_laid_out =
-      layout.file_bytes == h.file_bytes && layout.vitals.offset == h.vitals.offset &&
+      layout.file_bytes == h.file_bytes && h.stripes.bytes >= kStripeBytes &&
+      layout.stripes.bytes == h.stripes.bytes && layout.vitals.offset == h.vitals.offset &&
       layout.vitals.bytes == h.vitals.bytes && layout.events.offset == h.events.offset &&
       layout.calls.offset == h.calls.offset;
   return as_laid_out && h.file_bytes == file_bytes && h.vitals.bytes >= kSlotBytes * kMaxParts &&
@@ -259,7 +255,28 @@ bool read_ready_header(long fd, FileHeader& h, uint64_t changed_s) {
   return false;
 }
 
-bool join(const char* path, Problem& problem, bool* foreign) {
+}  // namespace
+
+void advise_log() {
+  const auto base = reinterpret_cast<long>(g.header), whole = static_cast<long>(g.mapped_bytes);
+  const long calls = g.chunk_count ? reinterpret_cast<long>(g.chunks) - base : whole;
+  // Read-ahead would fill up to read_ahead_kb at each first touch, milliseconds (mm/filemap.c
+  // filemap_fault()).
+  sys::call(__NR_madvise, base, calls, 1 /* MADV_RANDOM */);
+  if (calls < whole) sys::call(__NR_madvise, base + calls, whole - calls, 0 /* MADV_NORMAL */);
+}
+
+bool create_log(const char* path, const LogWish& wish, Problem& problem) {
+  const long fd = sys::call(__NR_openat, AT_FDCWD, reinterpret_cast<long>(path),
+                            O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+  if (sys::failed(fd)) return problem.set("cannot create", fd);
+  const bool ok = fill_new(fd, wish, problem);
+  sys::call(__NR_close, fd);
+  if (!ok) sys::call(__NR_unlinkat, AT_FDCWD, reinterpret_cast<long>(path), 0);
+  return ok;
+}
+
+bool join_log(const char* path, Problem& problem, bool* foreign) {
   const long fd = sys::call(__NR_openat, AT_FDCWD, reinterpret_cast<long>(path),
                             O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
   if (sys::failed(fd)) return problem.set("cannot open", fd);
@@ -275,70 +292,6 @@ bool join(const char* path, Problem& problem, bool* foreign) {
   if (ok) ok = keeps_its_room(fd, problem) && map_log(fd, h, problem);
   sys::call(__NR_close, fd);
   g.joined = ok;
-  return ok;
-}
-
-// An old log under the wanted name is evidence: it is kept as PATH.old.
-bool move_aside(const char* path) {
-  char old[kPathRoom + 8];
-  const uint64_t len = sys::length(path);
-  if (len >= kPathRoom) return false;
-  sys::copy(old, path, len);
-  sys::copy(old + len, ".old", 5);
-  return !sys::failed(sys::call(__NR_renameat2, AT_FDCWD, reinterpret_cast<long>(path), AT_FDCWD,
-                                reinterpret_cast<long>(old), 0));
-}
-
-bool looks_like_a_log(const char* path) {
-  char magic[16]{};
-  const long fd = sys::call(__NR_openat, AT_FDCWD, reinterpret_cast<long>(path),
-                            O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
-  if (sys::failed(fd)) return false;
-  const long n = sys::call(__NR_read, fd, reinterpret_cast<long>(magic), sizeof magic);
-  sys::call(__NR_close, fd);
-  return n == sizeof magic && sys::equal(magic, kMagic, sizeof kMagic);
-}
-
-bool create_indexed(const char* path, const LogWish& wish, Problem& problem) {
-  if (!create(path, wish, problem)) return false;
-  // A name without placeholders leads descendants here by itself.
-  if (!wish.path_template || has_placeholder(wish.path_template)) index_tree(path);
-  return true;
-}
-
-bool create_or_join(const char* path, const LogWish& wish, Problem& problem) {
-  if (create_indexed(path, wish, problem)) return true;
-  if (problem.err != EEXIST) return false;
-  bool foreign = false;
-  if (join(path, problem, &foreign)) return true;
-  // Only our own kind is moved: somebody's data under that name stays where it is.
-  if (!foreign || !looks_like_a_log(path) || !move_aside(path)) return false;
-  return create_indexed(path, wish, problem);
-}
-
-bool open_by_template(const LogWish& wish, Problem& problem, char* path, uint64_t room) {
-  const char* pattern = wish.path_template ? wish.path_template : kDefaultTemplate;
-  if (!expand_template(pattern, path, room))
-    return problem.set("OVCSHIM_LOG: the name is empty or too long");
-  if (create_or_join(path, wish, problem)) return true;
-  if (wish.path_template) return false;
-  sys::copy(path, kFallbackDirectory, sizeof kFallbackDirectory - 1);
-  if (!expand_template(kDefaultTemplate, path + sizeof kFallbackDirectory - 1,
-                       room - sizeof kFallbackDirectory))
-    return false;
-  return create_or_join(path, wish, problem);
-}
-
-}  // namespace
-
-bool open_log(const LogWish& wish, const char** why, int* err, char* path, uint64_t room) {
-  Problem problem;
-  const bool fixed_name = wish.path_template && !has_placeholder(wish.path_template);
-  bool foreign = false;
-  if (!fixed_name && find_tree(path, room) && join(path, problem, &foreign)) return true;
-  const bool ok = open_by_template(wish, problem, path, room);
-  *why = problem.why;
-  *err = problem.err;
   return ok;
 }
 
