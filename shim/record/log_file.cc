@@ -98,6 +98,7 @@ bool map_log(long fd, const FileHeader& h, Problem& problem) {
   g.pid_index = reinterpret_cast<uint32_t*>(base + kPidIndexOffset);
   g.processes = reinterpret_cast<ProcessSlot*>(base + h.processes.offset);
   g.stripes = base + h.stripes.offset;
+  g.stripe_count = static_cast<uint32_t>(h.stripes.bytes / kStripeBytes);
   g.events = {reinterpret_cast<Slot*>(base + h.events.offset), h.events.bytes / kSlotBytes,
               &g.header->event_cursor, 0};
   g.vitals = {reinterpret_cast<Slot*>(base + h.vitals.offset), h.vitals.bytes / kSlotBytes,

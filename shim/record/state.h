@@ -46,6 +46,7 @@ struct alignas(64) Session {
   uint64_t chunk_count = 0;  // 0: call lane off, or not mapped here
   ProcessSlot* processes = nullptr;
   unsigned char* stripes = nullptr;
+  uint32_t stripe_count = 0;
   uint32_t* pid_index = nullptr;
   RetiredTotals* retired = nullptr;
   uint64_t mapped_bytes = 0;
@@ -101,9 +102,8 @@ struct BigScratch {
   char io[4096];
 };
 
-inline constexpr unsigned kHots = 512;
+inline constexpr unsigned kFirstHots = 128;  // more are mapped as threads come: see hots.h
 inline constexpr unsigned kScratches = 8;
-inline constexpr unsigned kOwnStripes = 32;
 
 // The private region: zero after every fork.
 struct Private {
@@ -111,7 +111,9 @@ struct Private {
   uint32_t pid;
   uint32_t slot, serial;     // of g.processes; kNoIndex if none could be had
   uint64_t module_position;  // where this process knows the module list to stand in the event lane
-  uint32_t reading_lock, next_hot;
+  uint32_t reading_lock;
+  uint32_t hots_used, hot_hand;  // see hots.cc
+  uint32_t first_stripe_asked;   // the stripe of an earlier image has been looked at
   uint64_t reading_seq;
   Reading reading;
   uint64_t snapshot_tick;             // last mapping list of a failure, for the rate limit
@@ -119,14 +121,16 @@ struct Private {
   uint64_t list_tick;                 // last mapping list without a failure, likewise
   uint64_t listed_at;                 // slots of the events ring claimed when it was made
   uint64_t hots_full_until;           // tick before which no free Hot is looked for
+  uint64_t stripes_full_until;        // likewise
   uint64_t injected[8];               // calls that matched each rule of OVCSHIM_INJECT
-  uint32_t own_stripes[kOwnStripes];  // stripes of this process, 0: none
-  uint32_t own_stripe_next;
   BigScratch big;
   Scratch scratch[kScratches];
-  Hot hots[kHots];
+  Hot hots[kFirstHots];
 };
 extern Private* g_private;  // set before g.recording is; null otherwise
+
+// Private memory that the kernel empties in every forked child: its address, or -errno.
+long map_wiped(long bytes);
 
 extern Hot g_no_hot;
 
@@ -194,6 +198,10 @@ inline void unlock_log() {
 
 // Others look whether a Hot is free while its owner reads this.
 inline uint32_t tid_of(const Hot& hot) { return __atomic_load_n(&hot.tid, __ATOMIC_RELAXED); }
+
+inline bool thread_is_dead(uint32_t tid) {
+  return !is_quiet() && tid != 0 && sys::call(__NR_tkill, tid, 0) == -3 /* ESRCH */;
+}
 
 inline void count(uint64_t& counter, uint64_t n = 1) {
   __atomic_fetch_add(&counter, n, __ATOMIC_RELAXED);
