@@ -6,8 +6,6 @@
 #include "shim/record/snapshot.h"
 #include "shim/record/clock.h"
 
-#include <errno.h>
-
 #include "shim/proc/proc_files.h"
 #include "shim/record/event.h"
 #include "shim/record/refusal.h"
@@ -101,16 +99,6 @@ void add_rehearsal(Facts& facts) {
   facts.add(FactKey::kRehearsedAllowedKb, t_refusal.allowed_kb);
 }
 
-// A fork's failure is always worth the list; a memory call's once a second.
-bool mapping_list_due(Op op) {
-  Private& p = *g_private;
-  const uint64_t now = tick_now();
-  if (!is_fork_op(op) && p.snapshot_tick != 0 && now - p.snapshot_tick < 1000 * g_ticks_per_ms)
-    return false;
-  p.snapshot_tick = now;
-  return true;
-}
-
 // What a list will cost by the memory in use: 12 ms per GiB of 4 kB pages, and never less than 200
 // us.
 uint64_t expected_list_ticks() {
@@ -119,28 +107,13 @@ uint64_t expected_list_ticks() {
   return (200 + resident * 12 / 256) * g_ticks_per_ms / 1000;
 }
 
-// These can also fail over the file that they are to run, or over its pipe.
-bool starts_program(Op op) {
-  return op == Op::kPosixSpawn || op == Op::kPosixSpawnp ||
-         (is_fork_op(op) && op >= Op::kPopen && op != Op::kThrdCreate);
-}
-
 }  // namespace
 
-Proof proof_for(Op op, int err) {
-  const bool subject = op < Op::kFork || is_fork_op(op);
-  const bool search = starts_program(op) && err != ENOMEM && err != EAGAIN;
-  if (!subject || search || err == EINVAL || err == EBADF || err == EEXIST || err == ENOENT ||
-      is_quiet() || t_hot->beneath)
-    return Proof::kNone;
-  return mapping_list_due(op) ? Proof::kFull : Proof::kFacts;
-}
-
-void write_snapshot(uint64_t position, Proof proof, bool rehearsed) {
+bool write_snapshot(uint64_t position, bool list, bool rehearsed) {
   BigScratch& big = g_private->big;
   if (__atomic_exchange_n(&big.taken, 1, __ATOMIC_ACQUIRE)) {
     count(g.header->snapshots_skipped);
-    return;
+    return false;
   }
   Facts facts{big.facts, sizeof big.facts / sizeof big.facts[0]};
   Record record{plain_base(Op::kSnapshot)};
@@ -155,7 +128,7 @@ void write_snapshot(uint64_t position, Proof proof, bool rehearsed) {
   add_tasks(facts, big.io, sizeof big.io);
   add_cgroups(facts, big.io, sizeof big.io);
   add_oom_kills(facts, big.io, sizeof big.io);
-  if (proof == Proof::kFull) {
+  if (list) {
     MappingWriter writer(position, big);
     if (list_mappings(writer, big)) {
       writer.flush(true);
@@ -165,13 +138,24 @@ void write_snapshot(uint64_t position, Proof proof, bool rehearsed) {
     count(g.header->snapshots_skipped);
   }
   if (rehearsed) add_rehearsal(facts);
-  record.vital = proof == Proof::kFull;
+  record.vital = list;
   record.base.args[0] = position;
   record.base.facts = static_cast<uint8_t>(facts.count);
   record.fact_list = facts.list;
   record.base.end_tick = tick_now();
-  write_event(record);
+  const uint64_t written = write_event(record);
   __atomic_store_n(&big.taken, 0, __ATOMIC_RELEASE);
+  return written != kUnknown;
+}
+
+void write_reference(uint64_t position, uint64_t proven_by) {
+  const Fact fact{static_cast<uint32_t>(FactKey::kProvenBy), 0, proven_by};
+  Record record{plain_base(Op::kSnapshot)};
+  record.vital = true;
+  record.base.args[0] = position;
+  record.base.facts = 1;
+  record.fact_list = &fact;
+  write_event(record);
 }
 
 void note_listed() {

@@ -102,6 +102,17 @@ struct BigScratch {
   char io[4096];
 };
 
+// A refusal that has a proof of its own in the log: see proofs.h.
+struct Proven {
+  uint64_t position;       // of its record
+  uint64_t granted;        // Private::granted then
+  uint64_t vm_size_pages;  // likewise
+  uint64_t tick;           // 0: none
+  uint64_t caller;
+  Op op;
+  uint16_t err;
+};
+
 inline constexpr unsigned kFirstHots = 128;  // more are mapped as threads come: see hots.h
 inline constexpr unsigned kScratches = 8;
 
@@ -116,7 +127,11 @@ struct Private {
   uint32_t first_stripe_asked;   // the stripe of an earlier image has been looked at
   uint64_t reading_seq;
   Reading reading;
-  uint64_t snapshot_tick;             // last mapping list of a failure, for the rate limit
+  uint64_t granted;                   // calls that changed the process
+  uint32_t proven_lock;
+  Proven proven[8];
+  int64_t credit;                     // ticks that proofs may take, as of credit_tick
+  uint64_t credit_tick, full_cost, facts_cost;
   uint64_t objects_looked_for;        // Reading::tick at which the loader's list was last looked at
   uint64_t list_tick;                 // last mapping list without a failure, likewise
   uint64_t listed_at;                 // slots of the events ring claimed when it was made

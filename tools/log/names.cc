@@ -111,7 +111,7 @@ constexpr Name kFacts[] = {
     OVC_FACT(MapsBiggestAcStart), OVC_FACT(MapsReadNs), OVC_FACT(MapsSource), OVC_FACT(SharedWritableKb), OVC_FACT(OwnMappedKb),
     OVC_FACT(OwnCommitKb), OVC_FACT(OwnStartNs), OVC_FACT(Internals), OVC_FACT(Ring), OVC_FACT(ParentPid), OVC_FACT(StartTicks),
     OVC_FACT(ParentStartTicks), OVC_FACT(RehearsedMode), OVC_FACT(RehearsedLimitKb), OVC_FACT(RehearsedChargeKb),
-    OVC_FACT(RehearsedCommittedKb), OVC_FACT(RehearsedAllowedKb),
+    OVC_FACT(RehearsedCommittedKb), OVC_FACT(RehearsedAllowedKb), OVC_FACT(ProvenBy),
 };
 #undef OVC_FACT
 
