@@ -15,6 +15,7 @@ constexpr unsigned kBlocks = 10;  // of 128, then 128, 256, 512 ...
 constexpr uint32_t kMostHots = kFirstHots << (kBlocks - 1);
 constexpr int kLooks = 2;       // at owners, each a system call
 constexpr int kLooksOrMap = 8;  // before a block is mapped
+constexpr int kTries = 8;
 
 // In plain memory, not in Private: a forked child has the mappings too. [0] is not used.
 constinit Hot* g_blocks[kBlocks]{};
@@ -39,6 +40,7 @@ Hot* hot_at(uint32_t number) {
 
 // Another thread may be doing the same: the second one's goes back.
 bool map_block(unsigned block) {
+  if (hots_of(block)) return true;
   if (is_quiet()) return false;
   const long bytes = static_cast<long>(size_of(block) * sizeof(Hot));
   const long at = map_wiped(bytes);
@@ -106,9 +108,11 @@ Hot* claim_hot(uint32_t tid) {
   if (Hot* hot = of_a_dead_thread(tid, kLooks)) return hot;
   if (Hot* hot = next_hot(tid)) return hot;
   if (Hot* hot = of_a_dead_thread(tid, kLooksOrMap)) return hot;
-  const uint32_t used = __atomic_load_n(&p.hots_used, __ATOMIC_RELAXED);
-  if (used < kMostHots && map_block(block_of(used)))
+  for (int tries = 0; tries < kTries; ++tries) {  // others may be faster
+    const uint32_t used = __atomic_load_n(&p.hots_used, __ATOMIC_RELAXED);
+    if (used >= kMostHots || !map_block(block_of(used))) break;
     if (Hot* hot = next_hot(tid)) return hot;
+  }
   __atomic_store_n(&p.hots_full_until, tick_now() + 1000 * g_ticks_per_ms, __ATOMIC_RELAXED);
   count(g.header->threads_unrecorded);
   return nullptr;

@@ -121,8 +121,9 @@ void end_process() {
   record.base.facts = static_cast<uint8_t>(facts.count);
   record.fact_list = list;
   const uint64_t position = write_event(record);
+  constexpr uint64_t kMost = 20000;
   if (record.base.pid == p.pid && may_list_mappings(ListOccasion::kEnd))
-    write_mapping_list(position);
+    write_mapping_list(position, kMost);
   if (p.slot == kNoIndex || record.base.pid != p.pid) return;
   __atomic_store_n(&g.processes[p.slot].end_tick, tick_now(), __ATOMIC_RELEASE);
   __atomic_store_n(&g.processes[p.slot].use, static_cast<uint32_t>(SlotUse::kEnded),

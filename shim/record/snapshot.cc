@@ -71,10 +71,20 @@ class MappingWriter {
   uint32_t pending_ = 0, listed_ = 0;
 };
 
-bool list_mappings(MappingWriter& writer, BigScratch& big) {
+// Mappings in the newest list of this process, or of the one that forked it. One that was given up
+// counts as many more, and after some times of asking it is tried again.
+constinit uint64_t g_listed = 0;
+
+// False: nothing to be read, or there are more than `most` and it is given up. By their number, not
+// by the clock: a busy machine must not decide what is known.
+bool list_mappings(MappingWriter& writer, BigScratch& big, uint64_t most = UINT64_MAX) {
+  constexpr uint64_t kGivenUp = 32;
   Smaps smaps(big.io, sizeof big.io);
-  for (MappingEntry m; smaps.next(m);) writer.add(m);
-  return writer.totals.count != 0;
+  uint64_t& count = writer.totals.count;
+  for (MappingEntry m; count <= most && smaps.next(m);) writer.add(m);
+  const bool whole = count <= most;
+  __atomic_store_n(&g_listed, whole ? count : kGivenUp * count, __ATOMIC_RELAXED);
+  return whole && count != 0;
 }
 
 void add_map_totals(Facts& facts, const MapTotals& t, uint64_t ticks) {
@@ -99,12 +109,13 @@ void add_rehearsal(Facts& facts) {
   facts.add(FactKey::kRehearsedAllowedKb, t_refusal.allowed_kb);
 }
 
-// What a list will cost by the memory in use: 12 ms per GiB of 4 kB pages, and never less than 200
-// us.
+// What a list will cost: by the memory in use, 12 ms per GiB of 4 kB pages and never less than 200
+// us, and by the number of mappings, 1 us each.
 uint64_t expected_list_ticks() {
   const uint64_t resident = g_private->reading.resident_pages;
   if (resident == kUnknown || g_private->reading.tick == 0) return 1000 * g_ticks_per_ms;
-  return (200 + resident * 12 / 256) * g_ticks_per_ms / 1000;
+  const uint64_t listed = __atomic_load_n(&g_listed, __ATOMIC_RELAXED);
+  return (200 + resident * 12 / 256 + listed) * g_ticks_per_ms / 1000;
 }
 
 }  // namespace
@@ -163,6 +174,10 @@ void note_listed() {
   g_private->listed_at = __atomic_load_n(&g.header->event_cursor, __ATOMIC_RELAXED);
 }
 
+void forget_some_mappings() {
+  __atomic_store_n(&g_listed, __atomic_load_n(&g_listed, __ATOMIC_RELAXED) / 2, __ATOMIC_RELAXED);
+}
+
 bool may_list_mappings(ListOccasion occasion) {
   const uint64_t cost = expected_list_ticks(), now = tick_now();
   const bool seldom = now - g_private->list_tick > 100 * cost;
@@ -171,11 +186,11 @@ bool may_list_mappings(ListOccasion occasion) {
   return cost < g_ticks_per_ms && (occasion == ListOccasion::kNewObjects || seldom);
 }
 
-void write_mapping_list(uint64_t about) {
+void write_mapping_list(uint64_t about, uint64_t most) {
   BigScratch& big = g_private->big;
   if (is_quiet() || __atomic_exchange_n(&big.taken, 1, __ATOMIC_ACQUIRE)) return;
   MappingWriter writer(about, big);
-  if (list_mappings(writer, big)) {
+  if (list_mappings(writer, big, most)) {
     Facts facts{big.facts, sizeof big.facts / sizeof big.facts[0]};
     facts.add(FactKey::kOvercommitMemory, read_number("/proc/sys/vm/overcommit_memory"));
     add_map_totals(facts, writer.totals, writer.ticks());

@@ -18,7 +18,8 @@ void write_reference(uint64_t position, uint64_t proven_by);
 // The whole list of mappings as kMappings records about the event at `position`, from which a
 // reader can follow the address space: when an image starts, when the loader has brought new
 // objects (its own calls are not seen), when the lane is about to pass the last list, at the end.
-void write_mapping_list(uint64_t position);
+// One of more than `most` mappings is given up.
+void write_mapping_list(uint64_t position, uint64_t most = UINT64_MAX);
 
 // An image's first list is always written: the process is small then. A later one only if it takes
 // less than 1 ms, whatever that leaves unknown: a big server must not be stopped for it. When the
@@ -27,6 +28,8 @@ void write_mapping_list(uint64_t position);
 // is less than 1 %.
 enum class ListOccasion { kNewObjects, kPassed, kEnd };
 bool may_list_mappings(ListOccasion occasion);
+// A list was too dear, and will be asked for again: there may be fewer mappings by then.
+void forget_some_mappings();
 // The address space is known from here on without a list: a forked child's is its parent's.
 void note_listed();
 
