@@ -37,7 +37,7 @@ bool renew_reading() {
       r.data_pages = parse_number(rest, &rest);
     }
     give_back(scratch);
-    g.header->newest = clock_pair();
+    keep_clock_known(r.tick);
     __atomic_store_n(&p.reading_seq, p.reading_seq + 1, __ATOMIC_RELAXED);  // odd: being written
     __atomic_thread_fence(__ATOMIC_RELEASE);
     p.reading = r;

@@ -40,9 +40,13 @@ uint64_t write_start(const StatFields& stat, bool new_image) {
   BigScratch& big = g_private->big;  // nobody else uses it before we are registered
   Record record{plain_base(Op::kStart)};
   Facts facts{big.facts, sizeof big.facts / sizeof big.facts[0]};
-  const ClockPair pair = clock_pair();
-  add_clocks(facts, pair);
-  record.base.begin_tick = record.base.end_tick = pair.tick;
+  // a forked child's clock is its parent's
+  const bool known = !new_image && is_clock_known(record.base.begin_tick);
+  if (!known) {
+    const ClockPair pair = clock_pair();
+    add_clocks(facts, pair);
+    record.base.begin_tick = record.base.end_tick = pair.tick;
+  }
   add_baseline(facts, stat, new_image, big.io, sizeof big.io);
   record.base.facts = static_cast<uint8_t>(facts.count);
   record.fact_list = facts.list;

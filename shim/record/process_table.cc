@@ -151,9 +151,11 @@ void read_names(ProcessSlot& slot) {
   long n = sys::call(__NR_readlinkat, AT_FDCWD, reinterpret_cast<long>("/proc/self/exe"),
                      reinterpret_cast<long>(slot.exe), sizeof slot.exe - 1);
   slot.exe[sys::failed(n) ? 0 : n] = '\0';
-  char comm[20];
-  n = read_file("/proc/self/comm", comm, sizeof comm);
-  for (long i = 0; i < 16; ++i) slot.comm[i] = i < n && i < 15 && comm[i] != '\n' ? comm[i] : '\0';
+  char comm[20]{};
+  if (static_cast<uint32_t>(sys::call(__NR_gettid)) == g_private->pid)
+    sys::call(__NR_prctl, 16 /* PR_GET_NAME */, reinterpret_cast<long>(comm));
+  else read_file("/proc/self/comm", comm, sizeof comm);
+  for (long i = 0; i < 16; ++i) slot.comm[i] = i < 15 && comm[i] != '\n' ? comm[i] : '\0';
 }
 
 uint32_t slot_of_pid(uint64_t pid) {

@@ -51,7 +51,7 @@ if env threads live 6500 1 >out; then
   (($(lost threads_unslotted) > 0)) || fail "6,500 threads all had counters of their own: the test says nothing"
 fi
 
-# System calls: those of the process (its threads' starts included) must not grow with the number of calls.
+# System calls that ask who a thread is and whether it lives; a few belong to what is read by the clock.
 if command -v strace >/dev/null && strace -o /dev/null true 2>/dev/null; then
   traced() { # traced WAY THREADS PAIRS [VAR=VALUE...]
     local way=$1 threads=$2 pairs=$3 word words=()
@@ -60,17 +60,17 @@ if command -v strace >/dev/null && strace -o /dev/null true 2>/dev/null; then
     rm -f traced.ovc
     strace -f -c -o counts.txt -E LD_PRELOAD="$shim" -E OVCSHIM_LOG="$work/traced.ovc" "${words[@]}" threads "$way" "$threads" "$pairs" >out ||
       fail "strace: $(tail -n 1 out)"
-    awk '$NF ~ /^(gettid|getpid|tkill|clock_gettime|openat|pread64|rt_sigprocmask|process_vm_readv)$/ { sum += $4 } END { print sum + 0 }' counts.txt
+    awk '$NF ~ /^(gettid|tkill)$/ { sum += $4 } END { print sum + 0 }' counts.txt
   }
   few=$(traced one 1000 1000) many=$(traced one 1000 101000)
   echo "1,000 idle threads: 100,000 pairs more make $((many - few)) system calls more"
-  ((many - few < 100)) || fail "the calls of a thread beside 1,000 others make system calls"
+  ((many - few < 10000)) || fail "the calls of a thread beside 1,000 others make system calls"
   # Fewer chunks than threads: each try for one asks after 16 owners at most, and is made once in 4,096 calls.
   few=$(traced one 1000 1000 OVCSHIM_CALLS_SIZE=64K) many=$(traced one 1000 101000 OVCSHIM_CALLS_SIZE=64K)
   echo "the same with 16 chunks: $((many - few))"
-  ((many - few < 2000)) || fail "a call lane of 16 chunks costs system calls for each call"
+  ((many - few < 10000)) || fail "a call lane of 16 chunks costs system calls for each call"
   # What a thread costs at its start, beside few or many others.
   few=$(traced live 100 1) many=$(traced live 1100 1)
   echo "1,000 threads more: $(((many - few) / 1000)) system calls each"
-  ((many - few < 60000)) || fail "a thread's start costs more the more of them there are"
+  ((many - few < 30000)) || fail "a thread's start costs more the more of them there are"
 fi
