@@ -74,6 +74,12 @@
 //   group. Order inside a thread is exact (sequence numbers run on); a call's time lies between its
 //   group's mark and the next mark of the same thread.
 //
+// PROOFS
+//   A refused call is proven by a kSnapshot about it and, where it is due, by a list of mappings
+//   (kMappings) about it. A refusal that is the same as an earlier one (same call, errno and place
+//   in the program) while nothing was granted to the process since has none of its own: its fact
+//   kProvenBy gives the position of the earlier event, whose snapshot and list hold for it too.
+//
 // COUNTERS
 //   Stripe counters are plain adds by one thread at a time (kSharedStripe: atomic adds). They are
 //   cumulative over all threads that used the stripe, all of one process. When a dead process's
@@ -120,7 +126,8 @@ inline constexpr uint64_t kTimeMarkBytes = 256;  // one call record in 16 is a t
 inline constexpr uint64_t kBigRequestBytes =
     128 * 1024;  // malloc-family requests from here on are events
 inline constexpr uint32_t kProcessSlots = 1024;
-inline constexpr uint32_t kStripes = 2048;  // of a log of the usual size; small ones have fewer
+inline constexpr uint32_t kStripes = 6144;  // of a new log of the usual size; how many one has:
+                                            // FileHeader::stripes. More live threads share one
 inline constexpr uint32_t kNoIndex = 0xffffffff;
 inline constexpr uint64_t kUnknown = UINT64_MAX;  // a figure that could not be read; never a guess
 inline constexpr uint32_t kMaxFrames = 64;
@@ -354,6 +361,7 @@ enum class FactKey : uint32_t {
   // the log's size, of its creator, in FileHeader::host: as asked for, as made, what it had to fit in
   // (LogBound), and how much of that was left
   kLogWantedKb = 300, kLogGivenKb, kLogBound, kLogBoundLeftKb,
+  kProvenBy = 320 /* of a refused call: position of the refusal whose snapshot holds for it, see PROOFS */,
   // kStart only: address of the function that serves the op behind the shim, key = kProviderBase +
   // op
   kProviderBase = 1000,
@@ -632,6 +640,8 @@ struct FileHeader {  // who writes: the creator unless noted
   // set
   char rehearse[128];
   char inject[256];
+  uint64_t all_alive_until;  // tick: all process slots were those of living processes; not looked
+                             // at again before
 };
 static_assert(sizeof(FileHeader) <= kPageBytes);
 // RetiredTotals retired[2] follow the FileHeader's page, one page for both.

@@ -46,10 +46,11 @@ long read_file(const char* path, char* to, uint64_t room) {
   ProcFile file(path);
   if (!file.ok()) return -1;
   uint64_t have = 0;
-  while (have < room - 1) {
-    const long n = file.read(to + have, room - 1 - have);
-    if (n <= 0) break;
-    have += static_cast<uint64_t>(n);
+  // The kernel hands out as much as there is, or as fits a page of its own: less is the end.
+  constexpr long kMore = 2048;
+  for (long n = kMore; n >= kMore && have < room - 1;) {
+    n = file.read(to + have, room - 1 - have);
+    if (n > 0) have += static_cast<uint64_t>(n);
   }
   to[have] = '\0';
   return static_cast<long>(have);

@@ -5,30 +5,29 @@
 // here is counted, not recorded (Hot::busy).
 #include "shim/record/call_lane.h"
 
-#include <errno.h>
-
 #include "shim/record/event.h"
+#include "shim/record/hots.h"
 #include "shim/record/process.h"
 
 namespace ovcshim {
 namespace {
 
-constexpr int kClaimTries = 256;
+// A claim passes over chunks of live threads: this many at most, and asks after the owners of the
+// first few only (a system call each). With a lane of fewer chunks than live threads most claims
+// fail: then the thread's next calls are counted, not recorded.
+constexpr uint64_t kClaimTries = 1024;
+constexpr int kOwnersAsked = 16;
 constexpr uint32_t kStarvedCalls = 4096;
 
 ChunkHeader* chunk_at(uint64_t index) {
   return reinterpret_cast<ChunkHeader*>(g.chunks + index * kChunkBytes);
 }
 
-bool thread_is_dead(uint32_t tid) {
-  return !is_quiet() && tid != 0 && sys::call(__NR_tkill, tid, 0) == -ESRCH;
-}
-
 // May its owner be pushed out? Only a dead thread's chunk, and only where its tid means the same as
 // to us.
-bool may_take(uint64_t word) {
+bool may_take(uint64_t word, int& asked) {
   if (chunk_status(word) != ChunkStatus::kOwned) return true;
-  return g.ns_index != kNoNamespace && chunk_ns(word) == g.ns_index &&
+  return g.ns_index != kNoNamespace && chunk_ns(word) == g.ns_index && asked++ < kOwnersAsked &&
          thread_is_dead(chunk_tid(word));
 }
 
@@ -46,14 +45,16 @@ uint64_t records_in(const ChunkHeader* chunk) {
 // Acquire: whatever the previous owner wrote is seen before we clear it. The fence: whoever sees
 // one of our bytes sees our owner word.
 ChunkHeader* claim_chunk(uint32_t tid, uint64_t* claim) {
-  for (int tries = 0; tries < kClaimTries; ++tries) {
+  const uint64_t most = g.chunk_count < kClaimTries ? g.chunk_count : kClaimTries;
+  int asked = 0;
+  for (uint64_t tries = 0; tries < most; ++tries) {
     *claim = __atomic_fetch_add(&g.header->chunk_cursor, 1, __ATOMIC_SEQ_CST);
     const uint64_t index = *claim % g.chunk_count;
     if (index >= __atomic_load_n(&g.chunks_open, __ATOMIC_SEQ_CST))
       return nullptr;  // see close_rest() of lock_all.cc
     ChunkHeader* chunk = chunk_at(index);
     uint64_t word = __atomic_load_n(&chunk->owner, __ATOMIC_RELAXED);
-    if (!may_take(word)) continue;
+    if (!may_take(word, asked)) continue;
     const uint64_t mine =
         chunk_word(ChunkStatus::kOwned, g.ns_index, tid, chunk_generation(word) + 1);
     if (!__atomic_compare_exchange_n(&chunk->owner, &word, mine, false, __ATOMIC_ACQUIRE,
@@ -115,38 +116,6 @@ void close_chunk(Hot& hot) {
   hot.end = 0;  // from here a handler on this thread goes to the slow path and meets `busy`
 }
 
-// A dead thread's; one that was free is all zero. Its chunk is left as it is: somebody may have
-// taken it meanwhile, and whoever wants it sees that its owner is dead. Not `hot = Hot{}`: a tid of
-// 0, for one moment, and another thread takes it, too.
-OVC_COLD void inherit(Hot& hot) {
-  hot.end = 0;
-  hot.cursor = hot.seq_base = hot.refused_begin = hot.refused_end = 0;
-  hot.stripe = nullptr;
-  hot.busy = hot.starved = 0;
-  hot.forwarding = hot.beneath = 0;
-}
-
-// When all are taken, looking again (one system call per thread) is not tried for a while.
-Hot* free_hot(uint32_t tid) {
-  Private& p = *g_private;
-  if (tick_now() < p.hots_full_until) return nullptr;
-  const uint32_t from = __atomic_load_n(&p.next_hot, __ATOMIC_RELAXED);  // a hint
-  for (unsigned i = 0; i < kHots; ++i) {
-    Hot& hot = p.hots[(from + i) % kHots];
-    uint32_t owner = __atomic_load_n(&hot.tid, __ATOMIC_RELAXED);
-    if (owner != 0 && !(i >= 8 && thread_is_dead(owner))) continue;
-    if (!__atomic_compare_exchange_n(&hot.tid, &owner, tid, false, __ATOMIC_ACQUIRE,
-                                     __ATOMIC_RELAXED))
-      continue;
-    if (owner != 0) inherit(hot);
-    __atomic_store_n(&p.next_hot, (from + i + 1) % kHots, __ATOMIC_RELAXED);
-    return &hot;
-  }
-  p.hots_full_until = tick_now() + 1000 * g_ticks_per_ms;
-  count(g.header->threads_unrecorded);
-  return nullptr;
-}
-
 bool refill(Hot& hot) {
   if (hot.starved) {
     --hot.starved;
@@ -201,10 +170,11 @@ Stripe* my_stripe() { return ensure_thread() ? t_hot->stripe : shared_stripe(); 
 bool ensure_thread() {
   if (tid_of(*t_hot) != 0 && t_hot->stripe) return true;
   if (!ensure_process() || is_quiet()) return false;
-  const auto tid = static_cast<uint32_t>(sys::call(__NR_gettid));
   Hot* hot = t_hot;
+  if (hot == &g_no_hot && hots_are_full()) return false;
+  const auto tid = static_cast<uint32_t>(sys::call(__NR_gettid));
   if (hot == &g_no_hot)
-    hot = free_hot(tid);  // else: this thread's own block, wiped by the fork that made this process
+    hot = claim_hot(tid);  // else: this thread's own, wiped by the fork that made this process
   if (!hot) return false;
   __atomic_store_n(&hot->tid, tid, __ATOMIC_RELAXED);
   if (!hot->stripe) hot->stripe = claim_stripe(tid);

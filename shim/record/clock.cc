@@ -33,6 +33,15 @@ ClockPair clock_pair() {
   return best;
 }
 
+bool is_clock_known(uint64_t tick) {
+  constexpr uint64_t kAgeMs = 10;
+  return tick - g.header->newest.tick < kAgeMs * g_ticks_per_ms;
+}
+
+void keep_clock_known(uint64_t tick) {
+  if (!is_clock_known(tick)) g.header->newest = clock_pair();
+}
+
 void add_clocks(Facts& facts, const ClockPair& pair) {
   facts.add(FactKey::kMonotonicNs, pair.monotonic_ns);
   facts.add(FactKey::kPosixNs, pair.posix_ns);

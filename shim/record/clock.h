@@ -11,6 +11,10 @@ namespace ovcshim {
 // try was interrupted.
 ClockPair clock_pair();
 
+// FileHeader::newest is a few milliseconds old at most; and see to it that it is.
+bool is_clock_known(uint64_t tick);
+void keep_clock_known(uint64_t tick);
+
 void add_clocks(Facts& facts, const ClockPair& pair);
 
 }  // namespace ovcshim

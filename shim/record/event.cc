@@ -11,6 +11,7 @@
 #include "shim/record/call_lane.h"
 #include "shim/record/module_list.h"
 #include "shim/record/process.h"
+#include "shim/record/proofs.h"
 #include "shim/record/refusal.h"
 #include "shim/record/snapshot.h"
 
@@ -36,7 +37,7 @@ bool renew_reading() {
       r.data_pages = parse_number(rest, &rest);
     }
     give_back(scratch);
-    g.header->newest = clock_pair();
+    keep_clock_known(r.tick);
     __atomic_store_n(&p.reading_seq, p.reading_seq + 1, __ATOMIC_RELAXED);  // odd: being written
     __atomic_thread_fence(__ATOMIC_RELEASE);
     p.reading = r;
@@ -117,9 +118,11 @@ void add_stack(Event& event, Record& record, Scratch* scratch) {
 }
 
 // The stack, then the text behind it, into scratch memory.
-uint64_t write_with_stack(Event& event, const char* text, Scratch* scratch, bool vital) {
+uint64_t write_with_stack(Event& event, const char* text, Scratch* scratch, bool vital,
+                          const Facts* facts) {
   Record record{event.base};
   record.vital = vital;
+  if (facts) record.base.facts = static_cast<uint8_t>(facts->count), record.fact_list = facts->list;
   add_stack(event, record, scratch);
   if (scratch && text) {
     record.base.text_len =
@@ -129,7 +132,8 @@ uint64_t write_with_stack(Event& event, const char* text, Scratch* scratch, bool
   return write_event(record);
 }
 
-uint64_t record_now(Event& event, const char* text, bool vital = false) {
+uint64_t record_now(Event& event, const char* text, bool vital = false,
+                    const Facts* facts = nullptr) {
   keep_modules_known();
   Private& p = *g_private;
   if (p.objects_looked_for != p.reading.tick) {
@@ -137,7 +141,7 @@ uint64_t record_now(Event& event, const char* text, bool vital = false) {
     notice_new_objects();
   }
   Scratch* scratch = take_scratch();
-  const uint64_t position = write_with_stack(event, text, scratch, vital);
+  const uint64_t position = write_with_stack(event, text, scratch, vital, facts);
   if (scratch) give_back(scratch);
   return position;
 }
@@ -156,6 +160,52 @@ bool advice_changes_mapping(uint64_t advice) {
 }
 
 bool is_memory_call(Op op) { return op < Op::kFork; }
+
+// A record that refers to an earlier proof says so itself; where it was written beforehand, another
+// one does.
+void add_reference(Facts& facts, const ProofPlan& plan) {
+  if (!plan.refers()) return;
+  facts.add(FactKey::kProvenBy, plan.proven_by);
+  Scratch* scratch = plan.proof == Proof::kChanged ? take_scratch() : nullptr;
+  if (!scratch) return;
+  add_status(facts, scratch->io, sizeof scratch->io);
+  give_back(scratch);
+}
+
+uint64_t record_outcome(Event& event, const char* text, bool vital, const Facts* facts) {
+  if (event.when != When::kIntent) return record_now(event, text, vital, facts);
+  if (event.position != kUnknown && complete_event(event.position, event.base))
+    return event.position;
+  event.base.flags |= kLateCompletion;
+  return record_now(event, nullptr, vital);
+}
+
+void write_proof(const Event& event, Proof proof) {
+  const uint64_t start = tick_now();
+  begin_proof(event.base, event.position);
+  const bool written =
+      write_snapshot(event.position, proof == Proof::kFull, event.base.flags & kRehearsed);
+  end_proof(event.position, proof, tick_now() - start, written);
+}
+
+OVC_COLD void end_refused(Event& event, const char* text) {
+  EventBase& base = event.base;
+  if (is_memory_call(base.op)) {
+    t_hot->refused_begin = base.begin_tick;
+    t_hot->refused_end = tick_now();
+  }
+  const ProofPlan plan =
+      base.flags & kInjected ? ProofPlan{} : plan_proof(base, event.granted);
+  Fact list[12];
+  Facts facts{list, sizeof list / sizeof list[0]};
+  if (event.when != When::kIntent) add_reference(facts, plan);
+  event.position =
+      record_outcome(event, text, plan.proof == Proof::kFull || t_hot->beneath, &facts);
+  if (plan.own() && event.position != kUnknown) write_proof(event, plan.proof);
+  else if (plan.refers() && event.when == When::kIntent && event.position != kUnknown)
+    write_reference(event.position, plan.proven_by);
+  if (is_memory_call(base.op)) t_hot->refused_end = tick_now();
+}
 
 }  // namespace
 
@@ -198,6 +248,7 @@ bool begin(Event& event, Op op, When when, Freshness freshness, uint64_t caller,
   event.base = {};
   for (int i = 0; i < 6; ++i) event.base.args[i] = args[i];
   event.base.op = op;
+  event.granted = granted_count();
   event.base.flags = event.flags;
   event.base.caller = caller;
   event.frame = frame;
@@ -220,23 +271,10 @@ void end(Event& event, int64_t result, bool failed, int err, const char* text) {
   base.flags = static_cast<uint16_t>((base.flags & ~kIntent) | (failed ? kFailed : 0));
   if (failed && OVC_UNLIKELY(g.refuses)) base.flags |= refusal_flag(base.op, base.begin_tick);
   count_event(base.op, event.size, failed);
-  if (!failed && base.op == Op::kMadvise && !advice_changes_mapping(base.args[2])) return;
-  if (failed && is_memory_call(base.op)) {
-    t_hot->refused_begin = base.begin_tick;
-    t_hot->refused_end = tick_now();
-  }
-  const bool needs_proof = failed && !(base.flags & kInjected);
-  const Proof proof = needs_proof ? proof_for(base.op, base.err) : Proof::kNone;
-  const bool vital = proof == Proof::kFull || (failed && t_hot->beneath);
-  if (event.when != When::kIntent) {
-    event.position = record_now(event, text, vital);
-  } else if (event.position == kUnknown || !complete_event(event.position, base)) {
-    base.flags |= kLateCompletion;
-    event.position = record_now(event, nullptr, vital);
-  }
-  if (proof != Proof::kNone && event.position != kUnknown)
-    write_snapshot(event.position, proof, base.flags & kRehearsed);
-  if (failed && is_memory_call(base.op)) t_hot->refused_end = tick_now();
+  if (failed) return end_refused(event, text);
+  if (base.op == Op::kMadvise && !advice_changes_mapping(base.args[2])) return;
+  note_granted(base);
+  event.position = record_outcome(event, text, false, nullptr);
 }
 
 }  // namespace ovcshim

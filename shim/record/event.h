@@ -30,6 +30,7 @@ struct Event {
   uint64_t position = kUnknown;  // of the intent
   uint16_t flags = 0;            // EventFlags known beforehand
   uint64_t size = 0;             // malloc family: bytes requested, for the counters
+  uint64_t granted = 0;          // granted_count() when it began
   bool active = false;
   When when = When::kAfter;
 };

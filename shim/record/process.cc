@@ -40,9 +40,13 @@ uint64_t write_start(const StatFields& stat, bool new_image) {
   BigScratch& big = g_private->big;  // nobody else uses it before we are registered
   Record record{plain_base(Op::kStart)};
   Facts facts{big.facts, sizeof big.facts / sizeof big.facts[0]};
-  const ClockPair pair = clock_pair();
-  add_clocks(facts, pair);
-  record.base.begin_tick = record.base.end_tick = pair.tick;
+  // a forked child's clock is its parent's
+  const bool known = !new_image && is_clock_known(record.base.begin_tick);
+  if (!known) {
+    const ClockPair pair = clock_pair();
+    add_clocks(facts, pair);
+    record.base.begin_tick = record.base.end_tick = pair.tick;
+  }
   add_baseline(facts, stat, new_image, big.io, sizeof big.io);
   record.base.facts = static_cast<uint8_t>(facts.count);
   record.fact_list = facts.list;
@@ -121,8 +125,9 @@ void end_process() {
   record.base.facts = static_cast<uint8_t>(facts.count);
   record.fact_list = list;
   const uint64_t position = write_event(record);
+  constexpr uint64_t kMost = 20000;
   if (record.base.pid == p.pid && may_list_mappings(ListOccasion::kEnd))
-    write_mapping_list(position);
+    write_mapping_list(position, kMost);
   if (p.slot == kNoIndex || record.base.pid != p.pid) return;
   __atomic_store_n(&g.processes[p.slot].end_tick, tick_now(), __ATOMIC_RELEASE);
   __atomic_store_n(&g.processes[p.slot].use, static_cast<uint32_t>(SlotUse::kEnded),

@@ -21,10 +21,16 @@ inline bool ensure_process() {
 void note_exit_status(int status);
 void end_process();
 
+// Counters for a new thread: its own, or the shared ones.
 Stripe* claim_stripe(uint32_t tid);
+// A dead thread's counters go on as another's of the same process.
+bool pass_on_stripe(Stripe* stripe, uint32_t from, uint32_t to);
 inline Stripe* shared_stripe() {
   return reinterpret_cast<Stripe*>(g.stripes + kSharedStripe * kStripeBytes);
 }
+
+// The table says what the shim's private memory is charged now.
+void note_own_commit();
 
 // What the shim itself costs this process, as facts.
 void add_own_cost(Facts& facts);

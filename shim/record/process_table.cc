@@ -13,6 +13,8 @@ namespace ovcshim {
 namespace {
 
 constexpr unsigned kRetireAtOnce = 64;
+constexpr uint64_t kPauseMs = 10;  // after a look at all slots, a system call each, that found all
+                                   // alive
 
 Stripe* stripe_at(uint64_t index) {
   return reinterpret_cast<Stripe*>(g.stripes + index * kStripeBytes);
@@ -52,14 +54,28 @@ void fold(Stripe& stripe) {
   sys::zero(&stripe, sizeof stripe);
 }
 
-void retire(uint32_t index) {
-  ProcessSlot& slot = g.processes[index];
-  __atomic_store_n(&slot.use, static_cast<uint32_t>(SlotUse::kRetiring), __ATOMIC_RELEASE);
-  for (uint32_t i = 1; i < g.stripe_count; ++i) {
+bool is_retiring(const ProcessSlot& slot) {
+  return __atomic_load_n(&slot.use, __ATOMIC_RELAXED) == static_cast<uint32_t>(SlotUse::kRetiring);
+}
+
+// Stripes that were ever given out have the lowest numbers.
+uint32_t stripes_in_use() {
+  const uint64_t given = __atomic_load_n(&g.header->next_stripe, __ATOMIC_RELAXED) + 1;
+  return given < g.stripe_count ? static_cast<uint32_t>(given) : g.stripe_count;
+}
+
+// Those of all processes being retired, in one pass: each stripe is a page of the log to look at.
+void fold_stripes_of_retiring() {
+  for (uint32_t i = 1, end = stripes_in_use(); i < end; ++i) {
     Stripe* stripe = stripe_at(i);
-    if (stripe->fold_id != 0 && stripe->process == index && stripe->process_serial == slot.serial)
-      fold(*stripe);
+    if (stripe->fold_id == 0 || stripe->process >= kProcessSlots) continue;
+    const ProcessSlot& slot = g.processes[stripe->process];
+    if (is_retiring(slot) && stripe->process_serial == slot.serial) fold(*stripe);
   }
+}
+
+void free_slot(uint32_t index) {
+  ProcessSlot& slot = g.processes[index];
   count(g.header->slots_retired);
   const uint32_t serial = slot.serial;
   g.pid_index[index] = 0;
@@ -69,6 +85,7 @@ void retire(uint32_t index) {
 }
 
 void retire_the_dead(uint32_t tid) {
+  if (tick_now() < __atomic_load_n(&g.header->all_alive_until, __ATOMIC_RELAXED)) return;
   uint64_t holder = 0;
   if (!__atomic_compare_exchange_n(&g.header->retire_lock, &holder, tid, false, __ATOMIC_ACQUIRE,
                                    __ATOMIC_RELAXED) &&
@@ -76,9 +93,17 @@ void retire_the_dead(uint32_t tid) {
         __atomic_compare_exchange_n(&g.header->retire_lock, &holder, tid, false, __ATOMIC_ACQUIRE,
                                     __ATOMIC_RELAXED)))
     return;
-  unsigned done = 0;
-  for (uint32_t i = 0; i < kProcessSlots && done < kRetireAtOnce; ++i)
-    if (may_retire(g.processes[i])) retire(i), ++done;
+  unsigned marked = 0;
+  for (uint32_t i = 0; i < kProcessSlots && marked < kRetireAtOnce; ++i)
+    if (may_retire(g.processes[i])) {
+      __atomic_store_n(&g.processes[i].use, static_cast<uint32_t>(SlotUse::kRetiring),
+                       __ATOMIC_RELEASE);
+      ++marked;
+    }
+  if (marked) fold_stripes_of_retiring();
+  else g.header->all_alive_until = tick_now() + kPauseMs * g_ticks_per_ms;
+  for (uint32_t i = 0; i < kProcessSlots && marked; ++i)
+    if (is_retiring(g.processes[i])) free_slot(i), --marked;
   __atomic_store_n(&g.header->retire_lock, 0, __ATOMIC_RELEASE);
 }
 
@@ -89,9 +114,10 @@ bool take_slot(uint32_t index) {
                                      __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
 }
 
+// By the page of pids: the slots themselves are 128 pages, each a fault for a new child.
 uint32_t find_free_slot() {
   for (uint32_t i = 0; i < kProcessSlots; ++i)
-    if (take_slot(i)) return i;
+    if (__atomic_load_n(&g.pid_index[i], __ATOMIC_RELAXED) == 0 && take_slot(i)) return i;
   return kNoIndex;
 }
 
@@ -125,9 +151,11 @@ void read_names(ProcessSlot& slot) {
   long n = sys::call(__NR_readlinkat, AT_FDCWD, reinterpret_cast<long>("/proc/self/exe"),
                      reinterpret_cast<long>(slot.exe), sizeof slot.exe - 1);
   slot.exe[sys::failed(n) ? 0 : n] = '\0';
-  char comm[20];
-  n = read_file("/proc/self/comm", comm, sizeof comm);
-  for (long i = 0; i < 16; ++i) slot.comm[i] = i < n && i < 15 && comm[i] != '\n' ? comm[i] : '\0';
+  char comm[20]{};
+  if (static_cast<uint32_t>(sys::call(__NR_gettid)) == g_private->pid)
+    sys::call(__NR_prctl, 16 /* PR_GET_NAME */, reinterpret_cast<long>(comm));
+  else read_file("/proc/self/comm", comm, sizeof comm);
+  for (long i = 0; i < 16; ++i) slot.comm[i] = i < 15 && comm[i] != '\n' ? comm[i] : '\0';
 }
 
 uint32_t slot_of_pid(uint64_t pid) {
@@ -158,6 +186,12 @@ void begin_image(ProcessSlot& slot) {
 
 }  // namespace
 
+void note_own_commit() {
+  const uint32_t slot = g_private->slot;
+  if (slot != kNoIndex)
+    __atomic_store_n(&g.processes[slot].own_commit_kb, g.own_commit_kb, __ATOMIC_RELAXED);
+}
+
 void claim_process_slot(const StatFields& stat, uint64_t fork_position, bool new_image) {
   Private& p = *g_private;
   uint32_t index = new_image ? slot_of_earlier_image(stat.start_ticks) : kNoIndex;
@@ -182,6 +216,7 @@ void claim_process_slot(const StatFields& stat, uint64_t fork_position, bool new
   begin_image(slot);
   p.slot = index;
   p.serial = slot.serial;
+  note_own_commit();
   __atomic_store_n(&slot.use, static_cast<uint32_t>(SlotUse::kLive), __ATOMIC_RELEASE);
 }
 
@@ -192,41 +227,19 @@ bool take_over(Stripe* stripe, uint64_t owner, uint32_t tid) {
                                      __ATOMIC_RELAXED);
 }
 
-// Threads come at the same time: each gets a place of its own, the oldest is forgotten (and not
-// reused, which costs no count).
-void remember_stripe(Private& p, uint32_t index) {
-  const uint32_t place = __atomic_fetch_add(&p.own_stripe_next, 1, __ATOMIC_RELAXED) % kOwnStripes;
-  __atomic_store_n(&p.own_stripes[place], index, __ATOMIC_RELAXED);
-}
-
-// A stripe of this process that nobody uses any more is as good as a new one, since counters are
-// per process: the one that the same thread had before an exec, or a dead thread's. Whatever stands
-// in the log is proven before it becomes an address: another process of the tree, one without
-// privileges perhaps, can write there.
-Stripe* left_over_stripe(uint32_t tid) {
+// The stripe that this very process had before an exec: counters are per process. Asked once: later
+// it may be another thread's. Whatever stands in the log is proven before it becomes an address:
+// another process of the tree, one without privileges perhaps, can write there.
+Stripe* stripe_of_earlier_image(uint32_t tid) {
   Private& p = *g_private;
+  if (__atomic_exchange_n(&p.first_stripe_asked, 1, __ATOMIC_RELAXED)) return nullptr;
   const uint32_t first = __atomic_load_n(&g.processes[p.slot].first_stripe, __ATOMIC_RELAXED);
-  if (first && first < g.stripe_count && !__atomic_load_n(&p.own_stripes[0], __ATOMIC_RELAXED) &&
-      take_over(stripe_at(first), tid, tid)) {
-    remember_stripe(p, first);
-    return stripe_at(first);
-  }
-  for (unsigned tries = 0; tries < 4; ++tries) {
-    const uint32_t place =
-        (__atomic_load_n(&p.own_stripe_next, __ATOMIC_RELAXED) + tries) % kOwnStripes;
-    const uint32_t mine = __atomic_load_n(&p.own_stripes[place], __ATOMIC_RELAXED);
-    if (!mine) continue;
-    const uint64_t owner = __atomic_load_n(&stripe_at(mine)->owner, __ATOMIC_RELAXED);
-    if (is_dead(__NR_tkill, owner) && take_over(stripe_at(mine), owner, tid))
-      return stripe_at(mine);
-  }
-  return nullptr;
+  return first && first < g.stripe_count && take_over(stripe_at(first), tid, tid)
+             ? stripe_at(first)
+             : nullptr;
 }
 
-// Index of a stripe that is now ours, kSharedStripe if there is none.
-uint32_t fresh_stripe(uint32_t tid) {
-  const uint64_t next = __atomic_add_fetch(&g.header->next_stripe, 1, __ATOMIC_RELAXED);
-  if (next < g.stripe_count && take_over(stripe_at(next), 0, tid)) return static_cast<uint32_t>(next);
+uint32_t returned_stripe(uint32_t tid) {
   for (uint32_t i = 1; i < g.stripe_count; ++i)
     if (stripe_at(i)->fold_id == 0 &&
         __atomic_load_n(&stripe_at(i)->owner, __ATOMIC_RELAXED) == 0 &&
@@ -235,11 +248,29 @@ uint32_t fresh_stripe(uint32_t tid) {
   return kSharedStripe;
 }
 
+// Index of a stripe that is now ours, kSharedStripe if there is none. When all have been given out
+// it takes a look at each, and that is not tried again for a while.
+uint32_t fresh_stripe(uint32_t tid) {
+  Private& p = *g_private;
+  const uint64_t next = __atomic_add_fetch(&g.header->next_stripe, 1, __ATOMIC_RELAXED);
+  if (next < g.stripe_count && take_over(stripe_at(next), 0, tid))
+    return static_cast<uint32_t>(next);
+  if (tick_now() < __atomic_load_n(&p.stripes_full_until, __ATOMIC_RELAXED)) return kSharedStripe;
+  uint32_t index = returned_stripe(tid);
+  if (index == kSharedStripe) {
+    retire_the_dead(tid);
+    index = returned_stripe(tid);
+  }
+  if (index == kSharedStripe)
+    __atomic_store_n(&p.stripes_full_until, tick_now() + 1000 * g_ticks_per_ms, __ATOMIC_RELAXED);
+  return index;
+}
+
 }  // namespace
 
 Stripe* claim_stripe(uint32_t tid) {
-  Private& p = *g_private;
-  Stripe* stripe = p.slot != kNoIndex ? left_over_stripe(tid) : nullptr;
+  const Private& p = *g_private;
+  Stripe* stripe = p.slot != kNoIndex ? stripe_of_earlier_image(tid) : nullptr;
   if (stripe) return stripe;
   const uint32_t index = p.slot != kNoIndex ? fresh_stripe(tid) : kSharedStripe;
   if (index == kSharedStripe) {
@@ -252,11 +283,14 @@ Stripe* claim_stripe(uint32_t tid) {
   __atomic_store_n(&stripe->fold_id,
                    __atomic_add_fetch(&g.header->next_fold_id, 1, __ATOMIC_RELAXED),
                    __ATOMIC_RELEASE);
-  remember_stripe(p, index);
   uint32_t none = 0;
   __atomic_compare_exchange_n(&g.processes[p.slot].first_stripe, &none, index, false,
                               __ATOMIC_RELAXED, __ATOMIC_RELAXED);
   return stripe;
+}
+
+bool pass_on_stripe(Stripe* stripe, uint32_t from, uint32_t to) {
+  return stripe != shared_stripe() && take_over(stripe, from, to);
 }
 
 }  // namespace ovcshim

@@ -4,6 +4,7 @@
 #include "shim/record/smaps.h"
 
 #include "shim/proc/proc_files.h"
+#include "shim/record/hots.h"
 
 namespace ovcshim {
 namespace {
@@ -48,10 +49,8 @@ bool parse_header(const char* line, MappingEntry& m) {
   }
   while (*rest == ' ') ++rest;
   m.flags |= kind_of(rest);
-  const auto log = reinterpret_cast<uint64_t>(g.header),
-             own = reinterpret_cast<uint64_t>(g_private);
-  if ((start >= log && start < log + g.mapped_bytes) ||
-      (start >= own && start < own + sizeof(Private)))
+  const auto log = reinterpret_cast<uint64_t>(g.header);
+  if ((start >= log && start < log + g.mapped_bytes) || is_private_memory(start))
     m.flags |= kMapOwn;
   return true;
 }

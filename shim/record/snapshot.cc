@@ -6,8 +6,6 @@
 #include "shim/record/snapshot.h"
 #include "shim/record/clock.h"
 
-#include <errno.h>
-
 #include "shim/proc/proc_files.h"
 #include "shim/record/event.h"
 #include "shim/record/refusal.h"
@@ -73,10 +71,20 @@ class MappingWriter {
   uint32_t pending_ = 0, listed_ = 0;
 };
 
-bool list_mappings(MappingWriter& writer, BigScratch& big) {
+// Mappings in the newest list of this process, or of the one that forked it. One that was given up
+// counts as many more, and after some times of asking it is tried again.
+constinit uint64_t g_listed = 0;
+
+// False: nothing to be read, or there are more than `most` and it is given up. By their number, not
+// by the clock: a busy machine must not decide what is known.
+bool list_mappings(MappingWriter& writer, BigScratch& big, uint64_t most = UINT64_MAX) {
+  constexpr uint64_t kGivenUp = 32;
   Smaps smaps(big.io, sizeof big.io);
-  for (MappingEntry m; smaps.next(m);) writer.add(m);
-  return writer.totals.count != 0;
+  uint64_t& count = writer.totals.count;
+  for (MappingEntry m; count <= most && smaps.next(m);) writer.add(m);
+  const bool whole = count <= most;
+  __atomic_store_n(&g_listed, whole ? count : kGivenUp * count, __ATOMIC_RELAXED);
+  return whole && count != 0;
 }
 
 void add_map_totals(Facts& facts, const MapTotals& t, uint64_t ticks) {
@@ -101,46 +109,22 @@ void add_rehearsal(Facts& facts) {
   facts.add(FactKey::kRehearsedAllowedKb, t_refusal.allowed_kb);
 }
 
-// A fork's failure is always worth the list; a memory call's once a second.
-bool mapping_list_due(Op op) {
-  Private& p = *g_private;
-  const uint64_t now = tick_now();
-  if (!is_fork_op(op) && p.snapshot_tick != 0 && now - p.snapshot_tick < 1000 * g_ticks_per_ms)
-    return false;
-  p.snapshot_tick = now;
-  return true;
-}
-
-// What a list will cost by the memory in use: 12 ms per GiB of 4 kB pages, and never less than 200
-// us.
+// What a list will cost: by the memory in use, 12 ms per GiB of 4 kB pages and never less than 200
+// us, and by the number of mappings, 1 us each.
 uint64_t expected_list_ticks() {
   const uint64_t resident = g_private->reading.resident_pages;
   if (resident == kUnknown || g_private->reading.tick == 0) return 1000 * g_ticks_per_ms;
-  return (200 + resident * 12 / 256) * g_ticks_per_ms / 1000;
-}
-
-// These can also fail over the file that they are to run, or over its pipe.
-bool starts_program(Op op) {
-  return op == Op::kPosixSpawn || op == Op::kPosixSpawnp ||
-         (is_fork_op(op) && op >= Op::kPopen && op != Op::kThrdCreate);
+  const uint64_t listed = __atomic_load_n(&g_listed, __ATOMIC_RELAXED);
+  return (200 + resident * 12 / 256 + listed) * g_ticks_per_ms / 1000;
 }
 
 }  // namespace
 
-Proof proof_for(Op op, int err) {
-  const bool subject = op < Op::kFork || is_fork_op(op);
-  const bool search = starts_program(op) && err != ENOMEM && err != EAGAIN;
-  if (!subject || search || err == EINVAL || err == EBADF || err == EEXIST || err == ENOENT ||
-      is_quiet() || t_hot->beneath)
-    return Proof::kNone;
-  return mapping_list_due(op) ? Proof::kFull : Proof::kFacts;
-}
-
-void write_snapshot(uint64_t position, Proof proof, bool rehearsed) {
+bool write_snapshot(uint64_t position, bool list, bool rehearsed) {
   BigScratch& big = g_private->big;
   if (__atomic_exchange_n(&big.taken, 1, __ATOMIC_ACQUIRE)) {
     count(g.header->snapshots_skipped);
-    return;
+    return false;
   }
   Facts facts{big.facts, sizeof big.facts / sizeof big.facts[0]};
   Record record{plain_base(Op::kSnapshot)};
@@ -155,7 +139,7 @@ void write_snapshot(uint64_t position, Proof proof, bool rehearsed) {
   add_tasks(facts, big.io, sizeof big.io);
   add_cgroups(facts, big.io, sizeof big.io);
   add_oom_kills(facts, big.io, sizeof big.io);
-  if (proof == Proof::kFull) {
+  if (list) {
     MappingWriter writer(position, big);
     if (list_mappings(writer, big)) {
       writer.flush(true);
@@ -165,18 +149,33 @@ void write_snapshot(uint64_t position, Proof proof, bool rehearsed) {
     count(g.header->snapshots_skipped);
   }
   if (rehearsed) add_rehearsal(facts);
-  record.vital = proof == Proof::kFull;
+  record.vital = list;
   record.base.args[0] = position;
   record.base.facts = static_cast<uint8_t>(facts.count);
   record.fact_list = facts.list;
   record.base.end_tick = tick_now();
-  write_event(record);
+  const uint64_t written = write_event(record);
   __atomic_store_n(&big.taken, 0, __ATOMIC_RELEASE);
+  return written != kUnknown;
+}
+
+void write_reference(uint64_t position, uint64_t proven_by) {
+  const Fact fact{static_cast<uint32_t>(FactKey::kProvenBy), 0, proven_by};
+  Record record{plain_base(Op::kSnapshot)};
+  record.vital = true;
+  record.base.args[0] = position;
+  record.base.facts = 1;
+  record.fact_list = &fact;
+  write_event(record);
 }
 
 void note_listed() {
   g_private->list_tick = tick_now();
   g_private->listed_at = __atomic_load_n(&g.header->event_cursor, __ATOMIC_RELAXED);
+}
+
+void forget_some_mappings() {
+  __atomic_store_n(&g_listed, __atomic_load_n(&g_listed, __ATOMIC_RELAXED) / 2, __ATOMIC_RELAXED);
 }
 
 bool may_list_mappings(ListOccasion occasion) {
@@ -187,11 +186,11 @@ bool may_list_mappings(ListOccasion occasion) {
   return cost < g_ticks_per_ms && (occasion == ListOccasion::kNewObjects || seldom);
 }
 
-void write_mapping_list(uint64_t about) {
+void write_mapping_list(uint64_t about, uint64_t most) {
   BigScratch& big = g_private->big;
   if (is_quiet() || __atomic_exchange_n(&big.taken, 1, __ATOMIC_ACQUIRE)) return;
   MappingWriter writer(about, big);
-  if (list_mappings(writer, big)) {
+  if (list_mappings(writer, big, most)) {
     Facts facts{big.facts, sizeof big.facts / sizeof big.facts[0]};
     facts.add(FactKey::kOvercommitMemory, read_number("/proc/sys/vm/overcommit_memory"));
     add_map_totals(facts, writer.totals, writer.ticks());

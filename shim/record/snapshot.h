@@ -8,25 +8,18 @@
 
 namespace ovcshim {
 
-enum class Proof {
-  kNone,   // a failure that the call's own arguments explain, or that the record of the call around
-           // it will prove
-  kFacts,  // everything but the list of mappings: for memory calls, more often than once a second
-  kFull,
-};
+// Writes it, about the record at `position`, with the list of mappings or without.
+// `rehearsed`: with what the rehearsal compared. False: another thread's is being written.
+bool write_snapshot(uint64_t position, bool list, bool rehearsed);
 
-// What the failure of `op` with `err` is worth now. Called once a failure: it keeps the time of the
-// last list.
-Proof proof_for(Op op, int err);
-
-// Writes it, about the record at `position`.
-// `rehearsed`: with what the rehearsal compared.
-void write_snapshot(uint64_t position, Proof proof, bool rehearsed);
+// In its place: the refusal at `proven_by` has one that holds for the record at `position` too.
+void write_reference(uint64_t position, uint64_t proven_by);
 
 // The whole list of mappings as kMappings records about the event at `position`, from which a
 // reader can follow the address space: when an image starts, when the loader has brought new
 // objects (its own calls are not seen), when the lane is about to pass the last list, at the end.
-void write_mapping_list(uint64_t position);
+// One of more than `most` mappings is given up.
+void write_mapping_list(uint64_t position, uint64_t most = UINT64_MAX);
 
 // An image's first list is always written: the process is small then. A later one only if it takes
 // less than 1 ms, whatever that leaves unknown: a big server must not be stopped for it. When the
@@ -35,6 +28,8 @@ void write_mapping_list(uint64_t position);
 // is less than 1 %.
 enum class ListOccasion { kNewObjects, kPassed, kEnd };
 bool may_list_mappings(ListOccasion occasion);
+// A list was too dear, and will be asked for again: there may be fewer mappings by then.
+void forget_some_mappings();
 // The address space is known from here on without a list: a forked child's is its parent's.
 void note_listed();
 

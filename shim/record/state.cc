@@ -15,4 +15,18 @@ constinit uint64_t g_ticks_per_ms = 1000000;
 
 constinit Private* g_private = nullptr;
 
+// kernel/fork.c dup_mmap(): VM_WIPEONFORK, since 4.14.
+long map_wiped(long bytes) {
+  const long at = sys::call(__NR_mmap, 0, bytes, 3 /* RW */, 0x22 /* PRIVATE, ANONYMOUS */, -1, 0);
+  if (sys::failed(at)) return at;
+  const long wiped = sys::call(__NR_madvise, at, bytes, 18 /* MADV_WIPEONFORK */);
+  if (sys::failed(wiped)) {
+    sys::call(__NR_munmap, at, bytes);
+    return wiped;
+  }
+  sys::call(__NR_prctl, 0x53564d41 /* PR_SET_VMA */, 0 /* ANON_NAME */, at, bytes,
+            reinterpret_cast<long>("ovcshim"));
+  return at;
+}
+
 }  // namespace ovcshim

@@ -104,9 +104,19 @@ struct BigScratch {
   char io[4096];
 };
 
-inline constexpr unsigned kHots = 512;
+// A refusal that has a proof of its own in the log: see proofs.h.
+struct Proven {
+  uint64_t position;       // of its record
+  uint64_t granted;        // Private::granted then
+  uint64_t vm_size_pages;  // likewise
+  uint64_t tick;           // 0: none
+  uint64_t caller;
+  Op op;
+  uint16_t err;
+};
+
+inline constexpr unsigned kFirstHots = 128;  // more are mapped as threads come: see hots.h
 inline constexpr unsigned kScratches = 8;
-inline constexpr unsigned kOwnStripes = 32;
 
 // The private region: zero after every fork.
 struct Private {
@@ -114,22 +124,30 @@ struct Private {
   uint32_t pid;
   uint32_t slot, serial;     // of g.processes; kNoIndex if none could be had
   uint64_t module_position;  // where this process knows the module list to stand in the event lane
-  uint32_t reading_lock, next_hot;
+  uint32_t reading_lock;
+  uint32_t hots_used, hot_hand;  // see hots.cc
+  uint32_t first_stripe_asked;   // the stripe of an earlier image has been looked at
   uint64_t reading_seq;
   Reading reading;
-  uint64_t snapshot_tick;             // last mapping list of a failure, for the rate limit
+  uint64_t granted;                   // calls that changed the process
+  uint32_t proven_lock;
+  Proven proven[8];
+  int64_t credit;                     // ticks that proofs may take, as of credit_tick
+  uint64_t credit_tick, full_cost, facts_cost;
   uint64_t objects_looked_for;        // Reading::tick at which the loader's list was last looked at
   uint64_t list_tick;                 // last mapping list without a failure, likewise
   uint64_t listed_at;                 // slots of the events ring claimed when it was made
   uint64_t hots_full_until;           // tick before which no free Hot is looked for
+  uint64_t stripes_full_until;        // likewise
   uint64_t injected[8];               // calls that matched each rule of OVCSHIM_INJECT
-  uint32_t own_stripes[kOwnStripes];  // stripes of this process, 0: none
-  uint32_t own_stripe_next;
   BigScratch big;
   Scratch scratch[kScratches];
-  Hot hots[kHots];
+  Hot hots[kFirstHots];
 };
 extern Private* g_private;  // set before g.recording is; null otherwise
+
+// Private memory that the kernel empties in every forked child: its address, or -errno.
+long map_wiped(long bytes);
 
 extern Hot g_no_hot;
 
@@ -190,6 +208,10 @@ extern uint64_t g_ticks_per_ms;
 
 // Others look whether a Hot is free while its owner reads this.
 inline uint32_t tid_of(const Hot& hot) { return __atomic_load_n(&hot.tid, __ATOMIC_RELAXED); }
+
+inline bool thread_is_dead(uint32_t tid) {
+  return !is_quiet() && tid != 0 && sys::call(__NR_tkill, tid, 0) == -3 /* ESRCH */;
+}
 
 inline void count(uint64_t& counter, uint64_t n = 1) {
   __atomic_fetch_add(&counter, n, __ATOMIC_RELAXED);

@@ -205,18 +205,10 @@ uint64_t own_segments_kb() {
   return bytes / 1024;
 }
 
-// The kernel empties it in every forked child (kernel/fork.c dup_mmap(): VM_WIPEONFORK, since
-// 4.14).
 bool map_private() {
-  constexpr uint64_t kBytes = (sizeof(Private) + kPageBytes - 1) & ~(kPageBytes - 1);
-  const long at = sys::call(__NR_mmap, 0, kBytes, 3, 0x22, -1, 0);
+  constexpr long kBytes = (sizeof(Private) + kPageBytes - 1) & ~(kPageBytes - 1);
+  const long at = map_wiped(kBytes);
   if (sys::failed(at)) return false;
-  if (sys::failed(sys::call(__NR_madvise, at, kBytes, 18 /* MADV_WIPEONFORK */))) {
-    sys::call(__NR_munmap, at, kBytes);
-    return false;
-  }
-  sys::call(__NR_prctl, 0x53564d41 /* PR_SET_VMA */, 0 /* ANON_NAME */, at, kBytes,
-            reinterpret_cast<long>("ovcshim"));
   g_private = reinterpret_cast<Private*>(at);
   g.own_commit_kb = kBytes / 1024 + own_segments_kb();
   return true;

@@ -113,6 +113,7 @@ constexpr Name kFacts[] = {
     OVC_FACT(ParentStartTicks), OVC_FACT(RehearsedMode), OVC_FACT(RehearsedLimitKb), OVC_FACT(RehearsedChargeKb),
     OVC_FACT(RehearsedCommittedKb), OVC_FACT(RehearsedAllowedKb), OVC_FACT(LogWantedKb), OVC_FACT(LogGivenKb), OVC_FACT(LogBound),
     OVC_FACT(LogBoundLeftKb),
+    OVC_FACT(ProvenBy),
 };
 #undef OVC_FACT
 

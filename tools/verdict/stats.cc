@@ -100,6 +100,9 @@ class Gatherer {
     ProcessStats& p = stats_.processes[place->second];
     p.own_mapped_kb = event.fact(FactKey::kOwnMappedKb);
     p.own_commit_kb = event.fact(FactKey::kOwnCommitKb);
+    // grows with the number of threads; logs of older versions have it at the start only
+    if (p.own_commit_kb && p.process.slot.own_commit_kb > *p.own_commit_kb)
+      p.own_commit_kb = p.process.slot.own_commit_kb;
     p.own_start_ns = event.fact(FactKey::kOwnStartNs);
     p.served_by.clear();
     for (const Fact& fact : event.facts) note_provider(p, b.image, fact);

@@ -16,7 +16,8 @@ using ovcshim::FactKey;
 
 namespace {
 
-constexpr size_t kMostBack = 64;  // calls back to the one that made a mapping
+constexpr size_t kMostBack = 64;         // calls back to the one that made a mapping
+constexpr std::ptrdiff_t kMostOpen = 8;  // calls of one thread inside each other
 
 // A granted mapping as smaps would show it. PROT_* have the bits of kMapRead, kMapWrite and
 // kMapExec.
@@ -44,6 +45,18 @@ const Moment* newest_before(const std::vector<Moment>& moments, uint64_t tick) {
 bool is_about_mappings(uint32_t key) {
   return key >= static_cast<uint32_t>(FactKey::kMapsCount) &&
          key <= static_cast<uint32_t>(FactKey::kSharedWritableKb);
+}
+
+// What stays as it is whatever the kernel grants.
+bool is_setting(uint32_t key) {
+  const auto within = [key](FactKey first, FactKey last) {
+    return key >= static_cast<uint32_t>(first) && key <= static_cast<uint32_t>(last);
+  };
+  return within(FactKey::kOvercommitMemory, FactKey::kMmapMinAddr) ||
+         within(FactKey::kRlimitAs, FactKey::kRlimitFsize) ||
+         key == static_cast<uint32_t>(FactKey::kMemTotalKb) ||
+         key == static_cast<uint32_t>(FactKey::kSwapTotalKb) ||
+         key == static_cast<uint32_t>(FactKey::kUserNsIdentity);
 }
 
 bool flags_known(const std::vector<ovcshim::MappingEntry>& mappings) {
@@ -104,12 +117,15 @@ void WhyScan::add_mappings(Evidence& evidence, uint64_t position) const {
       std::is_sorted(evidence.mappings.begin(), evidence.mappings.end(), by_start);
 }
 
-// Was any memory call granted to the process in this time? Spans are sorted by their begin.
+// Was any memory call granted to the process in this time? Spans are sorted by their begin; one
+// that began before is among the last that did.
 bool WhyScan::changed_between(const ProcessSigns& signs, uint64_t from_tick,
                               uint64_t to_tick) const {
   for (const auto& [tid, spans] : signs.spans) {
     auto span = std::lower_bound(spans.begin(), spans.end(), from_tick,
                                  [](const CallSpan& s, uint64_t t) { return s.begin < t; });
+    for (auto open = span; open != spans.begin() && span - open < kMostOpen;)
+      if ((--open)->changes_mappings && open->end > from_tick) return true;
     for (; span != spans.end() && span->begin < to_tick; ++span)
       if (span->changes_mappings) return true;
   }
@@ -187,13 +203,36 @@ std::optional<Event> WhyScan::baseline_of(const Event& event) const {
   return std::nullopt;
 }
 
+// A refusal of a storm has an earlier one's proof. What has been granted in between, by its own
+// word or by the records of other threads, leaves of it what only a call of its own would change.
+void WhyScan::add_proof(Evidence& evidence) const {
+  const Event& event = evidence.event;
+  evidence.snapshot = snapshot_about(event.position);
+  const auto proven_by = evidence.fact(FactKey::kProvenBy);
+  if (!proven_by) return add_mappings(evidence, event.position);
+  const auto earlier = log_.event_at(*proven_by);
+  evidence.snapshot = snapshot_about(*proven_by);
+  if (!earlier || !evidence.snapshot || !(key_of(*earlier) == key_of(event))) {
+    evidence.snapshot.reset();
+    return;
+  }
+  evidence.baseline = baseline_of(*earlier);  // the proof's own counters are newer
+  const auto process = processes_.find(key_of(event));
+  const bool changed = event.facts.size() > 1 || process == processes_.end() ||
+                       changed_between(process->second, earlier->base.begin_tick,
+                                       std::max(event.base.begin_tick, event.base.end_tick));
+  if (!changed) return add_mappings(evidence, *proven_by);
+  auto& facts = evidence.snapshot->facts;
+  std::erase_if(facts, [](const auto& fact) { return !is_setting(fact.key); });
+  facts.insert(facts.end(), event.facts.begin(), event.facts.end());
+}
+
 Evidence WhyScan::alone(const Event& event) const {
   Evidence evidence;
   evidence.event = event;
   evidence.machine = static_cast<ovcshim::Machine>(log_.header().machine);
-  evidence.snapshot = snapshot_about(event.position);
-  add_mappings(evidence, event.position);
   evidence.baseline = baseline_of(event);
+  add_proof(evidence);
   evidence.rules = host_rules(log_.header());
   if (evidence.baseline) evidence.rules = with_facts(evidence.rules, evidence.baseline->facts);
   if (evidence.snapshot) evidence.rules = with_facts(evidence.rules, evidence.snapshot->facts);

@@ -117,6 +117,7 @@ class WhyScan {
   std::vector<const CallSpan*> inside(const Event& event) const;
   bool continues_streak(const CallSpan& earlier, const CallSpan& later) const;
   std::optional<Event> snapshot_about(uint64_t position) const;
+  void add_proof(Evidence& evidence) const;
 
   const LogReader& log_;
   HostRules rules_;

@@ -80,6 +80,59 @@ TEST_CASE("a mapping list made shortly before serves while nothing changed") {
   CHECK(report.verdicts[1].finding.cause == (changed ? "unknown" : "max-map-count"));
 }
 
+TEST_CASE("a refusal of a storm is proven by the first one's proof") {
+  World world;
+  const std::vector<ovcshim::Fact> facts = {fact(FactKey::kMapsCount, 12),
+                                            fact(FactKey::kMaxMapCount, 10)};
+  const std::initializer_list<uint64_t> args = {0, 4096, kRw, kPrivateAnon};
+  const uint64_t first = world.refused(Op::kMmap, 2000, 2010, args);
+  world.snapshot(first, 2020, facts);
+  const bool changed = GENERATE(false, true);
+  if (changed) world.granted(Op::kMunmap, 2990, 3005, {0x10000, 4096});
+  Event later = make_event(Op::kMmap, 3000, 3010);
+  later.base.flags = ovcshim::kFailed;
+  later.base.err = ENOMEM;
+  later.facts = {fact(FactKey::kProvenBy, first)};
+  set_args(later, args);
+  world.put(later);
+  const WhyReport report = world.report();
+  REQUIRE(report.verdicts.size() == (changed ? 2 : 1));
+  CHECK(report.verdicts[0].finding.cause == "max-map-count");
+  CHECK(report.verdicts[0].count == (changed ? 1 : 2));
+  if (changed) CHECK(report.verdicts[1].finding.cause == "unknown");
+}
+
+TEST_CASE("of an earlier proof the settings stay when something was granted since") {
+  World world;
+  const uint64_t first = world.refused(Op::kMmap, 2000, 2010, kBigMmap);
+  world.snapshot(first, 2020,
+                 {fact(FactKey::kMapsCount, 12), fact(FactKey::kMaxMapCount, 10),
+                  fact(FactKey::kRlimitAs, 1 << 30), fact(FactKey::kVmSizeKb, 1 << 20)});
+  Event later = make_event(Op::kMmap, 3000, 3010);
+  later.base.flags = ovcshim::kFailed;
+  later.base.err = ENOMEM;
+  later.facts = {fact(FactKey::kProvenBy, first), fact(FactKey::kVmSizeKb, 1 << 19)};
+  set_args(later, kBigMmap);
+  world.put(later);
+  const WhyReport report = world.report();
+  REQUIRE(report.verdicts.size() == 2);
+  CHECK(report.verdicts[0].finding.cause == "max-map-count");
+  CHECK(report.verdicts[1].finding.cause == "rlimit-as");
+}
+
+TEST_CASE("a proof that is not there any more proves nothing") {
+  World world;
+  Event later = make_event(Op::kMmap, 3000, 3010);
+  later.base.flags = ovcshim::kFailed;
+  later.base.err = ENOMEM;
+  later.facts = {fact(FactKey::kProvenBy, 77)};
+  set_args(later, kBigMmap);
+  world.put(later);
+  const WhyReport report = world.report();
+  REQUIRE(report.verdicts.size() == 1);
+  CHECK(report.verdicts[0].finding.cause == "unknown");
+}
+
 TEST_CASE("a mapping made and then made writable shows what is charged") {
   World world;
   world.granted(Op::kMmap, 2000, 2010, {0, 16 * kGib, PROT_NONE, kPrivateAnon, UINT64_MAX, 0},

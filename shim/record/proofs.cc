@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: MIT
+//
+// See proofs.h. The newest refusals with a proof are kept in Private::proven, under a lock that is
+// tried a few times and never waited for. Rules: as event_lane.cc.
+#include "shim/record/proofs.h"
+
+#include <errno.h>
+
+#include "shim/record/refusal.h"
+
+namespace ovcshim {
+namespace {
+
+constexpr uint64_t kHoldsMs = 1000;     // a storm's proof is made anew after this
+constexpr uint64_t kForkHoldsMs = 50;   // other processes decide over a fork, too
+constexpr uint64_t kBurstMs = 10;       // of proofs, before they have to wait
+constexpr uint64_t kShare = 16;         // proofs take one part in so many of the time
+constexpr uint64_t kAgainAtMostMs = 5;  // a list that takes longer is not repeated within a storm
+constexpr int kTries = 100;
+
+class TableLock {
+ public:
+  TableLock() {
+    for (int i = 0; i < kTries && !held_; ++i)
+      held_ = !__atomic_exchange_n(&g_private->proven_lock, 1, __ATOMIC_ACQUIRE);
+  }
+  ~TableLock() {
+    if (held_) __atomic_store_n(&g_private->proven_lock, 0, __ATOMIC_RELEASE);
+  }
+  TableLock(const TableLock&) = delete;
+  TableLock& operator=(const TableLock&) = delete;
+  bool held() const { return held_; }
+
+ private:
+  bool held_ = false;
+};
+
+// These can also fail over the file that they are to run, or over its pipe.
+bool starts_program(Op op) {
+  return op == Op::kPosixSpawn || op == Op::kPosixSpawnp ||
+         (is_fork_op(op) && op >= Op::kPopen && op != Op::kThrdCreate);
+}
+
+bool can_be_proven(Op op, int err) {
+  const bool subject = op < Op::kFork || is_fork_op(op);
+  const bool search = starts_program(op) && err != ENOMEM && err != EAGAIN;
+  return subject && !search && err != EINVAL && err != EBADF && err != EEXIST && err != ENOENT &&
+         !is_quiet() && !t_hot->beneath;
+}
+
+bool is_malloc(Op op) { return op < Op::kMmap; }
+
+// The same call from the same place; or the refusal inside a malloc that failed over it.
+bool is_same(const Proven& proven, const EventBase& base) {
+  if (proven.err != base.err) return false;
+  return is_malloc(base.op) ? proven.op < Op::kFork
+                            : proven.op == base.op && proven.caller == base.caller;
+}
+
+// VmSize tells of what the shim does not see: a stack that grew, calls inside libc.
+bool holds(const Proven& proven, uint64_t granted) {
+  return proven.granted == granted && granted == granted_count() &&
+         proven.vm_size_pages == g_private->reading.vm_size_pages;
+}
+
+const Proven* newest(const EventBase& base, bool any) {
+  const Private& p = *g_private;
+  const Proven* found = nullptr;
+  for (const Proven& proven : p.proven)
+    if (proven.tick != 0 && proven.position != kUnknown && (any || is_same(proven, base)) &&
+        (!found || proven.tick > found->tick))
+      found = &proven;
+  return found;
+}
+
+// In ticks, up to kBurstMs; below 0 after a long proof.
+int64_t credit_now(uint64_t now) {
+  const Private& p = *g_private;
+  const auto most = static_cast<int64_t>(kBurstMs * g_ticks_per_ms);
+  if (p.credit_tick == 0) return most;
+  const int64_t credit = p.credit + static_cast<int64_t>((now - p.credit_tick) / kShare);
+  return credit < most ? credit : most;
+}
+
+bool can_pay(uint64_t cost, uint64_t now) {
+  const uint64_t most = kBurstMs * g_ticks_per_ms;
+  return credit_now(now) >= static_cast<int64_t>(cost < most ? cost : most);
+}
+
+ProofPlan choose(const EventBase& base, uint64_t granted) {
+  const Private& p = *g_private;
+  const uint64_t now = tick_now();
+  const bool fork = is_fork_op(base.op), list = can_pay(p.full_cost, now),
+             facts = can_pay(p.facts_cost, now);
+  const Proven* same = base.flags & kRehearsed ? nullptr : newest(base, false);
+  if (same && holds(*same, granted)) {
+    const bool recent = now - same->tick < (fork ? kForkHoldsMs : kHoldsMs) * g_ticks_per_ms;
+    if (!recent && list && p.full_cost <= kAgainAtMostMs * g_ticks_per_ms) return {Proof::kFull};
+    if (!recent && facts) return {Proof::kFacts};
+    return {Proof::kEarlier, same->position};
+  }
+  if (list || fork) return {Proof::kFull};
+  if (facts || (base.flags & kRehearsed)) return {Proof::kFacts};
+  const Proven* other = newest(base, true);
+  if (!other) return {};
+  return {holds(*other, granted) ? Proof::kEarlier : Proof::kChanged, other->position};
+}
+
+bool asks_only(const EventBase& base) {
+  return ((base.op == Op::kBrk || base.op == Op::kSbrk) && base.args[0] == 0) ||
+         (base.op == Op::kPrlimit && base.args[2] == kUnknown);
+}
+
+bool changes_process(Op op) {
+  return (op >= Op::kMmap && op < Op::kFork) || is_fork_op(op) || op == Op::kUnshare ||
+         op == Op::kSetns || op == Op::kSetrlimit || op == Op::kPrlimit;
+}
+
+}  // namespace
+
+ProofPlan plan_proof(const EventBase& base, uint64_t granted) {
+  if (!can_be_proven(base.op, base.err)) return {};
+  ProofPlan plan;
+  const TableLock lock;
+  if (lock.held()) plan = choose(base, granted);
+  if (!plan.own() && plan.proof != Proof::kEarlier) count(g.header->snapshots_skipped);
+  return plan;
+}
+
+void begin_proof(const EventBase& base, uint64_t position) {
+  const TableLock lock;
+  Private& p = *g_private;
+  if (!lock.held() || (base.flags & kRehearsed)) return;
+  Proven *own = nullptr, *oldest = &p.proven[0];
+  for (Proven& proven : p.proven) {
+    if (proven.tick != 0 && proven.op == base.op && is_same(proven, base)) own = &proven;
+    if (proven.tick < oldest->tick) oldest = &proven;
+  }
+  *(own ? own : oldest) = {position,   granted_count(), p.reading.vm_size_pages,
+                           tick_now(), base.caller,     base.op,
+                           base.err};
+}
+
+void end_proof(uint64_t position, Proof proof, uint64_t ticks, bool written) {
+  const TableLock lock;
+  if (!lock.held()) return;
+  Private& p = *g_private;
+  const uint64_t now = tick_now();
+  p.credit = credit_now(now) - static_cast<int64_t>(ticks);
+  p.credit_tick = now;
+  if (written) (proof == Proof::kFull ? p.full_cost : p.facts_cost) = ticks;
+  for (Proven& proven : p.proven)
+    if (proven.position == position) {
+      proven.vm_size_pages = p.reading.vm_size_pages;  // read anew for the snapshot
+      if (!written) proven = {};
+    }
+}
+
+uint64_t granted_count() { return __atomic_load_n(&g_private->granted, __ATOMIC_ACQUIRE); }
+
+void note_granted(const EventBase& base) {
+  const bool hidden = is_malloc(base.op) && !g.internals;  // its own memory calls are not seen
+  if ((changes_process(base.op) && !asks_only(base)) || hidden)
+    __atomic_fetch_add(&g_private->granted, 1, __ATOMIC_RELEASE);
+}
+
+}  // namespace ovcshim

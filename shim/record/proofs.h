@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT
+//
+// What a refusal is proven with, and what that may cost. A program that retries is refused by the
+// thousand: the first refusal of such a storm gets the whole proof (snapshot.h), the others refer to
+// it (PROOFS in log_format.h), as long as nothing was granted to the process since.
+#pragma once
+#include "shim/record/state.h"
+
+namespace ovcshim {
+
+enum class Proof {
+  kNone,     // a failure that the call's own arguments explain, or that the record of the call
+             // around it will prove; or there was no time left for one
+  kEarlier,  // an earlier refusal's holds for this one too
+  kChanged,  // an earlier refusal's holds but for what has been granted since: sizes are read anew
+  kFacts,    // everything but the list of mappings
+  kFull,
+};
+
+struct ProofPlan {
+  Proof proof = Proof::kNone;
+  uint64_t proven_by = kUnknown;  // kEarlier, kChanged: position of the earlier refusal
+  bool own() const { return proof == Proof::kFacts || proof == Proof::kFull; }
+  bool refers() const { return proof == Proof::kEarlier || proof == Proof::kChanged; }
+};
+
+// What this failure is worth now. `granted`: granted_count() when the call began.
+// Memory calls: proofs take 1/16 of the time, but for a burst of 10 ms; one that takes longer is
+// made when nothing was spent for a while. A fork's refusal always has a proof of its own, unless it
+// repeats one that holds.
+ProofPlan plan_proof(const EventBase& base, uint64_t granted);
+
+// Its own proof is about to be written, about the record at `position`; and what it took. A proof
+// that could not be written holds for nobody.
+void begin_proof(const EventBase& base, uint64_t position);
+void end_proof(uint64_t position, Proof proof, uint64_t ticks, bool written);
+
+// Calls that changed the process so far, and one more.
+uint64_t granted_count();
+void note_granted(const EventBase& base);
+
+}  // namespace ovcshim

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+//
+// Refused calls by the thousand.
+//   storms as N          N refusals of one mmap by RLIMIT_AS
+//   storms sites N       the same from two places by turns
+//   storms granted N     the same, with a mapping made and given back before each
+//   storms maps N M      a process with M more mappings, or all it may have: N refusals by vm.max_map_count
+//   storms malloc N      N failed malloc under RLIMIT_AS
+//   storms fork N        N refused forks, RLIMIT_NPROC 0 (as somebody whom it binds)
+//   storms two N         two threads, each N refusals by RLIMIT_AS
+// Prints nothing but what a test has to know.
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { kRw = PROT_READ | PROT_WRITE, kAnonymous = MAP_PRIVATE | MAP_ANONYMOUS };
+static const size_t kTooMuch = (size_t)1 << 30;
+
+static void limit_space(void) {
+  const struct rlimit limit = {(size_t)900 << 20, (size_t)900 << 20};
+  if (setrlimit(RLIMIT_AS, &limit)) abort();
+}
+__attribute__((noinline)) static void refused_here(void) {
+  if (mmap(NULL, kTooMuch, kRw, kAnonymous, -1, 0) != MAP_FAILED) abort();
+  __asm__ volatile("" ::: "memory");
+}
+__attribute__((noinline)) static void refused_there(void) {
+  if (mmap(NULL, kTooMuch, kRw, kAnonymous, -1, 0) != MAP_FAILED) abort();
+  __asm__ volatile("nop" ::: "memory");
+}
+static void granted(void) {
+  void* p = mmap(NULL, 4096, kRw, kAnonymous, -1, 0);
+  if (p == MAP_FAILED || munmap(p, 4096)) abort();
+}
+static void* refused_often(void* times) {
+  for (long i = *(long*)times; i > 0; --i) refused_here();
+  return NULL;
+}
+
+// Every second page gets another protection, which makes each a mapping of its own.
+static void many_mappings(long count) {
+  char* base = mmap(NULL, (size_t)count * 8192, kRw, kAnonymous, -1, 0);
+  if (base == MAP_FAILED) abort();
+  for (long i = 0; i < count; i += 2)
+    if (mprotect(base + (size_t)i * 4096, 4096, PROT_NONE)) break;
+}
+
+int main(int argc, char** argv) {
+  if (argc < 3) return 2;
+  long n = atol(argv[2]);
+  const char* way = argv[1];
+  if (!strcmp(way, "maps")) {
+    many_mappings(atol(argv[3]));
+    while (mmap(NULL, 4096, kRw, MAP_SHARED | MAP_ANONYMOUS, -1, 0) != MAP_FAILED) continue;
+    for (long i = 0; i < n; ++i)
+      if (mmap(NULL, 4096, PROT_READ, MAP_SHARED | MAP_ANONYMOUS, -1, 0) != MAP_FAILED) abort();
+    return 0;
+  }
+  if (!strcmp(way, "fork")) {
+    const struct rlimit none = {0, 0};
+    if (setrlimit(RLIMIT_NPROC, &none)) abort();
+    for (long i = 0; i < n; ++i)
+      if (fork() >= 0) _exit(77);
+    return 0;
+  }
+  limit_space();
+  if (!strcmp(way, "as")) refused_often(&n);
+  if (!strcmp(way, "sites"))
+    for (long i = 0; i < n; ++i) i % 2 ? refused_here() : refused_there();
+  if (!strcmp(way, "granted"))
+    for (long i = 0; i < n; ++i) granted(), refused_here();
+  if (!strcmp(way, "malloc"))
+    for (long i = 0; i < n; ++i)
+      if (malloc(kTooMuch)) abort();
+  if (!strcmp(way, "two")) {
+    pthread_t other;
+    if (pthread_create(&other, NULL, refused_often, &n)) abort();
+    refused_often(&n);
+    pthread_join(other, NULL);
+  }
+  return 0;
+}
