@@ -17,6 +17,7 @@
 #include "shim/record/process.h"
 #include "shim/record/refusal.h"
 #include "shim/record/snapshot.h"
+#include "shim/sys/thread_pointer.h"
 #include "shim/unwind/memory.h"
 
 namespace ovcshim {
@@ -210,8 +211,9 @@ EventBase plain_base(Op op) {
 
 bool begin(Event& event, Op op, When when, Freshness freshness, uint64_t caller,
            const FrameState& frame, const char* text) {
-  if (!g.recording || !ensure_process() || !g.recording) return false;
+  if (!g.recording) return false;
   if (is_memory_call(op)) memory_changes(op, event.base.args);
+  if (!has_libc_tls() || !ensure_process() || !g.recording) return false;
   ensure_thread();  // else Hot::forwarding has no place, and libc's own system call would be
                     // recorded as another one
   const uint64_t args[6] = {event.base.args[0], event.base.args[1], event.base.args[2],

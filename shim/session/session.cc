@@ -18,6 +18,7 @@
 #include "shim/record/process.h"
 #include "shim/refuse/refuse.h"
 #include "shim/sys/auxv.h"
+#include "shim/sys/thread_pointer.h"
 #include "shim/unwind/known_stack.h"
 #include "shim/unwind/memory.h"
 
@@ -91,6 +92,11 @@ Settings read_settings(char** envp) {
   const char* internals = value_of(envp, "OVCSHIM_LIBC_INTERNALS");
   s.internals = !(internals && same(internals, "0"));
   return s;
+}
+
+// 16 random bytes of this program's start; none before Linux 2.6.29.
+void mark_hots(const uint64_t* random) {
+  if (random) g.hot_mark = (g.hot_mark ^ random[0]) | 1;
 }
 
 // The loader drops most preloads for set-uid programs; one that still arrives (from a trusted
@@ -326,7 +332,11 @@ void find_single_threaded() {
 // forwards.
 [[gnu::constructor]] static void ovcshim_start(int, char**, char** envp) {
   const int saved = errno;
-  if (envp) g_auxv = auxv_behind(envp);
+  if (envp) {
+    g_auxv = auxv_behind(envp);
+    note_libc_tls(&t_hot, auxv_value(g_auxv, AT_HWCAP2));
+    mark_hots(reinterpret_cast<const uint64_t*>(auxv_value(g_auxv, AT_RANDOM)));
+  }
   if (resolve_all() && gnu_get_libc_version && envp && !is_secure_execution()) {
     const Settings settings = read_settings(envp);
     if (settings.enabled) {
