@@ -4,6 +4,7 @@
 // are events. Sizes are forwarded unchanged.
 #include "shim/interpose/interpose.h"
 #include "shim/record/call_lane.h"
+#include "shim/sys/thread_pointer.h"
 
 using namespace ovcshim;
 
@@ -135,8 +136,18 @@ OVC_EXPORT void* calloc(size_t nmemb, size_t size) noexcept {
   return note(Op::kCalloc, next.calloc(nmemb, size), total, OVC_CALLER, nmemb, size);
 }
 
+// free(nullptr) is all that libc's does without a look at anything thread-local: neither may we.
+OVC_COLD static void free_nothing(uint64_t caller) {
+  if (has_libc_tls()) {
+    if (g.min_size != 0) count_unkept(Op::kFree, 0);
+    else record_call(Op::kFree, 0, 0, caller);
+  }
+  next.free(nullptr);
+}
+
 // Before the block is given back: afterwards another thread may own, and record, the same address.
 OVC_EXPORT void free(void* p) noexcept {
+  if (OVC_UNLIKELY(!p)) return free_nothing(OVC_CALLER);
   if (OVC_UNLIKELY(g.min_size != 0)) count_unkept(Op::kFree, 0);
   else record_call(Op::kFree, address_of(p), 0, OVC_CALLER);
   next.free(p);

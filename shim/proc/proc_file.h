@@ -19,6 +19,11 @@ class ProcFile {
   bool ok() const { return number_ >= 0; }
   // The kernel's result: bytes, 0 at the end, or -errno.
   long read(void* to, uint64_t bytes);
+  // The same at a place of its own; what read() goes on from is behind it then.
+  long read_at(void* to, uint64_t bytes, long offset) {
+    offset_ = offset;
+    return read(to, bytes);
+  }
 
  private:
   bool alone_;  // no other thread can touch the descriptors: signals are held back, and that is all

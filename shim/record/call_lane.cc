@@ -8,6 +8,7 @@
 #include "shim/record/event.h"
 #include "shim/record/hots.h"
 #include "shim/record/process.h"
+#include "shim/sys/thread_pointer.h"
 
 namespace ovcshim {
 namespace {
@@ -163,12 +164,20 @@ void count_in(Stripe* stripe, Op op, uint64_t size, bool failed, bool kept) {
   add(stripe->requested_bytes, size);
 }
 
+// False of one that a fork has wiped, too.
+bool is_ready(const Hot& hot) { return tid_of(hot) != 0 && hot.stripe; }
+
+// A thread that has a Hot has been asked before (ensure_thread).
+bool may_record() {
+  return g.recording && (t_hot != &g_no_hot || has_libc_tls()) && ensure_process();
+}
+
 Stripe* my_stripe() { return ensure_thread() ? t_hot->stripe : shared_stripe(); }
 
 }  // namespace
 
 bool ensure_thread() {
-  if (tid_of(*t_hot) != 0 && t_hot->stripe) return true;
+  if (is_ready(*t_hot)) return true;
   if (!ensure_process() || is_quiet()) return false;
   Hot* hot = t_hot;
   if (hot == &g_no_hot && hots_are_full()) return false;
@@ -182,10 +191,16 @@ bool ensure_thread() {
   return true;
 }
 
-uint64_t call_lane_slow(uint64_t place, Op op, uint64_t size) {
-  if (!g.recording || !ensure_process()) return 0;
-  Stripe* stripe = my_stripe();
-  Hot& hot = *t_hot;
+namespace {
+
+// Time mark due, chunk full, thread or process new. The place of the record, 0 if there is none
+// (then counted). kNone: not to be counted.
+uint64_t find_place(uint64_t place, Op op, uint64_t size) {
+  Hot* mine = t_hot;
+  if (!g.recording || !ensure_process() || (mine == &g_no_hot && !has_libc_tls())) return 0;
+  if (OVC_UNLIKELY(!is_ready(*mine)) && ensure_thread()) mine = t_hot;
+  Hot& hot = *mine;
+  Stripe* stripe = hot.stripe ? hot.stripe : shared_stripe();
   uint64_t got = 0;
   if (hot.busy) {
     count(g.header->calls_lost_nested);
@@ -201,8 +216,19 @@ uint64_t call_lane_slow(uint64_t place, Op op, uint64_t size) {
   return got;
 }
 
+}  // namespace
+
+OVC_COLD void record_call_slow(uint64_t place, Op op, uint64_t address, uint64_t size,
+                               uint64_t caller, uint64_t align_log2_and_counted) {
+  const bool counted = align_log2_and_counted & 1;
+  place = find_place(place, counted ? op : Op::kNone, size);
+  if (!place) return;
+  if (counted) count_request(*t_hot->stripe, op, size);
+  write_call(place, op, address, size, caller, align_log2_and_counted >> 1);
+}
+
 void count_unkept_slow(Op op, uint64_t size) {
-  if (g.recording && ensure_process()) count_in(my_stripe(), op, size, false, false);
+  if (may_record()) count_in(my_stripe(), op, size, false, false);
 }
 
 void count_event(Op op, uint64_t size, bool failed) {

@@ -30,10 +30,6 @@ inline uint64_t advance(uint64_t& cursor) {
 #endif
 }
 
-// The slow path: time mark due, chunk full, thread or process new. Returns the place of the record,
-// 0 if there is none (then counted).
-uint64_t call_lane_slow(uint64_t place, Op op, uint64_t size);
-
 // The cold half of count_unkept.
 void count_unkept_slow(Op op, uint64_t size);
 
@@ -67,26 +63,36 @@ inline void count_request(Stripe& stripe, Op op, uint64_t size) {
 // A call that is only counted: below g.min_size, or the lane is off. The shared stripe wants atomic
 // adds: slow path.
 inline void count_unkept(Op op, uint64_t size) {
-  Stripe* stripe = t_hot->stripe;
+  Stripe* stripe = t_hot.is_set() ? t_hot.hot->stripe : nullptr;
   if (OVC_UNLIKELY(!stripe || reinterpret_cast<unsigned char*>(stripe) == g.stripes))
     return count_unkept_slow(op, size);
   count_request(*stripe, op, size);
   bump(stripe->calls_not_kept, 1);
 }
 
-template <bool counted = true>
-inline void record_call(Op op, uint64_t address, uint64_t size, uint64_t caller,
-                        uint64_t align_log2 = 0) {
-  uint64_t place = advance(t_hot->cursor);
-  if (OVC_UNLIKELY((place & (kTimeMarkBytes - 1)) == 0 || place >= t_hot->end)) {
-    place = call_lane_slow(place, counted ? op : Op::kNone, size);
-    if (!place) return;
-  }
-  if (counted) count_request(*t_hot->stripe, op, size);
+inline void write_call(uint64_t place, Op op, uint64_t address, uint64_t size, uint64_t caller,
+                       uint64_t align_log2) {
   auto* record = reinterpret_cast<CallRecord*>(place);
   record->aux = call_aux(caller >> kCallerShift, size);
   // release: the reader takes a record with word != 0 as complete
   __atomic_store_n(&record->word, call_word(op, address, align_log2), __ATOMIC_RELEASE);
+}
+
+// What is left to do goes there in one jump, so that the way without it keeps nothing for later.
+void record_call_slow(uint64_t place, Op op, uint64_t address, uint64_t size, uint64_t caller,
+                      uint64_t align_log2_and_counted);
+
+template <bool counted = true>
+[[gnu::always_inline]] inline void record_call(Op op, uint64_t address, uint64_t size,
+                                               uint64_t caller, uint64_t align_log2 = 0) {
+  uint64_t place = 0;
+  Hot* hot = t_hot.hot;
+  if (OVC_UNLIKELY(!t_hot.is_set() ||
+                   ((place = advance(hot->cursor)) & (kTimeMarkBytes - 1)) == 0 ||
+                   place >= hot->end))
+    return record_call_slow(place, op, address, size, caller, align_log2 << 1 | counted);
+  if (counted) count_request(*hot->stripe, op, size);
+  write_call(place, op, address, size, caller, align_log2);
 }
 
 }  // namespace ovcshim

@@ -5,6 +5,10 @@
 // every system call here is one that a program without seccomp cannot notice; none is made once
 // is_quiet().
 #include "shim/record/event.h"
+
+#include <sys/mman.h>
+#include <sys/shm.h>
+
 #include "shim/record/clock.h"
 
 #include "shim/proc/proc_files.h"
@@ -14,9 +18,13 @@
 #include "shim/record/proofs.h"
 #include "shim/record/refusal.h"
 #include "shim/record/snapshot.h"
+#include "shim/sys/thread_pointer.h"
+#include "shim/unwind/memory.h"
 
 namespace ovcshim {
 namespace {
+
+constexpr uint64_t kShmAtMost = uint64_t{1} << 40;  // nobody says how long a segment is
 
 // Writers of the shared reading: one at a time, the others use what is there.
 bool renew_reading() {
@@ -37,6 +45,7 @@ bool renew_reading() {
       r.data_pages = parse_number(rest, &rest);
     }
     give_back(scratch);
+    proof_era_is(r.tick / (g_ticks_per_ms << 10));
     keep_clock_known(r.tick);
     __atomic_store_n(&p.reading_seq, p.reading_seq + 1, __ATOMIC_RELAXED);  // odd: being written
     __atomic_thread_fence(__ATOMIC_RELEASE);
@@ -194,8 +203,7 @@ OVC_COLD void end_refused(Event& event, const char* text) {
     t_hot->refused_begin = base.begin_tick;
     t_hot->refused_end = tick_now();
   }
-  const ProofPlan plan =
-      base.flags & kInjected ? ProofPlan{} : plan_proof(base, event.granted);
+  const ProofPlan plan = base.flags & kInjected ? ProofPlan{} : plan_proof(base, event.granted);
   Fact list[12];
   Facts facts{list, sizeof list / sizeof list[0]};
   if (event.when != When::kIntent) add_reference(facts, plan);
@@ -205,6 +213,17 @@ OVC_COLD void end_refused(Event& event, const char* text) {
   else if (plan.refers() && event.when == When::kIntent && event.position != kUnknown)
     write_reference(event.position, plan.proven_by);
   if (is_memory_call(base.op)) t_hot->refused_end = tick_now();
+}
+
+// What the call may take away or protect must not be read directly any more (memory.h).
+void memory_changes(Op op, const uint64_t* args) {
+  constexpr uint64_t kRead = 1, kFixed = MAP_FIXED, kMoves = MREMAP_FIXED, kGuards = 102;
+  const bool goes =
+      op == Op::kMunmap || op == Op::kMremap || (op == Op::kMmap && (args[3] & kFixed)) ||
+      (op == Op::kMprotect && !(args[2] & kRead)) || (op == Op::kMadvise && args[2] == kGuards);
+  if (goes) range_goes(args[0], args[1]);
+  if (op == Op::kMremap && (args[3] & kMoves)) range_goes(args[4], args[2]);
+  if (op == Op::kShmat && (args[2] & SHM_REMAP)) range_goes(args[1], kShmAtMost);
 }
 
 }  // namespace
@@ -240,7 +259,9 @@ EventBase plain_base(Op op) {
 
 bool begin(Event& event, Op op, When when, Freshness freshness, uint64_t caller,
            const FrameState& frame, const char* text) {
-  if (!g.recording || !ensure_process() || !g.recording) return false;
+  if (!g.recording) return false;
+  if (is_memory_call(op)) memory_changes(op, event.base.args);
+  if (!has_libc_tls() || !ensure_process() || !g.recording) return false;
   ensure_thread();  // else Hot::forwarding has no place, and libc's own system call would be
                     // recorded as another one
   const uint64_t args[6] = {event.base.args[0], event.base.args[1], event.base.args[2],

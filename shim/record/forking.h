@@ -7,12 +7,13 @@
 #include "shim/record/event.h"
 #include "shim/record/forwarding.h"
 #include "shim/record/process.h"
+#include "shim/sys/thread_pointer.h"
 
 namespace ovcshim {
 
 // The child's half of a fork: its private memory is zero, so it enters itself in the log.
 OVC_COLD inline void child_side(uint64_t fork_position) {
-  if (register_process(fork_position, false) && g_private->slot != kNoIndex)
+  if (has_libc_tls() && register_process(fork_position, false) && g_private->slot != kNoIndex)
     g.processes[g_private->slot].fork_position = fork_position;
 }
 

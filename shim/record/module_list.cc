@@ -9,7 +9,10 @@
 #include "shim/record/event.h"
 #include "shim/record/event_lane.h"
 #include "shim/record/snapshot.h"
+#include "shim/sys/auxv.h"
 #include "shim/unwind/backtrace.h"
+#include "shim/unwind/memory.h"
+#include "shim/unwind/startup_objects.h"
 
 #pragma weak _r_debug
 
@@ -31,7 +34,7 @@ constinit uint64_t last_object =
 // anybody; dlclose frees entries at any time.
 bool read_entry(uint64_t address, link_map& entry) {
   return address != 0 &&
-         sys::safe_copy(&entry, reinterpret_cast<const void*>(address), sizeof entry);
+         copy_memory(&entry, address, sizeof entry);
 }
 
 uint64_t find_last_object() {
@@ -100,6 +103,7 @@ void write_modules() {
 }
 
 void begin_image_modules() {
+  keep_startup_objects(g_auxv);
   read_modules(tables[0]);
   put_in_force(&tables[0]);
   last_object = find_last_object();

@@ -13,6 +13,7 @@
 #include "shim/record/process_table.h"
 #include "shim/record/refusal.h"
 #include "shim/record/snapshot.h"
+#include "shim/sys/thread_pointer.h"
 
 namespace ovcshim {
 namespace {
@@ -114,7 +115,7 @@ void note_exit_status(int status) {
 }
 
 void end_process() {
-  if (!g.recording || !ensure_process() || !g.recording) return;
+  if (!g.recording || !has_libc_tls() || !ensure_process() || !g.recording) return;
   const Private& p = *g_private;
   Record record{plain_base(Op::kEnd)};
   commit_state(record.base.before, Freshness::kFresh);

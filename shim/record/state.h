@@ -35,7 +35,8 @@ struct EventRing {
 struct alignas(64) Session {
   uint64_t min_size =
       UINT64_MAX;  // requests below are only counted; UINT64_MAX: nothing goes to the call lane
-  bool recording = false;  // the log is mapped and this process writes to it
+  uint64_t hot_mark = 0x6f76637368696d21;  // see HotPlace; mixed with AT_RANDOM, never 0
+  bool recording = false;                  // the log is mapped and this process writes to it
   bool internals = false;  // libc's own system calls come to ovcshim_libc_syscall
   bool use_tsc = false;
   bool refuses = false;  // OVCSHIM_INJECT or OVCSHIM_REHEARSE: see refuse.h
@@ -151,18 +152,21 @@ long map_wiped(long bytes);
 
 extern Hot g_no_hot;
 
-// This thread's Hot, kept as its distance from g_no_hot: thread-local variables are all zero,
-// whatever their initialisers say, until the loader has relocated everything, and ifunc resolvers
-// call malloc before that.
+// This thread's Hot. It counts only with the mark beside it, a number of this process: thread-local
+// variables are all zero, whatever their initialisers say, until the loader has relocated
+// everything, and ifunc resolvers call malloc before that; and in a thread whose thread pointer the
+// program has set (thread_pointer.h) they are the program's own bytes.
 struct HotPlace {
-  uint64_t distance;
-  operator Hot*() const {
-    return reinterpret_cast<Hot*>(reinterpret_cast<uint64_t>(&g_no_hot) + distance);
-  }
+  Hot* hot;
+  uint64_t mark;
+  bool is_set() const { return mark == g.hot_mark; }
+  operator Hot*() const { return is_set() ? hot : &g_no_hot; }
   Hot* operator->() const { return *this; }
   Hot& operator*() const { return *static_cast<Hot*>(*this); }
-  HotPlace& operator=(Hot* hot) {
-    distance = reinterpret_cast<uint64_t>(hot) - reinterpret_cast<uint64_t>(&g_no_hot);
+  HotPlace& operator=(Hot* to) {  // a signal handler between the two finds the old one, or none
+    hot = to;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    mark = g.hot_mark;
     return *this;
   }
 };

@@ -4,6 +4,7 @@
 // then recording begins. And the destructor. Rules: the program has not started yet, so nothing
 // here may leave a trace in it: no descriptor, no signal, no errno, no output except one line when
 // recording cannot start.
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <link.h>
@@ -17,6 +18,10 @@
 #include "shim/record/process.h"
 #include "shim/refuse/refuse.h"
 #include "shim/session/complaint.h"
+#include "shim/sys/auxv.h"
+#include "shim/sys/thread_pointer.h"
+#include "shim/unwind/known_stack.h"
+#include "shim/unwind/memory.h"
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -90,15 +95,14 @@ Settings read_settings(char** envp) {
   return s;
 }
 
+// 16 random bytes of this program's start; none before Linux 2.6.29.
+void mark_hots(const uint64_t* random) {
+  if (random) g.hot_mark = (g.hot_mark ^ random[0]) | 1;
+}
+
 // The loader drops most preloads for set-uid programs; one that still arrives (from a trusted
 // directory) stays passive.
-bool is_secure_execution(char** envp) {
-  while (*envp) ++envp;
-  constexpr uint64_t kAtSecure = 23;
-  for (auto* aux = reinterpret_cast<uint64_t*>(envp + 1); aux[0]; aux += 2)
-    if (aux[0] == kAtSecure) return aux[1] != 0;
-  return false;
-}
+bool is_secure_execution() { return auxv_value(g_auxv, AT_SECURE) != 0; }
 
 // Intel SDM vol. 3, 18.17.1: CPUID 80000007H EDX bit 8, the TSC runs at a constant rate in all
 // states.
@@ -210,6 +214,7 @@ bool map_private() {
   const long at = map_wiped(kBytes);
   if (sys::failed(at)) return false;
   g_private = reinterpret_cast<Private*>(at);
+  own_pid_is_at(&g_private->pid);
   g.own_commit_kb = kBytes / 1024 + own_segments_kb();
   return true;
 }
@@ -273,11 +278,12 @@ void start(const Settings& s) {
   g.use_tsc = tsc_is_invariant();
   estimate_tick_rate();
   g.start_tick = tick_now();
-  if (!open_log(s.log, &why, &err, path))
-    return complain(why ? why : "cannot start", err, path);
+  if (!open_log(s.log, &why, &err, path)) return complain(why ? why : "cannot start", err, path);
   if (s.log.follow != 2 && is_descendant())
     return;  // an exec'd descendant that is not to be followed
   if (!map_private()) return complain("cannot map private memory (needs Linux 4.14)", 0, "");
+  know_main_stack(reinterpret_cast<uint64_t>(__builtin_frame_address(0)),
+                  reinterpret_cast<uint64_t>(g_auxv));
   apply(s);
 }
 
@@ -304,7 +310,12 @@ void find_single_threaded() {
 // forwards.
 [[gnu::constructor]] static void ovcshim_start(int, char**, char** envp) {
   const int saved = errno;
-  if (resolve_all() && gnu_get_libc_version && envp && !is_secure_execution(envp)) {
+  if (envp) {
+    g_auxv = auxv_behind(envp);
+    note_libc_tls(&t_hot, auxv_value(g_auxv, AT_HWCAP2));
+    mark_hots(reinterpret_cast<const uint64_t*>(auxv_value(g_auxv, AT_RANDOM)));
+  }
+  if (resolve_all() && gnu_get_libc_version && envp && !is_secure_execution()) {
     const Settings settings = read_settings(envp);
     if (settings.enabled) {
       find_single_threaded();

@@ -43,24 +43,10 @@ inline bool failed(long result) {
   return static_cast<unsigned long>(result) >= static_cast<unsigned long>(-4095L);
 }
 
-// Copies len bytes from any address of this process; false (and nothing is promised of `to`) where
-// it cannot be read. Never faults. One process_vm_readv; refused by some seccomp filters, then
-// false.
-inline bool safe_copy(void* to, const void* from, size_t len) {
-  struct {
-    void* base;
-    size_t len;
-  } local{to, len}, remote{const_cast<void*>(from), len};
-  long pid = call(__NR_getpid);
-  return call(__NR_process_vm_readv, pid, reinterpret_cast<long>(&local), 1,
-              reinterpret_cast<long>(&remote), 1, 0) == static_cast<long>(len);
-}
-
 // True if the 8 bytes at `address` can be read. One cheap system call: rt_sigprocmask copies the
-// set in before it looks at `how`.
-inline bool readable(const void* address) {
-  return call(__NR_rt_sigprocmask, ~0L, reinterpret_cast<long>(address), 0, 8) == -22 /* EINVAL */;
-}
+// set in before it looks at `how`. False also where a seccomp filter answers in the kernel's place:
+// whatever it says proves nothing.
+bool readable(const void* address);
 
 // Not memcpy/memset/strlen: those are libc's and can be somebody's interposed version.
 inline void copy(void* to, const void* from, size_t len) {

@@ -7,6 +7,7 @@
 // stack pointer only goes up, but across signal frames.
 #include "shim/unwind/backtrace.h"
 
+#include "shim/sys/sys.h"
 #include "shim/unwind/dwarf_expression.h"
 #include "shim/unwind/rule_cache.h"
 #include "shim/unwind/stack_reader.h"

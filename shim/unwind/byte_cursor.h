@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// Reads DWARF's integers from a module's memory through a small window that the kernel copies. Any
+// Reads DWARF's integers from a module's memory through a small window (copy_memory). Any
 // failure (past the end, unmapped, malformed) makes the cursor bad for good; it then yields zeros
 // and is done(), so loops need one check at the end.
 #pragma once
 #include <cstdint>
 
-#include "shim/sys/sys.h"
+#include "shim/unwind/memory.h"
 
 namespace ovcshim {
 
@@ -78,7 +78,7 @@ class ByteCursor {
   bool fetch() {
     uint64_t bytes = extent_ - at_ < kWindowBytes ? extent_ - at_ : kWindowBytes;
     window_at_ = at_;
-    filled_ = sys::safe_copy(window_, reinterpret_cast<const void*>(at_), bytes) ? bytes : 0;
+    filled_ = copy_memory(window_, at_, bytes) ? bytes : 0;
     return filled_ > 0;
   }
 

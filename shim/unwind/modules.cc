@@ -11,6 +11,7 @@
 
 #include "shim/proc/proc_file.h"
 #include "shim/sys/sys.h"
+#include "shim/unwind/memory.h"
 
 namespace ovcshim {
 namespace {
@@ -146,18 +147,18 @@ constexpr uint64_t round_up(uint64_t value, uint64_t align) {
 bool is_build_id(const Elf64_Nhdr& note, uint64_t name_at) {
   char name[4];
   return note.n_type == NT_GNU_BUILD_ID && note.n_namesz == 4 && note.n_descsz > 0 &&
-         sys::safe_copy(name, reinterpret_cast<void*>(name_at), 4) && sys::equal(name, "GNU", 4);
+         copy_memory(name, name_at, 4) && sys::equal(name, "GNU", 4);
 }
 
 void read_build_id(Module& module, uint64_t at, uint64_t bytes, uint64_t align) {
   Elf64_Nhdr note;
   uint64_t used = 0;
   for (unsigned n = 0; n < kMaxNotes && used + sizeof note <= bytes && used < kMaxNoteBytes; ++n) {
-    if (!sys::safe_copy(&note, reinterpret_cast<void*>(at + used), sizeof note)) return;
+    if (!copy_memory(&note, at + used, sizeof note)) return;
     uint64_t desc = round_up(used + sizeof note + note.n_namesz, align);
     if (is_build_id(note, at + used + sizeof note)) {
       size_t len = note.n_descsz < sizeof module.build_id ? note.n_descsz : sizeof module.build_id;
-      if (sys::safe_copy(module.build_id, reinterpret_cast<void*>(at + desc), len))
+      if (copy_memory(module.build_id, at + desc, len))
         module.build_id_len = static_cast<uint16_t>(len);
       return;
     }
@@ -166,7 +167,7 @@ void read_build_id(Module& module, uint64_t at, uint64_t bytes, uint64_t align) 
 }
 
 bool read_elf_header(uint64_t at, Elf64_Ehdr& header) {
-  return sys::safe_copy(&header, reinterpret_cast<void*>(at), sizeof header) &&
+  return copy_memory(&header, at, sizeof header) &&
          sys::equal(reinterpret_cast<char*>(header.e_ident), ELFMAG, SELFMAG) &&
          header.e_ident[EI_CLASS] == ELFCLASS64 && header.e_ident[EI_DATA] == ELFDATA2LSB &&
          header.e_phentsize == sizeof(Elf64_Phdr) && header.e_phoff <= kMaxHeaderOffset;
@@ -182,7 +183,7 @@ bool each_header(uint64_t start, const Elf64_Ehdr& elf, Visit visit) {
   for (unsigned done = 0; done < total; done += kAtOnce) {
     unsigned n = total - done < kAtOnce ? total - done : kAtOnce;
     uint64_t at = start + elf.e_phoff + done * sizeof(Elf64_Phdr);
-    if (!sys::safe_copy(headers, reinterpret_cast<void*>(at), n * sizeof(Elf64_Phdr))) return false;
+    if (!copy_memory(headers, at, n * sizeof(Elf64_Phdr))) return false;
     for (unsigned i = 0; i < n; ++i) visit(headers[i]);
   }
   return true;

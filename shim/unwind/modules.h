@@ -4,7 +4,7 @@
 // without the loader's lock. For the unwinder (where is .eh_frame_hdr) and for the log (kModule
 // records).
 // Rules in this file: no allocation, no locks, no libc calls; at most 4 kB of stack; every read of
-// foreign memory through sys::safe_copy, since a dlclose in another thread may unmap anything at
+// foreign memory through copy_memory, since a dlclose in another thread may unmap anything at
 // any time.
 #pragma once
 #include <cstdint>

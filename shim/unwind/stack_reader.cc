@@ -3,6 +3,9 @@
 // The rare half of StackReader: a page not met before, and memory that is not the stack we run on.
 #include "shim/unwind/stack_reader.h"
 
+#include "shim/sys/sys.h"
+#include "shim/unwind/memory.h"
+
 namespace ovcshim {
 
 bool StackReader::prove(uint64_t at) {
@@ -10,6 +13,7 @@ bool StackReader::prove(uint64_t at) {
   if (!sys::readable(reinterpret_cast<const void*>(wanted))) return false;
   if (wanted == high_) {
     high_ += kPageBytes;
+    if (low_ == base_) high_ = deepen_known_stack(base_, high_);
   } else if (wanted + kPageBytes == low_) {
     low_ = wanted;
   } else {
@@ -26,7 +30,7 @@ bool StackReader::copied(uint64_t at, uint64_t& value) {
   uint64_t wanted = at & ~(kWindowBytes - 1);
   if (wanted != window_at_) {
     window_at_ = 1;
-    if (!sys::safe_copy(window_, reinterpret_cast<const void*>(wanted), kWindowBytes)) return false;
+    if (!copy_by_kernel(window_, wanted, kWindowBytes)) return false;
     window_at_ = wanted;
   }
   value = window_[(at - wanted) / 8];

@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: MIT
 //
-// Reads words of the calling thread's stack without ever faulting. Two ways: directly, from pages
-// near the page we run on, each proven readable first; and by copy through the kernel, for
-// everything else (another stack, a wild pointer). Why two: memory that is not this thread's stack
-// may be unmapped by another thread between proof and read. Once a walk has left the stack it began
-// on it stays with copies.
+// Reads words of the calling thread's stack without ever faulting.
+//   The main thread's stack (known_stack.h), from the page we run on up to its top: directly,
+//   without a system call.
+//   Another stack (of a thread, a coroutine, a signal handler): directly too, upwards from the page
+//   we run on, but each page is proven readable first, once a walk. Not kept from walk to walk:
+//   threads' stacks are given back by libc without a call that is seen, and coroutines' stacks come
+//   and go at the same addresses.
+//   Everything else (another stack, a wild pointer): by copy through the kernel, since memory that
+//   is not this thread's stack may be unmapped by another thread between proof and read. Once a walk
+//   has left the stack it began on it stays with copies.
 #pragma once
 #include <cstdint>
 
-#include "shim/sys/sys.h"
+#include "shim/unwind/known_stack.h"
 
 namespace ovcshim {
 
@@ -21,6 +26,7 @@ class StackReader {
   StackReader(uint64_t own, uint64_t sp, bool may_call_kernel)
       : low_(page(own)), high_(low_ + kPageBytes), may_call_kernel_(may_call_kernel) {
     if (!may_call_kernel && sp - own < kOwnFramesBytes) high_ = page(sp) + kPageBytes;
+    if (const uint64_t top = known_stack_top(own)) high_ = top;
     base_ = low_;
   }
 

@@ -6,6 +6,7 @@
 
 #include "shim/sys/sys.h"
 #include "shim/unwind/byte_cursor.h"
+#include "shim/unwind/memory.h"
 
 namespace ovcshim {
 namespace {
@@ -69,7 +70,7 @@ struct Cie {
 // Bounds of the entry at `at`, without its length field.
 bool entry_bounds(uint64_t at, uint64_t& body, uint64_t& end) {
   uint32_t length;
-  if (!sys::safe_copy(&length, reinterpret_cast<const void*>(at), sizeof length)) return false;
+  if (!copy_memory(&length, at, sizeof length)) return false;
   body = at + sizeof length;
   end = body + length;
   return length >= 4 &&
@@ -282,18 +283,16 @@ Found find_fde(const Module& module, uint64_t pc, uint64_t& fde) {
   Found index = module.eh_frame_hdr ? read_index(module, entries, high) : Found::kNo;
   if (index != Found::kYes) return index;
   int64_t wanted = static_cast<int64_t>(pc - module.eh_frame_hdr);
-  auto entry = [&](uint64_t i) {
-    return reinterpret_cast<const void*>(entries + i * sizeof(IndexEntry));
-  };
+  auto entry = [&](uint64_t i) { return entries + i * sizeof(IndexEntry); };
   while (high - low > kScanEntries) {  // entry `low` begins at or before pc, entry `high` behind
                                        // it, if they do at all
     uint64_t middle = (low + high) / 2;
     IndexEntry probe;
-    if (!sys::safe_copy(&probe, entry(middle), sizeof probe)) return Found::kUnreadable;
+    if (!copy_memory(&probe, entry(middle), sizeof probe)) return Found::kUnreadable;
     (probe.place <= wanted ? low : high) = middle;
   }
   IndexEntry scan[kScanEntries];
-  if (!sys::safe_copy(scan, entry(low), (high - low) * sizeof(IndexEntry)))
+  if (!copy_memory(scan, entry(low), (high - low) * sizeof(IndexEntry)))
     return Found::kUnreadable;
   uint64_t n = high - low;
   while (n > 0 && scan[n - 1].place > wanted) --n;

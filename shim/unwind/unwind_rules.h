@@ -2,7 +2,7 @@
 //
 // From a code address to the rules that undo its frame: the binary search in .eh_frame_hdr, and the
 // call frame program of the entry found (DWARF 5 section 6.4, with the changes of the LSB for
-// .eh_frame). Reads the module's memory only through the kernel, so what it finds may be hostile or
+// .eh_frame). Reads the module's memory only by copy_memory, so what it finds may be hostile or
 // gone.
 #pragma once
 #include <cstdint>

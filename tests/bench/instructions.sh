@@ -21,11 +21,11 @@ shim=$build/libovcshim.so
 # kind, call lane: what the shim may add to a pair. 2 % above what g++ 12 gives: room for the compiler, not for a field more. Events
 # (mmap) have no pin: now and then they read the kernel's counters, by the clock.
 pins='
-malloc   recorded 148
-malloc   counted  78
-calloc   recorded 156
+malloc   recorded 143
+malloc   counted  75
+calloc   recorded 155
 realloc  recorded 192
-memalign recorded 160
+memalign recorded 158
 '
 
 # count PAIRS KIND SIDE: instructions of the whole run

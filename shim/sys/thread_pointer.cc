@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT
+//
+// See thread_pointer.h. glibc's block is told by what only glibc puts there: its own address, twice,
+// and the pointer guard, a random number that all threads of a process have (sysdeps/x86_64/nptl/
+// tls.h tcbhead_t). Each thread pointer is looked at closely once, with system calls that prove it
+// mapped; then it is found in a table, and only the words are compared.
+#include "shim/sys/thread_pointer.h"
+
+#include "shim/sys/seccomp.h"
+#include "shim/sys/sys.h"
+
+namespace ovcshim {
+namespace {
+
+constexpr unsigned kKnownBits = 10;
+constinit uint64_t known[1u << kKnownBits]{};  // by hash; a newcomer takes the place
+constinit uint64_t first_thread = 0;           // its thread pointer; 0: not noted, nothing is asked
+constinit uint64_t variable_at = 0;            // distance of ours from the thread pointer
+
+uint64_t& place_of(uint64_t pointer) {
+  return known[(pointer * 0x9e3779b97f4a7c15u) >> (64 - kKnownBits)];
+}
+
+uint64_t word(uint64_t at) { return *reinterpret_cast<const volatile uint64_t*>(at); }
+
+bool mapped(uint64_t at) {
+  return at % 8 == 0 && sys::readable(reinterpret_cast<const void*>(at));
+}
+
+#if defined(__x86_64__)
+
+constexpr uint64_t kSelf = 0x10, kPointerGuard = 0x30;
+constexpr uint64_t kFsgsbase = 1u << 1;  // HWCAP2_FSGSBASE: the instruction is allowed
+constinit bool has_rdfsbase = false;
+
+uint64_t thread_pointer() {
+  uint64_t pointer = 0;
+  if (__builtin_expect(has_rdfsbase, 1)) {
+    asm volatile("rdfsbase %0" : "=r"(pointer));
+    return pointer;
+  }
+  constexpr long kGetFs = 0x1003;  // ARCH_GET_FS
+  if (is_quiet() ||
+      sys::failed(sys::call(__NR_arch_prctl, kGetFs, reinterpret_cast<long>(&pointer))))
+    return first_thread;  // it cannot be known: as if nobody had one of his own
+  return pointer;
+}
+
+bool is_libcs(uint64_t pointer) {
+  return word(pointer) == pointer && word(pointer + kSelf) == pointer &&
+         word(pointer + kPointerGuard) == word(first_thread + kPointerGuard);
+}
+
+bool is_mapped_around(uint64_t pointer) {
+  return mapped(pointer) && mapped(pointer + kPointerGuard) &&
+         mapped((pointer + variable_at) & ~uint64_t{7});
+}
+
+#else
+
+uint64_t thread_pointer() {
+  uint64_t pointer;
+  asm volatile("mrs %0, tpidr_el0" : "=r"(pointer));
+  return pointer;
+}
+
+// glibc's begins with the vector of the modules' blocks (sysdeps/aarch64/nptl/tls.h tcbhead_t);
+// nothing in it says whose it is.
+bool is_libcs(uint64_t pointer) { return word(pointer) != 0; }
+
+bool is_mapped_around(uint64_t pointer) {
+  return mapped(pointer) && mapped((pointer + variable_at) & ~uint64_t{7});
+}
+
+#endif
+
+// Where no system call may be made: glibc puts a thread's block at the upper end of its stack, so
+// what is between is mapped.
+bool is_above_stack(uint64_t pointer) {
+  constexpr uint64_t kLargestStack = uint64_t{1} << 30;
+  const auto here = reinterpret_cast<uint64_t>(__builtin_frame_address(0));
+  return pointer > here && pointer - here < kLargestStack;
+}
+
+[[gnu::cold, gnu::noinline]] bool look_closely(uint64_t pointer) {
+  if (pointer % 8 || !(is_quiet() ? is_above_stack(pointer) : is_mapped_around(pointer)))
+    return false;
+  if (!is_libcs(pointer)) return false;
+  __atomic_store_n(&place_of(pointer), pointer, __ATOMIC_RELAXED);
+  return true;
+}
+
+}  // namespace
+
+bool has_libc_tls() {
+  if (!first_thread) return true;
+  const uint64_t pointer = thread_pointer();
+  if (pointer == first_thread) return true;
+  if (__atomic_load_n(&place_of(pointer), __ATOMIC_RELAXED) == pointer && pointer &&
+      is_libcs(pointer))
+    return true;
+  return look_closely(pointer);
+}
+
+void note_libc_tls(const void* variable, uint64_t hwcap2) {
+#if defined(__x86_64__)
+  has_rdfsbase = hwcap2 & kFsgsbase;
+#else
+  (void)hwcap2;
+#endif
+  const uint64_t pointer = thread_pointer();
+  if (!pointer) return;
+  variable_at = reinterpret_cast<uint64_t>(variable) - pointer;
+  first_thread = pointer;
+}
+
+}  // namespace ovcshim

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT
+//
+// The loader appends to its list what dlopen brings (elf/dl-object.c _dl_add_to_namespace_list());
+// its own entry is put among those of the start (elf/rtld.c dl_main(): where the first object that
+// needs it has it). So all up to and including the loader's own entry were there at the start, and
+// are never unloaded. Of those behind it nothing is certain, for a constructor that ran before ours
+// may have called dlopen: they are read by copy.
+#include "shim/unwind/startup_objects.h"
+
+#include <elf.h>
+#include <link.h>
+
+#include "shim/sys/auxv.h"
+#include "shim/sys/sys.h"
+#include "shim/unwind/memory.h"
+#include "shim/unwind/modules.h"
+
+#pragma weak _r_debug
+
+namespace ovcshim {
+namespace {
+
+struct Extent {
+  uint64_t start, end;
+};
+
+constexpr uint64_t kPageMask = 4095;
+
+// By the object's own program headers; an empty one if `at` does not begin an object.
+Extent extent_at(uint64_t at) {
+  if (!at || (at & kPageMask) || !sys::readable(reinterpret_cast<const void*>(at))) return {};
+  auto* elf = reinterpret_cast<const Elf64_Ehdr*>(at);
+  const bool in_first_page = elf->e_phentsize == sizeof(Elf64_Phdr) && elf->e_phoff <= kPageMask &&
+                             elf->e_phnum * sizeof(Elf64_Phdr) <= kPageMask - elf->e_phoff;
+  if (!sys::equal(reinterpret_cast<const char*>(elf->e_ident), ELFMAG, SELFMAG) || !in_first_page)
+    return {};
+  auto* headers = reinterpret_cast<const Elf64_Phdr*>(at + elf->e_phoff);
+  uint64_t lowest = UINT64_MAX, highest = 0;
+  for (unsigned i = 0; i < elf->e_phnum; ++i) {
+    if (headers[i].p_type != PT_LOAD) continue;
+    if (headers[i].p_vaddr < lowest) lowest = headers[i].p_vaddr;
+    const uint64_t end = headers[i].p_vaddr + headers[i].p_memsz;
+    if (end > highest) highest = end;
+  }
+  if (lowest >= highest) return {};
+  return {at, at + ((highest - (lowest & ~kPageMask) + kPageMask) & ~kPageMask)};
+}
+
+// Of a program at a fixed address the list has 0; its headers begin its first page.
+uint64_t program_start(const uint64_t* auxv) {
+  return auxv ? auxv_value(auxv, AT_PHDR) & ~kPageMask : 0;
+}
+
+struct Extents {
+  unsigned count = 0;
+  Extent list[kMaxModules];
+
+  void add(Extent extent) {  // in ascending order
+    if (extent.end <= extent.start || count == kMaxModules) return;
+    unsigned place = count++;
+    for (; place > 0 && list[place - 1].start > extent.start; --place) list[place] = list[place - 1];
+    list[place] = extent;
+  }
+};
+
+bool is_loader(const link_map& object) {
+  return _r_debug.r_ldbase != 0 && object.l_addr == _r_debug.r_ldbase;
+}
+
+bool reaches_loader() {
+  unsigned n = 0;
+  for (const link_map* object = _r_debug.r_map; object && n < kMaxModules; object = object->l_next)
+    if (++n, is_loader(*object)) return true;
+  return false;
+}
+
+}  // namespace
+
+void keep_startup_objects(const uint64_t* auxv) {
+  if (!&_r_debug || !reaches_loader()) return;
+  Extents extents;
+  for (const link_map* object = _r_debug.r_map; object; object = object->l_next) {
+    extents.add(extent_at(object->l_addr ? object->l_addr : program_start(auxv)));
+    if (is_loader(*object)) break;
+  }
+  if (auxv) extents.add(extent_at(auxv_value(auxv, AT_SYSINFO_EHDR)));
+  for (unsigned i = 0; i < extents.count; ++i)
+    keep_object(extents.list[i].start, extents.list[i].end);
+}
+
+}  // namespace ovcshim
