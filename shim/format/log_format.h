@@ -180,7 +180,7 @@ enum class Op : uint16_t {
   kWait4 = 43,    // pid, options, wait status, ru_maxrss kB if asked for
   kWaitid = 44,   // idtype, id, options, si_code, si_status, si_pid
   // exec family; text: the path. args: argc, 1 if the environment given has LD_PRELOAD with the
-  // shim in it, strings in it
+  // shim in it, strings in it; after E2BIG the bytes of all strings, and of the longest
   kExecve = 48,
   kExecveat = 49,
   kFexecve = 50,
@@ -351,6 +351,18 @@ enum class FactKey : uint32_t {
   // kernel's own rule would have compared
   kRehearsedMode = 170, kRehearsedLimitKb /* mode 2: CommitLimit; mode 0: RAM + swap */, kRehearsedChargeKb, kRehearsedCommittedKb,
   kRehearsedAllowedKb /* mode 2: limit - reserves; mode 0: the limit */,
+  // What decides an errno that has several sources (shim/record/errno_facts.h): read right after the failure.
+  kMdwe = 240 /* prctl(PR_GET_MDWE) */, kSecurityModule /* SecurityModule */,
+  // the file behind the descriptor: F_GETFL (kNotOpen), st_mode, fstatfs, F_GET_SEALS
+  kFileOpenFlags = 242, kFileMode, kFileFsType, kFileFsBlock, kFileFsFlags, kFileFsBlocks, kFileFsFree, kFileSeals,
+  // /sys/kernel/mm/hugepages: bit n: pages of 2^n bytes; the pool of the size asked for; its control group (bytes reserved)
+  kHugeSizes = 250, kHugePoolKb, kHugePoolFree, kHugePoolRsvd, kHugePoolSurplus, kHugePoolOvercommit, kHugeGroupMax, kHugeGroupUsage,
+  // the lowest user.max_*_namespaces among the kinds asked for, and which kind (its CLONE_NEW* flag)
+  kNamespaceLimit = 258, kNamespaceLimitKind, kUsernsRestricted /* kernel.apparmor_restrict_unprivileged_userns */,
+  kUsernsClone /* kernel.unprivileged_userns_clone */, kChrooted /* 1 yes, 0 no; absent: not known */, kEgid,
+  // kernel.shmmax, shmall, shmmni; shmctl(SHM_INFO)
+  kShmMax = 264, kShmAll, kShmMni, kShmUsedPages, kShmUsedIds,
+  kRlimitHard = 269 /* setrlimit: the hard limit that stayed */,
   // kStart only: address of the function that serves the op behind the shim, key = kProviderBase +
   // op
   kProviderBase = 1000,
@@ -367,6 +379,18 @@ struct Fact {
 };
 static_assert(sizeof(Fact) == 16);
 inline constexpr uint64_t kInfinite = UINT64_MAX - 1;
+inline constexpr uint64_t kNotOpen = uint64_t{1} << 32;  // kFileOpenFlags of a number that is free
+
+// What labels processes, as /proc/self/attr/current and /sys/fs/selinux show it.
+enum class SecurityModule : uint64_t {
+  kNone = 0,
+  kSelinuxEnforcing = 1,
+  kSelinuxPermissive = 2,
+  kSelinux = 3,  // whether it enforces is not known
+  kAppArmorUnconfined = 4,
+  kAppArmorConfined = 5,
+  kOther = 6,
+};
 
 // What became of the replacement of system calls inside libc (OVCSHIM_LIBC_INTERNALS)
 enum class InternalsState : uint64_t {
@@ -402,12 +426,17 @@ enum MappingFlag : uint32_t {
   kMapLo = 1 << 10,
   kMapSl = 1 << 11,
   kMapDd = 1 << 12,
+  kMapDe = 1 << 13 /* may not grow */,
+  kMapPf = 1 << 14 /* pages without a struct page */,
   kMapFile = 1 << 16,
   kMapHeap = 1 << 17,
   kMapStack = 1 << 18,
   kMapSpecial = 1 << 19 /* [vdso] and friends */,
   kMapNamedAnon = 1 << 20 /* [anon:...] */,
   kMapOwn = 1 << 21 /* the shim's */,
+  kMapMayWrite = 1 << 22 /* mw */,
+  kMapMayExec = 1 << 23 /* me */,
+  kMapMayKnown = 1 << 24 /* these two are recorded */,
   kMapFlagsKnown = 1u << 31 /* VmFlags was there */,
 };
 

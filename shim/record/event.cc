@@ -9,6 +9,7 @@
 
 #include "shim/proc/proc_files.h"
 #include "shim/record/call_lane.h"
+#include "shim/record/errno_facts.h"
 #include "shim/record/module_list.h"
 #include "shim/record/process.h"
 #include "shim/record/refusal.h"
@@ -116,11 +117,28 @@ void add_stack(Event& event, Record& record, Scratch* scratch) {
   if (cut) record.base.flags |= kStackCut;
 }
 
+// What decides the errno, or of a granted mapping its charge. Another scratch memory: its io holds
+// the facts, then what is read.
+constexpr uint32_t kEventFacts = 40;
+void add_facts(const EventBase& base, Record& record, Scratch* scratch) {
+  const bool asked_for = base.flags & (kInjected | kRehearsed), failed = base.flags & kFailed;
+  if (!scratch || is_quiet() || asked_for || !(failed || may_be_huge_file(base))) return;
+  auto* list = reinterpret_cast<Fact*>(scratch->io);
+  Facts facts{list, kEventFacts};
+  char* io = scratch->io + kEventFacts * sizeof(Fact);
+  if (failed) add_errno_facts(facts, base, io, sizeof scratch->io - kEventFacts * sizeof(Fact));
+  else add_file_system(facts, static_cast<int>(base.args[4]));
+  record.fact_list = list;
+  record.base.facts = static_cast<uint8_t>(facts.count);
+}
+
 // The stack, then the text behind it, into scratch memory.
-uint64_t write_with_stack(Event& event, const char* text, Scratch* scratch, bool vital) {
+uint64_t write_with_stack(Event& event, const char* text, Scratch* scratch, Scratch* more,
+                          bool vital) {
   Record record{event.base};
   record.vital = vital;
   add_stack(event, record, scratch);
+  add_facts(event.base, record, more);
   if (scratch && text) {
     record.base.text_len =
         static_cast<uint16_t>(copy_text(scratch->text, sizeof scratch->text, text));
@@ -136,8 +154,12 @@ uint64_t record_now(Event& event, const char* text, bool vital = false) {
     p.objects_looked_for = p.reading.tick;
     notice_new_objects();
   }
+  const bool wants_facts =
+      (event.base.flags & kFailed) || (!(event.base.flags & kIntent) && may_be_huge_file(event.base));
   Scratch* scratch = take_scratch();
-  const uint64_t position = write_with_stack(event, text, scratch, vital);
+  Scratch* more = wants_facts ? take_scratch() : nullptr;
+  const uint64_t position = write_with_stack(event, text, scratch, more, vital);
+  if (more) give_back(more);
   if (scratch) give_back(scratch);
   return position;
 }
@@ -226,7 +248,7 @@ void end(Event& event, int64_t result, bool failed, int err, const char* text) {
     t_hot->refused_end = tick_now();
   }
   const bool needs_proof = failed && !(base.flags & kInjected);
-  const Proof proof = needs_proof ? proof_for(base.op, base.err) : Proof::kNone;
+  const Proof proof = needs_proof ? proof_for(base) : Proof::kNone;
   const bool vital = proof == Proof::kFull || (failed && t_hot->beneath);
   if (event.when != When::kIntent) {
     event.position = record_now(event, text, vital);
@@ -235,7 +257,7 @@ void end(Event& event, int64_t result, bool failed, int err, const char* text) {
     event.position = record_now(event, nullptr, vital);
   }
   if (proof != Proof::kNone && event.position != kUnknown)
-    write_snapshot(event.position, proof, base.flags & kRehearsed);
+    write_snapshot(event.position, proof, base);
   if (failed && is_memory_call(base.op)) t_hot->refused_end = tick_now();
 }
 

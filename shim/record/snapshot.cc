@@ -9,6 +9,7 @@
 #include <errno.h>
 
 #include "shim/proc/proc_files.h"
+#include "shim/record/errno_facts.h"
 #include "shim/record/event.h"
 #include "shim/record/refusal.h"
 #include "shim/record/smaps.h"
@@ -125,18 +126,36 @@ bool starts_program(Op op) {
          (is_fork_op(op) && op >= Op::kPopen && op != Op::kThrdCreate);
 }
 
+bool is_exec_op(Op op) { return op >= Op::kExecve && op <= Op::kExecle; }
+bool is_file_op(Op op) { return op >= Op::kShmOpen && op <= Op::kPosixFallocate; }
+
+// These fail as a matter of course: a search in PATH, a hole asked for where there is no support.
+bool is_plain_failure(Op op, int err) {
+  const bool resource = err == ENOMEM || err == EAGAIN || err == EPERM || err == E2BIG;
+  if (starts_program(op) || is_exec_op(op)) return !resource;
+  return is_file_op(op) && !resource && err != ENOSPC && err != EFBIG;
+}
+
+// What mremap says of a range depends on the mapping there; so does a range that is to grow.
+bool arguments_tell(const EventBase& call) {
+  constexpr uint64_t kGrows = 0x03000000;  // PROT_GROWSDOWN, PROT_GROWSUP
+  const bool range = call.op == Op::kMremap || (call.op == Op::kMprotect && (call.args[2] & kGrows));
+  return call.err == EBADF || call.err == EEXIST || call.err == ENOENT ||
+         (call.err == EINVAL && !range);
+}
+
 }  // namespace
 
-Proof proof_for(Op op, int err) {
-  const bool subject = op < Op::kFork || is_fork_op(op);
-  const bool search = starts_program(op) && err != ENOMEM && err != EAGAIN;
-  if (!subject || search || err == EINVAL || err == EBADF || err == EEXIST || err == ENOENT ||
-      is_quiet() || t_hot->beneath)
-    return Proof::kNone;
+Proof proof_for(const EventBase& call) {
+  const Op op = call.op;
+  const bool other = is_exec_op(op) || op == Op::kUnshare || op == Op::kSetns || is_file_op(op);
+  if (is_plain_failure(op, call.err) || is_quiet() || t_hot->beneath) return Proof::kNone;
+  if (other || (is_fork_op(op) && call.err == EINVAL)) return Proof::kErrno;
+  if (!(op < Op::kFork || is_fork_op(op)) || arguments_tell(call)) return Proof::kNone;
   return mapping_list_due(op) ? Proof::kFull : Proof::kFacts;
 }
 
-void write_snapshot(uint64_t position, Proof proof, bool rehearsed) {
+void write_snapshot(uint64_t position, Proof proof, const EventBase& call) {
   BigScratch& big = g_private->big;
   if (__atomic_exchange_n(&big.taken, 1, __ATOMIC_ACQUIRE)) {
     count(g.header->snapshots_skipped);
@@ -161,10 +180,11 @@ void write_snapshot(uint64_t position, Proof proof, bool rehearsed) {
       writer.flush(true);
       add_map_totals(facts, writer.totals, writer.ticks());
     }
-  } else {
+  } else if (proof == Proof::kFacts) {
     count(g.header->snapshots_skipped);
   }
-  if (rehearsed) add_rehearsal(facts);
+  if (call.flags & kRehearsed) add_rehearsal(facts);
+  else if (is_fork_op(call.op)) add_errno_facts(facts, call, big.io, sizeof big.io);
   record.vital = proof == Proof::kFull;
   record.base.args[0] = position;
   record.base.facts = static_cast<uint8_t>(facts.count);

@@ -11,17 +11,18 @@ namespace ovcshim {
 enum class Proof {
   kNone,   // a failure that the call's own arguments explain, or that the record of the call around
            // it will prove
+  kErrno,  // what decides an errno, and limits and privileges; the mappings have no part in it
   kFacts,  // everything but the list of mappings: for memory calls, more often than once a second
   kFull,
 };
 
-// What the failure of `op` with `err` is worth now. Called once a failure: it keeps the time of the
-// last list.
-Proof proof_for(Op op, int err);
+// What the failure of this call is worth now. Called once a failure: it keeps the time of the last
+// list.
+Proof proof_for(const EventBase& call);
 
-// Writes it, about the record at `position`.
-// `rehearsed`: with what the rehearsal compared.
-void write_snapshot(uint64_t position, Proof proof, bool rehearsed);
+// Writes it, about the record of `call` at `position`. A rehearsed one: with what the rehearsal
+// compared.
+void write_snapshot(uint64_t position, Proof proof, const EventBase& call);
 
 // The whole list of mappings as kMappings records about the event at `position`, from which a
 // reader can follow the address space: when an image starts, when the loader has brought new

@@ -112,6 +112,12 @@ constexpr Name kFacts[] = {
     OVC_FACT(OwnCommitKb), OVC_FACT(OwnStartNs), OVC_FACT(Internals), OVC_FACT(Ring), OVC_FACT(ParentPid), OVC_FACT(StartTicks),
     OVC_FACT(ParentStartTicks), OVC_FACT(RehearsedMode), OVC_FACT(RehearsedLimitKb), OVC_FACT(RehearsedChargeKb),
     OVC_FACT(RehearsedCommittedKb), OVC_FACT(RehearsedAllowedKb),
+    OVC_FACT(Mdwe), OVC_FACT(SecurityModule), OVC_FACT(FileOpenFlags), OVC_FACT(FileMode), OVC_FACT(FileFsType), OVC_FACT(FileFsBlock),
+    OVC_FACT(FileFsFlags), OVC_FACT(FileFsBlocks), OVC_FACT(FileFsFree), OVC_FACT(FileSeals), OVC_FACT(HugeSizes), OVC_FACT(HugePoolKb),
+    OVC_FACT(HugePoolFree), OVC_FACT(HugePoolRsvd), OVC_FACT(HugePoolSurplus), OVC_FACT(HugePoolOvercommit), OVC_FACT(HugeGroupMax),
+    OVC_FACT(HugeGroupUsage), OVC_FACT(NamespaceLimit), OVC_FACT(NamespaceLimitKind), OVC_FACT(UsernsRestricted), OVC_FACT(UsernsClone),
+    OVC_FACT(Chrooted), OVC_FACT(Egid), OVC_FACT(ShmMax), OVC_FACT(ShmAll), OVC_FACT(ShmMni), OVC_FACT(ShmUsedPages), OVC_FACT(ShmUsedIds),
+    OVC_FACT(RlimitHard),
 };
 #undef OVC_FACT
 
