@@ -384,7 +384,7 @@ static int64_t exec_all_long(void) {
   char* text = run_with(malloc(100000), 100000);
   char* argv[kStrings + 1] = {NULL};
   for (int i = 0; i < kStrings; i++) argv[i] = text;
-  return execv("/bin/true", argv);
+  return execve("/bin/true", argv, environ);
 }
 // kernel/sys.c set_user() marks the process, the exec looks again.
 static int64_t exec_nproc(void) {

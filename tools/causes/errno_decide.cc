@@ -152,7 +152,10 @@ bool decide_by_errno(const Evidence& evidence, Finding& finding) {
     if (holds == Holds::kYes && !proven) proven = &row;
     if (holds == Holds::kMaybe) possible.push_back(&row);
   });
-  if (!proven && possible.empty()) return fill_foreign(evidence, finding, any);
+  // Of a limit that was met, the rows are in causes_*.cc: that none of them is proven excludes none.
+  if (!proven && possible.empty())
+    return !no_memory(evidence) && !fails_with(evidence, EAGAIN) &&
+           fill_foreign(evidence, finding, any);
   const bool filter = filter_answered(evidence) != Holds::kNo;
   if (!proven && possible.size() == 1 && !filter) proven = possible.front();
   if (proven) fill(evidence, finding, *proven);

@@ -121,7 +121,7 @@ constexpr ErrnoRow kRows[] = {
     {kShmdt, EINVAL, nullptr, kBadArgument, "no segment is attached at the address", "ipc/shm.c ksys_shmdt()"},
     {kMlock, EINVAL, lock_flag_unknown, kBadArgument, "a flag is given that mlock2 does not know", kLock},
     {kMlock, EINVAL, range_wraps, kBadArgument, "the range reaches beyond the last address", kLock},
-    {kMlock, EAGAIN, nullptr, kBadArgument, "not all pages of the range could be brought into memory", "mm/mlock.c __mlock_posix_error_return()"},
+    {kMlock, EAGAIN, nullptr, "unknown", "not all pages of the range could be brought into memory", "mm/mlock.c __mlock_posix_error_return()"},
     {kMlockall, EINVAL, lockall_flags, kBadArgument, "MCL_CURRENT or MCL_FUTURE has to be given, and no flag that is not known", kLock},
     {kMunlock, EINVAL, range_wraps, kBadArgument, "the range reaches beyond the last address", kLock},
     {kMunlock, ENOMEM, nullptr, kBadArgument, "the address range is not mapped throughout, or a mapping more would be needed (vm.max_map_count)", kLock},
