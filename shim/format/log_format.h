@@ -187,7 +187,7 @@ enum class Op : uint16_t {
   kWait4 = 43,    // pid, options, wait status, ru_maxrss kB if asked for
   kWaitid = 44,   // idtype, id, options, si_code, si_status, si_pid
   // exec family; text: the path. args: argc, 1 if the environment given has LD_PRELOAD with the
-  // shim in it, strings in it
+  // shim in it, strings in it; after E2BIG the bytes of all strings, and of the longest
   kExecve = 48,
   kExecveat = 49,
   kFexecve = 50,
@@ -362,6 +362,18 @@ enum class FactKey : uint32_t {
   // (LogBound), and how much of that was left
   kLogWantedKb = 300, kLogGivenKb, kLogBound, kLogBoundLeftKb,
   kProvenBy = 320 /* of a refused call: position of the refusal whose snapshot holds for it, see PROOFS */,
+  // What decides an errno that has several sources (shim/record/errno_facts.h): read right after the failure.
+  kMdwe = 240 /* prctl(PR_GET_MDWE) */, kSecurityModule /* SecurityModule */,
+  // the file behind the descriptor: F_GETFL (kNotOpen), st_mode, fstatfs, F_GET_SEALS
+  kFileOpenFlags = 242, kFileMode, kFileFsType, kFileFsBlock, kFileFsFlags, kFileFsBlocks, kFileFsFree, kFileSeals,
+  // /sys/kernel/mm/hugepages: bit n: pages of 2^n bytes; the pool of the size asked for; its control group (bytes reserved)
+  kHugeSizes = 250, kHugePoolKb, kHugePoolFree, kHugePoolRsvd, kHugePoolSurplus, kHugePoolOvercommit, kHugeGroupMax, kHugeGroupUsage,
+  // the lowest user.max_*_namespaces among the kinds asked for, and which kind (its CLONE_NEW* flag)
+  kNamespaceLimit = 258, kNamespaceLimitKind, kUsernsRestricted /* kernel.apparmor_restrict_unprivileged_userns */,
+  kUsernsClone /* kernel.unprivileged_userns_clone */, kChrooted /* 1 yes, 0 no; absent: not known */, kEgid,
+  // kernel.shmmax, shmall, shmmni; shmctl(SHM_INFO)
+  kShmMax = 264, kShmAll, kShmMni, kShmUsedPages, kShmUsedIds,
+  kRlimitHard = 269 /* setrlimit: the hard limit that stayed */,
   // kStart only: address of the function that serves the op behind the shim, key = kProviderBase +
   // op
   kProviderBase = 1000,
@@ -378,6 +390,18 @@ struct Fact {
 };
 static_assert(sizeof(Fact) == 16);
 inline constexpr uint64_t kInfinite = UINT64_MAX - 1;
+inline constexpr uint64_t kNotOpen = uint64_t{1} << 32;  // kFileOpenFlags of a number that is free
+
+// What labels processes, as /proc/self/attr/current and /sys/fs/selinux show it.
+enum class SecurityModule : uint64_t {
+  kNone = 0,
+  kSelinuxEnforcing = 1,
+  kSelinuxPermissive = 2,
+  kSelinux = 3,  // whether it enforces is not known
+  kAppArmorUnconfined = 4,
+  kAppArmorConfined = 5,
+  kOther = 6,
+};
 
 // What made a log smaller than asked for: see shim/record/log_size.h
 enum class LogBound : uint64_t {
@@ -441,12 +465,17 @@ enum MappingFlag : uint32_t {
   kMapLo = 1 << 10,
   kMapSl = 1 << 11,
   kMapDd = 1 << 12,
+  kMapDe = 1 << 13 /* may not grow */,
+  kMapPf = 1 << 14 /* pages without a struct page */,
   kMapFile = 1 << 16,
   kMapHeap = 1 << 17,
   kMapStack = 1 << 18,
   kMapSpecial = 1 << 19 /* [vdso] and friends */,
   kMapNamedAnon = 1 << 20 /* [anon:...] */,
   kMapOwn = 1 << 21 /* the shim's */,
+  kMapMayWrite = 1 << 22 /* mw */,
+  kMapMayExec = 1 << 23 /* me */,
+  kMapMayKnown = 1 << 24 /* these two are recorded */,
   kMapFlagsKnown = 1u << 31 /* VmFlags was there */,
 };
 

@@ -33,6 +33,10 @@ template <typename Call>
     on = begin(event, op, When::kIntent, Freshness::kCheap, caller, here(), path);
   }
   const int result = call();
+  if (on && result == -1 && errno == E2BIG) {
+    const ExecSize size = exec_size(argv, environment);
+    event.base.args[3] = size.bytes, event.base.args[4] = size.longest;
+  }
   if (on) finish<Failure::kMinusOne>(event, result);
   return result;
 }

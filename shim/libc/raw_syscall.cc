@@ -128,6 +128,15 @@ void add_wait_status(EventBase& base, long result, const long args[6]) {
   }
 }
 
+// What was too long: argv and the environment follow the path.
+void add_exec_size(EventBase& base, long nr, const long args[6]) {
+  const RawRow* row = row_of(nr);
+  if (!row || (row->op != Op::kExecve && row->op != Op::kExecveat)) return;
+  const ExecSize size = exec_size(reinterpret_cast<char* const*>(args[row->text]),
+                                  reinterpret_cast<char* const*>(args[row->text + 1]));
+  base.args[3] = size.bytes, base.args[4] = size.longest;
+}
+
 }  // namespace
 
 RawCall raw_call(long nr, const long args[6]) {
@@ -180,6 +189,7 @@ long record_syscall(long nr, const long args[6], const RawCall& call, uint16_t f
   const bool failed = is_refused(call.op, result, args);
   const int err =
       call.op == Op::kBrk ? ENOMEM /* what libc's brk says */ : static_cast<int>(-result);
+  if (failed && err == E2BIG) add_exec_size(event.base, nr, args);
   if (call.op == Op::kPrlimit)
     limit_args(event.base.args + 4,
                failed ? nullptr : reinterpret_cast<const struct rlimit*>(args[3]));

@@ -13,6 +13,7 @@
 
 #include "shim/proc/proc_files.h"
 #include "shim/record/call_lane.h"
+#include "shim/record/errno_facts.h"
 #include "shim/record/module_list.h"
 #include "shim/record/process.h"
 #include "shim/record/proofs.h"
@@ -126,13 +127,29 @@ void add_stack(Event& event, Record& record, Scratch* scratch) {
   if (cut) record.base.flags |= kStackCut;
 }
 
+// What decides the errno, or of a granted mapping its charge. Another scratch memory: its io holds
+// the facts, then what is read.
+constexpr uint32_t kEventFacts = 40;
+void add_facts(const EventBase& base, Record& record, Scratch* scratch) {
+  const bool asked_for = base.flags & (kInjected | kRehearsed), failed = base.flags & kFailed;
+  if (is_quiet() || asked_for || !(failed || may_be_huge_file(base))) return;
+  auto* list = reinterpret_cast<Fact*>(scratch->io);
+  Facts facts{list, kEventFacts};
+  char* io = scratch->io + kEventFacts * sizeof(Fact);
+  if (failed) add_errno_facts(facts, base, io, sizeof scratch->io - kEventFacts * sizeof(Fact));
+  else add_file_system(facts, static_cast<int>(base.args[4]));
+  record.fact_list = list;
+  record.base.facts = static_cast<uint8_t>(facts.count);
+}
+
 // The stack, then the text behind it, into scratch memory.
-uint64_t write_with_stack(Event& event, const char* text, Scratch* scratch, bool vital,
-                          const Facts* facts) {
+uint64_t write_with_stack(Event& event, const char* text, Scratch* scratch, Scratch* more,
+                          bool vital, const Facts* facts) {
   Record record{event.base};
   record.vital = vital;
   if (facts) record.base.facts = static_cast<uint8_t>(facts->count), record.fact_list = facts->list;
   add_stack(event, record, scratch);
+  if (more) add_facts(event.base, record, more);
   if (scratch && text) {
     record.base.text_len =
         static_cast<uint16_t>(copy_text(scratch->text, sizeof scratch->text, text));
@@ -149,8 +166,14 @@ uint64_t record_now(Event& event, const char* text, bool vital = false,
     p.objects_looked_for = p.reading.tick;
     notice_new_objects();
   }
+  const bool refers = facts && facts->count != 0;  // to an earlier proof, which has them
+  const bool wants_facts =
+      !refers && ((event.base.flags & kFailed) ||
+                  (!(event.base.flags & kIntent) && may_be_huge_file(event.base)));
   Scratch* scratch = take_scratch();
-  const uint64_t position = write_with_stack(event, text, scratch, vital, facts);
+  Scratch* more = wants_facts ? take_scratch() : nullptr;
+  const uint64_t position = write_with_stack(event, text, scratch, more, vital, facts);
+  if (more) give_back(more);
   if (scratch) give_back(scratch);
   return position;
 }
@@ -190,10 +213,10 @@ uint64_t record_outcome(Event& event, const char* text, bool vital, const Facts*
 }
 
 void write_proof(const Event& event, Proof proof) {
+  if (proof == Proof::kErrno) return void(write_snapshot(event.position, proof, event.base));
   const uint64_t start = tick_now();
   begin_proof(event.base, event.position);
-  const bool written =
-      write_snapshot(event.position, proof == Proof::kFull, event.base.flags & kRehearsed);
+  const bool written = write_snapshot(event.position, proof, event.base);
   end_proof(event.position, proof, tick_now() - start, written);
 }
 

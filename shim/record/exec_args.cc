@@ -28,6 +28,31 @@ uint64_t count_strings(char* const* list) {
   return n;
 }
 
+constexpr uint64_t kMostMeasured = 1 << 20;  // strings; of one of them 64 bytes as many
+
+// Its length with the end; 0: a part of it cannot be read.
+uint64_t measure(const char* text, const void*& proven) {
+  for (uint64_t n = 0; n < 64 * kMostMeasured; ++n) {
+    if (!next_readable(text + n, proven)) return 0;
+    if (!text[n]) return n + 1;
+  }
+  return 0;
+}
+
+bool add_sizes(ExecSize& size, char* const* list) {
+  const void* proven = reinterpret_cast<const void*>(UINT64_MAX);
+  const void* in_list = proven;
+  for (uint64_t n = 0; list; ++n) {
+    if (n > kMostMeasured || !next_readable(list + n, in_list)) return false;
+    if (!list[n]) return true;
+    const uint64_t bytes = measure(list[n], proven);
+    if (bytes == 0) return false;
+    size.bytes += bytes;
+    if (bytes > size.longest) size.longest = bytes;
+  }
+  return true;
+}
+
 bool contains(const char* text, uint64_t len, const char* word) {
   const uint64_t n = sys::length(word);
   for (uint64_t i = 0; i + n <= len; ++i)
@@ -47,6 +72,11 @@ ExecArgs exec_args(char* const* argv, char* const* environment) {
     break;  // the loader takes the first
   }
   return found;
+}
+
+ExecSize exec_size(char* const* argv, char* const* environment) {
+  ExecSize size;
+  return add_sizes(size, argv) && add_sizes(size, environment) ? size : ExecSize{};
 }
 
 }  // namespace ovcshim

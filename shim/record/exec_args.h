@@ -17,6 +17,12 @@ struct ExecArgs {
 // readable.
 ExecArgs exec_args(char* const* argv, char* const* environment);
 
+// After E2BIG: the bytes of all strings, and of the longest, each with its end. 0: not to be read.
+struct ExecSize {
+  uint64_t bytes = 0, longest = 0;
+};
+ExecSize exec_size(char* const* argv, char* const* environment);
+
 }  // namespace ovcshim
 
 #pragma GCC visibility pop

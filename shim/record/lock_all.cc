@@ -33,7 +33,8 @@ bool unmap_log() {
 }
 
 // What was left grows again to the whole. Unlocked before: else what it grows by would be locked,
-// too. Where that should fail, ordinary memory takes what is written there, and nothing is recorded.
+// too. Where that should fail, ordinary memory takes what is written there, and nothing is
+// recorded.
 void map_log_again() {
   const auto first = static_cast<long>(kGranule), whole = static_cast<long>(g.mapped_bytes);
   sys::call(__NR_munlock, base(), first);
@@ -80,8 +81,7 @@ uint64_t pieces_in_use(const Lane& lane) {
   const uint64_t start = reinterpret_cast<uint64_t>(lane.start);
   const uint64_t used = __atomic_load_n(lane.cursor, __ATOMIC_SEQ_CST);
   if (used >= lane.pieces) return 0;
-  const uint64_t end =
-      (start + used * lane.piece_bytes + kRoom + kGranule - 1) & ~(kGranule - 1);
+  const uint64_t end = (start + used * lane.piece_bytes + kRoom + kGranule - 1) & ~(kGranule - 1);
   const uint64_t pieces = (end - start) / lane.piece_bytes;
   return pieces < lane.pieces ? pieces : 0;
 }

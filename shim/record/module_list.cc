@@ -33,8 +33,7 @@ constinit uint64_t last_object =
 // The loader appends to its list (elf/dl-object.c _dl_add_to_namespace_list()) without a word to
 // anybody; dlclose frees entries at any time.
 bool read_entry(uint64_t address, link_map& entry) {
-  return address != 0 &&
-         copy_memory(&entry, address, sizeof entry);
+  return address != 0 && copy_memory(&entry, address, sizeof entry);
 }
 
 uint64_t find_last_object() {
@@ -84,8 +83,7 @@ void put_in_force(const ModuleTable* table) {
 // The loader's own mmap calls are not seen, and a list that the ring has passed is none.
 void list_mappings_again(ListOccasion occasion) {
   constexpr uint64_t kMost = 2000;
-  if (may_list_mappings(occasion))
-    return write_mapping_list(g_private->module_position, kMost);
+  if (may_list_mappings(occasion)) return write_mapping_list(g_private->module_position, kMost);
   g_private->listed_at += g.events.count / 8;  // too dear now: asked again later
   forget_some_mappings();
 }

@@ -41,11 +41,32 @@ bool starts_program(Op op) {
          (is_fork_op(op) && op >= Op::kPopen && op != Op::kThrdCreate);
 }
 
-bool can_be_proven(Op op, int err) {
-  const bool subject = op < Op::kFork || is_fork_op(op);
-  const bool search = starts_program(op) && err != ENOMEM && err != EAGAIN;
-  return subject && !search && err != EINVAL && err != EBADF && err != EEXIST && err != ENOENT &&
-         !is_quiet() && !t_hot->beneath;
+bool is_exec_op(Op op) { return op >= Op::kExecve && op <= Op::kExecle; }
+bool is_file_op(Op op) { return op >= Op::kShmOpen && op <= Op::kPosixFallocate; }
+
+// These fail as a matter of course: a search in PATH, a hole asked for where there is no support.
+bool is_plain_failure(Op op, int err) {
+  const bool resource = err == ENOMEM || err == EAGAIN || err == EPERM || err == E2BIG;
+  if (starts_program(op) || is_exec_op(op)) return !resource;
+  return is_file_op(op) && !resource && err != ENOSPC && err != EFBIG;
+}
+
+// What mremap says of a range depends on the mapping there; so does a range that is to grow.
+bool arguments_tell(const EventBase& call) {
+  constexpr uint64_t kGrows = 0x03000000;  // PROT_GROWSDOWN, PROT_GROWSUP
+  const bool range =
+      call.op == Op::kMremap || (call.op == Op::kMprotect && (call.args[2] & kGrows));
+  return call.err == EBADF || call.err == EEXIST || call.err == ENOENT ||
+         (call.err == EINVAL && !range);
+}
+
+// What kind of proof a failure can have: none, of the errno alone, or of memory.
+Proof best_proof(const EventBase& call) {
+  const Op op = call.op;
+  const bool other = is_exec_op(op) || op == Op::kUnshare || op == Op::kSetns || is_file_op(op);
+  if (is_plain_failure(op, call.err) || is_quiet() || t_hot->beneath) return Proof::kNone;
+  if (other || (is_fork_op(op) && call.err == EINVAL)) return Proof::kErrno;
+  return (op < Op::kFork || is_fork_op(op)) && !arguments_tell(call) ? Proof::kFull : Proof::kNone;
 }
 
 bool is_malloc(Op op) { return op < Op::kMmap; }
@@ -119,7 +140,8 @@ bool changes_process(Op op) {
 }  // namespace
 
 ProofPlan plan_proof(const EventBase& base, uint64_t granted) {
-  if (!can_be_proven(base.op, base.err)) return {};
+  const Proof best = best_proof(base);
+  if (best != Proof::kFull) return {best};
   ProofPlan plan;
   const TableLock lock;
   if (lock.held()) plan = choose(base, granted);

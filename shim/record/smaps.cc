@@ -60,10 +60,11 @@ uint32_t vm_flags(const char* list) {
     char name[3];
     uint32_t flag;
   } kFlags[] = {
-      {"ac", kMapAc}, {"nr", kMapNr}, {"dc", kMapDc}, {"wf", kMapWf}, {"ht", kMapHt},
-      {"gd", kMapGd}, {"lo", kMapLo}, {"sl", kMapSl}, {"dd", kMapDd},
+      {"ac", kMapAc}, {"nr", kMapNr},       {"dc", kMapDc},      {"wf", kMapWf}, {"ht", kMapHt},
+      {"gd", kMapGd}, {"lo", kMapLo},       {"sl", kMapSl},      {"dd", kMapDd}, {"de", kMapDe},
+      {"pf", kMapPf}, {"mw", kMapMayWrite}, {"me", kMapMayExec},
   };
-  uint32_t flags = kMapFlagsKnown;
+  uint32_t flags = kMapFlagsKnown | kMapMayKnown;
   for (const char* c = list; c[0] && c[1]; c += c[2] ? 3 : 2)
     for (const auto& row : kFlags)
       if (c[0] == row.name[0] && c[1] == row.name[1]) flags |= row.flag;

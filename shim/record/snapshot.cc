@@ -7,6 +7,7 @@
 #include "shim/record/clock.h"
 
 #include "shim/proc/proc_files.h"
+#include "shim/record/errno_facts.h"
 #include "shim/record/event.h"
 #include "shim/record/refusal.h"
 #include "shim/record/smaps.h"
@@ -120,7 +121,7 @@ uint64_t expected_list_ticks() {
 
 }  // namespace
 
-bool write_snapshot(uint64_t position, bool list, bool rehearsed) {
+bool write_snapshot(uint64_t position, Proof proof, const EventBase& call) {
   BigScratch& big = g_private->big;
   if (__atomic_exchange_n(&big.taken, 1, __ATOMIC_ACQUIRE)) {
     count(g.header->snapshots_skipped);
@@ -139,17 +140,18 @@ bool write_snapshot(uint64_t position, bool list, bool rehearsed) {
   add_tasks(facts, big.io, sizeof big.io);
   add_cgroups(facts, big.io, sizeof big.io);
   add_oom_kills(facts, big.io, sizeof big.io);
-  if (list) {
+  if (proof == Proof::kFull) {
     MappingWriter writer(position, big);
     if (list_mappings(writer, big)) {
       writer.flush(true);
       add_map_totals(facts, writer.totals, writer.ticks());
     }
-  } else {
+  } else if (proof == Proof::kFacts) {
     count(g.header->snapshots_skipped);
   }
-  if (rehearsed) add_rehearsal(facts);
-  record.vital = list;
+  if (call.flags & kRehearsed) add_rehearsal(facts);
+  else if (is_fork_op(call.op)) add_errno_facts(facts, call, big.io, sizeof big.io);
+  record.vital = proof == Proof::kFull;
   record.base.args[0] = position;
   record.base.facts = static_cast<uint8_t>(facts.count);
   record.fact_list = facts.list;

@@ -5,12 +5,13 @@
 // the address space is followed.
 #pragma once
 #include "shim/format/log_format.h"
+#include "shim/record/proofs.h"
 
 namespace ovcshim {
 
-// Writes it, about the record at `position`, with the list of mappings or without.
-// `rehearsed`: with what the rehearsal compared. False: another thread's is being written.
-bool write_snapshot(uint64_t position, bool list, bool rehearsed);
+// Writes it, about the record of `call` at `position`; kFull with the list of mappings. A rehearsed
+// one: with what the rehearsal compared. False: another thread's is being written.
+bool write_snapshot(uint64_t position, Proof proof, const EventBase& call);
 
 // In its place: the refusal at `proven_by` has one that holds for the record at `position` too.
 void write_reference(uint64_t position, uint64_t proven_by);

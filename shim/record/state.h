@@ -2,8 +2,8 @@
 //
 // What every part of the shim shares: the mapped log, the settings, and the private memory that a
 // fork wipes. Rules: constinit and trivially destructible globals only; nothing here is written
-// after the constructor except `recording` and the `open` of the lanes (a child that is not to be followed clears its own
-// copy), `image` and `lineage` (written by a process about itself).
+// after the constructor except `recording` and the `open` of the lanes (a child that is not to be
+// followed clears its own copy), `image` and `lineage` (written by a process about itself).
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -37,7 +37,7 @@ struct alignas(64) Session {
       UINT64_MAX;  // requests below are only counted; UINT64_MAX: nothing goes to the call lane
   uint64_t hot_mark = 0x6f76637368696d21;  // see HotPlace; mixed with AT_RANDOM, never 0
   bool recording = false;                  // the log is mapped and this process writes to it
-  bool internals = false;  // libc's own system calls come to ovcshim_libc_syscall
+  bool internals = false;                  // libc's own system calls come to ovcshim_libc_syscall
   bool use_tsc = false;
   bool refuses = false;  // OVCSHIM_INJECT or OVCSHIM_REHEARSE: see refuse.h
   uint32_t stack_depth = 0;
@@ -56,9 +56,9 @@ struct alignas(64) Session {
   uint32_t ns_index = kNoNamespace;
   uint64_t pidns = 0;
   uint64_t internals_word = 0;  // InternalsWord
-  bool joined = false;         // the log was there before this image
-  uint64_t own_commit_kb = 0;  // private writable memory the shim adds to the process
-  uint64_t start_tick = 0;     // when the constructor began
+  bool joined = false;          // the log was there before this image
+  uint64_t own_commit_kb = 0;   // private writable memory the shim adds to the process
+  uint64_t start_tick = 0;      // when the constructor began
 };
 extern Session g;
 
@@ -130,17 +130,17 @@ struct Private {
   uint32_t first_stripe_asked;   // the stripe of an earlier image has been looked at
   uint64_t reading_seq;
   Reading reading;
-  uint64_t granted;                   // calls that changed the process
+  uint64_t granted;  // calls that changed the process
   uint32_t proven_lock;
   Proven proven[8];
-  int64_t credit;                     // ticks that proofs may take, as of credit_tick
+  int64_t credit;  // ticks that proofs may take, as of credit_tick
   uint64_t credit_tick, full_cost, facts_cost;
-  uint64_t objects_looked_for;        // Reading::tick at which the loader's list was last looked at
-  uint64_t list_tick;                 // last mapping list without a failure, likewise
-  uint64_t listed_at;                 // slots of the events ring claimed when it was made
-  uint64_t hots_full_until;           // tick before which no free Hot is looked for
-  uint64_t stripes_full_until;        // likewise
-  uint64_t injected[8];               // calls that matched each rule of OVCSHIM_INJECT
+  uint64_t objects_looked_for;  // Reading::tick at which the loader's list was last looked at
+  uint64_t list_tick;           // last mapping list without a failure, likewise
+  uint64_t listed_at;           // slots of the events ring claimed when it was made
+  uint64_t hots_full_until;     // tick before which no free Hot is looked for
+  uint64_t stripes_full_until;  // likewise
+  uint64_t injected[8];         // calls that matched each rule of OVCSHIM_INJECT
   BigScratch big;
   Scratch scratch[kScratches];
   Hot hots[kFirstHots];

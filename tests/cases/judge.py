@@ -24,11 +24,13 @@ BATCH = 400  # cases between two moments when others may have the machine's sett
 OPS = {"aligned_alloc", "posix_memalign", "pthread_create", "posix_spawn", "posix_spawnp", "_Fork", "thrd_create"}
 
 
+OPS_BY_WORD = {"clone3": "clone", "exec": "execve", "fallocate": "posix_fallocate", "memfd": "memfd_create"}
+
+
 def op_of(call):
     name = call.split(":")[0]
-    if name == "clone3-by-number":
-        return "clone"
-    return name if name in OPS else name.split("-")[0]
+    first = name.split("-")[0]
+    return name if name in OPS else OPS_BY_WORD.get(first, first)
 
 
 def meminfo_kb(key):

@@ -211,17 +211,22 @@ def address_space():
 
 def arguments():
     table = {
-        errno.EINVAL: ["mmap-empty", "mmap-no-type", "mmap-unaligned", "mmap-offset", "mprotect-unaligned", "mprotect-prot",
+        errno.EINVAL: ["mmap-huge-size", "mmap-huge-file", "mmap-huge-offset", "mmap-validate-anon", "mmap-growsdown-file",
+                       "mprotect-nothing", "mprotect-unknown", "mprotect-key", "mprotect-growsdown", "mprotect-growsup",
+                       "mremap-shared-flag", "mremap-private-zero", "mremap-fixed-stays", "mremap-new-unaligned",
+                       "mremap-outside", "mremap-overlap", "mremap-huge", "munmap-huge", "shmget-empty", "shmget-huge-size",
+                       "mmap-empty", "mmap-no-type", "mmap-unaligned", "mmap-offset", "mprotect-unaligned", "mprotect-prot",
                        "munmap-unaligned", "munmap-empty", "munmap-outside", "mremap-empty", "mremap-flags", "mremap-unaligned",
                        "mremap-copy-grow", "clone-sighand", "clone-thread", "clone-newns-fs", "clone-no-stack",
                        "clone-no-function", "posix_memalign-3", "posix_memalign-4"],
         errno.EOVERFLOW: ["mmap-overflow"],
-        errno.EBADF: ["mmap-no-file"],
+        errno.EBADF: ["mmap-no-file", "mmap-o-path", "mmap-negative"],
         errno.EEXIST: ["mmap-taken"],
         errno.EACCES: ["mmap-not-writable", "mprotect-not-writable"],
-        errno.ENODEV: ["mmap-directory"],
-        errno.EFAULT: ["mremap-unmapped", "mremap-across"],
-        errno.ENOMEM: ["mprotect-hole", "mprotect-unmapped", "madvise-hole", "malloc-huge", "calloc-overflow", "realloc-huge",
+        errno.ENODEV: ["mmap-directory", "mmap-pipe"],
+        errno.EOPNOTSUPP: ["mmap-sync"],
+        errno.EFAULT: ["mremap-unmapped", "mremap-across", "mremap-vdso"],
+        errno.ENOMEM: ["mprotect-wraps", "mprotect-hole", "mprotect-unmapped", "madvise-hole", "malloc-huge", "calloc-overflow", "realloc-huge",
                        "reallocarray-overflow"],
     }
     for err, calls in table.items():
@@ -229,7 +234,25 @@ def arguments():
     yield Row("bad-argument", ["uid:{uid}"], ["mmap-low", "clone-newnet", "clone-newpid"], err=errno.EPERM)
 
 
-SOURCES = [limits, two_limits, locked, overcommit, tasks, mappings, address_space, arguments]
+def reasons():
+    """An errno with several sources, told apart by what was recorded (tests/programs/refused_errno_table.h, kernel sources there)."""
+    denied = {"err": errno.EACCES}
+    yield Row("memory-deny-write-execute", [], ["mmap-mdwe", "mmap-mdwe-file", "mprotect-mdwe", "mprotect-mdwe-write"], **denied)
+    yield Row("bad-argument", [], ["mmap-mdwe-read-only", "mmap-write-only", "mprotect-noexec"], decoy=True, **denied)
+    # Huge pages are never charged: neither mode 2 nor the size of the machine has to do with it (mm/vma.c accountable_mapping()).
+    yield Row("huge-page-pool", [], ["mmap-huge-memfd", "mmap-huge-mount", "mmap-huge-mount-full", "shmget-huge"], far="900G")
+    yield Row("namespace-limit", [], ["clone-newuser-none", "clone-newuts-none", "unshare-newuser-none"], err=errno.ENOSPC, bare=True)
+    yield Row("not-permitted", [], ["unshare-chroot", "setns", "shmget-huge-user"], err=errno.EPERM, bare=True)
+    yield Row("bad-argument", [], ["unshare-newnet", "mmap-noexec", "mmap-sealed-file"], err=errno.EPERM, bare=True)
+    yield Row("argument-list-too-long", [], ["exec-one-long", "exec-all-long"], err=errno.E2BIG, bare=True)
+    yield Row("rlimit-nproc", [], ["exec-nproc"], err=errno.EAGAIN, bare=True)
+    yield Row("shm-limit", [], ["shmget-shmmax"], err=errno.EINVAL, bare=True)
+    yield Row("shm-limit", [], ["shmget-shmall", "shmget-shmmni"], err=errno.ENOSPC, bare=True)
+    yield Row("file-system-full", [], ["fallocate-full"], err=errno.ENOSPC, bare=True)
+    yield Row("seccomp", [], ["mmap-seccomp", "fork-seccomp"], err=errno.EPERM, bare=True)
+
+
+SOURCES = [limits, two_limits, locked, overcommit, tasks, mappings, address_space, arguments, reasons]
 
 # What may have happened before without being the cause. name: steps, modes, causes in whose rows it would be one
 BEFORE = {

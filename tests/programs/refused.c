@@ -2,6 +2,8 @@
 // Makes a situation in which a call is refused, makes that call once, and prints what it got, as
 // one line of JSON:
 //   refused STEP... call:NAME[:AMOUNT]
+//   refused --errnos
+// lists the calls of refused_errno.h: name, errno, cause, words of the reason.
 // Steps are words like limit:as:vmsize+64M or map:noreserve:2G (refused_setup.h), calls are in
 // refused_calls.h, amounts in refused_measure.h. `thread`: what follows is done by a second thread.
 // Exit status: 0 refused, 1 granted, 3 the situation could not be made. Used by tests/cases/run.sh.
@@ -59,6 +61,9 @@ static void* go_on(void* rest) {
 }
 
 int main(int argc, char** argv) {
-  (void)argc;
+  if (argc == 2 && strcmp(argv[1], "--errnos") == 0) {
+    list_errno_cases();
+    return 0;
+  }
   make_situation(argv + 1);
 }

@@ -185,14 +185,14 @@ static struct outcome call_vfork(char** words) {
   return from_int(child, -1);
 }
 
-static int leave(void* arg) {
+static int leave_now(void* arg) {
   (void)arg;
   _exit(0);
 }
 static char clone_stack[65536] __attribute__((aligned(16)));
 static struct outcome cloned(int flags) {
   const int64_t charge_kb = flags & CLONE_VM ? -1 : fork_charge_kb();
-  return from_int(clone(leave, clone_stack + sizeof clone_stack, flags | SIGCHLD, NULL), charge_kb);
+  return from_int(clone(leave_now, clone_stack + sizeof clone_stack, flags | SIGCHLD, NULL), charge_kb);
 }
 static struct outcome call_clone(char** words) {
   (void)words;
@@ -269,7 +269,7 @@ static struct outcome call_mlockall(char** words) {
   return from_int(mlockall(MCL_CURRENT | MCL_ONFAULT), -1);
 }
 
-#include "tests/programs/refused_bad.h"
+#include "tests/programs/refused_errno.h"
 
 static const struct {
   const char* name;
@@ -325,5 +325,5 @@ static const struct {
 static struct outcome make_call(char** words) {
   for (size_t i = 0; i < sizeof kCalls / sizeof *kCalls; i++)
     if (strcmp(kCalls[i].name, words[0]) == 0) return kCalls[i].make(words + 1);
-  return bad_call(words[0]);
+  return errno_call(words[0]);
 }

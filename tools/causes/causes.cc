@@ -12,6 +12,7 @@
 #include <cerrno>
 
 #include "tools/causes/causes_detail.h"
+#include "tools/causes/errno_rows.h"
 
 namespace ovc {
 
@@ -73,22 +74,6 @@ void say_mode(const Evidence& evidence, Finding& finding) {
     finding.notes.emplace_back("not commit accounting: vm.overcommit_memory = 1 never refuses");
 }
 
-// The snapshot of this failure, or the last one before it: processes seldom change their
-// namespaces.
-void say_namespace(const Evidence& evidence, Finding& finding) {
-  if (evidence.event.base.op != Op::kPthreadCreate || evidence.err() != EINVAL) return;
-  const auto look_up = [&](FactKey key) {
-    return evidence.fact(key)  ? evidence.fact(key)
-           : evidence.baseline ? evidence.baseline->fact(key)
-                               : std::nullopt;
-  };
-  const auto own = look_up(FactKey::kPidNs), children = look_up(FactKey::kPidForChildrenNs);
-  if (own && children && *own != *children)
-    finding.notes.emplace_back(
-        "after unshare(CLONE_NEWPID) or setns a process can have no new threads: clone refuses "
-        "them with EINVAL");
-}
-
 }  // namespace
 
 void explain_unknown(const Evidence& evidence, Finding& finding) {
@@ -104,7 +89,6 @@ void explain_unknown(const Evidence& evidence, Finding& finding) {
               "the mappings and which of them are accounted");
   say_missing(finding, !evidence.rules.mode, "vm.overcommit_memory");
   say_mode(evidence, finding);
-  say_namespace(evidence, finding);
   if (evidence.fact(FactKey::kSeccomp) == 2)
     finding.notes.emplace_back(
         "a seccomp filter is active: it can refuse a call with any errno and leaves no trace");
@@ -178,12 +162,14 @@ std::span<const CauseRow> rows_for(const Evidence& evidence) {
   if (is_memory_op(op)) return memory_causes();
   if (is_fork_op(op)) return fork_causes();
   if (op == Op::kShmget || is_lock_op(op)) return shared_causes();
+  if (is_exec(op)) return exec_causes();
   return {};
 }
 
 Finding diagnose_alone(const Evidence& evidence) {
   Finding finding;
-  if (!decide(common_causes(), evidence, finding) && !decide(rows_for(evidence), evidence, finding))
+  if (!decide(common_causes(), evidence, finding) &&
+      !decide(rows_for(evidence), evidence, finding) && !decide_by_errno(evidence, finding))
     explain_unknown(evidence, finding);
   return finding;
 }

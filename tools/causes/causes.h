@@ -124,6 +124,7 @@ std::span<const CauseRow> common_causes();
 std::span<const CauseRow> fork_causes();
 std::span<const CauseRow> memory_causes();
 std::span<const CauseRow> shared_causes();  // shmget, locks
+std::span<const CauseRow> exec_causes();
 std::span<const CauseRow> malloc_causes();
 
 Finding diagnose(const Evidence& evidence);

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "tools/causes/causes_detail.h"
+#include "tools/causes/errno_rows.h"
 #include "tools/text/output.h"
 
 namespace ovc {
@@ -37,6 +38,14 @@ bool mode0_passes(const Evidence&, const Finding& finding) {
 bool killer_off(const Evidence& evidence, const Finding&) {
   return evidence.fact(ovcshim::FactKey::kMemcgOomKillDisable) == 1;
 }
+bool selinux_in_force(const Evidence& evidence, const Finding&) {
+  return causes::is_selinux(evidence);
+}
+bool apparmor_in_force(const Evidence& evidence, const Finding&) {
+  const bool restricted = evidence.fact(ovcshim::FactKey::kUsernsRestricted).value_or(0) != 0;
+  return restricted || evidence.fact(ovcshim::FactKey::kSecurityModule) ==
+                           static_cast<uint64_t>(ovcshim::SecurityModule::kAppArmorConfined);
+}
 bool in_mode2(const Evidence& evidence, const Finding&) {
   return is_redis(evidence.comm) && evidence.rules.mode == kModeNever;
 }
@@ -66,6 +75,7 @@ constexpr AdviceRow kAdvice[] = {
      "start the server under vm.overcommit_memory = 0 or 1: under mode 2 its allocator gives memory back mapping by mapping, which splits them"},
     {"max-map-count", always, "for the whole host: a larger vm.max_map_count"},
     {"huge-page-pool", always, "nothing where the program goes on with ordinary pages, as PostgreSQL does by default (huge_pages = try)"},
+    {"huge-page-group", always, "this service only: a higher limit of its control group (hugetlb.*.rsvd.max, in the groups above it too)"},
     {"huge-page-pool", always, "for the whole host: a larger vm.nr_hugepages; that memory is then good for huge pages only"},
     {"address-space", always, "in the program: a smaller request; no setting makes room"},
     {"memcg", killer_off, "this service only: switch its OOM killer on again (memory.oom_control)"},
@@ -75,6 +85,16 @@ constexpr AdviceRow kAdvice[] = {
     {"rlimit-nproc", always, "this service only: a higher RLIMIT_NPROC (systemd LimitNPROC=, shell ulimit -u)"},
     {"threads-max", always, "for the whole host: a larger kernel.threads-max, after looking for what has so many threads"},
     {"pid-max", always, "for the whole host: a larger kernel.pid_max, after looking for zombies"},
+    {"memory-deny-write-execute", always, "this service only: MemoryDenyWriteExecute=no in its systemd unit (a drop-in: systemctl edit); programs that make code at run time (JIT) need it"},
+    {"memory-deny-write-execute", always, "in the program: switch off its JIT, if it has such an option"},
+    {"security-module", selinux_in_force, "look at the denial: ausearch -m AVC -ts recent; allow it with a boolean or a policy module (audit2allow)"},
+    {"security-module", apparmor_in_force, "look at the denial: journalctl -k --grep apparmor; give the program a profile that allows it"},
+    {"seccomp", always, "change the filter: docker run --security-opt seccomp=FILE, systemd SystemCallFilter= (strace shows the call), or a newer Docker and libseccomp"},
+    {"namespace-limit", always, "for the whole host: a larger user.max_*_namespaces (RHEL 7 begins with 0 user namespaces)"},
+    {"shm-limit", always, "for the whole host: a larger kernel.shmmax, kernel.shmall or kernel.shmmni (docker --sysctl for one container)"},
+    {"file-system-full", always, "more room where the file lies; for /dev/shm: a larger size= of its mount, docker --shm-size"},
+    {"argument-list-too-long", always, "in the program: pass fewer or shorter arguments, or through a file; a higher RLIMIT_STACK (ulimit -s) gives room up to 6 MiB"},
+    {"rlimit-nofile", always, "this service only: a higher RLIMIT_NOFILE (systemd LimitNOFILE=, shell ulimit -n)"},
     {"pidns-init-dead", always, "start the namespace with an init that stays (docker --init, unshare --fork); this process cannot fork any more"},
     {"injected", always, "unset OVCSHIM_INJECT for a real run"},
     {"rehearsed", always, "unset OVCSHIM_REHEARSE for a real run"},
@@ -129,7 +149,9 @@ std::optional<std::string> fill_in(std::string_view text, const Figures& figures
 }
 
 bool depends_on_overcommit(std::string_view cause) {
-  constexpr std::string_view kNot[] = {"unknown", "injected", "rehearsed", "bad-argument"};
+  constexpr std::string_view kNot[] = {"unknown",       "injected",        "rehearsed",
+                                       "bad-argument",  "not-permitted",   "seccomp",
+                                       "security-module"};
   for (const auto id : kNot)
     if (cause == id) return true;
   return cause == "commit-limit" || cause == "single-request-over-ram-and-swap";

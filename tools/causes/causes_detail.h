@@ -66,8 +66,19 @@ bool mremap_moves(const Evidence& evidence);  // surely: it cannot grow where it
 bool over_rlimit_memlock(const Evidence& evidence, Finding& finding);
 bool over_rlimit_as(const Evidence& evidence, Finding& finding);
 bool over_rlimit_data(const Evidence& evidence, Finding& finding);
-bool over_huge_page_pool(const Evidence& evidence, Finding& finding);
 bool over_task_size(const Evidence& evidence, Finding& finding);
+uint64_t task_size(const Evidence& evidence);  // the first address that no process has
+
+// Huge pages (causes_huge.cc): the size of one, if the call asks for such; and what is in their way,
+// in the order of mm/hugetlb.c hugetlb_reserve_pages().
+std::optional<uint64_t> huge_page_kb(const Evidence& evidence);
+bool reserves_huge_pages(const Evidence& evidence);
+bool over_huge_page_group(const Evidence& evidence, Finding& finding);
+bool over_huge_page_mount(const Evidence& evidence, Finding& finding);
+bool over_huge_page_pool(const Evidence& evidence, Finding& finding);
+
+// The control group's memory is full and nobody could be killed for it.
+bool memcg_full(const Evidence& evidence, Finding& finding);
 
 // Why nothing could be proven.
 void explain_unknown(const Evidence& evidence, Finding& finding);

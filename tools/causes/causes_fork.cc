@@ -88,7 +88,11 @@ void add_memcg_figures(const Evidence& evidence, Finding& finding) {
 
 // Version 2 fails a call only when the OOM killer finds nobody; version 1 only when it is switched
 // off.
-bool memcg(const Evidence& evidence, Finding& finding) {
+bool memcg(const Evidence& evidence, Finding& finding) { return memcg_full(evidence, finding); }
+
+}  // namespace
+
+bool memcg_full(const Evidence& evidence, Finding& finding) {
   const bool hit = evidence.rise(FactKey::kMemcgFailcnt).value_or(0) > 0;
   const bool nobody_killed = evidence.rise(FactKey::kMemcgOomKill).value_or(1) == 0;
   const bool v2 = evidence.fact(FactKey::kMemcgVersion) == 2 &&
@@ -100,6 +104,8 @@ bool memcg(const Evidence& evidence, Finding& finding) {
   add_memcg_figures(evidence, finding);
   return true;
 }
+
+namespace {
 
 // ---- EAGAIN ----
 
@@ -278,52 +284,12 @@ bool nproc_by_exclusion(const Evidence& evidence, Finding& finding) {
   return true;
 }
 
-// ---- arguments ----
-
-bool invalid(const Evidence& evidence) {
-  return evidence.err() == EINVAL && (evidence.event.base.op == Op::kClone || is_thread(evidence));
-}
-
-// Without attributes, or after the stack was made, it was clone that rejected the thread: no
-// argument of the caller's.
-bool bad_argument(const Evidence& evidence, Finding& finding) {
-  if (is_thread(evidence) && (evidence.event.base.args[0] == 0 || !evidence.inner.empty()))
-    return false;
-  if (evidence.fact(FactKey::kSeccomp).value_or(0) == 2) return false;
-  finding.summary = is_thread(evidence) ? "pthread_create was given invalid attributes"
-                                        : "clone was given an invalid combination of arguments";
-  if (!is_thread(evidence))
-    add_figure(finding, "flags", evidence.event.base.args[0], "", "the call");
-  return true;
-}
-
-bool not_permitted(const Evidence& evidence) {
-  return evidence.err() == EPERM && evidence.event.base.op == Op::kClone;
-}
-
-bool namespace_needs_admin(const Evidence& evidence, Finding& finding) {
-  constexpr uint64_t kNewTime = 0x80;  // newer than the C library's headers
-  constexpr uint64_t kNamespaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC |
-                                   CLONE_NEWPID | CLONE_NEWNET | kNewTime;
-  const uint64_t flags = evidence.event.base.args[0];
-  const auto caps = evidence.fact(FactKey::kCapEff);
-  if (!(flags & kNamespaces) || (flags & CLONE_NEWUSER) || !caps || (*caps >> kCapSysAdmin & 1))
-    return false;
-  if (evidence.fact(FactKey::kSeccomp) != 0) return false;
-  finding.summary = "the flags ask for a new namespace, and the caller lacks CAP_SYS_ADMIN";
-  add_figure(finding, "flags", flags, "", "the call");
-  return true;
-}
-
 constexpr std::string_view kCopyProcess = "kernel/fork.c copy_process()";
 constexpr std::string_view kUserFull = "the user may have no more tasks (processes and threads)";
 constexpr std::string_view kGroupFull =
     "the control group may hold no more tasks (processes and threads)";
 // clang-format off
 constexpr CauseRow kRows[] = {
-    {"bad-argument", invalid, bad_argument, "the kernel or libc rejects the arguments themselves", kCopyProcess},
-    {"bad-argument", not_permitted, namespace_needs_admin, "the kernel does not permit what the arguments ask for",
-     "kernel/nsproxy.c copy_namespaces()"},
     {"commit-limit", copying_no_memory, over_commit_limit,
      "fork asks for every accounted mapping once more, and the sum with what all processes were promised passes CommitLimit",
      "mm/mmap.c dup_mmap(); mm/util.c __vm_enough_memory(): allowed iff Committed_AS + request < CommitLimit - reserves"},
@@ -349,6 +315,9 @@ constexpr CauseRow kRows[] = {
     {"pid-max", try_again, numbers_by_exclusion, "every process number is in use", "kernel/pid.c alloc_pid()"},
     {"pids-max", try_again, pids_by_exclusion, kGroupFull, "kernel/cgroup/pids.c pids_can_fork()"},
 };
+constexpr CauseRow kExecRows[] = {
+    {"memcg", no_memory, memcg, "the kernel's own memory for the new program is charged to the control group and was refused", "mm/memcontrol.c try_charge_memcg()"},
+};
 // clang-format on
 
 }  // namespace
@@ -363,5 +332,6 @@ bool nproc_limit_applies(const Evidence& evidence) {
 }
 
 std::span<const CauseRow> fork_causes() { return causes::kRows; }
+std::span<const CauseRow> exec_causes() { return causes::kExecRows; }
 
 }  // namespace ovc

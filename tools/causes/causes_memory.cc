@@ -51,38 +51,6 @@ bool range_has_hole(const Evidence& evidence, Finding& finding) {
   return true;
 }
 
-bool is_argument_error(const Evidence& evidence) {
-  constexpr uint16_t kErrors[] = {EINVAL, EBADF, EEXIST, EFAULT, EOVERFLOW, ENODEV, EACCES};
-  return std::find(std::begin(kErrors), std::end(kErrors), evidence.err()) != std::end(kErrors);
-}
-
-std::string_view argument_text(uint16_t err) {
-  switch (err) {
-    case EBADF: return "the file descriptor is not open";
-    case EEXIST: return "MAP_FIXED_NOREPLACE: the address is taken";
-    case EFAULT: return "the old range is not one mapping";
-    case EOVERFLOW: return "offset and length overflow";
-    case ENODEV: return "the file cannot be mapped";
-    case EACCES: return "the file or the mapping does not allow this protection";
-    default: return "invalid arguments";
-  }
-}
-
-// A seccomp filter can answer with any of these; then only the argument itself would be proof.
-bool argument_refused(const Evidence& evidence, Finding& finding) {
-  const auto& args = args_of(evidence);
-  const bool exact =
-      op_of(evidence) != Op::kMmap || (args[3] & MAP_FIXED);  // else the address is only a hint
-  const bool unaligned = exact && args[0] % (evidence.rules.page_kb * 1024) != 0;
-  const bool visible = evidence.err() == EINVAL && (args[1] == 0 || unaligned);
-  if (evidence.fact(FactKey::kSeccomp).value_or(0) == 2 && !visible) return false;
-  finding.summary = argument_text(evidence.err());
-  if (visible)
-    finding.summary =
-        args[1] == 0 ? "the length is 0" : "the address is not at the start of a page";
-  return true;
-}
-
 bool memory_not_permitted(const Evidence& evidence) { return evidence.err() == EPERM; }
 
 bool may_not_map_locked(const Evidence& evidence, Finding& finding) {
@@ -108,6 +76,7 @@ bool below_min_addr(const Evidence& evidence, Finding& finding) {
 
 bool is_sealed(const Evidence& evidence, Finding& finding) {
   const auto& args = args_of(evidence);
+  if (op_of(evidence) == Op::kMmap && !(args[3] & MAP_FIXED)) return false;
   if (!evidence.mappings_complete || args[0] > UINT64_MAX - args[1]) return false;
   for (const auto& mapping : evidence.mappings) {
     if (!(mapping.flags & ovcshim::kMapSl) || mapping.end <= args[0] ||
@@ -178,11 +147,6 @@ bool over_map_count(const Evidence& evidence, Finding& finding) {
 // ---- overcommit and malloc ----
 
 bool charges(const Evidence& evidence) { return adds_data(evidence); }
-bool reserves_huge_pages(const Evidence& evidence) {
-  const uint64_t flags = args_of(evidence)[3];
-  return no_memory(evidence) && op_of(evidence) == Op::kMmap && (flags & MAP_HUGETLB) &&
-         !(flags & MAP_NORESERVE);
-}
 bool places_freely(const Evidence& evidence) {
   return no_memory(evidence) && op_of(evidence) == Op::kMmap;
 }
@@ -224,6 +188,8 @@ constexpr std::string_view kOneRequest =
     "mm/util.c __vm_enough_memory(): refused iff one request > RAM + swap";
 constexpr std::string_view kManyMappings = "the process has as many mappings as it may have";
 constexpr std::string_view kNoRoom = "there is no room for the mapping";
+constexpr std::string_view kReserve = "mm/hugetlb.c hugetlb_reserve_pages()";
+constexpr std::string_view kHugeGroup = "the control group may reserve no more huge pages; it is asked before the pool";
 constexpr std::string_view kWouldPass =
     "by the recorded figures it would just have passed, but within the error of the counter that "
     "the kernel compares";
@@ -231,7 +197,6 @@ constexpr std::string_view kWouldPass =
 // clang-format off
 constexpr CauseRow kMemoryRows[] = {
     {"bad-argument", range_may_not_have_holes, range_has_hole, "the kernel rejects a range with holes", "mm/mprotect.c, mm/madvise.c"},
-    {"bad-argument", is_argument_error, argument_refused, "the kernel rejects the arguments themselves", "mm/mmap.c do_mmap(), mm/mremap.c"},
     {"bad-argument", memory_not_permitted, below_min_addr, "low addresses need CAP_SYS_RAWIO", "security/commoncap.c cap_mmap_addr()"},
     {"bad-argument", memory_not_permitted, is_sealed, "a sealed mapping cannot be changed", "mm/mseal.c"},
     {"rlimit-memlock", memory_not_permitted, may_not_map_locked, "the mapping would be locked into memory", "mm/mmap.c do_mmap()"},
@@ -242,7 +207,9 @@ constexpr CauseRow kMemoryRows[] = {
     {"address-space", brk_fails, break_meets_mapping, "the heap grows in one piece", "mm/mmap.c brk()"},
     {"rlimit-as", adds_space, over_rlimit_as, "the address space of the process may not grow that far", kMayExpand},
     {"rlimit-data", adds_data, over_rlimit_data, "the private writable memory of the process may not grow that far", kMayExpand},
-    {"huge-page-pool", reserves_huge_pages, over_huge_page_pool, "huge pages are set aside beforehand; ordinary memory does not stand in for them", "mm/hugetlb.c hugetlb_reserve_pages()"},
+    {"huge-page-group", reserves_huge_pages, over_huge_page_group, kHugeGroup, kReserve},
+    {"huge-page-pool", reserves_huge_pages, over_huge_page_mount, "a mount of hugetlbfs can be given a size of its own", kReserve},
+    {"huge-page-pool", reserves_huge_pages, over_huge_page_pool, "huge pages are set aside beforehand; ordinary memory does not stand in for them", kReserve},
     {"address-space", mremap_fails, mremap_meets_mapping, "there is no room for the mapping where it is", "mm/mremap.c"},
     {"address-space", mremap_fails, mremap_no_gap, kNoRoom, "mm/mremap.c, mm/mmap.c get_unmapped_area()"},
     {"max-map-count", counts_before_charge, over_map_count, kManyMappings, "mm/vma.c do_brk_flags(), mm/mremap.c move_vma()"},

@@ -50,9 +50,11 @@ Request fixed_request(const Evidence& evidence, Request request) {
 
 Request mmap_request(const Evidence& evidence) {
   const auto& args = evidence.event.base.args;
-  const MappingKind kind = mapping_kind(args[2], args[3], evidence.rules);
+  const MappingKind kind = mapping_kind_of(evidence.event, evidence.rules);
   const MappingRow* row = mapping_row(kind, evidence.rules);
-  const uint64_t len_kb = round_to_pages_kb(args[1], evidence.rules);
+  const uint64_t huge_kb = huge_page_kb(evidence).value_or(0);
+  const uint64_t small_kb = round_to_pages_kb(args[1], evidence.rules);
+  const uint64_t len_kb = huge_kb ? (small_kb + huge_kb - 1) / huge_kb * huge_kb : small_kb;
   const bool is_data = kind.writable && !kind.shared && !(args[3] & MAP_GROWSDOWN);
   Request request;
   request.space_kb = len_kb;

@@ -94,6 +94,8 @@ constexpr std::string_view kLocks = "memory would be locked beyond what the proc
 
 // clang-format off
 constexpr CauseRow kSharedRows[] = {
+    {"huge-page-group", reserves_huge_pages, over_huge_page_group, "the control group may reserve no more huge pages; it is asked before the pool", "mm/hugetlb.c hugetlb_reserve_pages()"},
+    {"huge-page-pool", reserves_huge_pages, over_huge_page_pool, "huge pages are set aside beforehand; ordinary memory does not stand in for them", "mm/hugetlb.c hugetlb_reserve_pages()"},
     {"single-request-over-ram-and-swap", makes_segment, over_ram_and_swap, "one request alone is larger than the whole machine", "mm/shmem.c shmem_acct_size(), mm/util.c __vm_enough_memory()"},
     {"commit-limit", makes_segment, over_commit_limit, "the sum of what all processes were promised would pass CommitLimit", "ipc/shm.c newseg(), mm/util.c __vm_enough_memory()"},
     {"commit-limit", makes_segment, near_commit_limit, "by the recorded figures it would just have passed, but within the error of the counter that the kernel compares", "ipc/shm.c newseg(), mm/util.c __vm_enough_memory()"},

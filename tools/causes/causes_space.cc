@@ -20,11 +20,6 @@ namespace {
 
 constexpr uint64_t kStackGuardGap = 256 * 4096;  // mm/mmap.c stack_guard_gap, its default
 
-uint64_t task_size(const Evidence& evidence) {
-  return evidence.machine == ovcshim::Machine::kAarch64 ? uint64_t{1} << 48
-                                                        : (uint64_t{1} << 47) - 4096;
-}
-
 uint64_t largest_gap(const Evidence& evidence) {
   uint64_t gap = 0, at = evidence.fact(FactKey::kMmapMinAddr).value_or(0);
   for (const auto& mapping : evidence.mappings) {
@@ -128,6 +123,11 @@ bool limits_excluded(const Evidence& evidence, uint64_t kb) {
 }
 
 }  // namespace
+
+uint64_t task_size(const Evidence& evidence) {
+  return evidence.machine == ovcshim::Machine::kAarch64 ? uint64_t{1} << 48
+                                                        : (uint64_t{1} << 47) - 4096;
+}
 
 bool over_task_size(const Evidence& evidence, Finding& finding) {
   const auto request = request_of(evidence).space_kb;
@@ -233,30 +233,6 @@ bool mremap_no_gap(const Evidence& evidence, Finding& finding) {
   if (!(args[3] & MREMAP_MAYMOVE) || (args[3] & MREMAP_FIXED) || !mremap_moves(evidence))
     return false;
   return wider_than_any_gap(evidence, finding, args[2]);
-}
-
-// A pool may grow by vm.nr_overcommit_hugepages; where that would have been enough, nothing was
-// refused.
-bool over_huge_page_pool(const Evidence& evidence, Finding& finding) {
-  const auto& args = args_of(evidence);
-  const auto size_kb = evidence.fact(FactKey::kHugepagesizeKb),
-             free = evidence.fact(FactKey::kHugePagesFree),
-             reserved = evidence.fact(FactKey::kHugePagesRsvd);
-  const uint64_t size_bits =
-      args[3] >> MAP_HUGE_SHIFT & MAP_HUGE_MASK;  // 0: the size that these figures are about
-  if (!size_kb || *size_kb == 0 || !free || !reserved || *reserved > *free) return false;
-  if (size_bits != 0 && (size_bits < 10 || *size_kb != uint64_t{1} << (size_bits - 10)))
-    return false;
-  const uint64_t wanted = args[1] / 1024 / *size_kb + (args[1] % (*size_kb * 1024) != 0),
-                 available = *free - *reserved;
-  if (wanted <= available) return false;
-  finding.summary = "not enough free huge pages (MAP_HUGETLB)";
-  add_figure(finding, "request", wanted, "huge pages", "the call");
-  add_figure(finding, "free", free, "huge pages", "/proc/meminfo");
-  add_figure(finding, "of them reserved", reserved, "huge pages", "/proc/meminfo");
-  add_figure(finding, "size of one", size_kb, "kB", "/proc/meminfo");
-  miss_by(finding, wanted, available, "huge pages");
-  return true;
 }
 
 }  // namespace ovc::causes

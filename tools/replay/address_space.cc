@@ -67,9 +67,13 @@ uint64_t AddressSpace::page_up(uint64_t bytes) const {
 
 uint64_t AddressSpace::mapping_bytes(const Event& event) const {
   const uint64_t flags = event.base.args[3];
-  if (!(flags & MAP_HUGETLB)) return page_up(event.base.args[1]);
   const uint64_t shift = flags >> kMapHugeShift & 0x3f;
-  const uint64_t huge = shift != 0 ? uint64_t{1} << shift : kDefaultHugeBytes;
+  uint64_t huge = shift != 0 ? uint64_t{1} << shift : kDefaultHugeBytes;
+  if (!mapping_kind_of(event).hugetlb) return page_up(event.base.args[1]);
+  if (!(flags & MAP_ANONYMOUS)) {  // the file's; a damaged log can say anything
+    const uint64_t block = event.fact(FactKey::kFileFsBlock).value_or(0);
+    huge = block != 0 && block <= uint64_t{1} << 34 ? block : kDefaultHugeBytes;
+  }
   return (event.base.args[1] + huge - 1) / huge * huge;
 }
 
@@ -151,7 +155,7 @@ void AddressSpace::apply(const Event& event) {
 
 Piece AddressSpace::new_piece(const Event& event, uint64_t bytes) {
   const auto& args = event.base.args;
-  const MappingKind kind = mapping_kind(args[2], args[3], rules_);
+  const MappingKind kind = mapping_kind_of(event, rules_);
   Piece p;
   p.start = static_cast<uint64_t>(event.base.result);
   p.end = p.start + bytes;

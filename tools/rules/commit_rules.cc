@@ -5,6 +5,7 @@
 
 #include "tools/log/log_reader.h"
 
+#include <linux/magic.h>
 #include <sys/mman.h>
 
 #include <sched.h>
@@ -63,7 +64,7 @@ void take(std::optional<uint64_t>& to, std::span<const ovcshim::Fact> facts, Fac
 
 std::optional<uint64_t> mmap_charge_kb(const Event& event, const HostRules& rules) {
   const auto& args = event.base.args;
-  const MappingRow* row = mapping_row(mapping_kind(args[2], args[3], rules), rules);
+  const MappingRow* row = mapping_row(mapping_kind_of(event, rules), rules);
   if (!row) return std::nullopt;
   if (row->cost != Cost::kLength) return 0;
   if (args[3] & MAP_FIXED) {
@@ -147,6 +148,14 @@ MappingKind mapping_kind(uint64_t prot, uint64_t flags, const HostRules& rules) 
       .droppable = type == kMapDroppable};
 }
 
+MappingKind mapping_kind_of(const Event& mmap, const HostRules& rules) {
+  MappingKind kind = mapping_kind(mmap.base.args[2], mmap.base.args[3], rules);
+  if (!kind.file || mmap.fact(FactKey::kFileFsType) != HUGETLBFS_MAGIC) return kind;
+  kind.hugetlb = true;
+  kind.noreserve = mmap.base.args[3] & MAP_NORESERVE;
+  return kind;
+}
+
 MappingState mapping_state(const ovcshim::MappingEntry& mapping) {
   const auto has = [&](uint32_t flag) { return (mapping.flags & flag) != 0; };
   return {.accounted = has(ovcshim::kMapAc),
@@ -186,8 +195,8 @@ std::optional<uint64_t> segment_kb(const Event& event, const HostRules& rules) {
   constexpr uint64_t kHugetlb = 04000, kNoreserve = 010000, kPrivate = 0;
   const auto& args = event.base.args;
   if (args[0] != kPrivate && !event.failed()) return std::nullopt;
-  if (args[2] & kHugetlb) return 0;
-  const SharedRow* row = shared_row(SharedObject::kSysV, args[2] & kNoreserve, rules);
+  const auto object = args[2] & kHugetlb ? SharedObject::kHuge : SharedObject::kSysV;
+  const SharedRow* row = shared_row(object, args[2] & kNoreserve, rules);
   if (!row) return std::nullopt;
   return row->cost == Cost::kLength ? round_to_pages_kb(args[1], rules) : 0;
 }

@@ -72,6 +72,9 @@ struct MappingKind {
 };
 MappingKind mapping_kind(uint64_t prot, uint64_t flags, const HostRules& rules = {});  // of mmap(2)
 
+// The same of a recorded call: the file system of its file makes a mapping one of huge pages, too.
+MappingKind mapping_kind_of(const Event& mmap, const HostRules& rules = {});
+
 // First matching row wins.
 struct MappingRow {
   Tri shared, file, writable, noreserve, hugetlb, droppable;
@@ -89,6 +92,7 @@ const MappingRow* mapping_row(const MappingKind& kind, const HostRules& rules);
 enum class SharedObject : uint8_t {
   kSysV,  // shmget
   kFile,  // memfd_create, shm_open, a file on tmpfs
+  kHuge,  // of huge pages: SHM_HUGETLB, MFD_HUGETLB, a file on hugetlbfs
 };
 struct SharedRow {
   SharedObject object;

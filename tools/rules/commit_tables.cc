@@ -21,7 +21,7 @@ constexpr KernelVersion kDroppableSince{6, 11};
 // shared file writable noreserve hugetlb droppable modes cost
 // clang-format off
 constexpr MappingRow kMappingRows[] = {
-    {kAny, kAny, kAny, kAny, kYes, kAny, kAll, Cost::kNone, "huge pages come from a pool of their own",
+    {kAny, kAny, kAny, kAny, kYes, kAny, kAll, Cost::kNone, "huge pages come from a pool of their own, anonymous or of a file on hugetlbfs or of MFD_HUGETLB",
      "mm/vma.c accountable_mapping()"},
     {kAny, kAny, kAny, kAny, kNo, kYes, kAll, Cost::kNone, "droppable memory promises nothing", "mm/mmap.c do_mmap()", kDroppableSince},
     {kYes, kYes, kAny, kAny, kNo, kAny, kAll, Cost::kNone, "the file is its own backing store", "mm/vma.c accountable_mapping()"},
@@ -87,6 +87,8 @@ constexpr ChangeRow kChangeRows[] = {
 
 // clang-format off
 constexpr SharedRow kSharedRows[] = {
+    {SharedObject::kHuge, kAny, kAll, Cost::kNone, "huge pages come from a pool of their own, reserved by the mapping or by shmget",
+     "fs/hugetlbfs/inode.c hugetlb_file_setup(), hugetlbfs_file_mmap()"},
     {SharedObject::kSysV, kNo, kAll, Cost::kLength, "shmget is promised the whole segment, until it is removed and the last user is gone",
      "ipc/shm.c newseg(); mm/shmem.c shmem_acct_size()"},
     {SharedObject::kSysV, kYes, k2, Cost::kLength, "mode 2 does not know SHM_NORESERVE", "ipc/shm.c newseg()"},

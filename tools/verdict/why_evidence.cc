@@ -22,7 +22,7 @@ constexpr std::ptrdiff_t kMostOpen = 8;  // calls of one thread inside each othe
 // A granted mapping as smaps would show it. PROT_* have the bits of kMapRead, kMapWrite and
 // kMapExec.
 ovcshim::MappingEntry entry_of(const Event& mmap, const HostRules& rules) {
-  const MappingKind kind = mapping_kind(mmap.base.args[2], mmap.base.args[3], rules);
+  const MappingKind kind = mapping_kind_of(mmap, rules);
   const auto start = static_cast<uint64_t>(mmap.base.result);
   uint32_t flags = static_cast<uint32_t>(mmap.base.args[2] & (PROT_READ | PROT_WRITE | PROT_EXEC));
   if (kind.shared) flags |= ovcshim::kMapShared;

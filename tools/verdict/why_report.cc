@@ -24,7 +24,23 @@ constexpr size_t kCallersShown = 6;
 
 // A server forks in one place for several reasons: the caller alone does not tell them apart.
 using GroupKey =
-    std::tuple<ProcessKey, Op, uint16_t, uint64_t, std::string_view, std::string_view, bool>;
+    std::tuple<ProcessKey, Op, uint16_t, uint64_t, std::string_view, std::string, bool>;
+
+// All that a verdict says in words. Two with the same cause can say different things.
+std::string statement(const Finding& finding) {
+  std::string text =
+      fmt::format("{}\n{}\n{}\n{}", finding.cause, finding.summary, finding.meaning, finding.rule);
+  for (const auto& note : finding.notes) text += '\n' + note;
+  return text;
+}
+
+bool same_figures(const Finding& a, const Finding& b) {
+  const auto same = [](const Figure& x, const Figure& y) {
+    return x.label == y.label && x.value == y.value;
+  };
+  return a.short_by == b.short_by &&
+         std::equal(a.figures.begin(), a.figures.end(), b.figures.begin(), b.figures.end(), same);
+}
 
 std::string comm_of(const LogReader& log, const Event& event) {
   const auto process = log.process(event.base.process, event.base.process_serial);
@@ -147,10 +163,13 @@ class Verdicts {
     const std::string_view asked_for = is_fork_op(event.base.op)
                                            ? purpose(asker_of(log_, symbols_, event)).value_or("")
                                            : std::string_view();
-    const GroupKey key{key_of(event), event.base.op, event.base.err, event.base.caller,
-                       asked_for,     finding.cause, coped};
+    const GroupKey key{key_of(event), event.base.op,      event.base.err, event.base.caller,
+                       asked_for,     statement(finding), coped};
     if (!grouped_) groups_.clear();
+    const uint64_t bytes = requested_bytes(event);
     const auto [place, fresh] = groups_.try_emplace(key, verdicts_.size());
+    if (!fresh && !same_figures(verdicts_[place->second].finding, finding))
+      verdicts_[place->second].figures_differ = true;
     if (fresh)
       verdicts_.push_back({event,
                            std::move(finding),
@@ -160,10 +179,15 @@ class Verdicts {
                            1,
                            0,
                            {},
-                           coped});
+                           coped,
+                           bytes,
+                           bytes,
+                           false});
     else ++verdicts_[place->second].count;
     Verdict& group = verdicts_[place->second];
     group.last_tick = std::max(group.last_tick, event.base.begin_tick);
+    group.least_bytes = std::min(group.least_bytes, bytes);
+    group.most_bytes = std::max(group.most_bytes, bytes);
     if (group.positions.size() < kMostPositions) group.positions.push_back(event.position);
   }
 

@@ -29,7 +29,8 @@ struct HostNow {
 };
 HostNow host_now();
 
-// A refused call, or several of the same kind: same process, call, caller, errno and cause.
+// A refused call, or several of the same kind: same process, call, caller and errno, and a verdict
+// that would print the same but for its figures, which are the first one's.
 struct Verdict {
   Event event;  // the first of them
   Finding finding;
@@ -41,6 +42,8 @@ struct Verdict {
   std::vector<uint64_t> positions;  // of the first kMostPositions
   bool coped =
       false;  // a call inside another one that then found a different way: no harm came of it
+  uint64_t least_bytes = 0, most_bytes = 0;  // asked for, of calls that have a size
+  bool figures_differ = false;
 };
 inline constexpr size_t kMostPositions = 1000;
 

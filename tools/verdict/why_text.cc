@@ -31,7 +31,8 @@ std::string times_text(const LogReader& log, const Verdict& v) {
 std::string title(const LogReader& log, const Verdict& v) {
   std::string what{op_name(v.event.base.op)};
   if (has_size(v.event.base.op))
-    what += fmt::format(" of {} bytes", grouped(requested_bytes(v.event)));
+    what += fmt::format(" of {}{} bytes", grouped(v.least_bytes),
+                        v.least_bytes == v.most_bytes ? "" : " to " + grouped(v.most_bytes));
   return fmt::format("{} refused with {} {} in {}", what, errno_name(v.event.base.err),
                      times_text(log, v), process_text(v.comm, v.event.base.pid));
 }
@@ -140,6 +141,7 @@ Told tell(const LogReader& log, const Verdict& v) {
   if (f.would_pass) told.add("would pass", would_pass_text(*f.would_pass));
   if (!f.meaning.empty()) told.add("meaning", f.meaning);
   if (!f.rule.empty()) told.add("rule", f.rule);
+  if (v.figures_differ) told.add("note", "the figures are those of the first of these calls");
   if (v.coped) told.add("note", coped_text(v));
   for (const auto& note : f.notes) told.add("note", note);
   for (const auto& advice : f.advice) told.add("to do", advice);

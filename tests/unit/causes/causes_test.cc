@@ -301,8 +301,9 @@ TEST_CASE("every row has an id that is promised, a meaning and a source") {
                                        "threads-max",     "pid-max",
                                        "pidns-init-dead", "bad-argument",
                                        "injected",        "rehearsed",
-                                       "huge-page-pool"};
-  for (const auto rows : {common_causes(), fork_causes(), memory_causes(), malloc_causes()})
+                                       "huge-page-pool",  "huge-page-group"};
+  for (const auto rows : {common_causes(), fork_causes(), memory_causes(), shared_causes(),
+                          exec_causes(), malloc_causes()})
     for (const auto& row : rows) {
       CAPTURE(row.id);
       CHECK(std::find(std::begin(kIds), std::end(kIds), row.id) != std::end(kIds));

@@ -40,7 +40,9 @@ HostRules this_host() {
 
 class File {
  public:
-  File() : fd_(memfd_create("rules", 0)) { REQUIRE(ftruncate(fd_, 64 * kMib) == 0); }
+  explicit File(unsigned flags = 0) : fd_(memfd_create("rules", flags)) {
+    REQUIRE((fd_ < 0 || ftruncate(fd_, 64 * kMib) == 0));
+  }
   ~File() { close(fd_); }
   File(const File&) = delete;
   File& operator=(const File&) = delete;
@@ -80,13 +82,14 @@ int flags_of(const MappingKind& kind) {
           : kind.shared  ? MAP_SHARED
                          : MAP_PRIVATE) |
          (kind.file ? 0 : MAP_ANONYMOUS) | (kind.noreserve ? MAP_NORESERVE : 0) |
-         (kind.hugetlb ? MAP_HUGETLB : 0);
+         (kind.hugetlb && !kind.file ? MAP_HUGETLB : 0);
 }
 
 // nullopt: this kernel or host has no such mapping (no huge pages reserved, no MAP_DROPPABLE, ...).
 std::optional<uint64_t> accounted_by_mmap(const MappingKind& kind, const File& file) {
+  const File huge(MFD_HUGETLB);
   const uint64_t before = accounted_kb();
-  const int fd = kind.file ? file.fd() : -1;
+  const int fd = !kind.file ? -1 : kind.hugetlb ? huge.fd() : file.fd();
   void* p = mmap(nullptr, kLen, kind.writable ? kRw : PROT_READ, flags_of(kind), fd, 0);
   if (p == MAP_FAILED) return std::nullopt;
   const uint64_t after = accounted_kb();

@@ -1,0 +1,391 @@
+// SPDX-License-Identifier: MIT
+//
+// See errno_facts.h. A table at the end says which facts belong to which failure.
+#include "shim/record/errno_facts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/memfd.h>
+#include <sched.h>
+#include <sys/mman.h>
+
+#include "shim/proc/lines.h"
+#include "shim/sys/sys.h"
+
+namespace ovcshim {
+namespace {
+
+constexpr long kPrGetSeccomp = 21, kPrGetMdwe = 66;  // linux/prctl.h
+constexpr uint64_t kHugetlbfs = 0x958458f6;          // linux/magic.h HUGETLBFS_MAGIC
+constexpr uint64_t kShmHugetlb = 04000;              // linux/shm.h
+constexpr uint64_t kCloneNewTime = 0x80;
+constexpr unsigned kHugeShift = 26, kHugeMask = 0x3f;  // MAP_HUGE_SHIFT, of MFD_ and SHM_ too
+
+struct Failure {
+  const EventBase& base;
+  char* io;
+  uint64_t room;
+  uint64_t arg(int i) const { return base.args[i]; }
+};
+
+char* append(char* at, const char* text) {
+  while (*text) *at++ = *text++;
+  *at = '\0';
+  return at;
+}
+char* append_number(char* at, uint64_t value) {
+  char digits[24];
+  int n = 0;
+  do digits[n++] = static_cast<char>('0' + value % 10);
+  while (value /= 10);
+  while (n > 0) *at++ = digits[--n];
+  *at = '\0';
+  return at;
+}
+
+// ---- who may have answered in the kernel's place ----
+
+void add_seccomp(Facts& facts, const Failure&) {
+  const long mode = sys::call(__NR_prctl, kPrGetSeccomp);
+  if (!sys::failed(mode)) facts.add(FactKey::kSeccomp, static_cast<uint64_t>(mode));
+}
+
+// EINVAL: a kernel before 6.3 has no such thing to be in force.
+uint64_t mdwe() {
+  const long bits = sys::call(__NR_prctl, kPrGetMdwe);
+  return bits == -EINVAL ? 0 : sys::failed(bits) ? kUnknown : static_cast<uint64_t>(bits);
+}
+
+bool holds(const char* text, char c, int times) {
+  for (; *text; ++text) times -= *text == c;
+  return times <= 0;
+}
+
+bool begins(const char* text, const char* with) {
+  while (*with)
+    if (*text++ != *with++) return false;
+  return true;
+}
+
+// The label of the process: "system_u:system_r:init_t:s0" is SELinux, "unconfined" or
+// "name (enforce)" AppArmor.
+SecurityModule module_of(const char* label) {
+  if (holds(label, ':', 3)) {
+    const uint64_t enforces = read_number("/sys/fs/selinux/enforce");
+    return enforces == kUnknown ? SecurityModule::kSelinux
+           : enforces == 0      ? SecurityModule::kSelinuxPermissive
+                                : SecurityModule::kSelinuxEnforcing;
+  }
+  if (begins(label, "unconfined")) return SecurityModule::kAppArmorUnconfined;
+  return holds(label, '(', 1) ? SecurityModule::kAppArmorConfined : SecurityModule::kOther;
+}
+
+// Without a module that labels processes a read is EINVAL (security/security.c
+// security_getprocattr()).
+void add_security_module(Facts& facts, const Failure& f) {
+  ProcFile file("/proc/thread-self/attr/current");
+  if (!file.ok()) return;
+  const long n = file.read(f.io, f.room - 1);
+  if (n == -EINVAL)
+    facts.add(FactKey::kSecurityModule, static_cast<uint64_t>(SecurityModule::kNone));
+  if (n <= 0) return;
+  f.io[n] = '\0';
+  facts.add(FactKey::kSecurityModule, static_cast<uint64_t>(module_of(f.io)));
+}
+
+void add_write_execute(Facts& facts, const Failure& f) {
+  const uint64_t bits = mdwe();
+  facts.add(FactKey::kMdwe, bits);
+  if (bits == 0 || bits == kUnknown) add_security_module(facts, f);
+}
+
+// ---- the file behind a descriptor ----
+
+struct Statfs {  // include/uapi/asm-generic/statfs.h struct statfs, 64 bit
+  long type, block, blocks, free, available, files, files_free;
+  int id[2];
+  long name, fragment, flags, spare[4];
+};
+
+bool read_statfs(long descriptor, Statfs& out) {
+  return !sys::failed(sys::call(__NR_fstatfs, descriptor, reinterpret_cast<long>(&out)));
+}
+
+void add_file(Facts& facts, long descriptor) {
+  const long flags = sys::call(__NR_fcntl, descriptor, F_GETFL);
+  if (flags == -EBADF) return facts.add(FactKey::kFileOpenFlags, kNotOpen);
+  if (sys::failed(flags)) return;
+  facts.add(FactKey::kFileOpenFlags, static_cast<uint64_t>(flags));
+  if (FileStat stat{}; file_stat(descriptor, "", stat)) facts.add(FactKey::kFileMode, stat.mode);
+  const long seals = sys::call(__NR_fcntl, descriptor, F_GET_SEALS);
+  if (!sys::failed(seals)) facts.add(FactKey::kFileSeals, static_cast<uint64_t>(seals));
+  Statfs fs{};
+  if (!read_statfs(descriptor, fs)) return;
+  facts.add(FactKey::kFileFsType, static_cast<uint64_t>(fs.type));
+  facts.add(FactKey::kFileFsBlock, static_cast<uint64_t>(fs.block));
+  facts.add(FactKey::kFileFsFlags, static_cast<uint64_t>(fs.flags));
+  facts.add(FactKey::kFileFsBlocks, static_cast<uint64_t>(fs.blocks));
+  facts.add(FactKey::kFileFsFree, static_cast<uint64_t>(fs.available));
+}
+
+void add_mapped_file(Facts& facts, const Failure& f) {
+  if (!(f.arg(3) & MAP_ANONYMOUS)) add_file(facts, static_cast<int>(f.arg(4)));
+}
+void add_first_file(Facts& facts, const Failure& f) { add_file(facts, static_cast<int>(f.arg(0))); }
+
+// ---- huge pages ----
+
+// Every size that an architecture of Linux has, kB.
+constexpr uint64_t kHugeKb[] = {64,     1024,   2048,    4096,    8192,    16384,   32768,
+                                262144, 524288, 1048576, 2097152, 4194304, 16777216};
+
+uint64_t pool_number(const Failure& f, uint64_t size_kb, const char* name) {
+  char* at = append(f.io, "/sys/kernel/mm/hugepages/hugepages-");
+  at = append_number(at, size_kb);
+  append(append(at, "kB/"), name);
+  return read_number(f.io);
+}
+
+uint64_t log2_of(uint64_t value) {
+  uint64_t bits = 0;
+  while (value >>= 1) ++bits;
+  return bits;
+}
+
+void add_huge_sizes(Facts& facts, const Failure& f) {
+  uint64_t sizes = 0;
+  for (const uint64_t kb : kHugeKb)
+    if (pool_number(f, kb, "nr_hugepages") != kUnknown) sizes |= uint64_t{1} << (log2_of(kb) + 10);
+  if (sizes) facts.add(FactKey::kHugeSizes, sizes);
+}
+
+uint64_t default_huge_kb(const Failure& f) {
+  return read_file("/proc/meminfo", f.io, f.room) > 0 ? find_value(f.io, "Hugepagesize:")
+                                                      : kUnknown;
+}
+
+// "2MB", "1GB": mm/hugetlb_cgroup.c mem_fmt()
+char* append_size(char* at, uint64_t kb) {
+  const bool gb = kb >= 1 << 20, mb = kb >= 1 << 10;
+  at = append_number(at, gb ? kb >> 20 : mb ? kb >> 10 : kb);
+  return append(at, gb ? "GB" : mb ? "MB" : "KB");
+}
+
+// The group's path behind `marker` in /proc/thread-self/cgroup ("hugetlb:" or "0::"), cut from the
+// file in `io`; nullptr: there is none.
+char* group_path(const Failure& f, const char* marker) {
+  if (read_file("/proc/thread-self/cgroup", f.io, f.room) <= 0) return nullptr;
+  for (char* c = f.io; *c; ++c) {
+    if (!begins(c, marker)) continue;
+    char* path = c + sys::length(marker);
+    for (char* end = path; *end; ++end)
+      if (*end == '\n') *end = '\0';
+    return path;
+  }
+  return nullptr;
+}
+
+uint64_t group_number(const char* root, const char* group, uint64_t size_kb, const char* name) {
+  char path[512];
+  if (sys::length(group) > 400) return kUnknown;
+  char* at = append(append(path, root), group);
+  at = append_size(append(at, "/hugetlb."), size_kb);
+  append(at, name);
+  return read_number(path);
+}
+
+// Reservations are charged to the group before the pool is asked (mm/hugetlb.c
+// hugetlb_reserve_pages()).
+void add_huge_group(Facts& facts, const Failure& f, uint64_t size_kb) {
+  if (const char* group = group_path(f, ":hugetlb:")) {
+    const char* root = "/sys/fs/cgroup/hugetlb";
+    facts.add(FactKey::kHugeGroupMax, group_number(root, group, size_kb, ".rsvd.limit_in_bytes"));
+    facts.add(FactKey::kHugeGroupUsage, group_number(root, group, size_kb, ".rsvd.usage_in_bytes"));
+  } else if (const char* unified = group_path(f, "0::")) {
+    const char* root = "/sys/fs/cgroup";
+    facts.add(FactKey::kHugeGroupMax, group_number(root, unified, size_kb, ".rsvd.max"));
+    facts.add(FactKey::kHugeGroupUsage, group_number(root, unified, size_kb, ".rsvd.current"));
+  }
+}
+
+void add_pool(Facts& facts, const Failure& f, uint64_t size_kb) {
+  static constexpr struct {
+    const char* name;
+    FactKey key;
+  } kFiles[] = {
+      {"free_hugepages", FactKey::kHugePoolFree},
+      {"resv_hugepages", FactKey::kHugePoolRsvd},
+      {"surplus_hugepages", FactKey::kHugePoolSurplus},
+      {"nr_overcommit_hugepages", FactKey::kHugePoolOvercommit},
+  };
+  if (size_kb == kUnknown || size_kb == 0) return;
+  facts.add(FactKey::kHugePoolKb, size_kb);
+  for (const auto& file : kFiles) facts.add(file.key, pool_number(f, size_kb, file.name));
+  add_huge_group(facts, f, size_kb);
+}
+
+// By the bits of the flags that name a size, 0 of them: the default one.
+void add_pool_of_flags(Facts& facts, const Failure& f, uint64_t flags) {
+  const uint64_t bits = flags >> kHugeShift & kHugeMask;
+  add_pool(facts, f, bits == 0 ? default_huge_kb(f) : bits >= 10 ? uint64_t{1} << (bits - 10) : 0);
+}
+
+void add_mapped_pool(Facts& facts, const Failure& f) {
+  Statfs fs{};
+  if (f.arg(3) & MAP_ANONYMOUS) {
+    if (f.arg(3) & MAP_HUGETLB) add_pool_of_flags(facts, f, f.arg(3));
+  } else if (read_statfs(static_cast<int>(f.arg(4)), fs) &&
+             static_cast<uint64_t>(fs.type) == kHugetlbfs) {
+    add_pool(facts, f, static_cast<uint64_t>(fs.block) / 1024);
+  }
+}
+void add_mapped_sizes(Facts& facts, const Failure& f) {
+  if (f.arg(3) & MAP_HUGETLB) add_huge_sizes(facts, f);
+}
+void add_segment_pool(Facts& facts, const Failure& f) {
+  if (!(f.arg(2) & kShmHugetlb)) return;
+  add_pool_of_flags(facts, f, f.arg(2));
+  if (f.base.err == EINVAL) add_huge_sizes(facts, f);
+}
+void add_memfd_sizes(Facts& facts, const Failure& f) {
+  if (f.arg(0) & MFD_HUGETLB) add_huge_sizes(facts, f);
+}
+
+// ---- shared memory of System V ----
+
+void add_segments(Facts& facts, const Failure& f) {
+  facts.add(FactKey::kShmMax, read_number("/proc/sys/kernel/shmmax"));
+  facts.add(FactKey::kShmAll, read_number("/proc/sys/kernel/shmall"));
+  facts.add(FactKey::kShmMni, read_number("/proc/sys/kernel/shmmni"));
+  struct {  // include/uapi/linux/shm.h struct shm_info
+    int used;
+    unsigned long total, resident, swapped, attempts, successes;
+  } info{};
+  constexpr long kShmInfo = 14;
+  if (!sys::failed(sys::call(__NR_shmctl, 0, kShmInfo, reinterpret_cast<long>(&info)))) {
+    facts.add(FactKey::kShmUsedPages, info.total);
+    facts.add(FactKey::kShmUsedIds, static_cast<uint64_t>(info.used));
+  }
+  add_segment_pool(facts, f);
+}
+
+// ---- namespaces ----
+
+constexpr struct {
+  uint64_t flag;
+  const char* limit;
+} kNamespaces[] = {
+    {CLONE_NEWUSER, "/proc/sys/user/max_user_namespaces"},
+    {CLONE_NEWNS, "/proc/sys/user/max_mnt_namespaces"},
+    {CLONE_NEWPID, "/proc/sys/user/max_pid_namespaces"},
+    {CLONE_NEWNET, "/proc/sys/user/max_net_namespaces"},
+    {CLONE_NEWIPC, "/proc/sys/user/max_ipc_namespaces"},
+    {CLONE_NEWUTS, "/proc/sys/user/max_uts_namespaces"},
+    {CLONE_NEWCGROUP, "/proc/sys/user/max_cgroup_namespaces"},
+    {kCloneNewTime, "/proc/sys/user/max_time_namespaces"},
+};
+
+void add_namespace_limit(Facts& facts, uint64_t flags) {
+  uint64_t lowest = kUnknown, kind = 0;
+  for (const auto& row : kNamespaces) {
+    const uint64_t limit = flags & row.flag ? read_number(row.limit) : kUnknown;
+    if (limit < lowest) lowest = limit, kind = row.flag;
+  }
+  facts.add(FactKey::kNamespaceLimit, lowest);
+  if (kind) facts.add(FactKey::kNamespaceLimitKind, kind);
+}
+
+// "36 35 98:0 /mnt1 /mnt2 rw ...": the number of the mount at "/"; 0: there is none, kUnknown: the
+// file cannot be read.
+uint64_t root_mount(const char* mountinfo, const Failure& f) {
+  Lines lines(mountinfo, f.io, f.room);
+  uint64_t found = kUnknown;
+  while (const char* line = lines.next()) {
+    const char* field = line;
+    int spaces = 4;
+    for (; *field && spaces > 0; ++field) spaces -= *field == ' ';
+    if (spaces > 0) continue;  // the rest of a line longer than the buffer
+    if (found == kUnknown) found = 0;
+    if (field[0] == '/' && field[1] == ' ') found = parse_number(line);
+  }
+  return found;
+}
+
+// After chroot into a plain directory no mount stands at "/". Whose root is the mount that is the
+// first process's root has not left it.
+uint64_t chrooted(const Failure& f) {
+  const uint64_t own = root_mount("/proc/self/mountinfo", f);
+  if (own == kUnknown || own == 0) return own == 0 ? 1 : kUnknown;
+  return own == root_mount("/proc/1/mountinfo", f) ? 0 : kUnknown;
+}
+
+void add_namespaces(Facts& facts, const Failure& f) {
+  add_namespace_limit(facts, f.arg(0));
+  if (!(f.arg(0) & CLONE_NEWUSER)) return;
+  facts.add(FactKey::kUsernsRestricted,
+            read_number("/proc/sys/kernel/apparmor_restrict_unprivileged_userns"));
+  facts.add(FactKey::kUsernsClone, read_number("/proc/sys/kernel/unprivileged_userns_clone"));
+  facts.add(FactKey::kChrooted, chrooted(f));
+  const long group = sys::call(__NR_getegid);
+  if (!sys::failed(group)) facts.add(FactKey::kEgid, static_cast<uint64_t>(group));
+  add_security_module(facts, f);
+}
+
+// ---- limits ----
+
+void add_hard_limit(Facts& facts, const Failure& f) {
+  struct {
+    uint64_t current, maximum;
+  } limit{};
+  if (sys::call(__NR_prlimit64, 0, static_cast<long>(f.arg(0)), 0,
+                reinterpret_cast<long>(&limit)) == 0)
+    facts.add(FactKey::kRlimitHard, limit.maximum == UINT64_MAX ? kInfinite : limit.maximum);
+}
+
+// ---- the table ----
+
+// err 0: any.
+constexpr struct {
+  Op op;
+  int err;
+  void (*add)(Facts&, const Failure&);
+} kRows[] = {
+    {Op::kMmap, EINVAL, add_mapped_file},        {Op::kMmap, EINVAL, add_mapped_sizes},
+    {Op::kMmap, EACCES, add_mapped_file},        {Op::kMmap, EACCES, add_write_execute},
+    {Op::kMmap, EPERM, add_mapped_file},         {Op::kMmap, EPERM, add_security_module},
+    {Op::kMmap, EBADF, add_mapped_file},         {Op::kMmap, ENODEV, add_mapped_file},
+    {Op::kMmap, EOPNOTSUPP, add_mapped_file},    {Op::kMmap, ENOMEM, add_mapped_file},
+    {Op::kMmap, ENOMEM, add_mapped_pool},        {Op::kMprotect, EACCES, add_write_execute},
+    {Op::kMprotect, EPERM, add_security_module}, {Op::kShmget, EINVAL, add_segments},
+    {Op::kShmget, ENOSPC, add_segments},         {Op::kShmget, ENOMEM, add_segment_pool},
+    {Op::kShmget, EPERM, add_segment_pool},      {Op::kMemfdCreate, EINVAL, add_memfd_sizes},
+    {Op::kMemfdCreate, ENODEV, add_memfd_sizes}, {Op::kFtruncate, 0, add_first_file},
+    {Op::kFallocate, 0, add_first_file},         {Op::kPosixFallocate, 0, add_first_file},
+    {Op::kClone, ENOSPC, add_namespaces},        {Op::kClone, EPERM, add_namespaces},
+    {Op::kClone, EACCES, add_namespaces},        {Op::kUnshare, ENOSPC, add_namespaces},
+    {Op::kUnshare, EPERM, add_namespaces},       {Op::kUnshare, EACCES, add_namespaces},
+    {Op::kSetrlimit, EPERM, add_hard_limit},
+};
+
+}  // namespace
+
+void add_errno_facts(Facts& facts, const EventBase& base, char* io, uint64_t room) {
+  const Failure failure{base, io, room};
+  if (base.err != ENOMEM && base.err != EEXIST && base.err != ENOENT) add_seccomp(facts, failure);
+  for (const auto& row : kRows)
+    if (row.op == base.op && (row.err == 0 || row.err == base.err)) row.add(facts, failure);
+}
+
+bool may_be_huge_file(const EventBase& base) {
+  return base.op == Op::kMmap && (base.args[3] & 0xf) == MAP_PRIVATE &&
+         !(base.args[3] & MAP_ANONYMOUS);
+}
+
+void add_file_system(Facts& facts, long descriptor) {
+  Statfs fs{};
+  if (!read_statfs(descriptor, fs)) return;
+  facts.add(FactKey::kFileFsType, static_cast<uint64_t>(fs.type));
+  facts.add(FactKey::kFileFsBlock, static_cast<uint64_t>(fs.block));
+}
+
+}  // namespace ovcshim

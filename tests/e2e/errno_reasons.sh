@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# Each errno and each reason for it that can be made for real (tests/programs/refused_errno_table.h): `ovc why` has to name the
+# right one.
+#   errno_reasons.sh [WORD]    only cases with WORD in their names
+. "$(dirname "$0")/../fixtures/e2e.sh"
+((EUID == 0)) || skip "only root can make namespaces, mounts and limits of them"
+program=$OVC_BUILD/programs/refused
+only=${1-}
+made=0
+missed=0
+
+# What the verdict about the call is: "CAUSE|SUMMARY".
+verdict() {
+  "$OVC_BUILD/ovc" why --json "$1" | python3 -c '
+import json, sys
+for v in json.load(sys.stdin)["verdicts"]:
+    if v["errno"] == sys.argv[1] and not v["caller_coped"]:
+        print(v["cause"] + "|" + v["summary"])' "$2"
+}
+
+while IFS=$'\t' read -r name err cause words; do
+  [[ $name == *"$only"* ]] || continue
+  rm -f "$work/log.ovc"
+  status=0
+  said=$(LD_PRELOAD=$OVC_BUILD/libovcshim.so OVCSHIM_LOG=$work/log.ovc OVCSHIM_EVENTS_SIZE=1M OVCSHIM_CALLS_SIZE=0 \
+    "$program" "call:$name" 2>&1) || status=$?
+  if ((status != 0)); then
+    echo "left out: $name: $said"
+    missed=$((missed + 1))
+    continue
+  fi
+  found=$(verdict "$work/log.ovc" "$err")
+  [[ $found == "$cause|"*"$words"* ]] || fail "$name: $err is told as '$found', not as $cause: ...$words..."
+  made=$((made + 1))
+done < <("$program" --errnos)
+echo "$made reasons told right, $missed not to be made here"
+((made > 60)) || [[ $only ]] || fail "too few could be made here"

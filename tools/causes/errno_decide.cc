@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: MIT
+//
+// See errno_rows.h: from the rows of a call and its errno to a verdict.
+#include "tools/causes/errno_rows.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
+
+#include <iterator>
+#include <string>
+#include <vector>
+
+#include "tools/log/names.h"
+
+namespace ovc::causes {
+
+using ovcshim::FactKey;
+using ovcshim::SecurityModule;
+
+namespace deciding {
+namespace {
+
+constexpr unsigned kHugeShift = 26;  // MAP_HUGE_SHIFT, of MFD_ and SHM_ too
+constexpr uint64_t kHugeMask = 0x3f, kFilterMode = 2;
+constexpr std::string_view kFilterText = "a seccomp filter";
+
+// Of errnos that filters like to give, only what was read right after the failure excludes one.
+Holds filter_answered(const Evidence& evidence) {
+  const auto now = evidence.fact(FactKey::kSeccomp);
+  const auto before = evidence.baseline ? evidence.baseline->fact(FactKey::kSeccomp) : std::nullopt;
+  const bool usual = fails_with(evidence, EPERM) || fails_with(evidence, EACCES) ||
+                     fails_with(evidence, ENOSYS);
+  if (now == kFilterMode || before == kFilterMode) return Holds::kYes;
+  if (now) return Holds::kNo;
+  return usual || !before ? Holds::kMaybe : Holds::kNo;
+}
+
+void fill(const Evidence& evidence, Finding& finding, const ErrnoRow& row) {
+  finding.cause = row.cause;
+  finding.summary = row.text;
+  finding.rule = row.source;
+  if (row.figures) row.figures(evidence, finding);
+}
+
+std::string joined(const std::vector<const ErrnoRow*>& rows, bool filter) {
+  std::string text;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const bool last = i + 1 == rows.size() && !filter;
+    text += fmt::format("{}{}", i == 0 ? "" : last ? ", or " : ", ", rows[i]->text);
+  }
+  return filter ? text + ", or " + std::string(kFilterText) : text;
+}
+
+// What is left: of one cause, it is named; of several, none is proven.
+void fill_list(const Evidence& evidence, Finding& finding, const std::vector<const ErrnoRow*>& rows,
+               bool filter) {
+  bool same = !filter;
+  for (const ErrnoRow* row : rows) same &= row->cause == rows.front()->cause;
+  finding.cause = same ? rows.front()->cause : "unknown";
+  finding.summary = joined(rows, filter);
+  finding.rule = rows.front()->source;
+  for (const ErrnoRow* row : rows)
+    if (row->figures) row->figures(evidence, finding);
+  if (filter && evidence.fact(FactKey::kSeccomp) == kFilterMode)
+    finding.notes.emplace_back(
+        "a seccomp filter is active: it can refuse a call with any errno and leaves no trace");
+}
+
+bool makes_executable(const Evidence& evidence) {
+  const auto& args = args_of(evidence);
+  return (op_of(evidence) == Op::kMmap || op_of(evidence) == Op::kMprotect) && (args[2] & PROT_EXEC);
+}
+
+void note_usual_filters(const Evidence& evidence, Finding& finding) {
+  const Op op = row_op(op_of(evidence));
+  if (makes_executable(evidence))
+    finding.notes.emplace_back(
+        "systemd before 253 makes MemoryDenyWriteExecute=yes of a seccomp filter that answers "
+        "EPERM");
+  if (op != Op::kFork && op != Op::kClone && op != Op::kPthreadCreate && op != Op::kPosixSpawn &&
+      op != Op::kPopen)
+    return;
+  finding.notes.emplace_back(
+      "usual: Docker before 20.10.10 or libseccomp before 2.5, which do not know clone3 and answer "
+      "EPERM, so that libc does not fall back to clone; or systemd's SystemCallFilter=");
+}
+
+// No reason of the kernel's own is left.
+bool fill_foreign(const Evidence& evidence, Finding& finding, bool any_rows) {
+  const Holds filter = filter_answered(evidence);
+  if (filter == Holds::kYes) {
+    finding.cause = kSeccompCause;
+    finding.summary = fmt::format("refused by a seccomp filter: {}",
+                                  any_rows ? "none of the kernel's own reasons for this errno holds"
+                                           : "the kernel itself never answers this call so");
+    finding.rule = "kernel/seccomp.c __seccomp_filter(): SECCOMP_RET_ERRNO";
+    note_usual_filters(evidence, finding);
+    return true;
+  }
+  if (!any_rows && filter == Holds::kNo && !fails_with(evidence, EPERM) &&
+      !fails_with(evidence, EACCES))
+    return false;
+  finding.cause = "unknown";
+  finding.summary = filter == Holds::kNo
+                        ? "none of the kernel's own reasons holds: a security module (BPF, "
+                          "SELinux, AppArmor), or another thread changed something meanwhile"
+                        : "a seccomp filter or a security module";
+  return true;
+}
+
+template <typename Visit>
+void for_each_row(const Evidence& evidence, Visit visit) {
+  const Op op = row_op(op_of(evidence));
+  for (const auto rows : {mmap_errnos(), change_errnos(), shared_errnos(), file_errnos(),
+                          task_errnos(), exec_errnos()})
+    for (const ErrnoRow& row : rows)
+      if (row.op == op && row.err == evidence.err()) visit(row);
+}
+
+}  // namespace
+}  // namespace deciding
+
+Op row_op(Op op) {
+  switch (op) {
+    case Op::kUnderscoreFork:
+    case Op::kVfork:
+    case Op::kDaemon:
+    case Op::kForkpty: return Op::kFork;
+    case Op::kThrdCreate: return Op::kPthreadCreate;
+    case Op::kPosixSpawnp:
+    case Op::kPidfdSpawn:
+    case Op::kPidfdSpawnp: return Op::kPosixSpawn;
+    case Op::kSystem:
+    case Op::kWordexp: return Op::kPopen;
+    case Op::kSbrk: return Op::kBrk;
+    case Op::kMlock2: return Op::kMlock;
+    default: break;
+  }
+  if (is_exec(op)) return Op::kExecve;
+  return is_wait(op) ? Op::kWait : op;
+}
+
+bool decide_by_errno(const Evidence& evidence, Finding& finding) {
+  using namespace deciding;
+  const ErrnoRow* proven = nullptr;
+  std::vector<const ErrnoRow*> possible;
+  bool any = false;
+  for_each_row(evidence, [&](const ErrnoRow& row) {
+    const Holds holds = row.holds ? row.holds(evidence) : Holds::kMaybe;
+    any = true;
+    if (holds == Holds::kYes && !proven) proven = &row;
+    if (holds == Holds::kMaybe) possible.push_back(&row);
+  });
+  // Of a limit that was met, the rows are in causes_*.cc: that none of them is proven excludes none.
+  if (!proven && possible.empty())
+    return !no_memory(evidence) && !fails_with(evidence, EAGAIN) &&
+           fill_foreign(evidence, finding, any);
+  const bool filter = filter_answered(evidence) != Holds::kNo;
+  if (!proven && possible.size() == 1 && !filter) proven = possible.front();
+  if (proven) fill(evidence, finding, *proven);
+  else fill_list(evidence, finding, possible, filter);
+  return true;
+}
+
+Holds fact_has(const Evidence& evidence, FactKey key, uint64_t bits) {
+  const auto value = evidence.fact(key);
+  return value ? holds_if(*value & bits) : Holds::kMaybe;
+}
+
+Holds lacks_capability(const Evidence& evidence, unsigned capability) {
+  const auto caps = evidence.fact(FactKey::kCapEff);
+  return caps ? holds_if(!(*caps >> capability & 1)) : Holds::kMaybe;
+}
+
+Holds no_such_huge_page(const Evidence& evidence, uint64_t flags) {
+  using namespace deciding;
+  const uint64_t bits = flags >> kHugeShift & kHugeMask;
+  const auto sizes = evidence.fact(FactKey::kHugeSizes);
+  if (!sizes) return Holds::kMaybe;
+  return holds_if(bits != 0 && !(*sizes >> bits & 1));
+}
+
+bool is_selinux(const Evidence& evidence) {
+  const auto module = evidence.fact(FactKey::kSecurityModule);
+  return module == static_cast<uint64_t>(SecurityModule::kSelinux) ||
+         module == static_cast<uint64_t>(SecurityModule::kSelinuxEnforcing);
+}
+
+Holds security_module(const Evidence& evidence) {
+  constexpr SecurityModule kHarmless[] = {SecurityModule::kNone, SecurityModule::kSelinuxPermissive,
+                                          SecurityModule::kAppArmorUnconfined};
+  const auto module = evidence.fact(FactKey::kSecurityModule);
+  for (const SecurityModule harmless : kHarmless)
+    if (module == static_cast<uint64_t>(harmless)) return Holds::kNo;
+  return Holds::kMaybe;
+}
+
+Holds not_open(const Evidence& evidence) {
+  const auto flags = evidence.fact(FactKey::kFileOpenFlags);
+  const Op op = op_of(evidence);
+  const auto fd = static_cast<int>(args_of(evidence)[op == Op::kMmap ? 4 : 0]);
+  if (fd < 0 || flags == ovcshim::kNotOpen) return Holds::kYes;
+  return flags && (*flags & O_PATH) ? Holds::kNo : Holds::kMaybe;
+}
+
+Holds only_path(const Evidence& evidence) {
+  return fact_has(evidence, FactKey::kFileOpenFlags, O_PATH);
+}
+
+Holds not_for_writing(const Evidence& evidence) {
+  const auto flags = evidence.fact(FactKey::kFileOpenFlags);
+  if (!flags) return Holds::kMaybe;
+  return holds_if(flags != ovcshim::kNotOpen && (*flags & O_ACCMODE) == O_RDONLY);
+}
+
+Holds is_sealed_file(const Evidence& evidence, uint64_t seals) {
+  const auto value = evidence.fact(FactKey::kFileSeals);
+  if (value) return holds_if(*value & seals);
+  return maybe_if(!evidence.fact(FactKey::kFileOpenFlags));  // only memory files have seals
+}
+
+}  // namespace ovc::causes
