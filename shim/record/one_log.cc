@@ -101,6 +101,17 @@ uint64_t cpus_online() {
   return n;
 }
 
+// AT_PAGESZ. x86-64 has one size only; on aarch64 a kernel may be built for pages of 16 or 64 kB.
+// Where /proc is not mounted the smallest is written, and sums there may be too small.
+uint64_t page_bytes() {
+  constexpr uint64_t kPageSizeEntry = 6;
+  uint64_t entries[128];  // pairs of type and value
+  const long n = read_file("/proc/self/auxv", reinterpret_cast<char*>(entries), sizeof entries);
+  for (long i = 0; (i + 2) * 8 <= n; i += 2)
+    if (entries[i] == kPageSizeEntry && entries[i + 1] >= kPageBytes) return entries[i + 1];
+  return kPageBytes;
+}
+
 // Only of a log that is smaller than asked for.
 void add_size(Facts& facts, const FileHeader& layout, const LogSize& size) {
   if (size.bound == LogBound::kNone) return;
@@ -119,7 +130,7 @@ void read_host(FileHeader& h, const FileHeader& layout, const LogSize& size) {
   facts.add(FactKey::kPidMax, read_number("/proc/sys/kernel/pid_max"));
   add_oom_kills(facts, io, sizeof io);
   add_size(facts, layout, size);
-  h.page_size = 4096;
+  h.page_size = page_bytes();
   h.cpus_online = cpus_online();
   read_kernel(h);
 }

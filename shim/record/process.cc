@@ -10,7 +10,6 @@
 #include "shim/providers/providers.h"
 #include "shim/record/event.h"
 #include "shim/record/module_list.h"
-#include "shim/record/process_table.h"
 #include "shim/record/refusal.h"
 #include "shim/record/snapshot.h"
 #include "shim/sys/thread_pointer.h"

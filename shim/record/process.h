@@ -44,4 +44,9 @@ struct StatFields {
 };
 StatFields read_stat(uint32_t pid);
 
+// process_table.cc, the shared tables of processes and counter stripes: claims and fills this
+// process's slot (g_private->slot, serial), and makes room by folding dead processes into the
+// totals. fork_position: its fork's intent, kUnknown if not known.
+void claim_process_slot(const StatFields& stat, uint64_t fork_position, bool new_image);
+
 }  // namespace ovcshim

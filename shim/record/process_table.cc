@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
-// See process_table.h and COUNTERS in log_format.h. Same rules as event_lane.cc. The only lock is
-// retire_lock, which is only ever tried, and taken over from an owner that is known dead.
-#include "shim/record/process_table.h"
-
+// The shared tables of processes and counter stripes: claiming, and making room by folding dead
+// processes into the totals. See COUNTERS in log_format.h. Same rules as event_lane.cc. The only
+// lock is retire_lock, which is only ever tried, and taken over from an owner that is known dead.
 #include <errno.h>
 #include <fcntl.h>
 
 #include "shim/proc/proc_files.h"
+#include "shim/record/process.h"
 
 namespace ovcshim {
 namespace {

@@ -36,6 +36,6 @@ done
 
 # A daemon: its parent's record is completed by the child, and the parent's end is known.
 under daemon.ovc daemonizes "$work/status"
-for _ in {1..100}; do [[ ! -s status ]] || break; sleep 0.05; done
+for _ in {1..1200}; do [[ ! -s status ]] || break; sleep 0.05; done
 ovc forks --json daemon.ovc >forks.json || (($? == 1))
 [[ $(jq -r '[.forks[] | select(.call == "daemon") | .child.pid != null] == [true]' forks.json) == true ]] || fail "daemon: $(<forks.json)"

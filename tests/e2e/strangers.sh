@@ -32,7 +32,7 @@ fi
 
 # A daemon: its child is in the log of the program that was started.
 under "$work/daemon.ovc" daemonizes "$work/status"
-for _ in {1..100}; do [[ ! -s status ]] || break; sleep 0.05; done
+for _ in {1..1200}; do [[ ! -s status ]] || break; sleep 0.05; done
 [[ $(<status) == 9 ]] || fail "daemonizes"
 ovc forks daemon.ovc >out || (($? == 1))
 finds '9' out

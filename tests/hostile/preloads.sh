@@ -75,15 +75,15 @@ fi
 if command -v redis-server >/dev/null && first=$(library liblttng-ust-fork.so.1) && second=$(library libeatmydata.so.1); then
   saves() {
     (env LD_PRELOAD="$1" OVCSHIM_LOG="$work/redis.ovc" redis-server --port 0 --unixsocket "$work/s" --dir "$work" --save '' >redis.out 2>&1) &
-    local server=$! left=200
-    until redis-cli -s s ping 2>/dev/null | grep -q PONG; do
+    local server=$! left=1200
+    until [[ $(redis-cli -s s ping 2>/dev/null || true) == *PONG* ]]; do
       if ((left-- == 0)) || ! kill -0 $server; then fail "redis-server: $(cat redis.out)"; fi
       sleep 0.05
     done
     redis-cli -s s debug populate 20000 key 100 >/dev/null
     redis-cli -s s bgsave >/dev/null
-    left=200
-    until redis-cli -s s info persistence | grep -q 'rdb_bgsave_in_progress:0'; do ((left--)) || fail "BGSAVE goes on"; sleep 0.05; done
+    left=1200
+    until [[ $(redis-cli -s s info persistence) == *rdb_bgsave_in_progress:0* ]]; do ((left--)) || fail "BGSAVE goes on"; sleep 0.05; done
     redis-cli -s s info persistence | grep -o 'rdb_last_bgsave_status:[a-z]*'
     redis-cli -s s shutdown nosave >/dev/null 2>&1 || true
     wait $server

@@ -65,7 +65,7 @@ session() {
   kill -QUIT "$first"
   daemon_gone "$first"
   fetch "$port" / >>"$dir/answers"
-  victim=$(workers_of "$second" | head -1)
+  read -r victim < <(workers_of "$second")
   echo "$victim" >"$dir/victim"
   kill -9 "$victim"
   until_so 10 "the end of a killed process" said_times 1 "process $victim exited on signal 9"

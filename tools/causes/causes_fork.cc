@@ -9,6 +9,7 @@
 #include <cerrno>
 
 #include "tools/causes/causes_detail.h"
+#include "tools/log/kernel_numbers.h"
 
 namespace ovc {
 
@@ -17,11 +18,9 @@ using ovcshim::FactKey;
 namespace causes {
 namespace {
 
-constexpr uint64_t kReservedPids = 300;  // kernel/pid.c RESERVED_PIDS
 constexpr uint64_t kNumbersPerTask =
     3;  // its own, and those of a process group and a session that outlive their leader
 constexpr uint64_t kAbsurdTasks = 1 << 30;
-constexpr uint64_t kInitialPidNs = 0xEFFFFFFC;  // include/linux/proc_ns.h PROC_PID_INIT_INO
 constexpr uint64_t kSchedDeadline = 6;
 constexpr int64_t kBeforeMemoryCopyNs =
     30'000;  // a fork that took less never came to the cgroup and pid checks

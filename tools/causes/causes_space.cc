@@ -18,7 +18,7 @@ using ovcshim::MappingEntry;
 
 namespace {
 
-constexpr uint64_t kStackGuardGap = 256 * 4096;  // mm/mmap.c stack_guard_gap, its default
+constexpr uint64_t kStackGuardPages = 256;  // mm/mmap.c stack_guard_gap, its default
 
 uint64_t largest_gap(const Evidence& evidence) {
   uint64_t gap = 0, at = evidence.fact(FactKey::kMmapMinAddr).value_or(0);
@@ -60,9 +60,9 @@ uint64_t page_up(const Evidence& evidence, uint64_t address) {
 const MappingEntry* in_the_way(const Evidence& evidence, uint64_t from, uint64_t to) {
   const MappingEntry* next = next_mapping(evidence, page_up(evidence, from));
   if (!next) return nullptr;
-  const uint64_t room_ends = next->flags & ovcshim::kMapGd
-                                 ? next->start - std::min(next->start, kStackGuardGap)
-                                 : next->start;
+  const uint64_t guard = kStackGuardPages * evidence.rules.page_kb * 1024;
+  const uint64_t room_ends =
+      next->flags & ovcshim::kMapGd ? next->start - std::min(next->start, guard) : next->start;
   return to > UINT64_MAX - (1 << 20) ||
                  page_up(evidence, to) + evidence.rules.page_kb * 1024 > room_ends
              ? next

@@ -1,16 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// See follow_story.h. A verdict is the one that `ovc why` gives: the proof of a refused call is
-// looked for in the whole log, so this is done for several calls at once, some time after they were
-// seen, and never for more than a twentieth of the time.
+// See follow_story.h. The verdicts are in follow_verdicts.cc.
 #include "tools/follow/follow_story.h"
 
 #include <fmt/format.h>
 #include <sys/wait.h>
 
 #include <algorithm>
-#include <csignal>
-#include <tuple>
 
 #include "tools/causes/finding_text.h"
 #include "tools/log/call_families.h"
@@ -23,82 +19,19 @@
 namespace ovc {
 
 using namespace ovcshim;
-using namespace std::chrono_literals;
 
 namespace {
 
-constexpr size_t kMostJudged = 200;       // at a time
 constexpr size_t kMostWaiting = 1 << 13;  // refused calls without a verdict
 constexpr size_t kMostChildren = 1 << 13, kMostThreads = 1 << 12, kMostImages = 1 << 10;
-constexpr auto kProofTakes = 500ms;  // reading the mappings of a process of 40 GiB
-constexpr int kShareOfJudging = 20;
-constexpr std::ptrdiff_t kLookedAhead = 64;  // an allocation stands soon after the calls it made
 constexpr size_t kFunctionsShown = 3;
 
 bool is_exit(Op op) {
-  return op == Op::kExit || op == Op::kUnderscoreExit || op == Op::kAbort || op == Op::kEnd;
-}
-
-bool said_goodbye(const ProcessSlot& slot) {
-  return slot.exit_known != 0 || slot.end_tick != 0 ||
-         slot.use == static_cast<uint32_t>(SlotUse::kEnded);
+  return in_family(op, Family::kEnd) || op == Op::kEnd;
 }
 
 std::string signed_kb(uint64_t before, uint64_t after) {
   return signed_grouped(static_cast<int64_t>(after - before)) + " kB";
-}
-
-// The child that a returned wait tells of, and how it ended; pid 0: none, or it only stopped.
-struct WaitedFor {
-  uint32_t pid = 0;
-  int status = 0;
-};
-WaitedFor waited_for(const Event& event) {
-  const EventBase& b = event.base;
-  if (b.op != Op::kWaitid) {
-    const int status = static_cast<int>(b.args[2]);
-    const bool told =
-        b.result > 0 && b.args[2] != kUnknown && (WIFEXITED(status) || WIFSIGNALED(status));
-    return told ? WaitedFor{static_cast<uint32_t>(b.result), status} : WaitedFor{};
-  }
-  const auto pid = static_cast<uint32_t>(b.args[5]);
-  const auto value = static_cast<int>(b.args[4]);
-  if (b.args[3] == CLD_EXITED) return {pid, (value & 0xff) << 8};
-  if (b.args[3] == CLD_KILLED || b.args[3] == CLD_DUMPED) return {pid, value & 0x7f};
-  return {};
-}
-
-std::string verdict_text(const Verdict& v, uint64_t times) {
-  std::string text{op_name(v.event.base.op)};
-  if (has_size(v.event.base.op))
-    text += fmt::format(" of {} bytes", grouped(requested_bytes(v.event)));
-  text += fmt::format(" refused with {}", errno_name(v.event.base.err));
-  if (times > 1) text += fmt::format(" {} times", grouped(times));
-  text += ": " + (v.finding.cause == "unknown" ? "cause unknown, " + v.finding.summary
-                                               : v.finding.summary);
-  if (v.finding.short_by) text += ", short by " + short_text(v.finding);
-  if (v.coped) text += "; the caller found another way";
-  if (!v.purpose.empty()) text += fmt::format("  ({})", v.purpose);
-  return text;
-}
-
-Json verdict_fields(const Verdict& v, uint64_t times) {
-  const Finding& f = v.finding;
-  Json fields{{"call", op_name(v.event.base.op)},
-              {"errno", errno_name(v.event.base.err)},
-              {"position", v.event.position}};
-  fields["times"] = times;
-  fields["cause"] = f.cause;
-  fields["summary"] = f.summary;
-  fields["charge_kb"] = f.charge ? Json(f.charge->kb) : Json();
-  fields["short_by"] = f.short_by ? Json(*f.short_by) : Json();
-  fields["short_unit"] = f.short_by ? Json(f.short_unit) : Json();
-  fields["borderline"] = f.borderline;
-  fields["caller_coped"] = v.coped;
-  fields["purpose"] = v.purpose.empty() ? Json() : Json(v.purpose);
-  fields["asked_by"] = v.callers;
-  if (has_size(v.event.base.op)) fields["requested_bytes"] = requested_bytes(v.event);
-  return fields;
 }
 
 }  // namespace
@@ -246,18 +179,19 @@ void Story::take_exec(const Event& event) {
 
 void Story::take_wait(const Event& event) {
   if (!event.returned()) return tail_.expect(event.position);
-  if (!event.failed() && waited_for(event).pid != 0) waits_.push_back(event);
+  const WaitedFor child = waited_for(event);
+  if (child.pid != 0 && child.status) waits_.push_back(event);
 }
 
 void Story::tell_waited(const Event& event) {
   const WaitedFor child = waited_for(event);
   std::string how;
-  append_wait_status(how, child.status);
+  append_wait_status(how, *child.status);
   const auto said = goodbyes_.find(child.pid);
   const uint64_t tick =
       said == goodbyes_.end() ? event.base.end_tick : said->second.tick;  // it may have asked late
   tell_end(tick, child.pid, name_of(child.pid), how,
-           WIFSIGNALED(child.status) && !is_plain_signal(WTERMSIG(child.status)));
+           WIFSIGNALED(*child.status) && !is_plain_signal(WTERMSIG(*child.status)));
 }
 
 void Story::tell_ends(bool last) {
@@ -290,61 +224,6 @@ void Story::tell_end(uint64_t tick, uint32_t pid, const std::string& comm, const
   line.fields["purpose"] = life.purpose.empty() ? Json() : Json(life.purpose);
 }
 
-// The snapshot that proves a refusal is written after it, and an allocation after the calls that it
-// made. Of a fork the snapshot is the last; of all others some time has to pass. What a refused
-// call made inside itself belongs to its verdict.
-void Story::judge(bool last) {
-  const auto now = Clock::now();
-  for (Waiting& call : refused_)
-    call.proven |= proofs_.contains(call.position) && (call.position & kVitalBit);
-  if (refused_.empty() || (!last && now < next_judgement_)) return;
-  std::vector<uint64_t> positions;
-  std::vector<Waiting> left;
-  const auto is_ripe = [&](const Waiting& call) {
-    return last || call.proven || now - call.since >= kProofTakes;
-  };
-  const std::vector<Waiting> waiting = std::exchange(refused_, {});
-  for (auto at = waiting.begin(); at != waiting.end(); ++at) {
-    const Waiting& call = *at;
-    const auto end = waiting.end() - at > kLookedAhead ? at + kLookedAhead : waiting.end();
-    const bool held_back = std::any_of(
-        at, end, [&](const Waiting& outer) { return call.inside(outer) && !is_ripe(outer); });
-    if (!is_ripe(call) || held_back) left.push_back(call);
-    else if (positions.size() < kMostJudged) positions.push_back(call.position);
-    else ++unjudged_;
-  }
-  refused_ = std::move(left);
-  if (positions.empty()) return;
-  tell_verdicts(judge_each(log_, WhyScan(log_), symbols_, positions));
-  next_judgement_ = Clock::now() + kShareOfJudging * (Clock::now() - now);
-}
-
-// A fork gets a line of its own; of other calls those of one kind are told together.
-void Story::tell_verdicts(const std::vector<Verdict>& verdicts) {
-  using Group = std::tuple<uint32_t, Op, uint16_t, uint64_t, std::string_view, bool>;
-  std::map<Group, std::pair<const Verdict*, uint64_t>> groups;
-  for (const Verdict& v : verdicts) {
-    const EventBase& b = v.event.base;
-    ++seen_[{b.process, b.process_serial}].refused;
-    if (is_fork_op(b.op)) tell_verdict(v, 1);
-    else if (auto& [first, times] =
-                 groups[{b.pid, b.op, b.err, b.caller, v.finding.cause, v.coped}];
-             times++ == 0)
-      first = &v;
-  }
-  for (const auto& [key, group] : groups) tell_verdict(*group.first, group.second);
-}
-
-void Story::tell_verdict(const Verdict& verdict, uint64_t times) {
-  const EventBase& b = verdict.event.base;
-  found_ |= !verdict.coped;
-  Happening& line = tell(Kind::kRefused, b.begin_tick, b.pid, verdict.comm);
-  line.wrong = !verdict.coped;
-  line.times = times;
-  line.text = verdict_text(verdict, times);
-  line.fields = verdict_fields(verdict, times);
-}
-
 // Found dead twice in a row, and nobody has told of its end.
 void Story::note_vanished(const HostNow& now, bool last) {
   std::set<ProcessId> missed, still;
@@ -353,7 +232,7 @@ void Story::note_vanished(const HostNow& now, bool last) {
     still.insert(id);
     const auto child = children_.find(process.slot.pid);
     const bool told = child != children_.end() && child->second.end_tick != 0;
-    if (told || said_goodbye(process.slot) || gone_.contains(id)) continue;
+    if (told || end_is_recorded(process.slot) || gone_.contains(id)) continue;
     if (is_alive(process.slot, now) != HostNow::Alive::kNo) continue;
     if (!missed_.contains(id) && !last) {
       missed.insert(id);
@@ -419,7 +298,7 @@ std::vector<Process> Story::running(const HostNow& now) const {
   std::erase_if(processes, [&now](const Process& process) {
     const HostNow::Alive alive = is_alive(process.slot, now);
     return alive == HostNow::Alive::kNo ||
-           (alive == HostNow::Alive::kUnknown && said_goodbye(process.slot));
+           (alive == HostNow::Alive::kUnknown && end_is_recorded(process.slot));
   });
   return processes;
 }

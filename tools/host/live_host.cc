@@ -4,6 +4,7 @@
 #include "tools/host/live_host.h"
 
 #include "tools/host/guess_probe.h"
+#include "tools/log/kernel_numbers.h"
 
 #include <unistd.h>
 

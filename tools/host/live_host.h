@@ -41,7 +41,4 @@ class LiveHost {
   mutable std::optional<TaskCensus> census_;
 };
 
-inline constexpr uint64_t kInitialPidNs = 0xEFFFFFFC,
-                          kInitialUserNs = 0xEFFFFFFD;  // include/linux/proc_ns.h
-
 }  // namespace ovc

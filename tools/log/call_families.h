@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: MIT
 //
-// What kind of call an Op is, for everything that decides by kind. How each call is written down
-// stands in op_table.cc.
+// What kind of call an Op is, for everything that decides by kind, and what the records of one kind
+// tell alike. The family of each stands in op_table.cc, with how it is written down.
 #pragma once
+#include <cstdint>
+#include <optional>
+
 #include "tools/log/log_reader.h"
+#include "tools/log/names.h"
 
 namespace ovc {
 
+bool in_family(Op op, Family family);
 bool is_malloc_op(Op op);
 bool is_memory_op(Op op);    // mmap family and break
 bool is_lock_op(Op op);      // mlock, mlock2, mlockall
@@ -18,5 +23,17 @@ bool makes_stack(Op op);     // libc maps a stack for the new task before it ask
 bool makes_thread(
     const ovcshim::EventBase& base);     // pthread_create, thrd_create, clone with CLONE_THREAD
 bool copies_memory(const Event& event);  // fork, _Fork, clone without CLONE_VM, daemon, forkpty
+
+// Where a granted brk or sbrk left the break: libc's brk() returns 0, the system call the new
+// break.
+uint64_t break_after(const ovcshim::EventBase& call);
+
+// The child whose end a call of the wait family tells of. pid 0: none, it did not return, or the
+// child only stopped or went on.
+struct WaitedFor {
+  uint32_t pid = 0;
+  std::optional<int> status;  // as wait(2) gives it; nullopt: not asked for
+};
+WaitedFor waited_for(const Event& event);
 
 }  // namespace ovc

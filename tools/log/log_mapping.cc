@@ -22,12 +22,13 @@ struct MappedRange {
   std::atomic<uintptr_t> start{0}, end{0};
 };
 constinit MappedRange mapped_ranges[kMaxMaps];
+const auto page_bytes = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));  // of the reader's host
 
 void supply_zero_page(int, siginfo_t* info, void*) {
-  const auto page = reinterpret_cast<uintptr_t>(info->si_addr) & ~uintptr_t{4095};
+  const auto page = reinterpret_cast<uintptr_t>(info->si_addr) / page_bytes * page_bytes;
   for (const MappedRange& range : mapped_ranges)
     if (page >= range.start && page < range.end &&
-        mmap(reinterpret_cast<void*>(page), 4096, PROT_READ,
+        mmap(reinterpret_cast<void*>(page), page_bytes, PROT_READ,
              MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED)
       return;
   signal(SIGBUS, SIG_DFL);  // not ours: fault again, and die as usual

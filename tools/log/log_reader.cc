@@ -129,6 +129,12 @@ uint32_t child_pid(const Event& event) {
 std::string Process::comm() const { return slot.comm; }
 std::string Process::exe() const { return slot.exe; }
 
+bool end_is_recorded(const ProcessSlot& slot) {
+  return slot.exit_known != 0 || slot.end_tick != 0 ||
+         slot.use == static_cast<uint32_t>(SlotUse::kEnded) ||
+         slot.use == static_cast<uint32_t>(SlotUse::kRetiring);
+}
+
 LogReader::LogReader(const std::string& path) : path_(path) {
   map_file(path);
   calibrate();

@@ -120,6 +120,8 @@ struct Process {
   std::string comm() const;
   std::string exe() const;
 };
+// Did the process itself, or its parent's wait, leave its end in its slot?
+bool end_is_recorded(const ovcshim::ProcessSlot& slot);
 
 using ProcessId = std::pair<uint32_t, uint32_t>;  // index and serial of its ProcessSlot
 

@@ -12,6 +12,8 @@
 #include <iterator>
 #include <utility>
 
+#include "tools/log/kernel_numbers.h"
+
 namespace ovc {
 namespace {
 
@@ -38,7 +40,6 @@ constexpr Name kMapFlags[] = {
     {0x40000, "MAP_HUGETLB"},     {0x80000, "MAP_SYNC"},       {0x100000, "MAP_FIXED_NOREPLACE"},
 };
 constexpr uint64_t kMapHugetlb = 0x40000;
-constexpr unsigned kMapHugeShift = 26;  // log2 of the page size above it, if MAP_HUGETLB
 // MADV_
 constexpr Name kMadvise[] = {
     {0, "MADV_NORMAL"},       {1, "MADV_RANDOM"},       {2, "MADV_SEQUENTIAL"},     {3, "MADV_WILLNEED"},

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "tools/log/kernel_numbers.h"
 #include "tools/text/output.h"
 
 namespace ovc {
@@ -16,7 +17,6 @@ namespace {
 
 using ovcshim::FactKey;
 
-constexpr uint64_t kReservedPids = 300;  // kernel/pid.c RESERVED_PIDS
 constexpr std::string_view kCommitCauses[] = {"commit-limit", "single-request-over-ram-and-swap"};
 
 Answer within(std::optional<uint64_t> used, std::optional<uint64_t> limit) {

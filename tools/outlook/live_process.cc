@@ -12,6 +12,8 @@
 #include <chrono>
 #include <cstring>
 
+#include "tools/log/kernel_numbers.h"
+
 namespace ovc {
 namespace {
 

@@ -7,14 +7,14 @@
 
 #include <algorithm>
 
+#include "tools/log/call_families.h"
+#include "tools/log/kernel_numbers.h"
+
 namespace ovc {
 namespace {
 
 using namespace ovcshim;
 
-// Newer than some C libraries' headers.
-constexpr uint64_t kMapHugeShift = 26, kMremapDontunmap = 4;
-constexpr uint64_t kAdviceGuardInstall = 102;
 constexpr uint64_t kDefaultHugeBytes = 2 << 20;
 constexpr uint32_t kProtFlags = kMapRead | kMapWrite | kMapExec;
 
@@ -77,8 +77,7 @@ uint64_t AddressSpace::mapping_bytes(const Event& event) const {
   return (event.base.args[1] + huge - 1) / huge * huge;
 }
 
-// ---- the table of ranges
-// -----------------------------------------------------------------------------------------------
+// ---- the table of ranges ----
 
 void AddressSpace::remove(uint64_t start, uint64_t end) {
   if (start >= end) return;
@@ -119,14 +118,43 @@ void AddressSpace::change(uint64_t start, uint64_t end, Change what) {
   for (const auto& [at, now] : changed) part(at);
   bool before = false;
   for (const auto& [at, now] : changed) {
-    if (before || now) settle_changed(at, before && now);
+    if (before || now) settle_changed(at, before, now);
     before = now;
   }
-  if (before) settle_changed(end, false);
+  if (before) settle_changed(end, true, false);
 }
 
-// ---- calls
-// -------------------------------------------------------------------------------------------------------------
+// End of what is mapped without a hole from `start` on.
+uint64_t AddressSpace::mapped_until(uint64_t start) const {
+  auto it = pieces_.upper_bound(start);
+  if (it == pieces_.begin()) return start;
+  for (--it; it != pieces_.end() && it->first <= start && it->second.end > start; ++it)
+    start = it->second.end;
+  return start;
+}
+
+// ---- calls ----
+
+// Of a granted call: are the ranges that its record names a process's? Those of a damaged record
+// can be anything. Here and nowhere else, so that no sum of an address and a size wraps below.
+bool AddressSpace::is_possible(const Event& event) const {
+  const auto& args = event.base.args;
+  const auto result = static_cast<uint64_t>(event.base.result);
+  const auto fits = [](uint64_t start, uint64_t bytes) {
+    return start < kKernelHalf && bytes < kKernelHalf - start;
+  };
+  switch (event.base.op) {
+    case Op::kMmap: return fits(result, mapping_bytes(event)) && mapping_bytes(event) != 0;
+    case Op::kMunmap:
+    case Op::kMprotect:
+    case Op::kMadvise: return args[1] == 0 || fits(args[0], page_up(args[1]));
+    case Op::kMremap:
+      return fits(args[0], page_up(args[1])) && fits(result, page_up(args[2])) && args[2] != 0;
+    case Op::kBrk:
+    case Op::kSbrk: return break_after(event.base) < kKernelHalf;
+    default: return true;
+  }
+}
 
 void AddressSpace::apply(const Event& event) {
   age();
@@ -134,21 +162,15 @@ void AddressSpace::apply(const Event& event) {
   const auto& args = event.base.args;
   if (!event.returned()) return;
   if (event.failed()) return apply_failure(event);
+  if (!is_possible(event)) return void(++contradictions_);
   switch (event.base.op) {
     case Op::kMmap: return apply_mmap(event);
-    case Op::kMunmap:
-      if (args[1] <= UINT64_MAX - args[0]) remove(args[0], args[0] + page_up(args[1]));
-      return;
+    case Op::kMunmap: return remove(args[0], args[0] + page_up(args[1]));
     case Op::kMremap: return apply_mremap(event);
     case Op::kMprotect: return apply_mprotect(event);
     case Op::kMadvise: return apply_madvise(event);
-    // libc's brk() returns 0, the system call the new break
     case Op::kBrk:
-      return apply_brk(
-          is_system_call(event.base) ? static_cast<uint64_t>(event.base.result) : args[0],
-          event.position);
-    case Op::kSbrk:
-      return apply_brk(static_cast<uint64_t>(event.base.result) + args[0], event.position);
+    case Op::kSbrk: return apply_brk(break_after(event.base), event.position);
     default: return;
   }
 }
@@ -182,7 +204,6 @@ Piece AddressSpace::new_piece(const Event& event, uint64_t bytes) {
 
 void AddressSpace::apply_mmap(const Event& event) {
   const uint64_t bytes = mapping_bytes(event), start = static_cast<uint64_t>(event.base.result);
-  if (bytes == 0 || bytes > kKernelHalf - 1 || start >= kKernelHalf) return;
   const auto next = pieces_.lower_bound(start);
   const bool there = (next != pieces_.end() && next->first < start + bytes) ||
                      (next != pieces_.begin() && std::prev(next)->second.end > start);
@@ -217,7 +238,6 @@ void AddressSpace::apply_mprotect(const Event& event) {
   const auto& args = event.base.args;
   uint64_t start = args[0];
   const uint64_t end = args[0] + page_up(args[1]);
-  if (end < start) return;
   if (args[2] & kProtGrowsdown) {
     const auto it = pieces_.upper_bound(start);
     if (it != pieces_.begin() && std::prev(it)->second.has(kMapGd))
@@ -239,8 +259,7 @@ void AddressSpace::protect_range(uint64_t start, uint64_t end, uint64_t wanted) 
 
 void AddressSpace::apply_madvise(const Event& event) {
   const auto& args = event.base.args;
-  if (args[0] < kKernelHalf && args[1] < kKernelHalf)
-    advise_range(args[0], args[0] + page_up(args[1]), args[2]);
+  advise_range(args[0], args[0] + page_up(args[1]), args[2]);
 }
 
 void AddressSpace::advise_range(uint64_t start, uint64_t end, uint64_t advice_given) {
@@ -276,11 +295,12 @@ void AddressSpace::apply_brk(uint64_t new_break, uint64_t position) {
   const auto at = pieces_.lower_bound(p.start);
   if (at != pieces_.end() && at->first < p.end) ++contradictions_;
   remove(p.start, p.end);
-  insert(p);
+  pieces_[p.start] = p;
+  settle_heap(p.start, p.end);
+  fresh_.emplace_back(p.start, p.end);
 }
 
-// ---- mremap
-// ------------------------------------------------------------------------------------------------------------
+// ---- mremap ----
 
 // Clones the end of a mapping: the growth has the properties of what grows.
 void AddressSpace::extend(uint64_t at, uint64_t bytes, uint64_t position) {
@@ -330,16 +350,14 @@ void AddressSpace::move(uint64_t old_start, uint64_t new_start, uint64_t bytes, 
   }
   if (moved.empty()) return;
   pieces_[moved.back().start].joined = Sure::kNo;
-  settle(new_start);
-  settle(new_start + bytes);
+  settle(new_start, Changed::kRight);
+  settle(new_start + bytes, Changed::kLeft);
 }
 
 void AddressSpace::apply_mremap(const Event& event) {
   const auto& args = event.base.args;
   const uint64_t old_start = args[0], old_bytes = page_up(args[1]), new_bytes = page_up(args[2]);
   const uint64_t new_start = static_cast<uint64_t>(event.base.result);
-  if (new_bytes == 0 || std::max({old_bytes, new_bytes, old_start, new_start}) >= kKernelHalf)
-    return;              // a damaged record
   if (old_bytes == 0) {  // a second mapping of shared memory
     const auto it = pieces_.upper_bound(old_start);
     if (it == pieces_.begin()) return void(++contradictions_);
@@ -357,78 +375,6 @@ void AddressSpace::apply_mremap(const Event& event) {
     move(old_start, new_start, kept, (args[3] & kMremapDontunmap) != 0);
   }
   extend(new_start + kept, new_bytes - kept, event.position);
-}
-
-// ---- refused calls
-// -----------------------------------------------------------------------------------------------------
-
-// What a refused call may have done to a range: charged or not, one mapping or not, only a list can
-// tell.
-void AddressSpace::doubt(uint64_t start, uint64_t end) {
-  ++unclear_failures_;
-  split(start);
-  split(end);
-  for (auto it = pieces_.lower_bound(start); it != pieces_.end() && it->first < end; ++it) {
-    if (!it->second.has(kMapShared) && it->second.noreserve != Sure::kYes)
-      it->second.charged = Sure::kOpen;
-    it->second.joined = Sure::kOpen;
-    if (it != pieces_.begin() && std::prev(it)->second.joined == Sure::kYes)
-      std::prev(it)->second.joined = Sure::kOpen;
-  }
-}
-
-// End of what is mapped without a hole from `start` on.
-uint64_t AddressSpace::mapped_until(uint64_t start) const {
-  auto it = pieces_.upper_bound(start);
-  if (it == pieces_.begin()) return start;
-  for (--it; it != pieces_.end() && it->first <= start && it->second.end > start; ++it)
-    start = it->second.end;
-  return start;
-}
-
-// mprotect goes mapping by mapping (mm/mprotect.c do_mprotect_pkey()) and stops where it is refused
-// or at the first hole.
-void AddressSpace::apply_refused_mprotect(const Event& event) {
-  const uint64_t start = event.base.args[0], end = start + page_up(event.base.args[1]),
-                 hole = mapped_until(start);
-  if (event.base.err == EINVAL || hole == start) return;
-  // Where no charge and no limit can refuse it, ENOMEM means the hole.
-  const auto largest = guess_limit_kb(rules_);
-  const bool granted = rules_.mode == kModeAlways ||
-                       (rules_.mode == kModeGuess && largest && (end - start) / 1024 <= *largest);
-  if (event.base.err == ENOMEM && hole < end && granted && !data_limited_)
-    return protect_range(start, hole, event.base.args[2]);
-  const auto first = std::prev(pieces_.upper_bound(start));
-  if (first->second.end < end) doubt(start, std::min(hole, end));
-}
-
-// So does madvise (mm/madvise.c madvise_walk_vmas()), but it passes over holes and says ENOMEM at
-// its end.
-void AddressSpace::apply_refused_madvise(const Event& event) {
-  const uint64_t start = event.base.args[0], end = start + page_up(event.base.args[1]);
-  if (event.base.err == ENOMEM) return advise_range(start, end, event.base.args[2]);
-  if (event.base.err != EINVAL || event.base.args[2] != MADV_WIPEONFORK) return;
-  auto it = pieces_.upper_bound(start);
-  if (it != pieces_.begin()) --it;
-  for (; it != pieces_.end(); ++it)  // refused for files and shared memory
-    if (it->second.end > start && it->second.has(kMapShared | kMapFile))
-      return advise_range(start, std::min(end, it->first), MADV_WIPEONFORK);
-}
-
-// Most refused calls change nothing. MAP_FIXED up to 6.11 has already unmapped what was there when
-// its charge is refused; MREMAP_FIXED unmaps its target first (mm/mremap.c mremap_to()).
-void AddressSpace::apply_failure(const Event& event) {
-  const auto& args = event.base.args;
-  const bool asked = !(event.base.flags & (kInjected | kRehearsed));
-  if (!asked || args[1] > kKernelHalf || args[0] > kKernelHalf || args[1] == 0) return;
-  if (event.base.op == Op::kMprotect) return apply_refused_mprotect(event);
-  if (event.base.op == Op::kMadvise) return apply_refused_madvise(event);
-  if (event.base.op == Op::kMremap && (args[3] & MREMAP_FIXED) && event.base.err != EINVAL &&
-      args[2] < kKernelHalf)
-    return doubt(args[4], args[4] + page_up(args[2]));
-  if (event.base.op != Op::kMmap || !(args[3] & MAP_FIXED) || event.base.err != ENOMEM) return;
-  const ChangeRow* row = change_row(Change::kReplaceFixed, {}, rules_);
-  if (!row || row->effect == Effect::kCharge) doubt(args[0], args[0] + page_up(args[1]));
 }
 
 }  // namespace ovc

@@ -20,12 +20,6 @@
 
 namespace ovc {
 
-// The kernel's half of the addresses: no mapping of a process ([vsyscall] is listed there, but
-// belongs to none), so a record that names one is damaged.
-inline constexpr uint64_t kKernelHalf = uint64_t{1} << 63;
-inline constexpr uint64_t kProtGrowsdown =
-    0x01000000;  // asm-generic/mman-common.h; newer than some C libraries' headers
-
 enum class Sure : uint8_t { kNo, kYes, kOpen };  // kOpen: both are possible
 constexpr Sure sure(bool value) { return value ? Sure::kYes : Sure::kNo; }
 constexpr Sure either(Sure a, Sure b) {
@@ -44,6 +38,9 @@ enum AdviceFlag : uint32_t {
   kAdviceStack = 1 << 5,  // MAP_STACK: means kAdviceNoHuge since 6.7, if the kernel has huge pages
   kAdviceUnknown = 1 << 6,  // known from a list only, long after the image began
 };
+
+// Which side of a boundary a call has changed or moved; kNeither: one of them is new.
+enum class Changed : uint8_t { kNeither, kLeft, kRight };
 
 // A range with one history. The kernel's mapping is a run of pieces that are joined.
 struct Piece {
@@ -139,12 +136,12 @@ class AddressSpace {
   };
 
   // address_space.cc: what calls do
+  bool is_possible(const Event& event) const;
   void apply_mmap(const Event& event);
   void apply_mremap(const Event& event);
   void apply_mprotect(const Event& event);
   void apply_madvise(const Event& event);
   void apply_brk(uint64_t new_break, uint64_t position);
-  void apply_failure(const Event& event);
   void move(uint64_t old_start, uint64_t new_start, uint64_t bytes, bool keep_old);
   void extend(uint64_t at, uint64_t bytes, uint64_t position);
   void protect(Piece& piece, uint32_t prot);
@@ -154,25 +151,29 @@ class AddressSpace {
   uint64_t mapped_until(uint64_t start) const;
   void protect_range(uint64_t start, uint64_t end, uint64_t prot);
   void advise_range(uint64_t start, uint64_t end, uint64_t advice);
-  void apply_refused_mprotect(const Event& event);
-  void apply_refused_madvise(const Event& event);
-  void doubt(uint64_t start, uint64_t end);
   template <typename Change>
   void change(uint64_t start, uint64_t end, Change what);
   uint64_t page_up(uint64_t bytes) const;
   uint64_t mapping_bytes(const Event& event) const;
+
+  // address_space_refused.cc
+  void apply_failure(const Event& event);
+  void apply_refused_mprotect(const Event& event);
+  void apply_refused_madvise(const Event& event);
+  void doubt(uint64_t start, uint64_t end);
 
   // address_space_whole.cc: lists
   void remember(Piece& piece, const Piece& known) const;
   void take_listed(const Piece& listed, Pieces& known);
 
   // address_space_merge.cc: what is one mapping
-  Sure can_join(const Piece& a, const Piece& b) const;
+  Sure can_join(const Piece& a, const Piece& b, Changed changed = Changed::kNeither) const;
   Sure same_backing(const Piece& a, const Piece& b) const;
   void split(uint64_t address);
-  void settle(uint64_t boundary);
+  void settle(uint64_t boundary, Changed changed = Changed::kNeither);
+  void settle_heap(uint64_t start, uint64_t end);
   void part(uint64_t boundary);
-  void settle_changed(uint64_t boundary, bool was_same);
+  void settle_changed(uint64_t boundary, bool left_changed, bool right_changed);
   void share_history(Pieces::iterator left, Pieces::iterator right);
   void age();
 

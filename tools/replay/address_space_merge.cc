@@ -2,7 +2,9 @@
 //
 // Which neighbours the kernel keeps as one mapping: mm/vma.c can_vma_merge_before(),
 // can_vma_merge_after() and vma_merge_new_range() of 6.18; older kernels have the same conditions
-// in mm/mmap.c vma_merge().
+// in mm/mmap.c vma_merge(), but for the heap and for the anon_vma, as said there. Whether the
+// kernel was built with names of anonymous memory (CONFIG_ANON_VMA_NAME) is seen in its lists;
+// soft-dirty marks (CONFIG_MEM_SOFT_DIRTY) keep nothing apart.
 #include <algorithm>
 
 #include "tools/replay/address_space.h"
@@ -50,12 +52,18 @@ Sure contiguous(const Piece& a, const Piece& b) {
 }
 
 // is_mergeable_anon_vma(): one of them has none, and the other's came not from a parent; or both
-// are the same.
-Sure same_anon_vma(const Piece& a, const Piece& b) {
+// are the same. Up to 6.15 a range that was changed or moved and has one fits to none without
+// (879bca0a2c4f); after it, one that was moved may fit even if it came from a parent (mremap up to
+// 6.19).
+Sure same_anon_vma(const Piece& a, const Piece& b, Changed changed, KernelVersion kernel) {
+  constexpr KernelVersion kChangedFitsSince{6, 16};
   if (a.family != 0 && a.family == b.family) return Sure::kYes;
   if (a.touched == Sure::kNo && b.touched == Sure::kNo) return Sure::kYes;
   if (a.touched != Sure::kNo && b.touched != Sure::kNo) return Sure::kOpen;
   const Piece& other = a.touched == Sure::kNo ? b : a;
+  if (changed == (&other == &a ? Changed::kLeft : Changed::kRight) &&
+      (kernel < kChangedFitsSince || other.inherited != Sure::kNo))
+    return Sure::kOpen;
   return other.inherited == Sure::kNo                         ? Sure::kYes
          : both(other.inherited, other.touched) == Sure::kYes ? Sure::kNo
                                                               : Sure::kOpen;
@@ -71,12 +79,14 @@ Sure AddressSpace::same_backing(const Piece& a, const Piece& b) const {
   return both(Sure::kOpen, contiguous(a, b));  // the same file mapped twice, or two files
 }
 
-Sure AddressSpace::can_join(const Piece& a, const Piece& b) const {
+Sure AddressSpace::can_join(const Piece& a, const Piece& b, Changed changed) const {
   if (((a.flags ^ b.flags) & kFlagsThatPart) != 0) return Sure::kNo;
   Sure answer = both(equal(a.charged, b.charged), equal(a.noreserve, b.noreserve));
   answer = both(answer, same_advice(a, b, rules_.kernel));
   answer = both(answer, same_backing(a, b));
-  return answer == Sure::kNo || a.has(kMapShared) ? answer : both(answer, same_anon_vma(a, b));
+  return answer == Sure::kNo || a.has(kMapShared)
+             ? answer
+             : both(answer, same_anon_vma(a, b, changed, rules_.kernel));
 }
 
 // Cuts the piece that holds `address`; as far as the kernel is concerned nothing has happened yet.
@@ -94,13 +104,35 @@ void AddressSpace::split(uint64_t address) {
 }
 
 // The two sides of a boundary that the kernel looks at now.
-void AddressSpace::settle(uint64_t boundary) {
+void AddressSpace::settle(uint64_t boundary, Changed changed) {
   const auto right = pieces_.find(boundary);
   if (right == pieces_.end() || right == pieces_.begin()) return;
   const auto left = std::prev(right);
   if (left->second.end != boundary) return;
-  left->second.joined = can_join(left->second, right->second);
+  left->second.joined = can_join(left->second, right->second, changed);
   share_history(left, right);
+}
+
+// A heap that grew from `start` to `end`. Since 6.1 (2e7ce7d354f2), mm/mmap.c sys_brk() looks only
+// at what ends there and is heap itself: beside the end of .bss, where a host without address
+// randomisation has it, the first brk makes a mapping of its own. Older kernels merge whatever
+// fits, but those of distributions may have the newer code.
+void AddressSpace::settle_heap(uint64_t start, uint64_t end) {
+  constexpr KernelVersion kHeapAloneSince{6, 1};
+  for (const uint64_t boundary : {start, end}) {
+    const auto right = pieces_.find(boundary);
+    if (right == pieces_.end() || right == pieces_.begin()) continue;
+    const auto left = std::prev(right);
+    if (left->second.end != boundary) continue;
+    if (boundary == start && left->second.has(kMapHeap)) {
+      settle(boundary);
+      continue;
+    }
+    const bool alone = rules_.kernel.known() && !(rules_.kernel < kHeapAloneSince);
+    left->second.joined =
+        alone ? Sure::kNo : both(Sure::kOpen, can_join(left->second, right->second));
+    share_history(left, right);
+  }
 }
 
 // What differs is no longer one mapping; to be said before anything is joined anew.
@@ -112,16 +144,16 @@ void AddressSpace::part(uint64_t boundary) {
 }
 
 // After a change of one side or both: what was one mapping and was changed alike still is one.
-void AddressSpace::settle_changed(uint64_t boundary, bool both_changed) {
+void AddressSpace::settle_changed(uint64_t boundary, bool left_changed, bool right_changed) {
   const auto right = pieces_.find(boundary);
   if (right == pieces_.end() || right == pieces_.begin()) return;
   const auto left = std::prev(right);
   if (left->second.end != boundary) return;
-  if (both_changed && left->second.joined == Sure::kYes &&
+  if (left_changed && right_changed && left->second.joined == Sure::kYes &&
       ((left->second.flags ^ right->second.flags) & kFlagsThatPart) == 0 &&
       left->second.advice == right->second.advice)
     return;
-  settle(boundary);
+  settle(boundary, right_changed ? Changed::kRight : Changed::kLeft);
 }
 
 // One mapping has one anon_vma: what is known of either side holds for the whole run.

@@ -3,6 +3,8 @@
 // Where a call may change an address space, and the totals of that part. See address_space.h.
 #include <algorithm>
 
+#include "tools/log/call_families.h"
+#include "tools/log/kernel_numbers.h"
 #include "tools/replay/address_space.h"
 
 namespace ovc {
@@ -37,8 +39,7 @@ AddressSpace::Ranges AddressSpace::reach(const Event& event) const {
     }
     case Op::kBrk:
     case Op::kSbrk: {
-      uint64_t now = is_system_call(event.base) ? result : args[0];
-      if (event.base.op == Op::kSbrk) now = result + args[0];
+      const uint64_t now = break_after(event.base);
       if (!break_) return {};  // where the break was is not known: nothing is changed
       return {{std::min(page_up(*break_), page_up(now)), std::max(page_up(*break_), page_up(now))}};
     }

@@ -3,6 +3,7 @@
 // The address space as a whole: taken over from the kernel's list, handed on to a child, summed up.
 #include <algorithm>
 
+#include "tools/log/kernel_numbers.h"
 #include "tools/replay/address_space.h"
 
 namespace ovc {

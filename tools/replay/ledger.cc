@@ -3,14 +3,15 @@
 
 #include <algorithm>
 
+#include "tools/log/call_families.h"
+#include "tools/log/kernel_numbers.h"
+
 namespace ovc {
 namespace {
 
 using namespace ovcshim;
 
 constexpr unsigned kDeepestFork = 64;
-
-bool is_memory_call(Op op) { return op >= Op::kMmap && op <= Op::kMadvise; }
 
 // Two threads may hand the same addresses to each other while their calls overlap. A range is free
 // when munmap's work is done, at the earliest when it begins; a mapping is there at the latest when
@@ -41,12 +42,12 @@ void Ledger::take(const Event& event) {
   if (const auto mode = event.fact(FactKey::kOvercommitMemory))
     modes_.emplace_back(b.begin_tick, *mode);
   if (b.process == kNoIndex) {
-    foreign_calls_ += is_memory_call(b.op) && !event.failed();
+    foreign_calls_ += is_memory_op(b.op) && !event.failed();
     return;
   }
   if (b.op == Op::kMappings) take_list(event);
   Kind kind = Kind::kOther;
-  if (is_memory_call(b.op) && event.returned()) kind = Kind::kCall;
+  if (is_memory_op(b.op) && event.returned()) kind = Kind::kCall;
   if (b.op == Op::kMappings && b.args[3] == 1) kind = Kind::kList;
   if (b.op == Op::kStart && !(b.flags & kChildSide)) kind = Kind::kImage;
   if (b.op == Op::kEnd) kind = Kind::kEnd;
@@ -226,7 +227,7 @@ std::optional<std::vector<MappingEntry>> Ledger::read_list(const List& list) con
     all.insert(all.end(), part->mappings.begin(), part->mappings.end());
   }
   const auto known = [](const MappingEntry& m) {
-    return (m.flags & kMapFlagsKnown) || m.start >= uint64_t{1} << 63;
+    return (m.flags & kMapFlagsKnown) || m.start >= kKernelHalf;
   };
   if (all.size() != list.total || !std::all_of(all.begin(), all.end(), known)) return std::nullopt;
   return all;

@@ -5,7 +5,7 @@
 #include <set>
 #include <tuple>
 
-#include "tools/log/names.h"
+#include "tools/log/call_families.h"
 
 namespace ovc {
 namespace {
@@ -13,11 +13,6 @@ namespace {
 using namespace ovcshim;
 
 constexpr uint64_t kNoTick = UINT64_MAX;
-
-bool is_family(Op op, Family family) {
-  const OpInfo* info = op_info(op);
-  return info && info->family == family;
-}
 
 // Was libc entered through a function of the shim? Then the call beneath which this happened is
 // recorded, too.
@@ -45,7 +40,7 @@ void Timeline::index_events() {
     const EventBase& b = event.base;
     const bool under_shim = (b.flags & kInsideLibc) && called_through_shim(event, symbols_);
     const Fate fate = event.returned()                ? Fate::kReturned
-                      : is_family(b.op, Family::kEnd) ? Fate::kNever
+                      : in_family(b.op, Family::kEnd) ? Fate::kNever
                                                       : Fate::kOpen;
     entries_.push_back({event.position,
                         b.begin_tick,
@@ -86,7 +81,7 @@ void Timeline::drop_repeated_intents() {
 void Timeline::note_fates(const std::vector<uint32_t>& entries) {
   for (size_t i = 0; i < entries.size(); ++i) {
     Entry& e = entries_[entries[i]];
-    if (e.place.fate != Fate::kOpen || !is_family(e.op, Family::kExec)) continue;
+    if (e.place.fate != Fate::kOpen || !in_family(e.op, Family::kExec)) continue;
     const auto& starts = images_started_[e.pid];
     const auto start = std::upper_bound(starts.begin(), starts.end(), e.begin_tick);
     if (start == starts.end()) continue;
@@ -102,7 +97,7 @@ void Timeline::note_depths(const std::vector<uint32_t>& entries) {
     while (!open.empty() && open.back()->end_tick < e.begin_tick) open.pop_back();
     if (e.flags & kInsideLibc) e.place.depth = static_cast<unsigned>(open.size());
     const bool encloses = e.place.fate == Fate::kReturned && e.end_tick > e.begin_tick &&
-                          !is_family(e.op, Family::kRecord);
+                          !in_family(e.op, Family::kRecord);
     if (encloses && open.size() < 8) open.push_back(&e);
   }
 }

@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "tools/causes/causes.h"
+#include "tools/log/call_families.h"
 #include "tools/log/names.h"
 #include "tools/text/json.h"
 
@@ -44,9 +45,7 @@ std::string key_of_stack(const Event& event) {
 std::optional<uint64_t> ChargeStacks::charge_of(const Event& event) {
   const EventBase& b = event.base;
   if (b.op != Op::kBrk && b.op != Op::kSbrk) return charge_kb(event, rules_);
-  uint64_t now = b.args[0];
-  if (b.op == Op::kSbrk) now = static_cast<uint64_t>(b.result) + b.args[0];
-  else if (is_system_call(b)) now = static_cast<uint64_t>(b.result);
+  const uint64_t now = break_after(b);
   const auto [known, fresh] = breaks_.try_emplace({b.process, b.process_serial}, now);
   const uint64_t before = known->second;
   known->second = now;

@@ -18,6 +18,8 @@ std::string report_page(const LogReader& log, ReportData& data);
 // charts' document.
 std::map<std::string, std::string, std::less<>> report_sections(const LogReader& log,
                                                                 ReportData& data);
+std::map<std::string, std::string, std::less<>> report_tables(const LogReader& log,
+                                                              ReportData& data);
 Json report_charts(const LogReader& log, ReportData& data);
 
 // Put into the program when it is built, see tools/report/embed.cmake.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The text of a report: verdict, tables, what is not visible. All of it is in the HTML itself.
+// The text of a report: verdict, facts, what is not visible. All of it is in the HTML itself. The
+// tables are in report_tables.cc.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -17,18 +18,11 @@ namespace {
 
 using namespace ovcshim;
 
-constexpr size_t kVerdictsShown = 60, kForkRows = 250, kSpaceRows = 60, kStackRows = 40,
-                 kReadingRows = 30, kBlindShown = 60;
-
-std::string plural(uint64_t count, std::string_view one) {
-  return fmt::format("{} {}{}", grouped(count), one, count == 1 ? "" : "s");
-}
+constexpr size_t kVerdictsShown = 60, kBlindShown = 60;
 
 std::string processes_text(uint64_t count) {
   return fmt::format("{} process{}", grouped(count), count == 1 ? "" : "es");
 }
-
-std::string note(const std::string& text) { return "<p class=\"note\">" + text + "</p>\n"; }
 
 class Sections {
  public:
@@ -38,6 +32,13 @@ class Sections {
   }
 
   std::map<std::string, std::string, std::less<>> all() {
+    auto sections = report_tables(log_, data_);
+    sections.merge(words());
+    return sections;
+  }
+
+ private:
+  std::map<std::string, std::string, std::less<>> words() const {
     return {{"title", html_text(headline())},
             {"headline", html_text(headline())},
             {"state", data_.why.found() ? "bad" : "good"},
@@ -45,16 +46,10 @@ class Sections {
             {"figures", figures()},
             {"verdicts", verdicts()},
             {"facts", facts()},
-            {"timeline", timeline()},
-            {"processes", processes()},
-            {"forks", forks()},
-            {"spaces", spaces()},
-            {"stacks", stacks()},
             {"unseen", unseen()},
             {"version", fmt::format("ovc {}", kVersion)}};
   }
 
- private:
   // ---- the verdict ----
 
   std::string headline() const {
@@ -130,10 +125,10 @@ class Sections {
     const size_t left_out =
         shown - std::min(shown, kVerdictsShown) + (ends - std::min(ends, kVerdictsShown));
     if (left_out != 0)
-      out += note(fmt::format("{} of {} findings are left out here: ovc why", grouped(left_out),
-                              grouped(all)));
+      out += html_note(fmt::format("{} of {} findings are left out here: ovc why",
+                                   grouped(left_out), grouped(all)));
     if (!data_.why.found()) out += calm();
-    for (const std::string& text : data_.why.notes) out += note(html_text(text));
+    for (const std::string& text : data_.why.notes) out += html_note(html_text(text));
     return out;
   }
 
@@ -152,7 +147,7 @@ class Sections {
     std::vector<std::pair<std::string, std::string>> rows;
     const FileHeader& h = log_.header();
     std::string host =
-        fmt::format("Linux {}, {}", html_raw(h.kernel_release), plural(h.cpus_online, "CPU"));
+        fmt::format("Linux {}, {}", html_raw(h.kernel_release), counted(h.cpus_online, "CPU"));
     const auto add = [&](FactKey key, std::string_view name) {
       if (const auto kb = log_.host(key)) host += fmt::format(", {} {}", name, html_kb(*kb));
     };
@@ -170,7 +165,7 @@ class Sections {
     rows.emplace_back("period",
                       fmt::format("{}, {}", html_text(date_text(log_.posix_ns(data_.first_tick))),
                                   html_duration(span)));
-    rows.emplace_back("recorded", fmt::format("{}, {}", plural(data_.stats.events, "event"),
+    rows.emplace_back("recorded", fmt::format("{}, {}", counted(data_.stats.events, "event"),
                                               processes_text(data_.stats.processes.size() +
                                                              data_.stats.retired_processes)));
     if (h.rehearse[0]) rows.emplace_back("rehearsal", html_raw(h.rehearse));
@@ -181,225 +176,6 @@ class Sections {
     for (const auto& [name, value] : rows)
       out += fmt::format("<div><dt>{}</dt><dd>{}</dd></div>\n", name, value);
     return out + "</dl>\n";
-  }
-
-  // ---- timeline ----
-
-  std::string timeline() const {
-    std::string out;
-    const uint64_t count = data_.readings->count();
-    if (count == 0) out += note("No record carries a reading of Committed_AS.");
-    else if (data_.readings->in_spans())
-      out +=
-          note(fmt::format("{} records carry a reading of Committed_AS: drawn is the lowest and "
-                           "the highest of each 1/1500 of the period.",
-                           grouped(count)));
-    std::string left;
-    const auto leave = [&](uint64_t n, std::string_view what) {
-      if (n != 0) left += fmt::format("{}{} {}", left.empty() ? "" : ", ", grouped(n), what);
-    };
-    leave(data_.refusals_left_out, "refusals that repeat others");
-    leave(data_.forks_left_out, "forks that were charged less");
-    leave(data_.mappings_left_out, "smaller mappings of 1 MiB and more");
-    if (!left.empty()) out += note("Counted but not drawn: " + left + ".");
-    return out + readings_table();
-  }
-
-  std::string readings_table() const {
-    HtmlTable table("Readings of Committed_AS", {"from", "to", "lowest", "highest", "readings"},
-                    "llrrr");
-    for (const ReadingSpan& span : data_.readings->coarse(kReadingRows))
-      table.row({html_time(data_.clock->posix_ns_of(span.from_us)),
-                 html_time(data_.clock->posix_ns_of(span.to_us)), html_kb(span.low_kb),
-                 html_kb(span.high_kb), grouped(span.count)});
-    if (table.rows() == 0) return "";
-    std::string out = "<details><summary>Readings as a table</summary>\n" + table.text();
-    HtmlTable limits("Readings of CommitLimit", {"from", "to", "limit"}, "llr");
-    for (const auto& level : data_.readings->limits())
-      limits.row({html_time(data_.clock->posix_ns_of(level.from_us)),
-                  html_time(data_.clock->posix_ns_of(level.to_us)), html_kb(level.value)});
-    if (limits.rows() != 0) out += limits.text();
-    return out + mappings_table() + "</details>\n";
-  }
-
-  std::string mappings_table() const {
-    if (data_.mappings.empty()) return "";
-    std::vector<const MappingMark*> largest;
-    for (const MappingMark& mark : data_.mappings) largest.push_back(&mark);
-    std::stable_sort(largest.begin(), largest.end(),
-                     [](const auto* a, const auto* b) { return a->kb > b->kb; });
-    largest.resize(std::min<size_t>(largest.size(), kReadingRows));
-    HtmlTable table("Largest mappings asked for",
-                    {"time", "call", "size", "charge", "process", "by"}, "llrrlw");
-    for (const MappingMark* m : largest)
-      table.row({html_time(log_.posix_ns(m->tick)), std::string(m->op), html_kb(m->kb),
-                 m->charge_kb ? html_kb(*m->charge_kb) : "not proven",
-                 fmt::format("{} ({})", html_text(m->comm), m->pid), html_text(m->caller)});
-    return table.text();
-  }
-
-  // ---- processes ----
-
-  std::string processes() const {
-    HtmlTable table("Processes, each beneath the one that made it",
-                    {"process", "pid", "began", "lived", "fate", "made by", "forks", "program"},
-                    "hrlrlwrw");
-    for (const Life& life : data_.lives.rows) {
-      const std::string name = fmt::format(
-          "<span class=\"depth d{}\">{}</span>{}", std::min(life.depth, 8u), html_raw(life.name),
-          life.others ? fmt::format(" and {} more like it", grouped(life.others)) : "");
-      const int64_t lived =
-          life.end_tick && !life.others
-              ? log_.ticks_to_ns(static_cast<int64_t>(life.end_tick - life.from_tick))
-              : -1;
-      std::string forks = life.forks ? grouped(life.forks) : "";
-      if (life.refused_forks)
-        forks +=
-            fmt::format("{}{} refused", forks.empty() ? "" : ", ", grouped(life.refused_forks));
-      table.row({name, fmt::format("{}", life.pid), html_time(log_.posix_ns(life.from_tick)),
-                 lived < 0 ? "" : html_duration(lived), html_raw(life.fate), html_raw(life.made_by),
-                 forks, html_raw(life.detail)},
-                {}, life.kind);
-    }
-    std::string out;
-    if (data_.lives.left_out)
-      out += note(fmt::format("{} of {} processes are left out.", grouped(data_.lives.left_out),
-                              grouped(data_.lives.processes + data_.lives.left_out)));
-    if (table.rows() != 0)
-      out += "<details><summary>Processes as a table</summary>\n" + table.text() + "</details>\n";
-    return out;
-  }
-
-  // ---- forks ----
-
-  std::string charge_cell(const ForkRow& f) const {
-    if (f.charge_kb) return html_kb(*f.charge_kb);
-    return f.observed_kb ? "<span title=\"observed change of Committed_AS over the call, what "
-                           "others did meanwhile included\">~ " +
-                               html_kb(*f.observed_kb) + "</span>"
-                         : "";
-  }
-
-  std::string result_cell(const ForkRow& f) const {
-    if (!f.returned) return "did not return";
-    if (f.failed) return "<strong class=\"refused\">" + html_text(errno_name(f.err)) + "</strong>";
-    return f.child ? fmt::format("{}", f.child) : "unknown";
-  }
-
-  std::string forks() const {
-    std::vector<const ForkRow*> rows;
-    for (const ForkRow& fork : data_.forks) rows.push_back(&fork);
-    uint64_t left_out = data_.forks_left_out;
-    if (rows.size() > kForkRows) {  // the page's marks know more of them
-      std::stable_sort(rows.begin(), rows.end(), [](const auto* a, const auto* b) {
-        return a->failed != b->failed ? a->failed
-                                      : a->charge_kb.value_or(0) > b->charge_kb.value_or(0);
-      });
-      left_out += rows.size() - kForkRows;
-      rows.resize(kForkRows);
-      std::stable_sort(rows.begin(), rows.end(),
-                       [](const auto* a, const auto* b) { return a->tick < b->tick; });
-    }
-    HtmlTable table("Forks: who asked, what was charged, what became of the child",
-                    {"time", "process", "call", "asked by", "took", "charge", "child", "lived",
-                     "end of the child"},
-                    "llllrrrrw");
-    for (const ForkRow* f : rows) {
-      const std::string purpose = f->purpose.empty() ? "" : "<b>" + html_text(f->purpose) + "</b> ";
-      table.row(
-          {html_time(log_.posix_ns(f->tick)), fmt::format("{} ({})", html_text(f->comm), f->pid),
-           html_text(f->call), "<span class=\"w\">" + purpose + html_text(f->asked_by) + "</span>",
-           f->took_ns ? html_duration(*f->took_ns) : "", charge_cell(*f), result_cell(*f),
-           f->lived_ns ? html_duration(*f->lived_ns) : "", html_text(f->end)},
-          fork_id(*f), f->failed ? "refused" : "");
-    }
-    if (table.rows() == 0) return note("No fork is recorded.");
-    std::string out = table.text("fork-table");
-    if (left_out != 0)
-      out +=
-          note(fmt::format("{} forks are left out here, those that were charged least: ovc forks",
-                           grouped(left_out)));
-    return out;
-  }
-
-  // ---- address space ----
-
-  std::string spaces() const {
-    if (data_.spaces.list.empty()) return note("No mappings are known.");
-    std::string out;
-    size_t index = 0;
-    for (const Space& space : data_.spaces.list) out += space_section(space, index++);
-    if (data_.spaces.left_out)
-      out += note(fmt::format("{} other processes of that moment are left out: ovc maps --pid",
-                              grouped(data_.spaces.left_out)));
-    return out;
-  }
-
-  std::string space_section(const Space& space, size_t index) const {
-    const std::string name = fmt::format("{} (pid {})", html_raw(space.name), space.pid);
-    std::string out = fmt::format(
-        "<section class=\"space\" aria-labelledby=\"space-{0}\"><h3 id=\"space-{0}\">{1}</h3>\n",
-        index, name);
-    out += fmt::format(
-        "<p>At {}{}: {} counted in the commit limit, {} of it once more at a fork; {}.</p>\n",
-        html_time(log_.posix_ns(space.tick)),
-        data_.spaces.at_end ? ", the end of the log" : ", when the call was refused",
-        html_kb_range(space.charged.low, space.charged.high),
-        html_kb_range(space.at_fork.low, space.at_fork.high),
-        space.exact ? "known to the kB" : "known in parts");
-    for (const std::string& text : space.notes) out += note(html_text(text));
-    out +=
-        fmt::format("<div class=\"plot\" data-chart=\"space\" data-index=\"{}\"></div>\n", index);
-    return out + "<details><summary>Mappings as a table</summary>\n" + space_table(space, name) +
-           "</details></section>\n";
-  }
-
-  std::string space_table(const Space& space, const std::string& name) const {
-    std::vector<const SpaceRow*> rows;
-    for (const SpaceRow& row : space.rows) rows.push_back(&row);
-    std::stable_sort(rows.begin(), rows.end(),
-                     [](const auto* a, const auto* b) { return a->charge.high > b->charge.high; });
-    HtmlTable table("Mappings of " + name + ", largest charge first",
-                    {"address", "size", "charge", "what", "flags", "made by"}, "hrrllw");
-    SpaceRow rest;
-    for (size_t i = 0; i < rows.size(); ++i) {
-      const SpaceRow& row = *rows[i];
-      if (i >= kSpaceRows || row.merged) {
-        rest.merged += row.merged ? row.merged : 1;
-        rest.kb += row.kb, rest.charge.low += row.charge.low, rest.charge.high += row.charge.high;
-        continue;
-      }
-      table.row({fmt::format("<code>{:x}</code>", row.start), html_kb(row.kb),
-                 html_kb_range(row.charge.low, row.charge.high), html_text(row.what),
-                 "<code>" + html_text(row.flags) + "</code>", html_text(row.made_by)});
-    }
-    if (rest.merged)
-      table.row({fmt::format("{} more", grouped(rest.merged)), html_kb(rest.kb),
-                 html_kb_range(rest.charge.low, rest.charge.high), "", "", ""});
-    return table.text();
-  }
-
-  // ---- stacks ----
-
-  std::string stacks() const {
-    ChargeStacks& stacks = *data_.stacks;
-    std::string out;
-    if (stacks.unproven_calls())
-      out +=
-          note(fmt::format("Left out of what was granted: {} whose charge their records do not "
-                           "prove (a mapping replaced, "
-                           "moved or made writable).",
-                           plural(stacks.unproven_calls(), "call")));
-    HtmlTable table(
-        "Largest charges by stack, innermost first",
-        {"granted in all", data_.spaces.at_end ? "charged at the end" : "charged at the refusal",
-         "calls", "stack"},
-        "rrrw");
-    for (const auto& row : stacks.rows(kStackRows))
-      table.row({html_kb(row.granted_kb), html_kb(row.kept_kb), grouped(row.calls),
-                 html_text(row.stack)});
-    if (table.rows() == 0) return out + note("No charge is recorded.");
-    return out + "<details><summary>Stacks as a table</summary>\n" + table.text() + "</details>\n";
   }
 
   // ---- what is not visible ----
@@ -414,7 +190,7 @@ class Sections {
     std::string out = html_list(items);
     const size_t left_out =
         from + data_.unseen_births.size() - std::min(data_.unseen_births.size(), kBlindShown);
-    if (left_out != 0) out += note(fmt::format("{} more: ovc stats", grouped(left_out)));
+    if (left_out != 0) out += html_note(fmt::format("{} more: ovc stats", grouped(left_out)));
     std::vector<std::string> lost;
     for (const Loss& loss : data_.stats.losses)
       if (loss.count != 0) lost.push_back(grouped(loss.count) + " " + html_text(loss.what));

@@ -3,23 +3,22 @@
 // What follows from the rows (commit_tables.cc) for a host and a request.
 #include "tools/rules/commit_rules.h"
 
-#include "tools/log/log_reader.h"
-
 #include <linux/magic.h>
+#include <sched.h>
 #include <sys/mman.h>
 
-#include <sched.h>
 #include <algorithm>
 #include <charconv>
 #include <cstring>
+
+#include "tools/log/kernel_numbers.h"
+#include "tools/log/log_reader.h"
 
 namespace ovc {
 namespace {
 
 using ovcshim::FactKey;
 
-constexpr uint64_t kMapDroppable = 0x08;  // newer than the C library's headers
-constexpr uint64_t kMapTypeMask = 0x0f;
 constexpr unsigned kCapSysAdmin = 21;
 
 constexpr KernelVersion kSimpleGuessSince{5, 2};  // 8c7829b04c52

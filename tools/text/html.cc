@@ -52,6 +52,8 @@ std::string html_duration(int64_t ns) {
                      grouped(static_cast<uint64_t>(ns)), duration_text(ns));
 }
 
+std::string html_note(const std::string& html) { return "<p class=\"note\">" + html + "</p>\n"; }
+
 std::string html_list(const std::vector<std::string>& items) {
   std::string out = "<ul>\n";
   for (const std::string& item : items) out += "<li>" + item + "</li>\n";

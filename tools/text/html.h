@@ -24,6 +24,7 @@ std::string html_kb_range(
 std::string html_time(int64_t posix_ns);  // "14:23:33.819" with date and time zone in its title
 std::string html_number(uint64_t value);  // "12,345"
 std::string html_duration(int64_t ns);    // "3.2 ms" with ns in its title
+std::string html_note(const std::string& html);                // a paragraph in small print
 std::string html_list(const std::vector<std::string>& items);  // <ul> of items that are HTML
 
 // A table with a caption, heads in scope. Cells are HTML.

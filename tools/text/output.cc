@@ -178,6 +178,10 @@ std::string grouped(uint64_t value) {
   return out;
 }
 
+std::string counted(uint64_t count, std::string_view one) {
+  return fmt::format("{} {}{}", grouped(count), one, count == 1 ? "" : "s");
+}
+
 std::string kb_text(uint64_t kb) {
   if (kb == ovcshim::kUnknown) return "unknown";
   if (kb == ovcshim::kInfinite) return "unlimited";

@@ -48,6 +48,7 @@ void append_quoted(std::string& out, std::string_view raw);
 void append_number(std::string& out, uint64_t value);   // plain decimal
 void append_grouped(std::string& out, uint64_t value);  // 1,073,741,828
 std::string grouped(uint64_t value);
+std::string counted(uint64_t count, std::string_view one);  // "1 event", "1,024 events"
 std::string kb_text(
     uint64_t kb);  // "1,073,741,828 kB"; "unlimited" for kInfinite, "unknown" for kUnknown
 std::string size_text(uint64_t bytes);  // "1.5 GiB", for headings; exact figures belong beside it

@@ -2,7 +2,6 @@
 #include "tools/verdict/fork_list.h"
 
 #include <fmt/format.h>
-#include <sys/wait.h>
 
 #include <algorithm>
 
@@ -18,8 +17,6 @@ namespace ovc {
 using namespace ovcshim;
 
 namespace {
-
-constexpr uint64_t kWaitidPidArg = 5, kWaitidCodeArg = 3, kWaitidStatusArg = 4;
 
 bool is_fork(const Event& event) { return is_fork_op(event.base.op) && !makes_thread(event.base); }
 
@@ -90,8 +87,7 @@ void ForkList::find_shell_children() {
 void ForkList::note(const Event& event) {
   const EventBase& b = event.base;
   if (is_fork(event)) forks_.emplace_back().event = event;
-  if (b.op >= Op::kWait && b.op <= Op::kWaitid && event.returned() && !event.failed())
-    note_wait(event);
+  note_wait(event);
   if (b.op == Op::kExit || b.op == Op::kUnderscoreExit)
     note_end(b.pid,
              {b.begin_tick, fmt::format("exited, {}", b.args[0] & 0xff),
@@ -129,19 +125,11 @@ void ForkList::note_end(uint32_t pid, ForkEnd end) { ends_[pid].push_back(std::m
 
 void ForkList::note_wait(const Event& event) {
   const EventBase& b = event.base;
-  if (b.op == Op::kWaitid) {
-    const auto code = b.args[kWaitidCodeArg], status = b.args[kWaitidStatusArg];
-    if (code < CLD_EXITED || code > CLD_DUMPED) return;
-    const std::string text = code == CLD_EXITED
-                                 ? fmt::format("exited, {}", status)
-                                 : "killed by " + signal_name(static_cast<unsigned>(status));
-    return note_end(static_cast<uint32_t>(b.args[kWaitidPidArg]), {b.end_tick, text, "wait", 0});
-  }
-  const int status = static_cast<int>(b.args[2]);
+  const WaitedFor child = waited_for(event);
+  if (child.pid == 0 || !child.status) return;
   const bool has_usage = b.op == Op::kWait3 || b.op == Op::kWait4;
-  if (b.result > 0 && (WIFEXITED(status) || WIFSIGNALED(status)))
-    note_end(static_cast<uint32_t>(b.result), {b.end_tick, wait_text(status), "wait",
-                                               has_usage && b.args[3] != kUnknown ? b.args[3] : 0});
+  note_end(child.pid, {b.end_tick, wait_text(*child.status), "wait",
+                       has_usage && b.args[3] != kUnknown ? b.args[3] : 0});
 }
 
 void ForkList::note_provider(const Event& event, const Fact& fact) {

@@ -16,6 +16,7 @@
 #include <sstream>
 #include <tuple>
 
+#include "tools/log/kernel_numbers.h"
 #include "tools/log/names.h"
 #include "tools/text/output.h"
 #include "tools/verdict/why_report.h"
@@ -25,7 +26,6 @@ namespace {
 
 using ovcshim::ProcessSlot;
 
-constexpr uint64_t kInitialPidNs = 0xEFFFFFFC;
 constexpr int kPlainSignals[] = {SIGHUP,  SIGINT,  SIGTERM, SIGUSR1,
                                  SIGUSR2, SIGPIPE, SIGALRM, SIGQUIT};
 
@@ -190,18 +190,12 @@ class Endings {
       return add({"aborted", process.comm(), pid, *signs.abort_tick, true, SIGABRT, {}}, key, 0, 0);
     if (const ReapedChild* child = reaped(process.slot)) {
       told_.insert(child->position);
-      if (!said_goodbye(process.slot)) add_reaped(*child, process.comm(), key, signs.last_tick);
+      if (!end_is_recorded(process.slot)) add_reaped(*child, process.comm(), key, signs.last_tick);
       return;
     }
     const bool may_have_vanished =
-        !said_goodbye(process.slot) && !signs.exec_intent && signs.events != 0;
+        !end_is_recorded(process.slot) && !signs.exec_intent && signs.events != 0;
     if (may_have_vanished && is_gone(process.slot)) add_vanished(process, signs, key);
-  }
-
-  static bool said_goodbye(const ProcessSlot& slot) {
-    return slot.exit_known != 0 || slot.end_tick != 0 ||
-           slot.use == static_cast<uint32_t>(ovcshim::SlotUse::kEnded) ||
-           slot.use == static_cast<uint32_t>(ovcshim::SlotUse::kRetiring);
   }
 
   bool is_gone(const ProcessSlot& slot) const {

@@ -4,12 +4,11 @@
 #include "tools/verdict/why_scan.h"
 
 #include <sched.h>
-#include <sys/wait.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <csignal>
 
+#include "tools/log/call_families.h"
 #include "tools/log/call_text.h"
 
 namespace ovc {
@@ -27,30 +26,6 @@ bool is_call(Op op) { return is_malloc_op(op) || is_memory_op(op) || is_fork_op(
 bool has_counters(const Event& event) {
   return event.fact(FactKey::kPidsEventsMax) || event.fact(FactKey::kMemcgFailcnt) ||
          event.fact(FactKey::kVmstatOomKill);
-}
-
-// The end of the child this wait is about, as a wait status.
-std::optional<int> wait_status(const Event& event) {
-  const auto& args = event.base.args;
-  if (event.base.op != Op::kWaitid)
-    return args[2] == ovcshim::kUnknown ? std::nullopt : std::optional(static_cast<int>(args[2]));
-  const auto value = static_cast<int>(args[4]);
-  if (args[3] == CLD_EXITED) return (value & 0xff) << 8;
-  if (args[3] == CLD_KILLED || args[3] == CLD_DUMPED) return value & 0x7f;
-  return 0x7f;  // stopped or continued
-}
-
-uint32_t waited_pid(const Event& event) {
-  return static_cast<uint32_t>(
-      event.base.op == Op::kWaitid ? event.base.args[5] : static_cast<uint64_t>(event.base.result));
-}
-
-// Where a granted brk or sbrk left the break.
-std::optional<uint64_t> break_after(const Event& event) {
-  const auto& base = event.base;
-  if (base.op == Op::kSbrk) return static_cast<uint64_t>(base.result) + base.args[0];
-  if (base.op != Op::kBrk) return std::nullopt;
-  return is_system_call(base) ? static_cast<uint64_t>(base.result) : base.args[0];
 }
 
 }  // namespace
@@ -139,10 +114,9 @@ void WhyScan::take(const Event& event) {
 }
 
 void WhyScan::take_wait(const Event& event) {
-  if (!event.returned() || event.failed() || waited_pid(event) == 0) return;
-  const auto status = wait_status(event);
-  if (status && !WIFEXITED(*status) && !WIFSIGNALED(*status)) return;  // stopped or continued
-  reaped_.push_back({event.position, event.base.end_tick, waited_pid(event), status});
+  const WaitedFor child = waited_for(event);
+  if (child.pid != 0)
+    reaped_.push_back({event.position, event.base.end_tick, child.pid, child.status});
 }
 
 void WhyScan::take_call(const Event& event, ProcessSigns& signs) {
@@ -153,7 +127,8 @@ void WhyScan::take_call(const Event& event, ProcessSigns& signs) {
   signs.spans[base.tid].push_back(span);
   signs.failures += event.failed();
   if (event.failed()) return;
-  if (const auto now = break_after(event)) signs.breaks.emplace_back(base.end_tick, *now);
+  if (base.op == Op::kBrk || base.op == Op::kSbrk)
+    signs.breaks.emplace_back(base.end_tick, break_after(base));
   if (base.op != Op::kMmap) return;
   const MappingKind kind = mapping_kind_of(event, rules_);
   const auto charge = charge_kb(event, rules_);

@@ -223,6 +223,34 @@ TEST_CASE("two written neighbours brought together are one mapping or two: the b
   CHECK(s.space.totals().biggest == kb(16, 24));
 }
 
+TEST_CASE("the first heap is a mapping of its own beside the end of .bss since 6.1", "[ledger]") {
+  const auto heap = [](const HostRules& r) {
+    Space s(r);
+    s.list({{kAt, kAt + 4 * kPage, kListed, 4, 4, 0}});
+    s.call(Op::kBrk, 0, {kAt + 4 * kPage}).call(Op::kBrk, 0, {kAt + 8 * kPage});
+    return s.call(Op::kBrk, 0, {kAt + 12 * kPage});
+  };
+  CHECK(heap(rules()).count() == 2);
+  CHECK(heap(rules()).space.totals().biggest == kb(32));
+  CHECK(heap(rules(5, 10)).space.totals().biggest == kb(32, 48));  // may be one with it
+  Space between;
+  between.call(Op::kBrk, 0, {kAt}).mmap(kAt + 4 * kPage, 4);
+  CHECK(between.call(Op::kBrk, 0, {kAt + 4 * kPage}).count() == 2);  // nor with what is above
+}
+
+TEST_CASE("written memory that is changed fits to memory never written only since 6.16",
+          "[ledger]") {
+  const auto beside = [](const HostRules& r) {
+    Space s(r);
+    s.list({{kAt, kAt + 4 * kPage, kMapRead | kMapNr | kMapDd | kMapFlagsKnown, 4, 4, 0}});
+    s.mmap(kAt + 4 * kPage, 4, PROT_READ, kAnon | MAP_NORESERVE).madvise(kAt, 4, MADV_DODUMP);
+    return s.space.mappings().front();
+  };
+  CHECK(beside(rules()).pieces.size() == 2);
+  CHECK(beside(rules(6, 12)).pieces.size() == 1);
+  CHECK(beside(rules(6, 12)).more_behind == Sure::kOpen);
+}
+
 TEST_CASE("a child's heap grows by a mapping of its own", "[ledger]") {
   Space s;
   s.list({{kAt, kAt + 4 * kPage, kListed | kMapHeap, 4, 4, 0}});
@@ -266,5 +294,9 @@ TEST_CASE("damaged records change nothing beyond reason", "[ledger]") {
   s.call(Op::kMremap, kAt + 100 * kPage, {UINT64_MAX, kPage, kPage, 0, 0});
   s.call(Op::kMadvise, 0, {UINT64_MAX, 4096, MADV_DONTFORK});
   s.call(Op::kSbrk, UINT64_MAX, {UINT64_MAX});
+  s.call(Op::kMmap, kAt + 100 * kPage, {0, UINT64_MAX / 2, kRw, kAnon | MAP_HUGETLB, 0, 0});
   CHECK(s.charged() == kb(16));
+  CHECK(s.space.contradictions() == 9);                  // the sums are not said to be exact
+  s.call(Op::kMprotect, 0, {UINT64_MAX - 4095, 0, kRw});  // of no bytes: granted anywhere
+  CHECK(s.space.contradictions() == 9);
 }
