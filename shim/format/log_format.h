@@ -609,8 +609,8 @@ struct FileHeader {  // who writes: the creator unless noted
   // set
   char rehearse[128];
   char inject[256];
-  uint64_t all_alive_until;  // tick: all process slots were those of living processes; not looked at
-                             // again before
+  uint64_t all_alive_until;  // tick: all process slots were those of living processes; not looked
+                             // at again before
 };
 static_assert(sizeof(FileHeader) <= kPageBytes);
 // RetiredTotals retired[2] follow the FileHeader's page, one page for both.

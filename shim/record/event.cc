@@ -194,8 +194,7 @@ OVC_COLD void end_refused(Event& event, const char* text) {
     t_hot->refused_begin = base.begin_tick;
     t_hot->refused_end = tick_now();
   }
-  const ProofPlan plan =
-      base.flags & kInjected ? ProofPlan{} : plan_proof(base, event.granted);
+  const ProofPlan plan = base.flags & kInjected ? ProofPlan{} : plan_proof(base, event.granted);
   Fact list[12];
   Facts facts{list, sizeof list / sizeof list[0]};
   if (event.when != When::kIntent) add_reference(facts, plan);

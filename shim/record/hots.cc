@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // See hots.h. Hots are numbered through all blocks; those below Private::hots_used have been given
-// out. A new thread looks at a few of these, where the hand stands, for a dead owner: with more dead
-// than live ones it soon meets one, with fewer the next number costs no more memory than twice what
-// lives.
+// out. A new thread looks at a few of these, where the hand stands, for a dead owner: with more
+// dead than live ones it soon meets one, with fewer the next number costs no more memory than twice
+// what lives.
 #include "shim/record/hots.h"
 
 #include "shim/record/process.h"
@@ -21,9 +21,7 @@ constexpr int kTries = 8;
 constinit Hot* g_blocks[kBlocks]{};
 
 unsigned block_of(uint32_t number) {
-  return number < kFirstHots
-             ? 0
-             : 32 - static_cast<unsigned>(__builtin_clz(number / kFirstHots));
+  return number < kFirstHots ? 0 : 32 - static_cast<unsigned>(__builtin_clz(number / kFirstHots));
 }
 uint32_t first_of(unsigned block) { return block == 0 ? 0 : kFirstHots << (block - 1); }
 uint32_t size_of(unsigned block) { return block == 0 ? kFirstHots : first_of(block); }
@@ -57,7 +55,8 @@ bool map_block(unsigned block) {
 }
 
 // Its chunk is left as it is: somebody may have taken it meanwhile, and whoever wants it sees that
-// its owner is dead. Not `hot = Hot{}`: a tid of 0, for one moment, and another thread takes it, too.
+// its owner is dead. Not `hot = Hot{}`: a tid of 0, for one moment, and another thread takes it,
+// too.
 void inherit(Hot& hot, uint32_t dead, uint32_t tid) {
   hot.end = 0;
   hot.cursor = hot.seq_base = hot.refused_begin = hot.refused_end = 0;

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// The threads' states (Hot). The first ones lie in Private; when all are in use and no dead thread's
-// turns up, a block of as many again is mapped, up to 65,536. Beyond that, or where mapping is
-// refused, a thread has none: its calls are counted by atomic adds and not recorded. Blocks stay,
-// and a forked child finds them where they are, wiped.
-// Rules: as event_lane.cc.
+// The threads' states (Hot). The first ones lie in Private; when all are in use and no dead
+// thread's turns up, a block of as many again is mapped, up to 65,536. Beyond that, or where
+// mapping is refused, a thread has none: its calls are counted by atomic adds and not recorded.
+// Blocks stay, and a forked child finds them where they are, wiped. Rules: as event_lane.cc.
 #pragma once
 #include "shim/record/state.h"
 

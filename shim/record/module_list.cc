@@ -81,8 +81,7 @@ void put_in_force(const ModuleTable* table) {
 // The loader's own mmap calls are not seen, and a list that the ring has passed is none.
 void list_mappings_again(ListOccasion occasion) {
   constexpr uint64_t kMost = 2000;
-  if (may_list_mappings(occasion))
-    return write_mapping_list(g_private->module_position, kMost);
+  if (may_list_mappings(occasion)) return write_mapping_list(g_private->module_position, kMost);
   g_private->listed_at += g.events.count / 8;  // too dear now: asked again later
   forget_some_mappings();
 }

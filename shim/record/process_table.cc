@@ -236,9 +236,8 @@ Stripe* stripe_of_earlier_image(uint32_t tid) {
   Private& p = *g_private;
   if (__atomic_exchange_n(&p.first_stripe_asked, 1, __ATOMIC_RELAXED)) return nullptr;
   const uint32_t first = __atomic_load_n(&g.processes[p.slot].first_stripe, __ATOMIC_RELAXED);
-  return first && first < g.stripe_count && take_over(stripe_at(first), tid, tid)
-             ? stripe_at(first)
-             : nullptr;
+  return first && first < g.stripe_count && take_over(stripe_at(first), tid, tid) ? stripe_at(first)
+                                                                                  : nullptr;
 }
 
 // One that a retired process gave back.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // What a refusal is proven with, and what that may cost. A program that retries is refused by the
-// thousand: the first refusal of such a storm gets the whole proof (snapshot.h), the others refer to
-// it (PROOFS in log_format.h), as long as nothing was granted to the process since.
+// thousand: the first refusal of such a storm gets the whole proof (snapshot.h), the others refer
+// to it (PROOFS in log_format.h), as long as nothing was granted to the process since.
 #pragma once
 #include "shim/record/state.h"
 
@@ -26,8 +26,8 @@ struct ProofPlan {
 
 // What this failure is worth now. `granted`: granted_count() when the call began.
 // Memory calls: proofs take 1/16 of the time, but for a burst of 10 ms; one that takes longer is
-// made when nothing was spent for a while. A fork's refusal always has a proof of its own, unless it
-// repeats one that holds.
+// made when nothing was spent for a while. A fork's refusal always has a proof of its own, unless
+// it repeats one that holds.
 ProofPlan plan_proof(const EventBase& base, uint64_t granted);
 
 // Its own proof is about to be written, about the record at `position`; and what it took. A proof

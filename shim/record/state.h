@@ -128,17 +128,17 @@ struct Private {
   uint32_t stripe_hand;          // where a free one is looked for next
   uint64_t reading_seq;
   Reading reading;
-  uint64_t granted;                   // calls that changed the process
+  uint64_t granted;  // calls that changed the process
   uint32_t proven_lock;
   Proven proven[8];
-  int64_t credit;                     // ticks that proofs may take, as of credit_tick
+  int64_t credit;  // ticks that proofs may take, as of credit_tick
   uint64_t credit_tick, full_cost, facts_cost;
-  uint64_t objects_looked_for;        // Reading::tick at which the loader's list was last looked at
-  uint64_t list_tick;                 // last mapping list without a failure, likewise
-  uint64_t listed_at;                 // slots of the events ring claimed when it was made
-  uint64_t hots_full_until;           // tick before which no free Hot is looked for
-  uint64_t stripes_full_until;        // likewise
-  uint64_t injected[8];               // calls that matched each rule of OVCSHIM_INJECT
+  uint64_t objects_looked_for;  // Reading::tick at which the loader's list was last looked at
+  uint64_t list_tick;           // last mapping list without a failure, likewise
+  uint64_t listed_at;           // slots of the events ring claimed when it was made
+  uint64_t hots_full_until;     // tick before which no free Hot is looked for
+  uint64_t stripes_full_until;  // likewise
+  uint64_t injected[8];         // calls that matched each rule of OVCSHIM_INJECT
   BigScratch big;
   Scratch scratch[kScratches];
   Hot hots[kFirstHots];

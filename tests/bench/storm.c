@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Times refused memory calls: storm CALLS MAPPINGS. CALLS mmap are refused by RLIMIT_AS in a
-// process with MAPPINGS small mappings. Prints "first US", "rest US", mean of the calls after it, and
-// "slowest US" of those, in CPU time of the thread.
+// process with MAPPINGS small mappings. Prints "first US", "rest US", mean of the calls after it,
+// and "slowest US" of those, in CPU time of the thread.
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>

@@ -19,8 +19,8 @@ using ovcshim::FactKey;
 
 namespace {
 
-constexpr size_t kMostBack = 64;    // calls back to the one that made a mapping
-constexpr size_t kMostInner = 256;  // calls inside one call that are looked at
+constexpr size_t kMostBack = 64;         // calls back to the one that made a mapping
+constexpr size_t kMostInner = 256;       // calls inside one call that are looked at
 constexpr std::ptrdiff_t kMostOpen = 8;  // calls of one thread inside each other
 constexpr uint64_t kStreakGapNs =
     50'000'000;  // longer than any snapshot taken between two refusals of one malloc
@@ -284,8 +284,8 @@ std::optional<Event> WhyScan::snapshot_about(uint64_t position) const {
   return found == snapshots_.end() ? std::nullopt : log_.event_at(found->second);
 }
 
-// A refusal of a storm has an earlier one's proof. What has been granted in between, by its own word
-// or by the records of other threads, leaves of it what only a call of its own would change.
+// A refusal of a storm has an earlier one's proof. What has been granted in between, by its own
+// word or by the records of other threads, leaves of it what only a call of its own would change.
 void WhyScan::add_proof(Evidence& evidence) const {
   const Event& event = evidence.event;
   evidence.snapshot = snapshot_about(event.position);
@@ -332,8 +332,8 @@ void WhyScan::add_mappings(Evidence& evidence, uint64_t position) const {
       std::is_sorted(evidence.mappings.begin(), evidence.mappings.end(), by_start);
 }
 
-// Was any memory call granted to the process in this time? Spans are sorted by their begin; one that
-// began before is among the last that did.
+// Was any memory call granted to the process in this time? Spans are sorted by their begin; one
+// that began before is among the last that did.
 bool WhyScan::changed_between(const ProcessSigns& signs, uint64_t from_tick,
                               uint64_t to_tick) const {
   for (const auto& [tid, spans] : signs.spans) {
