@@ -20,6 +20,8 @@ constexpr uint64_t kClaimTries = 1024;
 constexpr int kOwnersAsked = 16;
 constexpr uint32_t kStarvedCalls = 4096;
 
+bool is_shared(const Stripe* stripe) { return stripe == shared_stripe(); }
+
 ChunkHeader* chunk_at(uint64_t index) {
   return reinterpret_cast<ChunkHeader*>(g.chunks + index * kChunkBytes);
 }
@@ -148,8 +150,6 @@ uint64_t next_place(Hot& hot, uint64_t place) {
   return 0;
 }
 
-bool is_shared(const Stripe* stripe) { return stripe == shared_stripe(); }
-
 void count_in(Stripe* stripe, Op op, uint64_t size, bool failed, bool kept) {
   const bool shared = is_shared(stripe);
   auto add = [shared](uint64_t& counter, uint64_t n) {
@@ -172,7 +172,16 @@ bool may_record() {
   return g.recording && (t_hot != &g_no_hot || has_libc_tls()) && ensure_process();
 }
 
-Stripe* my_stripe() { return ensure_thread() ? t_hot->stripe : shared_stripe(); }
+// Counters of its own are asked for again now and then by a thread that got none.
+Stripe* my_stripe() {
+  if (!ensure_thread()) return shared_stripe();
+  Hot& hot = *t_hot;
+  if (OVC_UNLIKELY(is_shared(hot.stripe)) && ++hot.starved >= kStarvedCalls && !is_quiet()) {
+    hot.starved = 0;
+    hot.stripe = claim_stripe(tid_of(hot));
+  }
+  return hot.stripe;
+}
 
 }  // namespace
 
@@ -186,7 +195,10 @@ bool ensure_thread() {
     hot = claim_hot(tid);  // else: this thread's own, wiped by the fork that made this process
   if (!hot) return false;
   __atomic_store_n(&hot->tid, tid, __ATOMIC_RELAXED);
-  if (!hot->stripe) hot->stripe = claim_stripe(tid);
+  if (!hot->stripe) {
+    hot->stripe = claim_stripe(tid);
+    if (is_shared(hot->stripe)) count(g.header->threads_unslotted);
+  }
   t_hot = hot;
   return true;
 }

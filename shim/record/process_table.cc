@@ -84,15 +84,16 @@ void free_slot(uint32_t index) {
   __atomic_store_n(&slot.use, static_cast<uint32_t>(SlotUse::kFree), __ATOMIC_RELEASE);
 }
 
-void retire_the_dead(uint32_t tid) {
-  if (tick_now() < __atomic_load_n(&g.header->all_alive_until, __ATOMIC_RELAXED)) return;
+// False: somebody else is at it.
+bool retire_the_dead(uint32_t tid) {
+  if (tick_now() < __atomic_load_n(&g.header->all_alive_until, __ATOMIC_RELAXED)) return true;
   uint64_t holder = 0;
   if (!__atomic_compare_exchange_n(&g.header->retire_lock, &holder, tid, false, __ATOMIC_ACQUIRE,
                                    __ATOMIC_RELAXED) &&
       !(is_dead(__NR_tkill, holder) &&
         __atomic_compare_exchange_n(&g.header->retire_lock, &holder, tid, false, __ATOMIC_ACQUIRE,
                                     __ATOMIC_RELAXED)))
-    return;
+    return false;
   unsigned marked = 0;
   for (uint32_t i = 0; i < kProcessSlots && marked < kRetireAtOnce; ++i)
     if (may_retire(g.processes[i])) {
@@ -105,6 +106,7 @@ void retire_the_dead(uint32_t tid) {
   for (uint32_t i = 0; i < kProcessSlots && marked; ++i)
     if (is_retiring(g.processes[i])) free_slot(i), --marked;
   __atomic_store_n(&g.header->retire_lock, 0, __ATOMIC_RELEASE);
+  return true;
 }
 
 bool take_slot(uint32_t index) {
@@ -238,17 +240,24 @@ Stripe* stripe_of_earlier_image(uint32_t tid) {
                                                                                   : nullptr;
 }
 
+// One that a retired process gave back.
 uint32_t returned_stripe(uint32_t tid) {
-  for (uint32_t i = 1; i < g.stripe_count; ++i)
-    if (stripe_at(i)->fold_id == 0 &&
-        __atomic_load_n(&stripe_at(i)->owner, __ATOMIC_RELAXED) == 0 &&
-        take_over(stripe_at(i), 0, tid))
-      return i;
+  uint32_t& hand = g_private->stripe_hand;
+  const uint32_t from = __atomic_load_n(&hand, __ATOMIC_RELAXED);
+  for (uint32_t n = 0; n < g.stripe_count; ++n) {
+    const uint32_t i = (from + n) % g.stripe_count;
+    Stripe* stripe = stripe_at(i);
+    const bool free = i != kSharedStripe && stripe->fold_id == 0 &&
+                      __atomic_load_n(&stripe->owner, __ATOMIC_RELAXED) == 0;
+    if (!free || !take_over(stripe, 0, tid)) continue;
+    __atomic_store_n(&hand, i + 1, __ATOMIC_RELAXED);
+    return i;
+  }
   return kSharedStripe;
 }
 
-// Index of a stripe that is now ours, kSharedStripe if there is none. When all have been given out
-// it takes a look at each, and that is not tried again for a while.
+// Index of a stripe that is now ours, kSharedStripe if there is none. When all are in use it took a
+// look at each, and that is not tried again for a while.
 uint32_t fresh_stripe(uint32_t tid) {
   Private& p = *g_private;
   const uint64_t next = __atomic_add_fetch(&g.header->next_stripe, 1, __ATOMIC_RELAXED);
@@ -256,11 +265,10 @@ uint32_t fresh_stripe(uint32_t tid) {
     return static_cast<uint32_t>(next);
   if (tick_now() < __atomic_load_n(&p.stripes_full_until, __ATOMIC_RELAXED)) return kSharedStripe;
   uint32_t index = returned_stripe(tid);
-  if (index == kSharedStripe) {
-    retire_the_dead(tid);
-    index = returned_stripe(tid);
-  }
-  if (index == kSharedStripe)
+  if (index != kSharedStripe) return index;
+  const bool looked = retire_the_dead(tid);
+  index = returned_stripe(tid);
+  if (index == kSharedStripe && looked)
     __atomic_store_n(&p.stripes_full_until, tick_now() + 1000 * g_ticks_per_ms, __ATOMIC_RELAXED);
   return index;
 }
@@ -272,10 +280,7 @@ Stripe* claim_stripe(uint32_t tid) {
   Stripe* stripe = p.slot != kNoIndex ? stripe_of_earlier_image(tid) : nullptr;
   if (stripe) return stripe;
   const uint32_t index = p.slot != kNoIndex ? fresh_stripe(tid) : kSharedStripe;
-  if (index == kSharedStripe) {
-    count(g.header->threads_unslotted);
-    return shared_stripe();
-  }
+  if (index == kSharedStripe) return shared_stripe();
   stripe = stripe_at(index);
   stripe->process = p.slot;
   stripe->process_serial = p.serial;

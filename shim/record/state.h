@@ -128,6 +128,7 @@ struct Private {
   uint32_t reading_lock;
   uint32_t hots_used, hot_hand;  // see hots.cc
   uint32_t first_stripe_asked;   // the stripe of an earlier image has been looked at
+  uint32_t stripe_hand;          // where a free one is looked for next
   uint64_t reading_seq;
   Reading reading;
   uint64_t granted;  // calls that changed the process

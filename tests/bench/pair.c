@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { kMaxThreads = 256 };
+enum { kMaxThreads = 8192 };
 static long pairs_of_thread;
 static int depth;
 static pthread_barrier_t all_are_there;
@@ -93,11 +93,15 @@ int main(int argc, char** argv) {
   pairs_of_thread = atol(argv[3]) / threads;
   depth = argc > 4 ? atoi(argv[4]) : 0;
   if (argc > 5) make(atol(argv[5]));
-  pthread_t ids[kMaxThreads];
-  double spent[kMaxThreads], sum = 0;
+  static pthread_t ids[kMaxThreads];
+  static double spent[kMaxThreads];
+  double sum = 0;
+  pthread_attr_t small_stack;
+  pthread_attr_init(&small_stack);
+  pthread_attr_setstacksize(&small_stack, 64 * 1024);
   pthread_barrier_init(&all_are_there, NULL, (unsigned)threads + 1);
   for (int i = 0; i < threads; i++)
-    if (pthread_create(&ids[i], NULL, run, &spent[i]) != 0) return 2;
+    if (pthread_create(&ids[i], &small_stack, run, &spent[i]) != 0) return 2;
   const double start = now_ns(CLOCK_MONOTONIC);  // before: none can begin yet
   pthread_barrier_wait(&all_are_there);
   for (int i = 0; i < threads; i++) pthread_join(ids[i], NULL);

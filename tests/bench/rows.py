@@ -32,6 +32,8 @@ GOALS = [
 ]
 for n in (2, 4, 16, 64):
     GOALS.append(("malloc+free, %d threads" % n, "CPU time a pair / one thread's", "", 1.1, of_one_thread(n)))
+for n in (1000, 4096):
+    GOALS.append(("malloc+free, %d threads" % n, "CPU time a pair / one thread's", "", 1.5, of_one_thread(n)))
 for n in ("calloc", "realloc", "memalign"):
     GOALS.append((n + "+free", "overhead / LTTng-UST's", "", 0.04, overhead_of_peer(n, "lttng")))
 GOALS += [
@@ -54,6 +56,10 @@ GOALS += [
     ("fork, 8 GiB resident", "time of fork() / native", "", 1.01, ratio("fork.8192", "fork")),
     ("fork, a small process", "fork() takes longer by", "us", None, overhead("fork.0", "fork")),
     ("", "fork, _exit and wait take longer by", "us", None, overhead("fork.0", "all")),
+    ("a storm of refused mmap", "a call takes longer by", "us", 20, overhead("storm.0", "rest")),
+    ("", "the slowest after the first, 60,000 mappings", "ms", 5, lambda v: v("storm.60000", "recorded", "slowest") / 1e3),
+    ("a refused fork, 60,000 mappings", "its proof / reading smaps once", "", 1.2,
+     lambda v: overhead("refused.60000", "fork")(v) / v("refused.60000", "recorded", "smaps")),
     ("start of `true`, new log", "longer by", "ms", 3, overhead("start")),
     ("start of `true`, log joined", "longer by", "ms", 3, overhead("start", side="joined")),
     ("`ovc stats`, 1 GiB log", "s for 50 million records", "s", 1,

@@ -37,6 +37,12 @@ forking() {
     on "$1" "$work/forks" "$2" "$mib" "$mappings" "${@:5}"
   fi
 }
+# storming CALLS MAPPINGS
+storming() {
+  local mappings=$3
+  ((scale >= 100)) || mappings=$((mappings / 64))
+  on "$1" "$work/storm" "$2" "$mappings"
+}
 many_children() {
   local count=$2
   ((scale >= 100)) || count=$((count / 16 + 1))

@@ -4,7 +4,8 @@
 //   threads live N PAIRS     N threads, all alive until each has made its calls
 //   threads one N PAIRS      N idle threads, which have made one pair, and one more that works
 //   threads churn N PAIRS    N threads, one after the other
-//   threads fork N PAIRS     N idle threads; the last one forks, and the child makes as many threads, which work
+//   threads fork N PAIRS     N idle threads; the last one forks, and the child makes as many
+//   threads, which work
 // Exit status 77 with a reason where the system gives no such number of threads.
 #include <pthread.h>
 #include <stdio.h>

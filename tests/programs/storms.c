@@ -4,10 +4,10 @@
 //   storms as N          N refusals of one mmap by RLIMIT_AS
 //   storms sites N       the same from two places by turns
 //   storms granted N     the same, with a mapping made and given back before each
-//   storms maps N M      a process with M more mappings, or all it may have: N refusals by vm.max_map_count
-//   storms malloc N      N failed malloc under RLIMIT_AS
-//   storms fork N        N refused forks, RLIMIT_NPROC 0 (as somebody whom it binds)
-//   storms two N         two threads, each N refusals by RLIMIT_AS
+//   storms maps N M      a process with M more mappings, or all it may have: N refusals by
+//   vm.max_map_count storms malloc N      N failed malloc under RLIMIT_AS storms fork N        N
+//   refused forks, RLIMIT_NPROC 0 (as somebody whom it binds) storms two N         two threads,
+//   each N refusals by RLIMIT_AS
 // Prints nothing but what a test has to know.
 #include <errno.h>
 #include <pthread.h>
