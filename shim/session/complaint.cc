@@ -7,7 +7,7 @@
 //                if RLIMIT_FSIZE lets the whole line in
 //   socket       of this machine, and not the one on descriptor 0: a service's peer is no log
 //   terminal     through an opening of its own that does not wait; in the background under TOSTOP
-//                never
+//                never; nor to the side of a pseudo-terminal where the user types
 //   all else     never: an eventfd counts what it is given, a device does anything
 #include "shim/session/complaint.h"
 
@@ -132,7 +132,9 @@ long write_terminal(const char* text, uint64_t n) {
     struct termios settings;
     char more[64];
   } there{};
+  int number = 0;
   if (sys::failed(sys::call(__NR_ioctl, kStandardError, TCGETS, word(&there))) ||
+      !sys::failed(sys::call(__NR_ioctl, kStandardError, TIOCGPTN, word(&number))) ||
       is_unwanted_there(there.settings))
     return -EPERM;
   const long fd = sys::call(__NR_openat, AT_FDCWD, word("/proc/self/fd/2"),
@@ -162,9 +164,13 @@ long write_safely(const char* text, uint64_t n) {
 
 void Complaint::say() {
   *at_++ = '\n';
-  if (!is_first_to_tell(about_ == About::kLog ? "log" : "rule")) return;
+  const char* what = about_ == About::kLog ? "log" : "rule";
+  if (!is_first_to_tell(what)) return;
   const HeldSignals signals;
-  if (signals.held()) signals.settle(write_safely(text_, static_cast<uint64_t>(at_ - text_)));
+  const long result =
+      signals.held() ? write_safely(text_, static_cast<uint64_t>(at_ - text_)) : -EPERM;
+  signals.settle(result);
+  if (sys::failed(result)) leave_it_to_others(what);
 }
 
 }  // namespace ovcshim

@@ -14,4 +14,7 @@ namespace ovcshim {
 // `what` is told once: "log", "rule".
 bool is_first_to_tell(const char* what);
 
+// It could not be said here: another process of the tree may.
+void leave_it_to_others(const char* what);
+
 }  // namespace ovcshim

@@ -33,7 +33,8 @@ under log2.ovc env OVCSHIM_INJECT='mmap,brk:error=ENOMEM:size>=0' asks_all mallo
 grep -qx 'malloc:12 12 12 12' got || fail "malloc without mmap and brk: $(<got)"
 
 # A rule that says nonsense is told, and harms nobody.
-under log4.ovc env OVCSHIM_INJECT='fork:error=E' asks_all fork >got 2>errors
+: >errors
+under log4.ovc env OVCSHIM_INJECT='fork:error=E' asks_all fork >got 2>>errors
 grep -qx 'fork:0 0 0 0' got || fail "a rule that was not understood: $(<got)"
 grep -q "^ovcshim: OVCSHIM_INJECT: not an errno at 'E'; nothing is refused by it$" errors || fail "said: $(<errors)"
 exits 2 ovc run -o log5.ovc --inject 'fork:error=E' -- true 2>errors

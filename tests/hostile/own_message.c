@@ -158,6 +158,15 @@ static void a_tcp_connection(struct scene* s) {
   close(door);
 }
 static void a_terminal(struct scene* s) { terminal(s, 0); }
+static void the_typing_side_of_a_terminal(struct scene* s) {
+  terminal(s, 0);
+  const int typing = s->other;
+  s->other = s->two, s->two = typing;
+  struct termios settings;
+  tcgetattr(s->other, &settings);
+  cfmakeraw(&settings);
+  tcsetattr(s->other, TCSANOW, &settings);
+}
 static void a_stopped_terminal(struct scene* s) {
   terminal(s, 0);
   if (s->two >= 0) tcflow(s->two, TCOOFF);
@@ -195,7 +204,7 @@ static const struct {
     KIND(a_file_at_its_limit), KIND(a_file_ten_bytes_below_its_limit), KIND(limit_zero),
     KIND(a_file_in_memory), KIND(closed), KIND(a_socket), KIND(a_datagram_socket), KIND(a_full_socket),
     KIND(a_socket_without_peer), KIND(a_socket_that_is_also_the_input), KIND(a_tcp_connection),
-    KIND(a_terminal), KIND(a_stopped_terminal), KIND(a_full_terminal),
+    KIND(a_terminal), KIND(the_typing_side_of_a_terminal), KIND(a_stopped_terminal), KIND(a_full_terminal),
     KIND(a_background_under_tostop), KIND(a_background), KIND(dev_null), KIND(dev_full),
     KIND(a_counter), KIND(a_folder), KIND(a_name_without_a_file),
 };

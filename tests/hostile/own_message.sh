@@ -37,6 +37,7 @@ told "a pipeline" 1 bash -c 'seq 3 | sort | cat | /bin/cat >/dev/null; /bin/true
 told "programs that become others" 1 sh -c 'exec sh -c "exec env true"'
 told "a child of a child" 1 sh -c 'sh -c "sh -c true; /bin/true"; /bin/true'
 told "another session" 1 bash -c 'setsid -w /bin/true; /bin/true'
+told "where only a child can say it" 1 sh -c 'exec 3>&2 2>silent; exec sh -c "/bin/true 2>&3; /bin/true 2>&3; true"'
 # The next tree is told again.
 told "the same once more" 1 true
 if ((EUID == 0)) && unshare -fp true 2>/dev/null; then

@@ -15,7 +15,8 @@ readable() { ovc stats "$1" >stats.out 2>&1 || (($? == 1)) || { cat stats.out >&
 # unrecorded NAME LOG: the program says where it could not record, on one line, and is otherwise the same.
 ls -l /etc/hostname >plain.out
 unrecorded() {
-  timeout 20 env LD_PRELOAD="$shim" OVCSHIM_LOG="$2" ls -l /etc/hostname >got.out 2>got.err || fail "$1: exit status $?"
+  : >got.err  # appended to: into any other file the shim says nothing
+  timeout 20 env LD_PRELOAD="$shim" OVCSHIM_LOG="$2" ls -l /etc/hostname >got.out 2>>got.err || fail "$1: exit status $?"
   same plain.out got.out "$1: output"
   (($(wc -l <got.err) == 1)) || { cat got.err >&3; fail "$1: not one line"; }
   finds '^ovcshim: .*; this program runs unrecorded$' got.err
@@ -66,7 +67,8 @@ unrecorded "a name that is too long" "$work/$(printf '%0300d' 1)"
 
 # --- a folder that vanishes, a log that vanishes
 mkdir gone
-(cd gone && rmdir "$work/gone" && exec env LD_PRELOAD="$shim" OVCSHIM_LOG=a.ovc ls -l /etc/hostname >"$work/got.out" 2>"$work/got.err") ||
+: >got.err
+(cd gone && rmdir "$work/gone" && exec env LD_PRELOAD="$shim" OVCSHIM_LOG=a.ovc ls -l /etc/hostname >"$work/got.out" 2>>"$work/got.err") ||
   fail "vanished folder: exit status $?"
 same plain.out got.out "vanished folder: output"
 finds '^ovcshim: .*; this program runs unrecorded$' got.err

@@ -43,7 +43,7 @@ constexpr ManualSection kShim[] = {
     {nullptr, "DESCRIPTION",
      R"(libovcshim.so records the calls of the fork family, exec, waits, mmap and its kin, and malloc and its kin that an unmodified program makes, each with the state it met: the kernel's commit limit and what was promised of it, the limits of the process and its control group, and for a refused call the list of mappings that proves why. `ovc(1)` reads what was recorded.
 
-The record is a file mapping: what a call recorded before it returned is kept if the program is killed. In the program the shim has no thread, no socket, no signal handler and no descriptor that stays open, and changes no environment variable, request size, result or errno. If it cannot start, it prints one line that begins with `ovcshim: ` and the program runs as without it.)"},
+The record is a file mapping: what a call recorded before it returned is kept if the program is killed. In the program the shim has no thread, no socket, no signal handler and no descriptor that stays open, and changes no environment variable, request size, result or errno. If it cannot start, it prints one line that begins with `ovcshim: `, once for a tree of processes, and the program runs as without it. Nothing is printed where descriptor 2 is a file that is not appended to (`2>>FILE`, not `2>FILE`), a full pipe, a device or a network connection.)"},
     {"limits", "WHAT IT CANNOT SEE",
      R"(- static binaries, system calls that Go programs make by themselves, set-uid programs: the loader ignores the preload there
 - programs that are started with an environment of the server's making, without LD_PRELOAD
@@ -54,7 +54,9 @@ The record is a file mapping: what a call recorded before it returned is kept if
     {nullptr, "NOTES",
      R"(Whoever truncates a log while it is written ends the program with SIGBUS, as with any file that a program has mapped. To remove or rename it does no harm.
 
-Log and shim are address space: a limit on it (RLIMIT_AS) that is there at the start is respected, and the log then takes at most 1/32 of it.)"},
+A log takes what can be spared: an eighth of the free space of its filesystem; in memory (`/dev/shm`) an eighth of what is left in the memory group, too; 1/32 of RLIMIT_AS; RLIMIT_FSIZE. If that is less than was asked for, the log is smaller, and `ovc stats` says so and why.
+
+A program that goes on as another user by exec cannot write the first user's log. It has one of its own beside it (`a.uid999.ovc` beside `a.ovc`), or in `/var/tmp` if it may not write there; `ovc` reads both if it is given the first.)"},
     {nullptr, "SEE ALSO", R"(`ovc(1)`, `ld.so(8)`, `proc(5)`, `fork(2)`, `mmap(2)`, `malloc(3)`)"},
 };
 

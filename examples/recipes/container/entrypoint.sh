@@ -4,6 +4,8 @@
 # $OVC_LOG_DIR. If nothing can be written there, the server starts all the same, without the shim, and one line says so.
 #   docker run --read-only --user 999 -v logs:/var/log/ovcshim IMAGE redis-server --save ''
 # Read the log outside, or in the container: ovc why /var/log/ovcshim/redis-server.HOSTNAME.ovc.
+# An image whose own entry point starts as root and goes on as another user (redis, valkey, postgres: exec gosu or setpriv) leaves two
+# logs, root's and SERVER.HOSTNAME.uidN.ovc, if that user may write to the volume; ovc reads them as one.
 # Settings as usual: -e OVCSHIM_CALLS_SIZE=0, ...
 set -eu
 directory=${OVC_LOG_DIR:-/var/log/ovcshim}
