@@ -44,7 +44,8 @@ const std::map<std::string, long> kNumbers = {
     NUMBER(pwrite64),  NUMBER(read),      NUMBER(readlinkat),     NUMBER(process_vm_readv),
     NUMBER(renameat2), NUMBER(shmget),    NUMBER(rt_sigprocmask), NUMBER(sched_getaffinity),
     NUMBER(statx),     NUMBER(symlinkat), NUMBER(tkill),          NUMBER(sched_getscheduler),
-    NUMBER(uname),     NUMBER(unlinkat),  NUMBER(write),          NUMBER(fstatfs)};
+    NUMBER(uname),     NUMBER(unlinkat),  NUMBER(write),          NUMBER(fstatfs),
+    NUMBER(newfstatat), NUMBER(getresuid), NUMBER(arch_prctl)};
 #undef NUMBER
 const std::map<std::string, long> kErrors = {
 #define ERROR(name) \
