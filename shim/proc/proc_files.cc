@@ -4,10 +4,13 @@
 // kernel's files.
 #include "shim/proc/proc_files.h"
 
+#include <elf.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "shim/proc/proc_file.h"
+#include "shim/sys/auxv.h"
 #include "shim/sys/sys.h"
 
 namespace ovcshim {
@@ -73,18 +76,33 @@ uint64_t find_value(const char* text, const char* name) {
   return kUnknown;
 }
 
+// Not statx: old container runtimes refuse it. AT_EMPTY_PATH has been known since Linux 2.6.39.
 bool file_stat(long descriptor, const char* path, FileStat& out) {
-  constexpr long kBasicStats = 0x7ff;
-  uint32_t raw[64]{};  // struct statx, include/uapi/linux/stat.h: uid, mode, inode, size and ctime
-                       // are its words 5, 7, 8, 10 and 24
+  struct stat st {};
+  if (!sys::failed(sys::call(__NR_newfstatat, descriptor, reinterpret_cast<long>(path),
+                             reinterpret_cast<long>(&st), AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW))) {
+    out = {static_cast<uint64_t>(st.st_size), static_cast<uint64_t>(st.st_ctim.tv_sec), st.st_uid,
+           st.st_mode};
+    return true;
+  }
+  struct statx stx {};
   if (sys::failed(sys::call(__NR_statx, descriptor, reinterpret_cast<long>(path),
-                            AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, kBasicStats,
-                            reinterpret_cast<long>(raw))))
+                            AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS,
+                            reinterpret_cast<long>(&stx))))
     return false;
-  out = {static_cast<uint64_t>(raw[11]) << 32 | raw[10],
-         static_cast<uint64_t>(raw[25]) << 32 | raw[24], raw[5], raw[7] & 0xffffu,
-         static_cast<uint64_t>(raw[9]) << 32 | raw[8]};
+  out = {stx.stx_size, static_cast<uint64_t>(stx.stx_ctime.tv_sec), stx.stx_uid, stx.stx_mode,
+         stx.stx_ino};
   return true;
+}
+
+uint32_t effective_user() {
+  const long user = sys::call(__NR_geteuid);
+  if (!sys::failed(user)) return static_cast<uint32_t>(user);
+  uint32_t users[3]{};
+  if (!sys::failed(sys::call(__NR_getresuid, reinterpret_cast<long>(users),
+                             reinterpret_cast<long>(users + 1), reinterpret_cast<long>(users + 2))))
+    return users[1];
+  return g_auxv ? static_cast<uint32_t>(auxv_value(g_auxv, AT_EUID)) : UINT32_MAX;
 }
 
 uint64_t read_number(const char* path) {

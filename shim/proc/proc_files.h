@@ -35,6 +35,9 @@ struct FileStat {
 };
 bool file_stat(long descriptor, const char* path, FileStat& out);
 
+// The effective user id: of this moment, or where a filter refuses to say, of the program's start.
+uint32_t effective_user();
+
 // A file that holds one number.
 uint64_t read_number(const char* path);
 

@@ -17,7 +17,8 @@
 namespace ovcshim {
 namespace {
 
-// Filesystems without fallocate: writing zeros reserves the blocks just as well, only slower.
+// Filesystems without fallocate, and filters that refuse it: writing zeros reserves the blocks just
+// as well, only slower.
 long write_zeros(long fd, uint64_t bytes) {
   static constexpr char kZeros[16384]{};
   for (uint64_t at = 0; at < bytes;) {
@@ -32,7 +33,8 @@ long write_zeros(long fd, uint64_t bytes) {
 
 long allocate(long fd, uint64_t bytes) {
   const long result = sys::call(__NR_fallocate, fd, 0, 0, static_cast<long>(bytes));
-  return result == -EOPNOTSUPP ? write_zeros(fd, bytes) : result;
+  const bool never = result == -EOPNOTSUPP || result == -ENOSYS || result == -EPERM;
+  return never || result == -EACCES ? write_zeros(fd, bytes) : result;
 }
 
 // What a process under RLIMIT_AS may map of it: all, all but the call lane, or nothing.
@@ -293,9 +295,11 @@ bool join_log(const char* path, Problem& problem, bool* foreign) {
   if (sys::failed(fd)) return problem.set("cannot open", fd);
   FileStat st{};
   FileHeader h;
-  bool ok = file_stat(fd, "", st) && st.is_regular() &&
-            st.uid == static_cast<uint32_t>(sys::call(__NR_geteuid));
-  if (!ok) problem.set("not a regular file of this user");
+  const bool told = file_stat(fd, "", st);
+  bool ok = told && st.is_regular() && st.uid == effective_user();
+  if (!ok)
+    problem.set(told ? "not a regular file of this user"
+                     : "the kernel does not say whose file this is (newfstatat and statx fail):");
   // The size is asked for again: it is final only when the header is ready.
   *foreign = ok && (!read_ready_header(fd, h, st.changed_s) || !file_stat(fd, "", st) ||
                     !usable(h, st.bytes));

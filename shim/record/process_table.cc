@@ -210,7 +210,7 @@ void claim_process_slot(const StatFields& stat, uint64_t fork_position, bool new
     slot.start_ticks = stat.start_ticks;
     slot.start_tick = tick_now();
     slot.pidns = g.pidns;
-    slot.uid = static_cast<uint32_t>(sys::call(__NR_geteuid));
+    slot.uid = effective_user();
     slot.fork_position = fork_position;
     set_parent(slot, stat, new_image);
     g.pid_index[index] = p.pid;

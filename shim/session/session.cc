@@ -133,6 +133,7 @@ const char* reason(int err) {
       {ENODEV, "no shared mappings there"},
       {ENOTDIR, "not a directory"},
       {ELOOP, "symbolic link"},
+      {ENOSYS, "the kernel, or a seccomp filter, has no such call"},
       {EINVAL, "invalid for this filesystem"},
   };
   for (const auto& row : kReasons)
@@ -209,14 +210,15 @@ uint64_t own_segments_kb() {
   return bytes / 1024;
 }
 
-bool map_private() {
+// The errno of what failed, or 0.
+int map_private() {
   constexpr long kBytes = (sizeof(Private) + kPageBytes - 1) & ~(kPageBytes - 1);
   const long at = map_wiped(kBytes);
-  if (sys::failed(at)) return false;
+  if (sys::failed(at)) return static_cast<int>(-at);
   g_private = reinterpret_cast<Private*>(at);
   own_pid_is_at(&g_private->pid);
   g.own_commit_kb = kBytes / 1024 + own_segments_kb();
-  return true;
+  return 0;
 }
 
 // Rate of the clock, to about 1 %: good enough for ages and rate limits. From the creator's
@@ -281,7 +283,11 @@ void start(const Settings& s) {
   if (!open_log(s.log, &why, &err, path)) return complain(why ? why : "cannot start", err, path);
   if (s.log.follow != 2 && is_descendant())
     return;  // an exec'd descendant that is not to be followed
-  if (!map_private()) return complain("cannot map private memory (needs Linux 4.14)", 0, "");
+  if (const int failed = map_private(); failed != 0)
+    return complain(failed == EINVAL   ? "this kernel has no MADV_WIPEONFORK (Linux 4.14 has it)"
+                    : failed == ENOMEM ? "cannot map private memory"
+                                       : "a seccomp filter refuses madvise(MADV_WIPEONFORK)",
+                    failed == EINVAL ? 0 : failed, "");
   know_main_stack(reinterpret_cast<uint64_t>(__builtin_frame_address(0)),
                   reinterpret_cast<uint64_t>(g_auxv));
   apply(s);
