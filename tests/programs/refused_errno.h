@@ -386,8 +386,22 @@ static int64_t exec_all_long(void) {
   for (int i = 0; i < kStrings; i++) argv[i] = text;
   return execve("/bin/true", argv, environ);
 }
+// A task of the user that is there before.
+static void another_task(void) {
+  int ready[2];
+  char byte = 0;
+  must(pipe2(ready, O_CLOEXEC), "pipe2");
+  if (quiet_fork() == 0) {
+    without_privileges();  // which takes back the wish to end with the parent
+    direct(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    if (write(ready[1], &byte, 1) != 1) _exit(3);
+    for (;;) direct(SYS_pause);
+  }
+  if (read(ready[0], &byte, 1) != 1) defect("another task");
+}
 // kernel/sys.c set_user() marks the process, the exec looks again.
 static int64_t exec_nproc(void) {
+  another_task();
   char limit[] = "limit:nproc:0";
   make_step(limit);
   without_privileges();

@@ -82,7 +82,7 @@
 {"fork-seccomp", fork_seccomp, EPERM, "seccomp", "seccomp filter"},
 {"unshare-newuser-none", unshare_newuser_none, ENOSPC, "namespace-limit", "is 0"},
 {"unshare-newnet", unshare_newnet, EPERM, "bad-argument", "lacks CAP_SYS_ADMIN"},
-{"unshare-not-mapped", unshare_not_mapped, EPERM, "unknown", "has no name"},
+{"unshare-not-mapped", unshare_not_mapped, EPERM, "not-permitted", "has no name"},
 {"unshare-chroot", unshare_chroot, EPERM, "not-permitted", "inside chroot"},
 {"setns", setns_user, EPERM, "not-permitted", "lacks CAP_SYS_ADMIN"},
 {"exec-one-long", exec_one_long, E2BIG, "argument-list-too-long", "longer than 128 KiB"},
