@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // One errno can have several sources: EACCES of mmap is a read-only file, MemoryDenyWriteExecute or
-// SELinux. What tells them apart is read right after the failure, and only then: the file behind the
-// descriptor, the pool of huge pages, the limits of namespaces. What each fact decides stands in
-// tools/causes/errno_*.cc. Rules: as event_lane.cc; none of it once is_quiet().
+// SELinux. What tells them apart is read right after the failure, and only then: the file behind
+// the descriptor, the pool of huge pages, the limits of namespaces. What each fact decides stands
+// in tools/causes/errno_*.cc. Rules: as event_lane.cc; none of it once is_quiet().
 #pragma once
 #include "shim/proc/proc_files.h"
 
@@ -12,8 +12,8 @@ namespace ovcshim {
 // About a failed call: op, err and args of `base`. io: working memory of at least 1024 bytes.
 void add_errno_facts(Facts& facts, const EventBase& base, char* io, uint64_t room);
 
-// A granted private mapping of a file is charged unless the file is one of huge pages; only its file
-// system tells (mm/vma.c accountable_mapping()).
+// A granted private mapping of a file is charged unless the file is one of huge pages; only its
+// file system tells (mm/vma.c accountable_mapping()).
 bool may_be_huge_file(const EventBase& base);
 void add_file_system(Facts& facts, long descriptor);
 

@@ -154,8 +154,8 @@ uint64_t record_now(Event& event, const char* text, bool vital = false) {
     p.objects_looked_for = p.reading.tick;
     notice_new_objects();
   }
-  const bool wants_facts =
-      (event.base.flags & kFailed) || (!(event.base.flags & kIntent) && may_be_huge_file(event.base));
+  const bool wants_facts = (event.base.flags & kFailed) ||
+                           (!(event.base.flags & kIntent) && may_be_huge_file(event.base));
   Scratch* scratch = take_scratch();
   Scratch* more = wants_facts ? take_scratch() : nullptr;
   const uint64_t position = write_with_stack(event, text, scratch, more, vital);

@@ -61,9 +61,9 @@ uint32_t vm_flags(const char* list) {
     char name[3];
     uint32_t flag;
   } kFlags[] = {
-      {"ac", kMapAc}, {"nr", kMapNr}, {"dc", kMapDc}, {"wf", kMapWf}, {"ht", kMapHt},
-      {"gd", kMapGd}, {"lo", kMapLo}, {"sl", kMapSl}, {"dd", kMapDd},
-      {"de", kMapDe}, {"pf", kMapPf}, {"mw", kMapMayWrite}, {"me", kMapMayExec},
+      {"ac", kMapAc}, {"nr", kMapNr},       {"dc", kMapDc},      {"wf", kMapWf}, {"ht", kMapHt},
+      {"gd", kMapGd}, {"lo", kMapLo},       {"sl", kMapSl},      {"dd", kMapDd}, {"de", kMapDe},
+      {"pf", kMapPf}, {"mw", kMapMayWrite}, {"me", kMapMayExec},
   };
   uint32_t flags = kMapFlagsKnown | kMapMayKnown;
   for (const char* c = list; c[0] && c[1]; c += c[2] ? 3 : 2)

@@ -139,7 +139,8 @@ bool is_plain_failure(Op op, int err) {
 // What mremap says of a range depends on the mapping there; so does a range that is to grow.
 bool arguments_tell(const EventBase& call) {
   constexpr uint64_t kGrows = 0x03000000;  // PROT_GROWSDOWN, PROT_GROWSUP
-  const bool range = call.op == Op::kMremap || (call.op == Op::kMprotect && (call.args[2] & kGrows));
+  const bool range =
+      call.op == Op::kMremap || (call.op == Op::kMprotect && (call.args[2] & kGrows));
   return call.err == EBADF || call.err == EEXIST || call.err == ENOENT ||
          (call.err == EINVAL && !range);
 }

@@ -30,8 +30,8 @@ constexpr std::string_view kFilterText = "a seccomp filter";
 Holds filter_answered(const Evidence& evidence) {
   const auto now = evidence.fact(FactKey::kSeccomp);
   const auto before = evidence.baseline ? evidence.baseline->fact(FactKey::kSeccomp) : std::nullopt;
-  const bool usual = fails_with(evidence, EPERM) || fails_with(evidence, EACCES) ||
-                     fails_with(evidence, ENOSYS);
+  const bool usual =
+      fails_with(evidence, EPERM) || fails_with(evidence, EACCES) || fails_with(evidence, ENOSYS);
   if (now == kFilterMode || before == kFilterMode) return Holds::kYes;
   if (now) return Holds::kNo;
   return usual || !before ? Holds::kMaybe : Holds::kNo;
@@ -58,7 +58,8 @@ std::string joined(const std::vector<const ErrnoRow*>& rows, Holds filter) {
 
 bool makes_executable(const Evidence& evidence) {
   const auto& args = args_of(evidence);
-  return (op_of(evidence) == Op::kMmap || op_of(evidence) == Op::kMprotect) && (args[2] & PROT_EXEC);
+  return (op_of(evidence) == Op::kMmap || op_of(evidence) == Op::kMprotect) &&
+         (args[2] & PROT_EXEC);
 }
 
 void note_usual_filters(const Evidence& evidence, Finding& finding) {
@@ -160,7 +161,8 @@ bool decide_by_errno(const Evidence& evidence, Finding& finding) {
     if (holds == Holds::kYes && !proven) proven = &row;
     if (holds == Holds::kMaybe) possible.push_back(&row);
   });
-  // Of a limit that was met, the rows are in causes_*.cc: that none of them is proven excludes none.
+  // Of a limit that was met, the rows are in causes_*.cc: that none of them is proven excludes
+  // none.
   if (!proven && possible.empty())
     return !no_memory(evidence) && !fails_with(evidence, EAGAIN) &&
            fill_foreign(evidence, finding, any);

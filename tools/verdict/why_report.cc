@@ -163,7 +163,7 @@ class Verdicts {
     const std::string_view asked_for = is_fork_op(event.base.op)
                                            ? purpose(asker_of(log_, symbols_, event)).value_or("")
                                            : std::string_view();
-    const GroupKey key{key_of(event), event.base.op, event.base.err, event.base.caller,
+    const GroupKey key{key_of(event), event.base.op,      event.base.err, event.base.caller,
                        asked_for,     statement(finding), coped};
     if (!grouped_) groups_.clear();
     const uint64_t bytes = requested_bytes(event);
