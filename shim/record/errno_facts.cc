@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 
 #include "shim/proc/lines.h"
+#include "shim/record/huge_facts.h"
 #include "shim/sys/sys.h"
 
 namespace ovcshim {
@@ -27,21 +28,6 @@ struct Failure {
   uint64_t room;
   uint64_t arg(int i) const { return base.args[i]; }
 };
-
-char* append(char* at, const char* text) {
-  while (*text) *at++ = *text++;
-  *at = '\0';
-  return at;
-}
-char* append_number(char* at, uint64_t value) {
-  char digits[24];
-  int n = 0;
-  do digits[n++] = static_cast<char>('0' + value % 10);
-  while (value /= 10);
-  while (n > 0) *at++ = digits[--n];
-  *at = '\0';
-  return at;
-}
 
 // ---- who may have answered in the kernel's place ----
 
@@ -135,99 +121,11 @@ void add_first_file(Facts& facts, const Failure& f) { add_file(facts, static_cas
 
 // ---- huge pages ----
 
-// Every size that an architecture of Linux has, kB.
-constexpr uint64_t kHugeKb[] = {64,     1024,   2048,    4096,    8192,    16384,   32768,
-                                262144, 524288, 1048576, 2097152, 4194304, 16777216};
-
-uint64_t pool_number(const Failure& f, uint64_t size_kb, const char* name) {
-  char* at = append(f.io, "/sys/kernel/mm/hugepages/hugepages-");
-  at = append_number(at, size_kb);
-  append(append(at, "kB/"), name);
-  return read_number(f.io);
-}
-
-uint64_t log2_of(uint64_t value) {
-  uint64_t bits = 0;
-  while (value >>= 1) ++bits;
-  return bits;
-}
-
-void add_huge_sizes(Facts& facts, const Failure& f) {
-  uint64_t sizes = 0;
-  for (const uint64_t kb : kHugeKb)
-    if (pool_number(f, kb, "nr_hugepages") != kUnknown) sizes |= uint64_t{1} << (log2_of(kb) + 10);
-  if (sizes) facts.add(FactKey::kHugeSizes, sizes);
-}
-
-uint64_t default_huge_kb(const Failure& f) {
-  return read_file("/proc/meminfo", f.io, f.room) > 0 ? find_value(f.io, "Hugepagesize:")
-                                                      : kUnknown;
-}
-
-// "2MB", "1GB": mm/hugetlb_cgroup.c mem_fmt()
-char* append_size(char* at, uint64_t kb) {
-  const bool gb = kb >= 1 << 20, mb = kb >= 1 << 10;
-  at = append_number(at, gb ? kb >> 20 : mb ? kb >> 10 : kb);
-  return append(at, gb ? "GB" : mb ? "MB" : "KB");
-}
-
-// The group's path behind `marker` in /proc/thread-self/cgroup ("hugetlb:" or "0::"), cut from the
-// file in `io`; nullptr: there is none.
-char* group_path(const Failure& f, const char* marker) {
-  if (read_file("/proc/thread-self/cgroup", f.io, f.room) <= 0) return nullptr;
-  for (char* c = f.io; *c; ++c) {
-    if (!begins(c, marker)) continue;
-    char* path = c + sys::length(marker);
-    for (char* end = path; *end; ++end)
-      if (*end == '\n') *end = '\0';
-    return path;
-  }
-  return nullptr;
-}
-
-uint64_t group_number(const char* root, const char* group, uint64_t size_kb, const char* name) {
-  char path[512];
-  if (sys::length(group) > 400) return kUnknown;
-  char* at = append(append(path, root), group);
-  at = append_size(append(at, "/hugetlb."), size_kb);
-  append(at, name);
-  return read_number(path);
-}
-
-// Reservations are charged to the group before the pool is asked (mm/hugetlb.c
-// hugetlb_reserve_pages()).
-void add_huge_group(Facts& facts, const Failure& f, uint64_t size_kb) {
-  if (const char* group = group_path(f, ":hugetlb:")) {
-    const char* root = "/sys/fs/cgroup/hugetlb";
-    facts.add(FactKey::kHugeGroupMax, group_number(root, group, size_kb, ".rsvd.limit_in_bytes"));
-    facts.add(FactKey::kHugeGroupUsage, group_number(root, group, size_kb, ".rsvd.usage_in_bytes"));
-  } else if (const char* unified = group_path(f, "0::")) {
-    const char* root = "/sys/fs/cgroup";
-    facts.add(FactKey::kHugeGroupMax, group_number(root, unified, size_kb, ".rsvd.max"));
-    facts.add(FactKey::kHugeGroupUsage, group_number(root, unified, size_kb, ".rsvd.current"));
-  }
-}
-
-void add_pool(Facts& facts, const Failure& f, uint64_t size_kb) {
-  static constexpr struct {
-    const char* name;
-    FactKey key;
-  } kFiles[] = {
-      {"free_hugepages", FactKey::kHugePoolFree},
-      {"resv_hugepages", FactKey::kHugePoolRsvd},
-      {"surplus_hugepages", FactKey::kHugePoolSurplus},
-      {"nr_overcommit_hugepages", FactKey::kHugePoolOvercommit},
-  };
-  if (size_kb == kUnknown || size_kb == 0) return;
-  facts.add(FactKey::kHugePoolKb, size_kb);
-  for (const auto& file : kFiles) facts.add(file.key, pool_number(f, size_kb, file.name));
-  add_huge_group(facts, f, size_kb);
-}
-
 // By the bits of the flags that name a size, 0 of them: the default one.
 void add_pool_of_flags(Facts& facts, const Failure& f, uint64_t flags) {
   const uint64_t bits = flags >> kHugeShift & kHugeMask;
-  add_pool(facts, f, bits == 0 ? default_huge_kb(f) : bits >= 10 ? uint64_t{1} << (bits - 10) : 0);
+  const uint64_t named = bits >= 10 ? uint64_t{1} << (bits - 10) : 0;
+  add_huge_pool(facts, bits == 0 ? default_huge_kb(f.io, f.room) : named, f.io, f.room);
 }
 
 void add_mapped_pool(Facts& facts, const Failure& f) {
@@ -236,19 +134,19 @@ void add_mapped_pool(Facts& facts, const Failure& f) {
     if (f.arg(3) & MAP_HUGETLB) add_pool_of_flags(facts, f, f.arg(3));
   } else if (read_statfs(static_cast<int>(f.arg(4)), fs) &&
              static_cast<uint64_t>(fs.type) == kHugetlbfs) {
-    add_pool(facts, f, static_cast<uint64_t>(fs.block) / 1024);
+    add_huge_pool(facts, static_cast<uint64_t>(fs.block) / 1024, f.io, f.room);
   }
 }
 void add_mapped_sizes(Facts& facts, const Failure& f) {
-  if (f.arg(3) & MAP_HUGETLB) add_huge_sizes(facts, f);
+  if (f.arg(3) & MAP_HUGETLB) add_huge_sizes(facts, f.io);
 }
 void add_segment_pool(Facts& facts, const Failure& f) {
   if (!(f.arg(2) & kShmHugetlb)) return;
   add_pool_of_flags(facts, f, f.arg(2));
-  if (f.base.err == EINVAL) add_huge_sizes(facts, f);
+  if (f.base.err == EINVAL) add_huge_sizes(facts, f.io);
 }
 void add_memfd_sizes(Facts& facts, const Failure& f) {
-  if (f.arg(0) & MFD_HUGETLB) add_huge_sizes(facts, f);
+  if (f.arg(0) & MFD_HUGETLB) add_huge_sizes(facts, f.io);
 }
 
 // ---- shared memory of System V ----

@@ -151,7 +151,7 @@ class Judge:
         if len(verdicts) != 1:
             return "wrong: a verdict for " + ", ".join(v["op"] for v in verdicts if v is not ours[0])
         found = ours[0]
-        if found["errno"] != errno.errorcode[said["errno"]]:
+        if getattr(errno, found["errno"], None) != said["errno"]:  # two names can be one number
             return f"wrong: errno {found['errno']}"
         if found["cause"] != row.cause:
             return "unknown" if found["cause"] == "unknown" else f"wrong: {found['cause']}"

@@ -192,7 +192,8 @@ static int leave_now(void* arg) {
 static char clone_stack[65536] __attribute__((aligned(16)));
 static struct outcome cloned(int flags) {
   const int64_t charge_kb = flags & CLONE_VM ? -1 : fork_charge_kb();
-  return from_int(clone(leave_now, clone_stack + sizeof clone_stack, flags | SIGCHLD, NULL), charge_kb);
+  return from_int(clone(leave_now, clone_stack + sizeof clone_stack, flags | SIGCHLD, NULL),
+                  charge_kb);
 }
 static struct outcome call_clone(char** words) {
   (void)words;

@@ -3,15 +3,7 @@
 // right reason: what tests/e2e/errno_reasons.sh compares `ovc why` with. Part of refused_calls.h;
 // more situations of the same kinds stand in tests/cases/table.py.
 #pragma once
-#include <fcntl.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <stddef.h>
-#include <sys/auxv.h>
-#include <sys/mount.h>
-#include <sys/stat.h>
-
-#include "tests/programs/refused_bad.h"
+#include "tests/programs/refused_errno_setup.h"
 
 enum {
   kPath = 010000000,  // O_PATH
@@ -25,81 +17,6 @@ enum {
   kSealWrite = 8
 };
 
-static void must(int result, const char* what) {
-  if (result) defect(what);
-}
-
-// ---- what makes a situation ----
-
-static void deny_write_execute(void) { must(direct(SYS_prctl, 65, 1, 0, 0, 0) != 0, "PR_SET_MDWE"); }
-
-// From now on `nr` is answered with `err`: a filter that the process did not see coming, as one of
-// a container's would be.
-static void filter_call(unsigned nr, unsigned err) {
-  struct sock_filter code[] = {
-      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, nr, 0, 1),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | err),
-      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-  };
-  struct sock_fprog program = {sizeof code / sizeof *code, code};
-  must(direct(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0, "PR_SET_NO_NEW_PRIVS");
-  must(direct(SYS_prctl, PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0, "PR_SET_SECCOMP");
-}
-
-static void write_to(const char* path, const char* value) {
-  char* words[] = {(char*)(uintptr_t)path, (char*)(uintptr_t)value};
-  step_write(words);
-}
-
-// A directory with a file system of its own on it, gone with the process.
-static void mount_here(const char* type, unsigned long flags, const char* options, char* at) {
-  must(unshare(CLONE_NEWNS), "unshare");
-  must(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), "mount");
-  strcpy(at, "/var/tmp/ovcshim-errno.XXXXXX");
-  if (!mkdtemp(at) || mount("none", at, type, flags, options)) defect(type);
-  umask(0);
-}
-static int file_on(const char* directory, int mode) {
-  char path[128];
-  snprintf(path, sizeof path, "%s/file", directory);
-  const int fd = open(path, mode | O_CREAT | O_CLOEXEC, 0700);
-  if (fd < 0) defect(path);
-  return fd;
-}
-static void leave(const char* directory) {  // the mount stays until the process ends
-  must(umount2(directory, MNT_DETACH), "umount2");
-  must(rmdir(directory), "rmdir");
-}
-
-static void without_privileges(void) {
-  char text[] = "61234";
-  char* words[] = {text};
-  step_uid(words);
-}
-// Root of a user namespace of its own: its limits can be set without touching the machine's.
-static void user_namespace_with(const char* limit, const char* value) {
-  must(unshare(CLONE_NEWUSER), "unshare");
-  char path[64];
-  snprintf(path, sizeof path, "/proc/sys/user/max_%s_namespaces", limit);
-  write_to(path, value);
-}
-static void segments_with(const char* limit, const char* value) {
-  must(unshare(CLONE_NEWIPC), "unshare");
-  char path[64];
-  snprintf(path, sizeof path, "/proc/sys/kernel/%s", limit);
-  write_to(path, value);
-}
-
-static int memory_file(unsigned flags) {
-  const int fd = memfd_create("errno", flags | MFD_CLOEXEC);
-  if (fd < 0) defect("memfd_create");
-  return fd;
-}
-static int64_t map_fd(int fd, int prot, int flags) {
-  return as_result(mmap(NULL, kPage, prot, flags, fd, 0));
-}
-
 // ---- mmap ----
 
 static int64_t mmap_o_path(void) {
@@ -107,8 +24,7 @@ static int64_t mmap_o_path(void) {
 }
 static int64_t mmap_negative(void) { return map_fd(-1, PROT_READ, MAP_PRIVATE); }
 static int64_t mmap_huge_size(void) {
-  return as_result(
-      mmap(NULL, kPage, kRw, kAnon | MAP_HUGETLB | (int)(13u << kHugeShift), -1, 0));
+  return as_result(mmap(NULL, kPage, kRw, kAnon | MAP_HUGETLB | (int)(13u << kHugeShift), -1, 0));
 }
 static int64_t mmap_huge_file(void) {
   return map_fd(temporary_file(kPage), kRw, MAP_PRIVATE | MAP_HUGETLB);
@@ -122,9 +38,7 @@ static int64_t mmap_growsdown_file(void) {
 static int64_t mmap_huge_offset(void) {
   return as_result(mmap(NULL, kPage, PROT_READ, MAP_PRIVATE, memory_file(kMfdHuge), kPage));
 }
-static int64_t mmap_sync(void) {
-  return map_fd(temporary_file(kPage), kRw, kValidate | kSync);
-}
+static int64_t mmap_sync(void) { return map_fd(temporary_file(kPage), kRw, kValidate | kSync); }
 static int64_t mmap_pipe(void) {
   int ends[2];
   must(pipe2(ends, O_CLOEXEC), "pipe2");
@@ -165,8 +79,7 @@ static int64_t mmap_seccomp(void) {  // systemd's MemoryDenyWriteExecute= before
   return as_result(mmap(NULL, kPage, kRw | PROT_EXEC, kAnon, -1, 0));
 }
 static int64_t mmap_huge_memfd(void) {
-  return as_result(
-      mmap(NULL, (size_t)1 << 34, kRw, MAP_PRIVATE, memory_file(kMfdHuge), 0));
+  return as_result(mmap(NULL, (size_t)1 << 34, kRw, MAP_PRIVATE, memory_file(kMfdHuge), 0));
 }
 static int64_t mmap_huge_mount(void) {
   char at[64];
@@ -196,9 +109,7 @@ static int64_t mprotect_growsup(void) {
 }
 static int64_t mprotect_unknown(void) { return mprotect(three_pages(), kPage, 0x100); }
 static int64_t mprotect_key(void) { return pkey_mprotect(three_pages(), kPage, PROT_READ, 15); }
-static int64_t mprotect_wraps(void) {
-  return mprotect(three_pages(), (size_t)-kPage, PROT_READ);
-}
+static int64_t mprotect_wraps(void) { return mprotect(three_pages(), (size_t)-kPage, PROT_READ); }
 static int64_t mprotect_mdwe(void) {
   char* at = three_pages();
   deny_write_execute();
@@ -235,8 +146,7 @@ static int64_t mremap_new_unaligned(void) {
 }
 static int64_t mremap_overlap(void) {
   char* at = three_pages();
-  return as_result(
-      mremap(at, 2 * kPage, 2 * kPage, MREMAP_FIXED | MREMAP_MAYMOVE, at + kPage));
+  return as_result(mremap(at, 2 * kPage, 2 * kPage, MREMAP_FIXED | MREMAP_MAYMOVE, at + kPage));
 }
 static int64_t mremap_outside(void) {
   return as_result(mremap(three_pages(), kPage, kPage, MREMAP_FIXED | MREMAP_MAYMOVE,
@@ -289,9 +199,7 @@ static int64_t shmget_huge_user(void) {
   without_privileges();
   return shmget(IPC_PRIVATE, (size_t)1 << 21, SHM_HUGETLB | IPC_CREAT | 0600);
 }
-static int64_t memfd_huge_size(void) {
-  return memfd_create("errno", kMfdHuge | 13u << kHugeShift);
-}
+static int64_t memfd_huge_size(void) { return memfd_create("errno", kMfdHuge | 13u << kHugeShift); }
 static int64_t memfd_no_descriptor(void) {
   const struct rlimit none = {0, 4096};
   must(setrlimit(RLIMIT_NOFILE, &none), "setrlimit");
@@ -386,8 +294,22 @@ static int64_t exec_all_long(void) {
   for (int i = 0; i < kStrings; i++) argv[i] = text;
   return execve("/bin/true", argv, environ);
 }
+// A task of the user that is there before.
+static void another_task(void) {
+  int ready[2];
+  char byte = 0;
+  must(pipe2(ready, O_CLOEXEC), "pipe2");
+  if (quiet_fork() == 0) {
+    without_privileges();  // which takes back the wish to end with the parent
+    direct(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    if (write(ready[1], &byte, 1) != 1) _exit(3);
+    for (;;) direct(SYS_pause);
+  }
+  if (read(ready[0], &byte, 1) != 1) defect("another task");
+}
 // kernel/sys.c set_user() marks the process, the exec looks again.
 static int64_t exec_nproc(void) {
+  another_task();
   char limit[] = "limit:nproc:0";
   make_step(limit);
   without_privileges();

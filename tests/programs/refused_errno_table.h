@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // name, function, errno, cause, words of the reason: the rows of kErrnoCases in refused_errno.h.
+// clang-format off
 {"mmap-o-path", mmap_o_path, EBADF, "bad-argument", "O_PATH"},
 {"mmap-no-file", mmap_no_file, EBADF, "bad-argument", "is not open"},
 {"mmap-negative", mmap_negative, EBADF, "bad-argument", "is not open"},
@@ -82,9 +83,10 @@
 {"fork-seccomp", fork_seccomp, EPERM, "seccomp", "seccomp filter"},
 {"unshare-newuser-none", unshare_newuser_none, ENOSPC, "namespace-limit", "is 0"},
 {"unshare-newnet", unshare_newnet, EPERM, "bad-argument", "lacks CAP_SYS_ADMIN"},
-{"unshare-not-mapped", unshare_not_mapped, EPERM, "unknown", "has no name"},
+{"unshare-not-mapped", unshare_not_mapped, EPERM, "not-permitted", "has no name"},
 {"unshare-chroot", unshare_chroot, EPERM, "not-permitted", "inside chroot"},
 {"setns", setns_user, EPERM, "not-permitted", "lacks CAP_SYS_ADMIN"},
 {"exec-one-long", exec_one_long, E2BIG, "argument-list-too-long", "longer than 128 KiB"},
 {"exec-all-long", exec_all_long, E2BIG, "argument-list-too-long", "together are too long"},
 {"exec-nproc", exec_nproc, EAGAIN, "rlimit-nproc", "RLIMIT_NPROC"},
+    // clang-format on

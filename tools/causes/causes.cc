@@ -89,6 +89,9 @@ void explain_unknown(const Evidence& evidence, Finding& finding) {
               "the mappings and which of them are accounted");
   say_missing(finding, !evidence.rules.mode, "vm.overcommit_memory");
   say_mode(evidence, finding);
+  if (op == Op::kPopen && evidence.err() == ENOMEM)
+    finding.notes.emplace_back(
+        "before glibc 2.37 popen says ENOMEM whatever its start of a program was refused for");
   if (evidence.fact(FactKey::kSeccomp) == 2)
     finding.notes.emplace_back(
         "a seccomp filter is active: it can refuse a call with any errno and leaves no trace");

@@ -149,8 +149,8 @@ std::optional<std::string> fill_in(std::string_view text, const Figures& figures
 }
 
 bool depends_on_overcommit(std::string_view cause) {
-  constexpr std::string_view kNot[] = {"unknown",       "injected",        "rehearsed",
-                                       "bad-argument",  "not-permitted",   "seccomp",
+  constexpr std::string_view kNot[] = {"unknown",        "injected",      "rehearsed",
+                                       "bad-argument",   "not-permitted", "seccomp",
                                        "security-module"};
   for (const auto id : kNot)
     if (cause == id) return true;

@@ -69,8 +69,8 @@ bool over_rlimit_data(const Evidence& evidence, Finding& finding);
 bool over_task_size(const Evidence& evidence, Finding& finding);
 uint64_t task_size(const Evidence& evidence);  // the first address that no process has
 
-// Huge pages (causes_huge.cc): the size of one, if the call asks for such; and what is in their way,
-// in the order of mm/hugetlb.c hugetlb_reserve_pages().
+// Huge pages (causes_huge.cc): the size of one, if the call asks for such; and what is in their
+// way, in the order of mm/hugetlb.c hugetlb_reserve_pages().
 std::optional<uint64_t> huge_page_kb(const Evidence& evidence);
 bool reserves_huge_pages(const Evidence& evidence);
 bool over_huge_page_group(const Evidence& evidence, Finding& finding);

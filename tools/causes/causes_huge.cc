@@ -90,7 +90,6 @@ std::string_view what_asked(const Evidence& evidence) {
 }  // namespace huge
 using namespace huge;
 
-
 std::optional<uint64_t> huge_page_kb(const Evidence& evidence) {
   if (!asks(evidence)) return std::nullopt;
   const uint64_t bits = flags_of(evidence) >> kSizeShift & 0x3f;

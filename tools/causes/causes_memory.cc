@@ -189,7 +189,8 @@ constexpr std::string_view kOneRequest =
 constexpr std::string_view kManyMappings = "the process has as many mappings as it may have";
 constexpr std::string_view kNoRoom = "there is no room for the mapping";
 constexpr std::string_view kReserve = "mm/hugetlb.c hugetlb_reserve_pages()";
-constexpr std::string_view kHugeGroup = "the control group may reserve no more huge pages; it is asked before the pool";
+constexpr std::string_view kHugeGroup =
+    "the control group may reserve no more huge pages; it is asked before the pool";
 constexpr std::string_view kWouldPass =
     "by the recorded figures it would just have passed, but within the error of the counter that "
     "the kernel compares";

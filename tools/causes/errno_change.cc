@@ -33,9 +33,7 @@ Holds address_in_page(const Evidence& e) { return holds_if(in_page(e, args_of(e)
 
 // ---- mremap ----
 
-bool says_where(const Evidence& e) {
-  return args_of(e)[3] & (MREMAP_FIXED | MREMAP_DONTUNMAP);
-}
+bool says_where(const Evidence& e) { return args_of(e)[3] & (MREMAP_FIXED | MREMAP_DONTUNMAP); }
 bool is_growth(const Evidence& e) {
   return page_align(e, args_of(e)[2]) > page_align(e, args_of(e)[1]);
 }
@@ -87,7 +85,8 @@ Holds nothing_there(const Evidence& e) {
 }
 Holds crosses_end(const Evidence& e) {
   const uint64_t len = page_align(e, args_of(e)[1]);
-  return of_mapping(e, [&](const MappingEntry& m) { return holds_if(len > m.end - args_of(e)[0]); });
+  return of_mapping(e,
+                    [&](const MappingEntry& m) { return holds_if(len > m.end - args_of(e)[0]); });
 }
 Holds fixed_size(const Evidence& e) {
   if (!is_growth(e)) return Holds::kNo;
@@ -128,8 +127,12 @@ Holds never_allowed(const Evidence& e, uint64_t prot, uint32_t may) {
   if (at->flags & ovcshim::kMapMayKnown) return holds_if(!(at->flags & may));
   return maybe_if(at->flags & ovcshim::kMapFile);
 }
-Holds never_writable(const Evidence& e) { return never_allowed(e, PROT_WRITE, ovcshim::kMapMayWrite); }
-Holds never_executable(const Evidence& e) { return never_allowed(e, PROT_EXEC, ovcshim::kMapMayExec); }
+Holds never_writable(const Evidence& e) {
+  return never_allowed(e, PROT_WRITE, ovcshim::kMapMayWrite);
+}
+Holds never_executable(const Evidence& e) {
+  return never_allowed(e, PROT_EXEC, ovcshim::kMapMayExec);
+}
 
 // Denied: what is writable, and what was not executable before.
 Holds becomes_executable(const Evidence& e) {
@@ -170,9 +173,7 @@ Holds range_wraps(const Evidence& e) {
   const uint64_t len = page_align(e, args[1]);
   return holds_if((args[1] != 0 && len == 0) || args[0] + len < args[0]);
 }
-Holds populates(const Evidence& e) {
-  return holds_if(args_of(e)[2] == 22 || args_of(e)[2] == 23);
-}
+Holds populates(const Evidence& e) { return holds_if(args_of(e)[2] == 22 || args_of(e)[2] == 23); }
 Holds poisons(const Evidence& e) {
   return args_of(e)[2] == 100 || args_of(e)[2] == 101 ? lacks_capability(e, kCapSysAdmin)
                                                       : Holds::kNo;
@@ -185,8 +186,7 @@ Holds empty_or_wraps(const Evidence& e) {
 }
 
 constexpr std::string_view kParams = "mm/mremap.c check_mremap_params()",
-                           kValid = "mm/mremap.c remap_is_valid()",
-                           kTo = "mm/mremap.c mremap_to()",
+                           kValid = "mm/mremap.c remap_is_valid()", kTo = "mm/mremap.c mremap_to()",
                            kProtect = "mm/mprotect.c do_mprotect_pkey()",
                            kAdvise = "mm/madvise.c do_madvise()",
                            kPages = "mm/mmap.c remap_file_pages()";

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <iterator>
 #include <string>
 #include <vector>
@@ -29,8 +30,8 @@ constexpr std::string_view kFilterText = "a seccomp filter";
 Holds filter_answered(const Evidence& evidence) {
   const auto now = evidence.fact(FactKey::kSeccomp);
   const auto before = evidence.baseline ? evidence.baseline->fact(FactKey::kSeccomp) : std::nullopt;
-  const bool usual = fails_with(evidence, EPERM) || fails_with(evidence, EACCES) ||
-                     fails_with(evidence, ENOSYS);
+  const bool usual =
+      fails_with(evidence, EPERM) || fails_with(evidence, EACCES) || fails_with(evidence, ENOSYS);
   if (now == kFilterMode || before == kFilterMode) return Holds::kYes;
   if (now) return Holds::kNo;
   return usual || !before ? Holds::kMaybe : Holds::kNo;
@@ -43,47 +44,54 @@ void fill(const Evidence& evidence, Finding& finding, const ErrnoRow& row) {
   if (row.figures) row.figures(evidence, finding);
 }
 
-std::string joined(const std::vector<const ErrnoRow*>& rows, bool filter) {
+// Most likely first: a filter that is in force, and last one that is only not excluded.
+std::string joined(const std::vector<const ErrnoRow*>& rows, Holds filter) {
+  std::vector<std::string_view> reasons;
+  if (filter == Holds::kYes) reasons.push_back(kFilterText);
+  for (const ErrnoRow* row : rows) reasons.push_back(row->text);
+  if (filter == Holds::kMaybe) reasons.push_back(kFilterText);
   std::string text;
-  for (size_t i = 0; i < rows.size(); ++i) {
-    const bool last = i + 1 == rows.size() && !filter;
-    text += fmt::format("{}{}", i == 0 ? "" : last ? ", or " : ", ", rows[i]->text);
-  }
-  return filter ? text + ", or " + std::string(kFilterText) : text;
+  for (size_t i = 0; i < reasons.size(); ++i)
+    text += fmt::format("{}{}", i == 0 ? "" : i + 1 == reasons.size() ? ", or " : ", ", reasons[i]);
+  return text;
+}
+
+bool makes_executable(const Evidence& evidence) {
+  const auto& args = args_of(evidence);
+  return (op_of(evidence) == Op::kMmap || op_of(evidence) == Op::kMprotect) &&
+         (args[2] & PROT_EXEC);
+}
+
+void note_usual_filters(const Evidence& evidence, Finding& finding) {
+  constexpr Op kMakers[] = {Op::kClone, Op::kPthreadCreate, Op::kPosixSpawn, Op::kPopen};
+  const Op op = row_op(op_of(evidence));
+  if (makes_executable(evidence))
+    finding.notes.emplace_back(
+        "systemd before 253 makes MemoryDenyWriteExecute=yes of a seccomp filter that answers "
+        "EPERM");
+  if (op == Op::kFork)
+    finding.notes.emplace_back(
+        "usual: SystemCallFilter= of a systemd unit, or the seccomp profile of a container");
+  if (std::find(std::begin(kMakers), std::end(kMakers), op) != std::end(kMakers))
+    finding.notes.emplace_back(
+        "usual: Docker before 20.10.10 or libseccomp before 2.5, which do not know clone3 and "
+        "answer EPERM, so that libc does not fall back to clone; or systemd's SystemCallFilter=");
 }
 
 // What is left: of one cause, it is named; of several, none is proven.
 void fill_list(const Evidence& evidence, Finding& finding, const std::vector<const ErrnoRow*>& rows,
-               bool filter) {
-  bool same = !filter;
+               Holds filter) {
+  bool same = filter == Holds::kNo;
   for (const ErrnoRow* row : rows) same &= row->cause == rows.front()->cause;
   finding.cause = same ? rows.front()->cause : "unknown";
   finding.summary = joined(rows, filter);
   finding.rule = rows.front()->source;
   for (const ErrnoRow* row : rows)
     if (row->figures) row->figures(evidence, finding);
-  if (filter && evidence.fact(FactKey::kSeccomp) == kFilterMode)
-    finding.notes.emplace_back(
-        "a seccomp filter is active: it can refuse a call with any errno and leaves no trace");
-}
-
-bool makes_executable(const Evidence& evidence) {
-  const auto& args = args_of(evidence);
-  return (op_of(evidence) == Op::kMmap || op_of(evidence) == Op::kMprotect) && (args[2] & PROT_EXEC);
-}
-
-void note_usual_filters(const Evidence& evidence, Finding& finding) {
-  const Op op = row_op(op_of(evidence));
-  if (makes_executable(evidence))
-    finding.notes.emplace_back(
-        "systemd before 253 makes MemoryDenyWriteExecute=yes of a seccomp filter that answers "
-        "EPERM");
-  if (op != Op::kFork && op != Op::kClone && op != Op::kPthreadCreate && op != Op::kPosixSpawn &&
-      op != Op::kPopen)
-    return;
+  if (filter != Holds::kYes) return;
   finding.notes.emplace_back(
-      "usual: Docker before 20.10.10 or libseccomp before 2.5, which do not know clone3 and answer "
-      "EPERM, so that libc does not fall back to clone; or systemd's SystemCallFilter=");
+      "a seccomp filter is active: it can refuse a call with any errno and leaves no trace");
+  note_usual_filters(evidence, finding);
 }
 
 // No reason of the kernel's own is left.
@@ -135,6 +143,7 @@ Op row_op(Op op) {
     case Op::kWordexp: return Op::kPopen;
     case Op::kSbrk: return Op::kBrk;
     case Op::kMlock2: return Op::kMlock;
+    case Op::kPosixFallocate: return Op::kFallocate;
     default: break;
   }
   if (is_exec(op)) return Op::kExecve;
@@ -152,12 +161,13 @@ bool decide_by_errno(const Evidence& evidence, Finding& finding) {
     if (holds == Holds::kYes && !proven) proven = &row;
     if (holds == Holds::kMaybe) possible.push_back(&row);
   });
-  // Of a limit that was met, the rows are in causes_*.cc: that none of them is proven excludes none.
+  // Of a limit that was met, the rows are in causes_*.cc: that none of them is proven excludes
+  // none.
   if (!proven && possible.empty())
     return !no_memory(evidence) && !fails_with(evidence, EAGAIN) &&
            fill_foreign(evidence, finding, any);
-  const bool filter = filter_answered(evidence) != Holds::kNo;
-  if (!proven && possible.size() == 1 && !filter) proven = possible.front();
+  const Holds filter = filter_answered(evidence);
+  if (!proven && possible.size() == 1 && filter == Holds::kNo) proven = possible.front();
   if (proven) fill(evidence, finding, *proven);
   else fill_list(evidence, finding, possible, filter);
   return true;

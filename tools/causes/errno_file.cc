@@ -73,9 +73,7 @@ Holds over_file_size(const Evidence& e) {
   if (!limit) return Holds::kMaybe;
   return holds_if(*limit < ovcshim::kInfinite && offset_of(e) + length_of(e) > *limit);
 }
-Holds over_largest_file(const Evidence& e) {
-  return maybe_if(over_file_size(e) != Holds::kYes);
-}
+Holds over_largest_file(const Evidence& e) { return maybe_if(over_file_size(e) != Holds::kYes); }
 Holds sealed_size(const Evidence& e) { return is_sealed_file(e, kSealResize); }
 Holds sealed_writes(const Evidence& e) { return is_sealed_file(e, kSealWrites); }
 Holds full(const Evidence& e) {
@@ -107,8 +105,7 @@ void say_file_size(const Evidence& e, Finding& finding) {
 }
 
 constexpr std::string_view kMemfd = "mm/memfd.c memfd_create()", kCut = "fs/open.c do_ftruncate()",
-                           kFill = "fs/open.c vfs_fallocate()",
-                           kGlibc = "sysdeps/posix/shm_open.c",
+                           kFill = "fs/open.c vfs_fallocate()", kGlibc = "sysdeps/posix/shm_open.c",
                            kNewSize = "fs/attr.c inode_newsize_ok()";
 using enum Op;
 

@@ -51,9 +51,7 @@ Holds no_huge_size(const Evidence& e) {
   return asks ? no_such_huge_page(e, flags_of(e)) : Holds::kNo;
 }
 Holds empty(const Evidence& e) { return holds_if(args_of(e)[1] == 0); }
-Holds address_in_page(const Evidence& e) {
-  return holds_if(fixed(e) && in_page(e, args_of(e)[0]));
-}
+Holds address_in_page(const Evidence& e) { return holds_if(fixed(e) && in_page(e, args_of(e)[0])); }
 // `value` is not at the start of a huge page. The length is rounded up by the kernel.
 Holds in_huge_page(const Evidence& e, uint64_t value) {
   const auto kb = anonymous(e) ? huge_page_kb(e) : e.fact(FactKey::kFileFsBlock);
@@ -118,9 +116,7 @@ Holds execmem(const Evidence& e) {
   return maybe_if(selinux_execmem(e) && (is_selinux(e) || !known) &&
                   e.fact(FactKey::kMdwe).value_or(0) == 0);
 }
-Holds module_for_file(const Evidence& e) {
-  return anonymous(e) ? Holds::kNo : security_module(e);
-}
+Holds module_for_file(const Evidence& e) { return anonymous(e) ? Holds::kNo : security_module(e); }
 
 // ---- EPERM ----
 

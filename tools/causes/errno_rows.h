@@ -19,7 +19,7 @@ constexpr Holds holds_if(bool is_so) { return is_so ? Holds::kYes : Holds::kNo; 
 constexpr Holds maybe_if(bool is_so) { return is_so ? Holds::kMaybe : Holds::kNo; }
 
 struct ErrnoRow {
-  Op op;         // of calls that are one to the kernel, the one that row_op() names
+  Op op;  // of calls that are one to the kernel, the one that row_op() names
   uint16_t err;
   Holds (*holds)(const Evidence&);  // nullptr: nothing recorded tells
   std::string_view cause;           // stable name
@@ -68,8 +68,8 @@ Holds is_sealed_file(const Evidence& evidence, uint64_t seals);
 
 inline constexpr std::string_view kBadArgument = "bad-argument",
                                   kDenyWriteExecute = "memory-deny-write-execute",
-                                  kSecurityModuleCause = "security-module", kSeccompCause = "seccomp",
-                                  kNotPermitted = "not-permitted",
+                                  kSecurityModuleCause = "security-module",
+                                  kSeccompCause = "seccomp", kNotPermitted = "not-permitted",
                                   kNamespaceLimitCause = "namespace-limit",
                                   kSegmentLimit = "shm-limit", kOpenFiles = "rlimit-nofile",
                                   kFileSize = "file-size", kFull = "file-system-full",

@@ -71,9 +71,7 @@ Holds attach_in_page(const Evidence& e) {
 Holds replaces_nothing(const Evidence& e) {
   return holds_if(args_of(e)[1] == 0 && (args_of(e)[2] & kRemap));
 }
-Holds negative_id(const Evidence& e) {
-  return holds_if(static_cast<int>(args_of(e)[0]) < 0);
-}
+Holds negative_id(const Evidence& e) { return holds_if(static_cast<int>(args_of(e)[0]) < 0); }
 Holds place_taken(const Evidence& e) {
   return maybe_if(args_of(e)[1] != 0 && !(args_of(e)[2] & kRemap));
 }

@@ -49,9 +49,7 @@ Holds semaphores_and_ipc(const Evidence& e) {
 }
 Holds parent_of_init(const Evidence& e) { return maybe_if(has(e, CLONE_PARENT)); }
 // Made by number: libc itself gives clone3 nothing unusual.
-Holds only_clone3(const Evidence& e) {
-  return maybe_if(e.event.base.flags & ovcshim::kRawSyscall);
-}
+Holds only_clone3(const Evidence& e) { return maybe_if(e.event.base.flags & ovcshim::kRawSyscall); }
 
 // The snapshot of this failure, or the last one before it: processes seldom change their
 // namespaces.
@@ -114,12 +112,9 @@ Holds none_allowed(const Evidence& e) {
   const auto limit = e.fact(FactKey::kNamespaceLimit);
   return limit ? holds_if(*limit == 0) : Holds::kMaybe;
 }
-Holds as_many_as_allowed(const Evidence& e) {
-  return maybe_if(none_allowed(e) != Holds::kYes);
-}
+Holds as_many_as_allowed(const Evidence& e) { return maybe_if(none_allowed(e) != Holds::kYes); }
 Holds nested_too_deep(const Evidence& e) {
-  return maybe_if(none_allowed(e) != Holds::kYes &&
-                  (flags_of(e) & (CLONE_NEWUSER | CLONE_NEWPID)));
+  return maybe_if(none_allowed(e) != Holds::kYes && (flags_of(e) & (CLONE_NEWUSER | CLONE_NEWPID)));
 }
 void say_limit(const Evidence& e, Finding& finding) {
   struct Kind {
@@ -127,9 +122,9 @@ void say_limit(const Evidence& e, Finding& finding) {
     std::string_view label;
   };
   constexpr Kind kKinds[] = {
-      {CLONE_NEWUSER, "user.max_user_namespaces"}, {CLONE_NEWNS, "user.max_mnt_namespaces"},
-      {CLONE_NEWPID, "user.max_pid_namespaces"},   {CLONE_NEWNET, "user.max_net_namespaces"},
-      {CLONE_NEWIPC, "user.max_ipc_namespaces"},   {CLONE_NEWUTS, "user.max_uts_namespaces"},
+      {CLONE_NEWUSER, "user.max_user_namespaces"},     {CLONE_NEWNS, "user.max_mnt_namespaces"},
+      {CLONE_NEWPID, "user.max_pid_namespaces"},       {CLONE_NEWNET, "user.max_net_namespaces"},
+      {CLONE_NEWIPC, "user.max_ipc_namespaces"},       {CLONE_NEWUTS, "user.max_uts_namespaces"},
       {CLONE_NEWCGROUP, "user.max_cgroup_namespaces"}, {kNewTime, "user.max_time_namespaces"},
   };
   for (const Kind& kind : kKinds)
@@ -146,9 +141,7 @@ Holds has_threads(const Evidence& e) {
   if (!(flags_of(e) & kAlone)) return Holds::kNo;
   return threads ? holds_if(*threads > 1) : Holds::kMaybe;
 }
-Holds setns_negative(const Evidence& e) {
-  return holds_if(static_cast<int>(flags_of(e)) < 0);
-}
+Holds setns_negative(const Evidence& e) { return holds_if(static_cast<int>(flags_of(e)) < 0); }
 Holds setns_not_open(const Evidence& e) { return maybe_if(static_cast<int>(flags_of(e)) >= 0); }
 Holds setns_lacks_admin(const Evidence& e) { return lacks_capability(e, kCapSysAdmin); }
 Holds setns_elsewhere(const Evidence& e) {
@@ -161,16 +154,25 @@ constexpr std::string_view kCopy = "kernel/fork.c copy_process()",
                            kCount = "kernel/ucount.c inc_ucount()",
                            kUnshareSource = "kernel/fork.c check_unshare_flags()",
                            kSetnsSource = "kernel/nsproxy.c setns()";
-constexpr std::string_view kLacksAdmin = "a new namespace is asked for, and the caller lacks CAP_SYS_ADMIN";
+constexpr std::string_view kLacksAdmin =
+    "a new namespace is asked for, and the caller lacks CAP_SYS_ADMIN";
 constexpr std::string_view kChroot = "a process inside chroot can make no user namespace";
-constexpr std::string_view kNotMapped = "the caller's user or group id has no name in its user namespace (uid_map, gid_map)";
-constexpr std::string_view kSwitchedOff = "user namespaces are for root only here (kernel.unprivileged_userns_clone = 0)";
-constexpr std::string_view kAppArmor = "AppArmor denies user namespaces to programs without a profile that allows them (kernel.apparmor_restrict_unprivileged_userns = 1)";
+constexpr std::string_view kNotMapped =
+    "the caller's user or group id has no name in its user namespace (uid_map, gid_map)";
+constexpr std::string_view kSwitchedOff =
+    "user namespaces are for root only here (kernel.unprivileged_userns_clone = 0)";
+constexpr std::string_view kAppArmor =
+    "AppArmor denies user namespaces to programs without a profile that allows them "
+    "(kernel.apparmor_restrict_unprivileged_userns = 1)";
 constexpr std::string_view kModuleUser = "a security module does not allow a new user namespace";
-constexpr std::string_view kNoneAllowed = "no namespace of this kind may be made (user.max_*_namespaces is 0)";
-constexpr std::string_view kMost = "the user has as many namespaces of this kind as user.max_*_namespaces allows, here or in a user namespace above";
+constexpr std::string_view kNoneAllowed =
+    "no namespace of this kind may be made (user.max_*_namespaces is 0)";
+constexpr std::string_view kMost =
+    "the user has as many namespaces of this kind as user.max_*_namespaces allows, here or in a "
+    "user namespace above";
 constexpr std::string_view kDeep = "namespaces are nested 32 deep";
-constexpr std::string_view kElsewhere = "after unshare(CLONE_NEWPID) or setns a process can have no new threads";
+constexpr std::string_view kElsewhere =
+    "after unshare(CLONE_NEWPID) or setns a process can have no new threads";
 using enum Op;
 
 // clang-format off

@@ -41,9 +41,8 @@ Case& module(Case& c, SecurityModule which) {
 
 TEST_CASE("every row of the errno table has a reason of its own and a source") {
   std::set<std::tuple<Op, uint16_t, std::string_view>> seen;
-  for (const auto rows :
-       {causes::mmap_errnos(), causes::change_errnos(), causes::shared_errnos(),
-        causes::file_errnos(), causes::task_errnos(), causes::exec_errnos()})
+  for (const auto rows : {causes::mmap_errnos(), causes::change_errnos(), causes::shared_errnos(),
+                          causes::file_errnos(), causes::task_errnos(), causes::exec_errnos()})
     for (const auto& row : rows) {
       CAPTURE(op_name(row.op), row.err, row.text);
       CHECK(seen.insert({row.op, row.err, row.text}).second);
@@ -102,8 +101,8 @@ TEST_CASE("mprotect: never over the length, and EACCES by the mapping") {
   const Finding both = Case(Op::kMprotect, EINVAL, {0x10000000, 0, kBothGrow}).verdict();
   CHECK(says(both, "exclude each other"));
   CHECK(Case(Op::kMprotect, EINVAL, {0x10000000, 0, PROT_READ}).cause() == "unknown");
-  constexpr uint32_t kFile = ovcshim::kMapFlagsKnown | ovcshim::kMapMayKnown | ovcshim::kMapFile |
-                             ovcshim::kMapRead;
+  constexpr uint32_t kFile =
+      ovcshim::kMapFlagsKnown | ovcshim::kMapMayKnown | ovcshim::kMapFile | ovcshim::kMapRead;
   Case write(Op::kMprotect, EACCES, {0x10000000, 4096, kRw});
   CHECK(says(write.mappings({mapping(0x10000000, 4, kFile | ovcshim::kMapMayExec)}).verdict(),
              "opened read-only"));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // What each call does to the ledger: one test per rule. ledger_property_test.cc asks the kernel.
+#include <linux/magic.h>
 #include <sys/mman.h>
 
 #include <cerrno>
@@ -78,6 +79,21 @@ TEST_CASE("mmap is charged by its kind and rounded to pages", "[ledger]") {
   CHECK(Space(rules(6, 18, 2)).mmap(kAt, 4, kRw, kAnon | MAP_NORESERVE).charged() == kb(16));
   CHECK(Space().mmap(kAt, 4, kRw, MAP_PRIVATE).charged() == kb(16));
   CHECK(Space().mmap(kAt, 4, kRw, MAP_SHARED).charged() == kb(0));
+}
+
+TEST_CASE("a private mapping of a file of huge pages is never charged", "[ledger]") {
+  constexpr uint64_t kHuge = 2 << 20;
+  Event event = make_event(Op::kMmap);
+  set_args(event, {0, 5000, PROT_READ, MAP_PRIVATE, 7, 0});
+  event.base.result = static_cast<int64_t>(kAt);
+  event.facts = {{static_cast<uint32_t>(FactKey::kFileFsType), 0, HUGETLBFS_MAGIC},
+                 {static_cast<uint32_t>(FactKey::kFileFsBlock), 0, kHuge}};
+  for (const uint64_t mode : {0, 2}) {
+    Space s(rules(6, 18, mode));
+    s.space.apply(event);
+    CHECK(s.space.mappings().at(0).end() - kAt == kHuge);  // the kernel rounds up to huge pages
+    CHECK(s.mprotect(kAt, kHuge / kPage, kRw).charged() == kb(0));
+  }
 }
 
 TEST_CASE("a mode that is not known leaves MAP_NORESERVE open", "[ledger]") {
