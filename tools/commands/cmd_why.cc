@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// See cmd_why.h: opens the log, asks the machine what it still knows, prints.
+// `ovc why`: opens the log, asks this machine what it still knows of the processes, prints.
 #include "tools/commands/commands.h"
 
 #include "tools/log/log_reader.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// What kind of call an Op is, for everything that decides by kind. How each call is written down
+// Which family a call belongs to, for everything that decides by family. How each call is printed
 // stands in op_table.cc.
 #pragma once
 #include "tools/log/log_reader.h"

@@ -80,7 +80,7 @@ class Sections {
                   "asked");
     const std::string left = v.headroom_kb < 0 ? "nothing" : html_kb(positive(v.headroom_kb));
     out += figure("was left", left, signed_grouped(v.headroom_kb) + " kB", "left");
-    out += figure("promised before", html_kb(positive(v.committed_kb)),
+    out += figure("committed before", html_kb(positive(v.committed_kb)),
                   "Committed_AS " + kb_text(positive(v.committed_kb)), "committed");
     out += figure("limit", html_kb(positive(v.limit_kb)),
                   "CommitLimit " + kb_text(positive(v.limit_kb)), "limit");
@@ -130,8 +130,8 @@ class Sections {
     const size_t left_out =
         shown - std::min(shown, kVerdictsShown) + (ends - std::min(ends, kVerdictsShown));
     if (left_out != 0)
-      out += note(fmt::format("{} of {} findings are left out here: ovc why", grouped(left_out),
-                              grouped(all)));
+      out += note(fmt::format("{} of {} findings are left out here; ovc why has all",
+                              grouped(left_out), grouped(all)));
     if (!data_.why.found()) out += calm();
     for (const std::string& text : data_.why.notes) out += note(html_text(text));
     return out;
@@ -188,19 +188,19 @@ class Sections {
   std::string timeline() const {
     std::string out;
     const uint64_t count = data_.readings->count();
-    if (count == 0) out += note("No record carries a reading of Committed_AS.");
+    if (count == 0) out += note("No reading of Committed_AS was recorded.");
     else if (data_.readings->in_spans())
       out +=
-          note(fmt::format("{} records carry a reading of Committed_AS: drawn is the lowest and "
-                           "the highest of each 1/1500 of the period.",
+          note(fmt::format("{} readings of Committed_AS were recorded; drawn are the lowest and "
+                           "highest of each 1/1500 of the period.",
                            grouped(count)));
     std::string left;
     const auto leave = [&](uint64_t n, std::string_view what) {
       if (n != 0) left += fmt::format("{}{} {}", left.empty() ? "" : ", ", grouped(n), what);
     };
-    leave(data_.refusals_left_out, "refusals that repeat others");
-    leave(data_.forks_left_out, "forks that were charged less");
-    leave(data_.mappings_left_out, "smaller mappings of 1 MiB and more");
+    leave(data_.refusals_left_out, "repeated refusals");
+    leave(data_.forks_left_out, "forks with smaller charges");
+    leave(data_.mappings_left_out, "smaller mappings (of 1 MiB and more)");
     if (!left.empty()) out += note("Counted but not drawn: " + left + ".");
     return out + readings_table();
   }
@@ -241,8 +241,8 @@ class Sections {
   // ---- processes ----
 
   std::string processes() const {
-    HtmlTable table("Processes, each beneath the one that made it",
-                    {"process", "pid", "began", "lived", "fate", "made by", "forks", "program"},
+    HtmlTable table("Processes, each below its parent",
+                    {"process", "pid", "started", "lived", "end", "started by", "forks", "program"},
                     "hrlrlwrw");
     for (const Life& life : data_.lives.rows) {
       const std::string name = fmt::format(
@@ -274,8 +274,8 @@ class Sections {
 
   std::string charge_cell(const ForkRow& f) const {
     if (f.charge_kb) return html_kb(*f.charge_kb);
-    return f.observed_kb ? "<span title=\"observed change of Committed_AS over the call, what "
-                           "others did meanwhile included\">~ " +
+    return f.observed_kb ? "<span title=\"change of Committed_AS during the call, other "
+                           "processes&#39; changes included\">~ " +
                                html_kb(*f.observed_kb) + "</span>"
                          : "";
   }
@@ -300,7 +300,7 @@ class Sections {
       std::stable_sort(rows.begin(), rows.end(),
                        [](const auto* a, const auto* b) { return a->tick < b->tick; });
     }
-    HtmlTable table("Forks: who asked, what was charged, what became of the child",
+    HtmlTable table("Forks: who asked, the charge, how the child ended",
                     {"time", "process", "call", "asked by", "took", "charge", "child", "lived",
                      "end of the child"},
                     "llllrrrrw");
@@ -316,9 +316,9 @@ class Sections {
     if (table.rows() == 0) return note("No fork is recorded.");
     std::string out = table.text("fork-table");
     if (left_out != 0)
-      out +=
-          note(fmt::format("{} forks are left out here, those that were charged least: ovc forks",
-                           grouped(left_out)));
+      out += note(
+          fmt::format("{} forks with the smallest charges are left out here; ovc forks has all",
+                      grouped(left_out)));
     return out;
   }
 
@@ -330,8 +330,9 @@ class Sections {
     size_t index = 0;
     for (const Space& space : data_.spaces.list) out += space_section(space, index++);
     if (data_.spaces.left_out)
-      out += note(fmt::format("{} other processes of that moment are left out: ovc maps --pid",
-                              grouped(data_.spaces.left_out)));
+      out += note(
+          fmt::format("{} other processes of that moment are left out; ovc maps --pid has them",
+                      grouped(data_.spaces.left_out)));
     return out;
   }
 
@@ -341,12 +342,12 @@ class Sections {
         "<section class=\"space\" aria-labelledby=\"space-{0}\"><h3 id=\"space-{0}\">{1}</h3>\n",
         index, name);
     out += fmt::format(
-        "<p>At {}{}: {} counted in the commit limit, {} of it once more at a fork; {}.</p>\n",
+        "<p>At {}{}: {} charged to Committed_AS, a fork would charge {} more; {}.</p>\n",
         html_time(log_.posix_ns(space.tick)),
         data_.spaces.at_end ? ", the end of the log" : ", when the call was refused",
         html_kb_range(space.charged.low, space.charged.high),
         html_kb_range(space.at_fork.low, space.at_fork.high),
-        space.exact ? "known to the kB" : "known in parts");
+        space.exact ? "exact" : "known in part");
     for (const std::string& text : space.notes) out += note(html_text(text));
     out +=
         fmt::format("<div class=\"plot\" data-chart=\"space\" data-index=\"{}\"></div>\n", index);
@@ -386,14 +387,14 @@ class Sections {
     std::string out;
     if (stacks.unproven_calls())
       out +=
-          note(fmt::format("Left out of what was granted: {} whose charge their records do not "
-                           "prove (a mapping replaced, "
-                           "moved or made writable).",
+          note(fmt::format("Left out: {} whose charge the records do not prove (a mapping "
+                           "replaced, moved or made writable).",
                            plural(stacks.unproven_calls(), "call")));
     HtmlTable table(
         "Largest charges by stack, innermost first",
-        {"granted in all", data_.spaces.at_end ? "charged at the end" : "charged at the refusal",
-         "calls", "stack"},
+        {"charged in total",
+         data_.spaces.at_end ? "still charged at the end" : "still charged at the refusal", "calls",
+         "stack"},
         "rrrw");
     for (const auto& row : stacks.rows(kStackRows))
       table.row({html_kb(row.granted_kb), html_kb(row.kept_kb), grouped(row.calls),
@@ -414,12 +415,12 @@ class Sections {
     std::string out = html_list(items);
     const size_t left_out =
         from + data_.unseen_births.size() - std::min(data_.unseen_births.size(), kBlindShown);
-    if (left_out != 0) out += note(fmt::format("{} more: ovc stats", grouped(left_out)));
+    if (left_out != 0) out += note(fmt::format("{} more; ovc stats has all", grouped(left_out)));
     std::vector<std::string> lost;
     for (const Loss& loss : data_.stats.losses)
       if (loss.count != 0) lost.push_back(grouped(loss.count) + " " + html_text(loss.what));
     out += "<h3>Lost</h3>\n" +
-           (lost.empty() ? "<p>Nothing: every record is there.</p>\n" : html_list(lost));
+           (lost.empty() ? "<p>Nothing: every record is in the log.</p>\n" : html_list(lost));
     return out;
   }
 
