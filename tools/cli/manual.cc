@@ -62,7 +62,7 @@ The log is a file mapping: every call that returned is in it, even if the progra
 - growth of the stack, and what the loader maps for dlopen. All mappings are listed at each program's start and at refusals, and at a dlopen and a normal end where reading them is quick; `ovc maps` says where it is not certain
 - in a rehearsal: growth of stacks and exec are not refused, and allocators that read vm.overcommit_memory see the host's
 - a program whose log would be on btrfs: no log is made there, since a full btrfs ends a program with SIGBUS (`OVCSHIM_LOG=/dev/shm/NAME` is safe). btrfs below an overlay, as in a container, is not noticed. ZFS and bcachefs were not tested
-- an ASan program of g++ that has its own `__asan_default_options` does not start with any preload (\(lqruntime does not come first\(rq): its answer needs `verify_asan_link_order=0`. Others run: the shim answers for them
+- an ASan program of g++ that has its own `__asan_default_options` does not start with any preload ("runtime does not come first"): its answer needs `verify_asan_link_order=0`. Others run: the shim answers for them
 
 `ovc stats` says for each log which of these apply.)"},
     {nullptr, "NOTES",

@@ -225,7 +225,7 @@ class Maps {
     line("based on", base_text());
     line("checked", checked_text());
     line("charged",
-         fmt::format("{} in Committed_AS, private memory only; a fork would charge {} more{}",
+         fmt::format("{} of private memory in Committed_AS; a fork would charge {} more{}",
                      bounds_text(charged()), bounds_text(t.at_fork),
                      state_.exact() ? "" : "; known in part, see below"));
     line("largest",
