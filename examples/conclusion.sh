@@ -55,7 +55,7 @@ elif ! at_least 5.2 "$(uname -r)"; then
   echo "  $half."
 elif ((uncharged_kb > charge_kb)); then
   cat <<EOF
-  Persistent; nothing is to be set for fork. The heap is MAP_NORESERVE, so a BGSAVE is charged $(mib "$charge_kb") whatever the size
+  Persistent; no setting is needed for fork. The heap is MAP_NORESERVE, so a BGSAVE is charged $(mib "$charge_kb") whatever the size
   of the data, and in mode $mode commit refuses no more than $( ((mode)) && echo "nothing" || echo "a single mapping over RAM + swap, $(mib $((ram_kb + swap_kb)))").
   The startup warning about overcommit_memory is not about this server. What does limit it is RAM:
   $half.

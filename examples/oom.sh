@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Shows: a granted malloc of 1 TB, written to until the OOM killer strikes, in a memory cgroup of its own (256 MiB) so that
+# Shows: a malloc of 1 TB that mode 1 grants, written to until the OOM killer strikes, in a memory cgroup of its own (256 MiB) so that
 #   nothing else is hurt; and what the log of a killed process says: everything up to the last call, and no end.
 # Run:   ./examples/oom.sh      (root, after a build)
 # Expect:

@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Keeps README.md's outputs real. Each stands between `<!-- output: NAME -->` and `<!-- end -->` and comes from a command below.
+# Keeps the outputs in the pages below real. Each stands between `<!-- output: NAME -->` and `<!-- end -->` and comes from a command below.
 #   readme.sh           compares: same words in the same places; figures, times and addresses may differ
-#   readme.sh --write   puts today's outputs in; the benchmark's table comes by tests/bench/readme.sh
+#   readme.sh --write   puts today's outputs in
+# The tables of tests/bench/README.md come by tests/bench/readme.sh, that of tests/trust/README.md by tests/trust/long.sh --write.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 build=${OVC_BUILD:-build}
 ovc=$build/ovc
+pages=(README.md examples/README.md tests/bench/README.md tests/trust/README.md)
 work=$(mktemp -d /var/tmp/ovc-readme.XXXXXX)
 trap 'rm -rf "$work"' EXIT
 
@@ -32,34 +34,42 @@ output() {
       "$ovc" run -o "$work/log" -- "$build/examples/fork_doubles" >/dev/null 2>&1
       echo "\$ ovc run -- examples/fork_doubles; ovc maps | grep -v 'before$'"
       "$ovc" maps "$work/log" | grep -v 'before$' | sed "s|$(realpath "$build")|build|" ;;
+    cost) tests/bench/readme.sh --cost ;; # of the benchmark's last table
     *) echo "readme.sh: no command for output $1" >&2; exit 2 ;;
   esac
 }
+is_prose() { [[ $1 == cost ]]; }
 
-# Replaces what stands between the marks of $1 by the file $2.
+# replace PAGE NAME: what stands between the marks becomes the output.
 replace() {
-  awk -v mark="<!-- output: $1 -->" -v file="$2" '
-    $0 == mark { print; print "```"; while ((getline line < file) > 0) print line; print "```"; skip = 1; next }
+  local fence='```'
+  ! is_prose "$2" || fence=
+  awk -v mark="<!-- output: $2 -->" -v fence="$fence" -v file="$work/$2" '
+    $0 == mark { print; if (fence) print fence; while ((getline line < file) > 0) print line; if (fence) print fence; skip = 1; next }
     $0 == "<!-- end -->" { skip = 0 }
-    !skip { print }' README.md >"$work/README.md"
-  cat "$work/README.md" >README.md
+    !skip { print }' "$1" >"$work/page"
+  cat "$work/page" >"$1"
 }
-current() { awk -v mark="<!-- output: $1 -->" '$0 == mark { on = 1; next } $0 == "<!-- end -->" { on = 0 } on && !/^```/' README.md; }
+current() { awk -v mark="<!-- output: $2 -->" '$0 == mark { on = 1; next } $0 == "<!-- end -->" { on = 0 } on && !/^```/' "$1"; }
 # Two runs differ in figures, hexadecimal addresses, units of time, in whether a short duration is shown, and in notes about lost records.
-shape() { sed -E 's/0x[0-9a-f]+|\b[0-9a-f]{8,}\b/A/g; s/[0-9][0-9,.:]*(st|nd|rd|th)?/N/g; s/\bN (ns|us|ms|s)\b/N T/g; s/ \(N T old\)//g; s/ took N T//g; s/ (yes|no)$/ Y/; s/[[:space:]]+/ /g' | grep -v -e '^note: ' -e '^ *$'; }
+# The order is that of parent and child, which run side by side: not the same every time.
+shape() {
+  if is_prose "$1"; then cat; return; fi
+  sed -E 's/0x[0-9a-f]+|\b[0-9a-f]{8,}\b/A/g; s/[0-9][0-9,.:]*(st|nd|rd|th)?/N/g; s/\bN (ns|us|ms|s)\b/N T/g; s/ \(N T old\)//g; s/ took N T//g; s/ (yes|no)$/ Y/; s/[[:space:]]+/ /g' |
+    grep -v -e '^note: ' -e '^ *$' | if [[ $1 == show_fork ]]; then sort; else cat; fi
+}
 
-# Parent and child run side by side: which of them comes first is not the same every time.
-in_order() { if [[ $1 == show_fork ]]; then sort; else cat; fi; }
-
-mapfile -t names < <(sed -n 's/^<!-- output: \(.*\) -->$/\1/p' README.md)
 status=0
-for name in "${names[@]}"; do
-  output "$name" >"$work/$name"
-  if [[ " $* " == *" --write "* ]]; then
-    replace "$name" "$work/$name"
-  elif ! diff -u --label "README.md: $name" --label "now: $name" <(current "$name" | shape | in_order "$name") <(shape <"$work/$name" | in_order "$name"); then
-    status=1
-  fi
+for page in "${pages[@]}"; do
+  mapfile -t names < <(sed -n 's/^<!-- output: \(.*\) -->$/\1/p' "$page")
+  for name in "${names[@]}"; do
+    output "$name" >"$work/$name"
+    if [[ " $* " == *" --write "* ]]; then
+      replace "$page" "$name"
+    elif ! diff -u --label "$page: $name" --label "now: $name" <(current "$page" "$name" | shape "$name") <(shape "$name" <"$work/$name"); then
+      status=1
+    fi
+  done
 done
-((status == 0)) || echo "README.md has drifted: run tests/readme.sh --write" >&2
+((status == 0)) || echo "the pages have drifted: run tests/readme.sh --write" >&2
 exit "$status"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Makes the picture in README.md from a real run: redis-server, whose BGSAVE a rehearsed limit refuses, and `ovc report`.
+# Makes the picture in examples/README.md from a real run: redis-server, whose BGSAVE a rehearsed limit refuses, and `ovc report`.
 # Needs chromium (tests/setup.sh exports) and a build; OVC_BUILD names its folder.
 . "$(dirname "$0")/fixtures/e2e.sh"
 . "$source_dir/tests/fixtures/redis.sh"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What all wrappers share. A wrapper is: note where we are, begin, forward, end. errno needs no
-// saving: nothing between uses libc.
+// What all wrappers share. A wrapper notes its caller, calls begin(), forwards the call, calls
+// end(). errno is left alone: nothing in between calls libc.
 #pragma once
 #include <errno.h>
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
 // ASan's runtime ends a program at once if its library is not the first one loaded, and a preloaded
-// shim always is. It needs to be first only before libc, which is so: every call that the shim
-// takes over goes on to the next definition, ASan's. So its own question for settings is answered,
-// as its manual describes it; the environment and the program itself still have the last word.
+// shim always is. It needs to be first only before libc, and it is: every call that the shim takes
+// over goes on to the next definition, ASan's. So the shim answers its call for default settings
+// (__asan_default_options) with verify_asan_link_order=0, as its manual describes; the environment
+// and the program itself still have the last word.
 #include <dlfcn.h>
 
 #include "shim/providers/providers.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The tick of the records beside the clocks that people read. Rules: as event_lane.cc.
+// The tick of the records (TSC) beside the clocks that people read. Rules: as event_lane.cc.
 #pragma once
 #include "shim/format/log_format.h"
 #include "shim/proc/proc_files.h"

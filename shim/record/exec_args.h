@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What a new image is given: how many arguments, how many strings of environment, and whether the
-// shim goes along.
+// What an exec passes on: how many arguments, how many environment strings, and whether LD_PRELOAD
+// still names the shim.
 #pragma once
 #include <cstdint>
 

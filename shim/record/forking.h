@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The two sides of a call that returned twice, for every wrapper of the fork family.
+// After a call that returned twice: the child's side and the parent's side, for every wrapper of
+// the fork family.
 #pragma once
 #include <errno.h>
 

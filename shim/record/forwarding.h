@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: MIT
 //
-// What a wrapper tells the hook on the system calls inside libc (shim/libc/libc_hook.cc).
+// What a wrapper tells the hook on the system calls inside libc (shim/libc/libc_hook.cc), so that
+// one call does not become two records.
 #pragma once
 #include "shim/record/state.h"
 
 namespace ovcshim {
 
 // This thread's next system call `nr` inside libc is made by a wrapper that records it itself; 0
-// takes it back. Without thread state nothing is said and the call is recorded twice, once as
-// kInsideLibc: true, if wordy.
+// takes it back. Without thread state nothing can be told, and the call is recorded twice, once as
+// kInsideLibc.
 inline void expect_in_libc(long nr) {
   if (t_hot != &g_no_hot) t_hot->forwarding = static_cast<uint16_t>(nr);
 }

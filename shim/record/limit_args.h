@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// A struct rlimit of the program as it stands in a record: soft and hard. Rules: as event_lane.cc.
+// A struct rlimit of the program as it is recorded: soft and hard. Rules: as event_lane.cc.
 #pragma once
 #include <sys/resource.h>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What the records say of refusals that the user asked for (shim/refuse makes them): the newest one
-// of this thread, and the rehearsal in force.
+// Refusals that the user asked for (made by shim/refuse), as they are recorded: the newest one of
+// this thread, and the rehearsal in force.
 #pragma once
 #include "shim/format/refusal_spec.h"
 #include "shim/record/state.h"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // The proof of a failure: limits, counters, cgroup and, where due, every mapping with its charge
-// flags, as the kernel shows them right after. And lists of mappings without a failure, from which
-// the address space is followed.
+// flags, as the kernel shows them right after the call. Also lists of mappings without a failure,
+// from which the address space is replayed.
 #pragma once
 #include "shim/format/log_format.h"
 #include "shim/record/proofs.h"

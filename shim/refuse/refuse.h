@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Refusals that the user asked for: OVCSHIM_INJECT and OVCSHIM_REHEARSE. Without them nothing here
-// is ever called: the refusing functions stand before the real ones in `next` only once
-// install_refusals() has put them there.
+// Refusals that the user asked for: OVCSHIM_INJECT and OVCSHIM_REHEARSE. Without these variables no
+// code here runs: install_refusals() puts the refusing functions before the real ones in `next`
+// only if one is set.
 #pragma once
 #include "shim/format/refusal_spec.h"
 #include "shim/record/state.h"

@@ -2,7 +2,7 @@
 //
 // OVCSHIM_REHEARSE: would the kernel refuse this call under another vm.overcommit_memory and limit?
 // The one place of the shim that knows rules of the kernel, since here they are the purpose;
-// tools/commit_rules.* has them with sources, and a test holds the two together.
+// tools/rules has them with sources, and a test holds the two together.
 #pragma once
 #include "shim/format/refusal_spec.h"
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// What a compiler may call although nobody wrote it: clang copies and clears structures so,
-// whatever -fno-builtin says. Hidden, so that these calls stay inside the shim: libc's functions
-// can be somebody's interposed version, and may use vector registers.
+// memcpy and its kin, which a compiler may call although nobody wrote the call: clang copies and
+// clears structures so, whatever -fno-builtin says. Hidden, so that these calls stay inside the
+// shim: libc's functions may be somebody else's interposed version, and may use vector registers.
 #include "shim/sys/sys.h"
 
 #define OVC_FOR_COMPILER extern "C" [[gnu::visibility("hidden"), gnu::used]]

@@ -4,7 +4,7 @@
 #   run.sh [--quick | --smoke] [--rounds N] [--only REGEX] [OUT]
 # OUT (default: bench in the build directory) gets samples.tsv, table.md, SVG charts and startup.txt. Rounds: 15, none begun after
 # 33 minutes; --quick: 3 with a tenth of the work, 150 s; --smoke: one with next to none, to see that all works.
-# tests/bench/readme.sh OUT puts the table into the README. What is missing (tests/setup.sh bench) is told in the table.
+# tests/bench/readme.sh OUT puts the tables into tests/bench/README.md. What is missing (tests/setup.sh bench) is told in the table.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 build=$(realpath "${OVC_BUILD:-build}")

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# The memory of ovc does not grow with the call lane: on a full log of 272 MB every command stays below the 64 MB that README
-# names, and the program's own records are all read.
+# The memory of ovc does not grow with the call lane: on a full log of 272 MB every command stays below the 64 MB that
+# tests/bench/README.md names, and the program's own records are all read.
 . "$(dirname "$0")/../fixtures/e2e.sh"
 readonly kMostKb=65536 kLaneKb=$((256 * 1024))
 (($(df --output=avail . | tail -1) > 2 * kLaneKb)) || skip "no room for a log of 272 MB"

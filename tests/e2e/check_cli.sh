@@ -17,7 +17,7 @@ until [[ $(<"/proc/$odd_pid/comm") == a* ]]; do :; done
 ovc check --all >all || (($? == 1)) || fail "--all"
 finds "^ *$$ +bash +pass +[0-9,]+ " all
 finds "^ *$odd_pid +a\"b\\\\\\\\c\\\\n\\\\x1b\[1m +pass " all
-finds 'kernel threads and zombies passed over;.* smaps read in [0-9.]+ [mu]?s$' all
+finds 'kernel threads and zombies skipped;.* smaps read in [0-9.]+ [mu]?s$' all
 ovc check --all --json | jq -e --argjson pid $$ '.processes[] | select(.pid == $pid) | .charge.kb > 0 and .exact' >out
 ovc check --all --estimate --json | jq -e '.source == "maps" and all(.processes[]; .exact == false and .charge == null)' >out
 
@@ -103,6 +103,6 @@ exits 2 ovc plan $$ --ratio 50 --kbytes 1 2>err
 exits 2 ovc plan $$ --swap lots 2>err
 exits 2 ovc plan $$ --grow 18446744073709551615 2>err
 exits 0 ovc plan $$ --mode 2 --ram 1T --ratio 90 --swap 1G >out
-finds '^  settings    vm.overcommit_memory = 2, overcommit_ratio 90, RAM 1,073,741,824 kB, swap 1,048,576 kB  \(as if: ' out
+finds '^  settings    vm.overcommit_memory = 2, overcommit_ratio 90, RAM 1,073,741,824 kB, swap 1,048,576 kB  \(assumed: ' out
 exits 1 ovc plan $$ --mode 2 --ram 1T --ratio 90 --grow 1T >out
-finds '^  growth      the process must give back [0-9,]+ kB' out
+finds '^  growth      the process must free [0-9,]+ kB' out

@@ -67,7 +67,7 @@ forker_stop
 # Somebody else's process: a reason, not a failure of the rest; bounds are to be had.
 forker_start ac=1024
 exits 2 "${nobody[@]}" ./ovc check "$forker_pid" >out 2>err
-finds "^ovc: not known for forker \(pid $forker_pid\): no permission to read its smaps; --estimate does without$" err
+finds "^ovc: not known for forker \(pid $forker_pid\): no permission to read its smaps; --estimate needs no permission$" err
 finds '^  cause       unknown: no permission to read its smaps$' out
 exits 0 "${nobody[@]}" ./ovc check "$forker_pid" --estimate >out
 finds '^  charge      between 0 and [0-9,]+ kB, its whole address space$' out

@@ -34,7 +34,7 @@ notes
 overcommit.sh 2 +2G
 bgsave pass
 notes
-finds '^[0-9,]+ kB were mapped MAP_NORESERVE under mode 0 or 1 and stay uncharged' notes
+finds '^[0-9,]+ kB were mapped MAP_NORESERVE in mode 0 or 1 and stay uncharged' notes
 overcommit.sh 0
 redis_stop
 
@@ -50,7 +50,7 @@ exits 1 ovc check "$redis_pid" >out
 finds '^  cause       commit limit reached \(vm.overcommit_memory = 2\)$' out
 finds '^  to do       this service only: [0-9]+ MiB less data' out
 exits 1 ovc plan "$redis_pid" >out
-finds '^  growth      the process must give back [0-9,]+ kB of accountable memory to fork$' out
+finds '^  growth      the process must free [0-9,]+ kB of charged memory to fork$' out
 overcommit.sh 0
 bgsave pass
 notes

@@ -98,7 +98,7 @@ finds '  ended normally' out
 
 echo "a log that is not there yet"
 exits 2 ovc follow "$work/d.ovc" 2>err
-finds '^ovc: .*; --wait waits for a log that is not there yet$' err
+finds '^ovc: .*; with --wait ovc waits until there is a log$' err
 : >seen
 follows --wait "$work/d.ovc"
 start "$work/d.ovc"
@@ -116,7 +116,7 @@ kill -STOP "$follower"
 for ((n = 0; n < 400; n++)); do tell "grow 4"; done >answers
 (($(ovc stats --json "$work/e.ovc" | jq .lost.event_slots_overwritten) > 0)) || fail "nothing was overwritten"
 kill -CONT "$follower"
-awaits 'overwritten before they could be read'
+awaits 'overwritten before they were read'
 jq -e '.event == "lost" and .count > 0' <<<"$line" >/dev/null || fail "$line"
 forker_stop
 ends 0

@@ -16,7 +16,7 @@ exits 1 ovc why --json redis.ovc >why.json
 exits 1 ovc why redis.ovc >why.txt
 mapfile -t words < <(sed -nE 's/^  (cause|charge|headroom|short by) +//p' why.txt | tr -s ' ')
 ((${#words[@]} == 4)) || fail "ovc why does not say four things: ${words[*]}"
-page redis.html "${words[@]}" "fork refused with ENOMEM" BGSAVE "exited, 0" "statically linked programs"
+page redis.html "${words[@]}" "fork refused with ENOMEM" BGSAVE "exited, 0" "static binaries"
 charts redis.html >data.json
 # The same figures in the charts: the refusal, the fork granted before it, who mapped what, and the limit rehearsed.
 [[ $(jq '.verdicts[0] | [.committed, .asked]' data.json) == "$(jq '.verdicts[0].mode2 | [.committed_as_kb, .request_kb]' why.json)" ]] || fail "the refusal: $(jq -c .verdicts data.json)"

@@ -4,7 +4,7 @@
 # in the process or in its children; each wrapper keeps to its budget of stack; the commit charge that the shim adds is what ovc
 # says, and no more than 256 kB beside the file mapping.
 . "$(dirname "$0")/../fixtures/e2e.sh"
-stack_budget=4096  # bytes a wrapper may add to the stack of its caller; README states it
+stack_budget=4096  # bytes a wrapper may add to the stack of its caller; tests/bench/README.md states it
 charge_budget_kb=256
 
 for internals in 0 1; do

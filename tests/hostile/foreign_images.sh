@@ -34,13 +34,13 @@ made() { why[$1]=$2; }  # PROGRAM REASON
 # A kernel may be built, or told (ia32_emulation=0), to run no 32-bit programs.
 runs_bits32() { { ./bits32 || (($? != 126)); } >/dev/null 2>&1 || { echo "left out: bits32, this kernel does not run 32-bit programs"; return 1; }; }
 ! { built bits32 gcc -m32 "$calls" -lpthread -ldl && runs_bits32; } || made bits32 'it is a 32-bit program'
-! built static gcc -static -Wl,-w "$calls" -lpthread || made static 'it is linked statically'
-! built static_pie gcc -static-pie -Wl,-w "$calls" -lpthread || made static_pie 'it is linked statically'
-! built musl musl-gcc "$calls" || made musl "its loader is not glibc's but /lib/ld-musl"
-! built musl_static musl-gcc -static "$calls" || made musl_static 'it is linked statically'
-if [[ $(uname -m) == x86_64 ]]; then ! built raw gcc -nostdlib -static -O1 -fno-stack-protector raw.c || made raw 'it is linked statically'; fi
+! built static gcc -static -Wl,-w "$calls" -lpthread || made static 'it is a static binary'
+! built static_pie gcc -static-pie -Wl,-w "$calls" -lpthread || made static_pie 'it is a static binary'
+! built musl musl-gcc "$calls" || made musl "its loader is /lib/ld-musl"
+! built musl_static musl-gcc -static "$calls" || made musl_static 'it is a static binary'
+if [[ $(uname -m) == x86_64 ]]; then ! built raw gcc -nostdlib -static -O1 -fno-stack-protector raw.c || made raw 'it is a static binary'; fi
 ((${#why[@]})) || skip "no compiler"
-for name in "${!why[@]}"; do made "script_$name" "of its interpreter $work/$name: ${why[$name]}"; printf '#!%s\n' "$work/$name" >"script_$name"; done
+for name in "${!why[@]}"; do made "script_$name" "its interpreter $work/$name: ${why[$name]}"; printf '#!%s\n' "$work/$name" >"script_$name"; done
 chmod +x script_*
 
 message_of_loader="^ERROR: ld.so: object '.*libovcshim.so' from LD_PRELOAD cannot be preloaded \(wrong ELF class: ELFCLASS64\): ignored\.$"
@@ -50,10 +50,10 @@ for name in "${!why[@]}"; do
   status=0
   ovc run -o "$work/run.ovc" -- "$work/$name" >out 2>err || status=$?
   ((status != 2)) || fail "ovc run $name"
-  finds "^ovc: (no log was written to .*|$work/$name itself left no record): ${why[$name]//[()]/.}" err
+  finds "^ovc: (no log was written to .*|$work/$name itself left no records): ${why[$name]//[()]/.}" err
   # In the middle of a recorded tree, as a child and in place of a shell.
   alike "tree.$name" bash -c "'$work/$name'; true; sh -c 'exec $work/$name'; :"
-  not_seen "tree.$name.1.ovc" "what $work/$name did \(pid [0-9]+ and 1 more\): ${why[$name]//[()]/.}"
+  not_seen "tree.$name.1.ovc" "$work/$name \(pid [0-9]+ and 1 more\) left no records: ${why[$name]//[()]/.}"
   ovc forks "tree.$name.1.ovc" >forks.out || (($? == 1))
   (($(grep -c "; ran $work/$name, not seen: ${why[$name]//[()]/.}" forks.out) == 2)) || { cat forks.out; fail "ovc forks on $name"; }
   ovc forks --json "tree.$name.1.ovc" | jq -e --arg p "$work/$name" '[.forks[].child.unseen_program.program] | index($p)' >/dev/null || fail "ovc forks --json on $name"
@@ -76,16 +76,16 @@ P
 python=$(python3 -c 'import sys; print(sys.executable)')
 if [[ -n ${why[static]-} ]]; then
   alike spawns "$python" spawns.py "$work/static"
-  not_seen spawns.1.ovc "what $work/static did \(pid [0-9]+\): it is linked statically"
-  not_seen spawns.1.ovc "what $work/static did \(pid [0-9]+\): it was started without LD_PRELOAD=libovcshim.so"
+  not_seen spawns.1.ovc "$work/static \(pid [0-9]+\) left no records: it is a static binary"
+  not_seen spawns.1.ovc "$work/static \(pid [0-9]+\) left no records: it was started without LD_PRELOAD=libovcshim.so"
   # shellcheck disable=SC2016  # for the inner shell
   alike unnamed bash -c './static >/dev/null; cp static gone; "$0/gone" >/dev/null; rm gone; true' "$work"
-  not_seen unnamed.1.ovc 'what ./static did .*: why is not known: the call did not name its file in full'
-  not_seen unnamed.1.ovc "what $work/gone did .*: why is not known: its file is gone, changed or unreadable"
+  not_seen unnamed.1.ovc './static .* left no records: reason not known: the call gave no absolute path'
+  not_seen unnamed.1.ovc "$work/gone .* left no records: reason not known: its file is gone, changed or unreadable"
 fi
 alike clean bash -c 'env -i /bin/true; env -u LD_PRELOAD /bin/ls / >/dev/null'
-not_seen clean.1.ovc 'what /bin/ls did .*: it was started without LD_PRELOAD=libovcshim.so'
-not_seen clean.1.ovc 'what /bin/true did .*: it was started without LD_PRELOAD=libovcshim.so'
+not_seen clean.1.ovc '/bin/ls .* left no records: it was started without LD_PRELOAD=libovcshim.so'
+not_seen clean.1.ovc '/bin/true .* left no records: it was started without LD_PRELOAD=libovcshim.so'
 
 # Privileges that come with the file: the loader drops LD_PRELOAD, says nothing, and unsets it for descendants.
 if ((EUID != 0)) || ! command -v setpriv >/dev/null; then echo "left out: set-uid programs, which takes root"; exit 0; fi
@@ -105,10 +105,10 @@ privileged() {
   "${as_nobody[@]}" env LD_PRELOAD="$shim" OVCSHIM_LOG="$work/p.$name.ovc" bash -c "'$work/$name'; '$work/who' >/dev/null; :" >shim.out 2>shim.err
   same plain.out shim.out "$name under the shim"
   [[ ! -s shim.err ]] || { cat shim.err; fail "$name: messages"; }
-  not_seen "p.$name.ovc" "what $work/$name did \(pid [0-9]+\): its file $reason: the loader drops LD_PRELOAD"
+  not_seen "p.$name.ovc" "$work/$name \(pid [0-9]+\) left no records: it $reason: the loader drops LD_PRELOAD"
   "${as_nobody[@]}" env "PATH=$PATH" ovc run -o "$work/run.$name.ovc" -- "$work/$name" >/dev/null 2>err || fail "ovc run $name"
-  finds "^ovc: no log was written to .*: its file $reason" err
-  ! grep -q "what $work/who did" not_seen.out || fail "who is seen"
+  finds "^ovc: no log was written to .*: it $reason" err
+  ! grep -q "^ *$work/who " not_seen.out || fail "who is seen"
 }
 cp who setuid && chown 1:1 setuid && chmod 4755 setuid
 if [[ $("${as_nobody[@]}" ./setuid) == "65534 1 none" ]]; then
@@ -118,5 +118,5 @@ if [[ $("${as_nobody[@]}" ./setuid) == "65534 1 none" ]]; then
 else echo "left out: set-uid programs, this file system or container ignores the bit"; fi
 cp who capable
 if command -v setcap >/dev/null && setcap cap_net_raw+ep capable 2>/dev/null && "${as_nobody[@]}" ./capable >/dev/null 2>&1; then
-  privileged capable 'has capabilities'
+  privileged capable 'has file capabilities'
 else echo "left out: file capabilities"; fi

@@ -79,15 +79,15 @@ built bump gcc -O1 -fno-builtin asks.c bump.c
 alike bump ./bump
 linked bump.1.ovc 1
 unseen bump.1.ovc malloc
-not_seen bump.1.ovc "malloc.* as .*/bump calls them: bump defines them and stands before the shim"
-not_seen bump.1.ovc "blocks that bump in .*/bump cuts out of the [0-9,]+ kB it mapped itself in [0-9]+ calls"
+not_seen bump.1.ovc "malloc.* of .*/bump: bump defines them and comes before the shim"
+not_seen bump.1.ovc "blocks that bump in .*/bump hands out of the [0-9,]+ kB it mapped itself in [0-9]+ calls"
 
 # The same allocator under another name: nothing stands before the shim, and malloc is hardly called.
 sed -E 's/\b(malloc|calloc|realloc|free|malloc_usable_size)\(/my_\1(/g' bump.c >my_bump.c
 sed -E 's/\b(malloc|calloc|realloc|free)\(/my_\1(/g; s/^int main/void *my_malloc(size_t), *my_calloc(size_t, size_t), *my_realloc(void*, size_t), my_free(void*);\nint main/' asks.c >my_asks.c
 built arena gcc -O1 my_asks.c my_bump.c
 alike arena ./arena
-not_seen arena.1.ovc "blocks that arena in .*/arena cuts out of the [0-9,]+ kB it mapped itself in [0-9]+ calls$"
+not_seen arena.1.ovc "blocks that arena in .*/arena hands out of the [0-9,]+ kB it mapped itself in [0-9]+ calls$"
 
 # A library with an arena, brought in by dlopen: its mappings are named after it, those the loader makes for it are picked up.
 built libarena.so gcc -shared -fPIC -O1 my_bump.c
@@ -109,7 +109,7 @@ int main(void) {
 C
 built plugin gcc plugin.c -ldl
 alike plugin ./plugin
-not_seen plugin.1.ovc "blocks that libarena.so in .*/plugin cuts out of"
+not_seen plugin.1.ovc "blocks that libarena.so in .*/plugin hands out of"
 ovc maps plugin.1.ovc >maps.out
 finds 'libarena.so' maps.out
 
@@ -126,7 +126,7 @@ if [[ -e $archive ]]; then
   built inside gcc asks.c "$archive" -lpthread -ldl -lm -lstdc++
   alike inside ./inside
   linked inside.1.ovc 1
-  not_seen inside.1.ovc "malloc.* as .*/inside calls them: inside defines them and stands before the shim"
+  not_seen inside.1.ovc "malloc.* of .*/inside: inside defines them and comes before the shim"
 
   for symbol in malloc calloc realloc free aligned_alloc posix_memalign memalign valloc malloc_usable_size; do echo "$symbol je_$symbol"; done >names
   objcopy --redefine-syms=names "$archive" libje.a 2>/dev/null || objcopy --redefine-syms=names --wildcard "$archive" libje.a
@@ -134,7 +134,7 @@ if [[ -e $archive ]]; then
   if built prefixed gcc je_asks.c libje.a -lpthread -ldl -lm -lstdc++; then
     alike prefixed ./prefixed
     linked prefixed.1.ovc 1
-    not_seen prefixed.1.ovc "blocks that prefixed in .*/prefixed cuts out of the [0-9,]+ kB it mapped itself in [0-9]+ calls?, for it has an allocator of its own \(je_malloc\)"
+    not_seen prefixed.1.ovc "blocks that prefixed in .*/prefixed hands out of the [0-9,]+ kB it mapped itself in [0-9]+ calls?, having an allocator of its own \(je_malloc\)"
   fi
 fi
 for name in libtcmalloc_minimal.so.4 libmimalloc.so.2; do

@@ -49,7 +49,7 @@ for name in "${!serves[@]}"; do
   sees behind.1.ovc fork vfork posix_spawn popen
   linked behind.1.ovc 8
   linked behind.0.ovc 8
-  ((!${serves[$name]})) || not_seen behind.1.ovc "malloc.* as .*/allocations calls them: ${name%%.so*}.* stands before the shim"
+  ((!${serves[$name]})) || not_seen behind.1.ovc "malloc.* of .*/allocations: ${name%%.so*}.* comes before the shim"
   alike operators "$build/hostile/operators"
   # shellcheck disable=SC2016  # for the inner shell
   alike bash bash -c 'for i in {1..20}; do (exit $i); a=$(echo $i); done; echo $a | cat; wait'

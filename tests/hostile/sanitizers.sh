@@ -54,7 +54,7 @@ for compiler in gcc clang; do
     alike "$name" "./calls.$name"
     linked "$name.1.ovc" 6
     if [[ $compiler == clang ]]; then
-      not_seen "$name.1.ovc" "malloc.* as .*/calls.$name calls them: calls.$name defines them and stands before the shim"
+      not_seen "$name.1.ovc" "malloc.* of .*/calls.$name: calls.$name defines them and comes before the shim"
     else sees "$name.1.ovc" malloc free
     fi
     [[ $kind != thread ]] || continue
@@ -92,5 +92,5 @@ if runtime=$(library libasan.so.8) && [[ -x calls.gcc.address.undefined ]]; then
   in_front=$runtime
   alike manual ./calls.gcc.address.undefined
   linked manual.1.ovc 6
-  not_seen manual.1.ovc "malloc.*libasan.so.8.* stands before the shim"
+  not_seen manual.1.ovc "malloc.*libasan.so.8.* comes before the shim"
 fi

@@ -59,7 +59,7 @@ mkdir folder.ovc
 python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind("socket.ovc")'
 truncate -s 1T sparse_1t.ovc 2>/dev/null || truncate -s 15T sparse_1t.ovc 2>/dev/null || truncate -s 64G sparse_1t.ovc
 refused fifo.ovc 'fifo.ovc: is not a regular file'
-refused folder.ovc 'folder.ovc: is a directory, not a log; give the path of a log file'
+refused folder.ovc 'folder.ovc: is a directory; give the path of a log file'
 refused empty.ovc 'empty.ovc: is empty'
 refused socket.ovc 'socket.ovc: is not a regular file'
 refused /dev/zero '/dev/zero: is not a regular file'

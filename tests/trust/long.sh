@@ -4,8 +4,8 @@
 #   long.sh [--quick] [--write] [PART...]   parts: kill fuzz faults soak model builds; all by default, one after the other
 #   long.sh --table [--write]               runs nothing: the table of what was run before
 # Each part's newest result is kept in the build folder (long/), with its own date and commit, so that parts can be run at different
-# times. --quick tries the script, in minutes. --write puts the table between `<!-- long -->` and `<!-- /long -->` in README.md, without
-# what was only tried. Exit status 1 if a part has found something; what it printed is in long/PART.log.
+# times. --quick tries the script, in minutes. --write puts the table between `<!-- long -->` and `<!-- /long -->` in
+# tests/trust/README.md, without what was only tried. Exit status 1 if a part has found something; what it printed is in long/PART.log.
 # shellcheck disable=SC2317  # run_PART, figures_PART and seconds_PART are called by name
 set -euo pipefail
 source_dir=$(realpath "$(dirname "$0")/../..")
@@ -82,7 +82,7 @@ figures_builds() { awk '/: builds and records/ { ++n } END { print 0, (n ? n " c
 commit() {
   local id
   id=$(git -C "$source_dir" rev-parse --short HEAD 2>/dev/null) || { echo "no commit"; return; }
-  [[ -z $(git -C "$source_dir" status --porcelain -- . ':!README.md' 2>/dev/null) ]] || id+=" and changes"
+  [[ -z $(git -C "$source_dir" status --porcelain -- . ':!tests/trust/README.md' 2>/dev/null) ]] || id+=" and changes"
   echo "$id"
 }
 
@@ -130,9 +130,9 @@ table() {
 }
 
 write_readme() {
-  local readme=$source_dir/README.md
+  local readme=$source_dir/tests/trust/README.md
   if ! grep -q '^<!-- long -->$' "$readme" || ! grep -q '^<!-- /long -->$' "$readme"; then
-    echo "long.sh: README.md has no <!-- long --> and <!-- /long -->" >&2
+    echo "long.sh: $readme has no <!-- long --> and <!-- /long -->" >&2
     exit 2
   fi
   table 1 >"$kept/table"

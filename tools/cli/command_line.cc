@@ -41,13 +41,12 @@ CLI::App* add_show(CLI::App& app, ShowOptions& o) {
   c->add_option("--min-size", o.min_size, "only calls that ask for at least this (64K, 1G, ...)")
       ->transform(CLI::AsSizeValue(false));
   c->add_flag("--stacks", o.stacks, "the whole stack beneath each call");
-  c->add_flag("--calls,!--no-calls", o.calls,
-              "with the call lane: malloc-family calls below 128 KiB (default)");
+  c->add_flag("--calls,!--no-calls", o.calls, "also malloc-family calls below 128 KiB (default)");
   c->footer(
-      "A time marked ~ is exact to the thread's next time mark only, the order within a thread is "
-      "exact.\n"
-      "'libc:' marks system calls that libc made inside itself. Lists of mappings and modules: "
-      "--op mappings,module");
+      "~ behind a time: not exact, the clock is read once in 16 small malloc calls; the order "
+      "within a thread is exact.\n'libc:' marks a system call that libc made itself, beneath the "
+      "call of the program.\nLists of mappings and of loaded files are shown on request: --op "
+      "mappings,module");
   return c;
 }
 
@@ -57,27 +56,27 @@ CLI::App* add_maps(CLI::App& app, MapsOptions& o) {
       "the address space of a process: each mapping, its charge, the call that made it", o);
   c->add_option("--at", o.at,
                 std::string("at this time; default: the end of the log. ") + kTimeHelp);
-  c->add_option("--pid", o.pid,
-                "of this process; default: of those alive the one with the most accountable "
-                "memory, else the first");
+  c->add_option(
+      "--pid", o.pid,
+      "of this process; default: the running one with the largest charge, else the first");
   return c;
 }
 
 CLI::App* add_follow(CLI::App& app, FollowOptions& o) {
-  CLI::App* c = add_reader(
-      app, "follow", "what happens in a log while it is written; --json: one object per line", o);
-  c->add_option("--interval", o.interval, "seconds between two looks (default 1)")
+  CLI::App* c = add_reader(app, "follow",
+                           "live: refused calls, forks, new programs and exits as they happen; "
+                           "--json: one object per line",
+                           o);
+  c->add_option("--interval", o.interval, "seconds between two reads of the log (default 1)")
       ->check(CLI::Range(0.02, 3600.0));
-  c->add_option("-n,--last", o.last, "lines of what happened before (default 10)");
-  c->add_flag("--wait", o.wait, "wait for a log that is not there yet");
+  c->add_option("-n,--last", o.last,
+                "begin with the last N lines of what happened before (default 10)");
+  c->add_flag("--wait", o.wait, "wait until the log exists");
   c->footer(
-      "A line for each refused call with its verdict, each fork, new program, end, and for what "
-      "was lost; on a terminal with\n"
-      "the state of things beneath them, drawn anew at each look. Ends when all processes of the "
-      "log have ended, or by "
-      "Ctrl-C.\n"
-      "Exit status, by Ctrl-C too: 0 nothing found wrong, 1 a call was refused or a process "
-      "killed, 2 could not do the work.");
+      "One line for each refused call with its verdict, each fork, new program and exit, and for "
+      "lost records; on a terminal\nwith a status block below. Ends when all recorded processes "
+      "have ended, or by Ctrl-C.\nExit status, by Ctrl-C too: 0 nothing found wrong, 1 a call was "
+      "refused or a process killed, 2 error.");
   return c;
 }
 
@@ -85,66 +84,63 @@ CLI::App* add_report(CLI::App& app, ReportOptions& o) {
   CLI::App* c = app.add_subcommand(
       "report", "all of it as one HTML page: verdict, timeline, processes, forks, memory, stacks");
   c->add_option("LOG", o.log, "the log; default: the newest ovcshim.*.ovc here, else in /var/tmp");
-  c->add_option("-o,--output", o.page, "the page, such as F.html; default: standard output");
+  c->add_option("-o,--output", o.page,
+                "the page to write, such as F.html; default: standard output");
   c->footer(
-      "The page is one file: it opens without a network, asks none for anything, and prints. It "
-      "tells what the log tells "
-      "(names,\n"
-      "paths, addresses), so it is made readable for its owner only. Its size is bounded: what is "
-      "left out is counted in it.\n"
-      "Exit status: 0 nothing found wrong, 1 something found, as ovc why.");
+      "The page is one file that needs no network. It shows what the log holds (names, paths, "
+      "addresses), so only its owner\nmay read it. Its size is bounded: rows that are left out are "
+      "counted.\nExit status, as ovc why: 0 nothing found wrong, 1 something found.");
   return c;
 }
 
 CLI::App* add_run(CLI::App& app, RunOptions& o) {
-  CLI::App* c = app.add_subcommand("run", "starts COMMAND under the shim; exits as it does");
+  CLI::App* c = app.add_subcommand("run", "runs COMMAND under the shim; exits with its status");
   c->add_option("-o,--log", o.log,
                 "the log; %c command, %p pid; default: ovcshim.%c.%p.ovc here, else in /var/tmp");
   c->add_option("--events-size", o.events_size,
-                "size of the event lane (OVCSHIM_EVENTS_SIZE), such as 16M");
+                "room in the log for events (OVCSHIM_EVENTS_SIZE), such as 16M");
   c->add_option("--calls-size", o.calls_size,
-                "size of the call lane (OVCSHIM_CALLS_SIZE), such as 64M; 0: off");
+                "room in the log for small malloc calls (OVCSHIM_CALLS_SIZE), such as 64M; 0: "
+                "count them only");
   c->add_option("--min-size", o.min_size,
-                "smallest malloc-family request to keep (OVCSHIM_MIN_SIZE)");
-  c->add_option("--stack-depth", o.stack_depth, "frames to keep per event (OVCSHIM_STACK_DEPTH)");
-  c->add_option("--follow", o.follow, "descendants to record (OVCSHIM_FOLLOW)")
+                "smaller malloc-family requests are only counted (OVCSHIM_MIN_SIZE)");
+  c->add_option("--stack-depth", o.stack_depth,
+                "stack frames to record per event (OVCSHIM_STACK_DEPTH)");
+  c->add_option("--follow", o.follow, "which descendants to record (OVCSHIM_FOLLOW)")
       ->check(CLI::IsMember({"all", "fork", "none"}));
   c->add_option("--inject", o.inject,
                 "refuse calls (OVCSHIM_INJECT): "
                 "CALL[,CALL...]:error=ERRNO[:when=N|N+|N+STEP|N..M][:size>=SIZE]; may be repeated")
       ->allow_extra_args(false);
   c->add_option("--rehearse", o.rehearse,
-                "refuse what the kernel would refuse (OVCSHIM_REHEARSE): mode=0|1|2[,limit=SIZE]; "
-                "limit=+SIZE: above Committed_AS now");
+                "refuse what the kernel would refuse with these settings (OVCSHIM_REHEARSE): "
+                "mode=0|1|2[,limit=SIZE]; limit=+SIZE: SIZE more than Committed_AS now");
   c->footer("ovc run [OPTIONS] -- COMMAND [ARGUMENT...]");
   return c;
 }
 
 CLI::App* add_check(CLI::App& app, CheckOptions& o) {
   CLI::App* c =
-      app.add_subcommand("check", "would a fork of this running process pass now; no shim needed");
-  c->add_option(
-      "PID|NAME", o.target,
-      "a process, or all whose command (comm) has this name: more than one give a line each");
+      app.add_subcommand("check", "would a fork of this running process pass now? Needs no shim");
+  c->add_option("PID|NAME", o.target,
+                "a process, or all with this command name (comm); several get a line each");
   c->add_flag("--all", o.all, "every process, a line each");
   CLI::Option* json = c->add_flag("--json", o.json, "JSON instead of text");
-  c->add_flag("--openmetrics", o.openmetrics, "metrics for Prometheus and its kin instead of text")
+  c->add_flag("--openmetrics", o.openmetrics, "metrics for Prometheus instead of text")
       ->excludes(json);
-  c->add_option("--watch", o.watch_seconds,
-                "again every so many SECONDS, until interrupted or the processes have ended; "
-                "--json: a line each time")
+  c->add_option(
+       "--watch", o.watch_seconds,
+       "repeat every SECONDS, until Ctrl-C or the processes have ended; --json: a line each time")
       ->check(CLI::Range(0.1, 1e6));
   c->add_flag("--estimate", o.estimate,
-              "bounds of the charge from maps, statm and status; smaps is not read");
+              "read maps, statm and status only, not smaps: bounds of the charge");
   c->footer(
-      "smaps gives the exact charge. Reading it takes about 12 ms for each GiB that the process "
-      "has in 4 kB pages; its mmap,\n"
-      "munmap and brk calls wait meanwhile, as they would for a fork. --estimate reads what costs "
-      "microseconds, needs no\n"
-      "privilege, and says pass only if the highest charge possible would pass, else unknown.\n"
-      "Exit status: 0 a fork would pass; 1 it would be refused under the mode in force or by "
-      "another limit, or is borderline\n"
-      "(nearer to the limit than the kernel's own counter is exact); 2 no such process, or not "
+      "The exact charge is read from /proc/PID/smaps: about 12 ms for each GiB resident in 4 kB "
+      "pages, and the process's mmap,\nmunmap and brk calls are blocked for that long, as by a "
+      "fork. --estimate takes microseconds and needs no privilege; it\nsays pass only if the "
+      "highest possible charge would pass, else unknown.\nExit status: 0 a fork would pass; 1 it "
+      "would be refused, by the overcommit mode in force or another limit, or is\nborderline "
+      "(closer to the limit than the error of the kernel's own counter); 2 no such process, or not "
       "known.");
   return c;
 }
@@ -152,33 +148,30 @@ CLI::App* add_check(CLI::App& app, CheckOptions& o) {
 CLI::App* add_plan(CLI::App& app, PlanOptions& o) {
   CLI::App* c = app.add_subcommand(
       "plan",
-      "what if: how far a process may grow and still fork, the smallest setting that lets it");
+      "what if: how far a process may grow and still fork, and the smallest setting that lets it");
   const auto size = [c](const char* name, std::optional<uint64_t>& bytes, const char* help) {
     c->add_option(name, bytes, help)->transform(CLI::AsSizeValue(false));
   };
   c->add_option("LOG|PID", o.target,
-                "the newest refused fork in a log, else the newest granted one (default: the "
-                "newest log), or a running process");
+                "a log (its newest refused fork, else its newest fork) or a running process; "
+                "default: the newest log");
   c->add_option("--pid", o.pid, "of a log: the newest refused fork of this process");
-  c->add_option("--mode", o.mode, "as if vm.overcommit_memory were this")->check(CLI::Range(0, 2));
+  c->add_option("--mode", o.mode, "assume this vm.overcommit_memory")->check(CLI::Range(0, 2));
   CLI::Option* ratio =
-      c->add_option("--ratio", o.ratio, "as if vm.overcommit_ratio were this, in percent of RAM");
-  c->add_option("--kbytes", o.kbytes,
-                "as if vm.overcommit_kbytes were this, in kB; not with --ratio")
+      c->add_option("--ratio", o.ratio, "assume this vm.overcommit_ratio, in percent of RAM");
+  c->add_option("--kbytes", o.kbytes, "assume this vm.overcommit_kbytes, in kB; not with --ratio")
       ->excludes(ratio);
   size("--swap", o.swap_bytes,
-       "as if there were this much swap: bytes, or with suffix K, M, G, T (of 1024)");
-  size("--ram", o.ram_bytes, "as if there were this much RAM, likewise");
-  size("--grow", o.grow_bytes, "as if the process had this much more accountable memory, likewise");
+       "assume this much swap: bytes, or with suffix K, M, G, T (powers of 1024)");
+  size("--ram", o.ram_bytes, "assume this much RAM");
+  size("--grow", o.grow_bytes, "assume the process has this much more memory that is charged");
   c->add_option("-n,--limit", o.limit, "largest mappings to list (default 5)");
   c->add_flag("--json", o.json, "JSON instead of text");
   c->footer(
-      "Options replace the host's values; all else is as it was when the fork was refused, or is "
-      "now. Amounts in kB are exact\n"
-      "borders of the kernel's rule; its own counter may be off by the amount that is printed with "
-      "them.\n"
-      "Exit status: 0 the fork would pass under these settings, 1 it would be refused or is "
-      "borderline, 2 not known.");
+      "Options replace the host's values; the rest is taken from the moment of the fork, or from "
+      "now. Amounts are exact to the\nkernel's rule; the kernel's own counter may be off by the "
+      "amount printed beside them.\nExit status: 0 the fork would pass with these settings, 1 it "
+      "would be refused or is borderline, 2 not known.");
   return c;
 }
 
@@ -186,28 +179,26 @@ CLI::App* add_export(CLI::App& app, ExportOptions& o) {
   CLI::App* c = app.add_subcommand(
       "export", "the log for other tools: DuckDB, SQLite, Perfetto, flame graphs, Prometheus, ...");
   c->add_option("LOG", o.log, "the log; default: the newest ovcshim.*.ovc here, else in /var/tmp");
-  c->add_option("--to", o.to, "json (an object a line), csv, sqlite, perfetto, folded, openmetrics")
+  c->add_option("--to", o.to,
+                "json (one object per line), csv, sqlite, perfetto, folded, openmetrics")
       ->required()
       ->check(CLI::IsMember({"json", "csv", "sqlite", "perfetto", "folded", "openmetrics"}));
-  c->add_option(
-      "-o,--output", o.output,
-      "the file, replaced when the new one is whole; default: standard output, but for sqlite");
-  c->add_flag("--calls", o.calls,
-              "json, csv, sqlite: with the call lane, malloc-family calls below 128 KiB");
+  c->add_option("-o,--output", o.output,
+                "the file, replaced when the new one is complete; default: standard output (sqlite "
+                "needs a file)");
+  c->add_flag("--calls", o.calls, "json, csv, sqlite: also malloc-family calls below 128 KiB");
   c->add_option(
       "--host", o.host,
-      "name of the recorded host; default: this one's, if it still runs the boot that is recorded");
+      "host name for the rows; default: this host's, if it was not rebooted since the recording");
   c->add_option("--null", o.null,
-                "csv: what stands for a value that is not known, such as '\\N'; default: nothing");
+                "csv: text for a value that is not known, such as '\\N'; default: empty");
   c->add_option(
        "--weight", o.weight,
-       "folded: charge (default) or bytes gained by memory calls, or the count of those calls")
+       "folded: sum up what memory calls added: charge (default) or bytes; or count the calls")
       ->check(CLI::IsMember({"charge", "bytes", "count"}));
   c->footer(
-      "Figures are exact, in bytes and nanoseconds; null is what is not known. Columns, tables and "
-      "metrics: see README, "
-      "Exports.\n"
-      "Exit status: 0 written, 2 could not do the work.");
+      "Figures are exact, in bytes and nanoseconds; what is not known is null. Columns, tables and "
+      "metrics: examples/README.md.\nExit status: 0 written, 2 error.");
   return c;
 }
 

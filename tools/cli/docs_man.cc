@@ -132,7 +132,7 @@ void add_command(std::string& out, const CommandDoc& command) {
 
 std::string title(std::string_view name, char section, std::string_view group) {
   return fmt::format(
-      ".\\\" Made by tools/cli/make_docs.cc from the command line and tools/manual.cc.\n"
+      ".\\\" Made by tools/cli/make_docs.cc from the command line and tools/cli/manual.cc.\n"
       ".TH {} {} {} \"ovcshim {}\" \"{}\"\n",
       name, section, ovcshim::kReleaseDate, ovcshim::kVersion, group);
 }
@@ -148,9 +148,8 @@ std::string reader_page() {
                        roff(command.name), roff(command.synopsis));
   out += ".SH DESCRIPTION\n";
   out +=
-      "ovc reads what\n.BR libovcshim (7)\nrecorded inside a program: a flight recorder for fork, "
-      "mmap and malloc.\n.SH "
-      "OPTIONS\n";
+      "ovc reads what\n.BR libovcshim (7)\nrecorded in a program: which fork, mmap or malloc was "
+      "refused, and why.\n.SH OPTIONS\n";
   for (const OptionDoc& option : common_options()) add_option(out, option);
   out += ".SH COMMANDS\n";
   for (const CommandDoc& command : commands) add_command(out, command);
@@ -169,19 +168,9 @@ std::string shim_page() {
   for (const EnvironmentVariable& variable : environment())
     add_item(out, marked(variable.names),
              fmt::format("{} (default: {})", marked(variable.meaning), marked(variable.initial)));
-  out += ".PP\n" +
-         lines(
-             "A whole process tree shares one log; a descendant finds it without any change to its "
-             "environment.") +
-         '\n';
+  out += ".PP\n";
+  add_body(out, environment_notes());
   add_sections(out, sections.subspan(1));
-  return out;
-}
-
-std::string readme_environment() {
-  std::string out;
-  for (const EnvironmentVariable& variable : environment())
-    out += fmt::format("| {} | {} | {} |\n", variable.names, variable.meaning, variable.initial);
   return out;
 }
 

@@ -14,6 +14,4 @@ std::string bash_completion();
 std::string zsh_completion();
 std::string fish_completion();
 
-std::string readme_environment();  // the rows of README.md's table, Markdown
-
 }  // namespace ovc

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What ovc says to those who do not know it yet: without arguments, `ovc help`, and to what it does
-// not understand. Every answer names what to type next.
+// What ovc says without arguments, for `ovc help`, and to words it does not understand. Every
+// answer names what to type next.
 #pragma once
 #include <CLI/CLI.hpp>
 #include <string>

@@ -16,7 +16,7 @@ struct Document {
 constexpr Document kDocuments[] = {
     {"ovc.1", ovc::reader_page},        {"libovcshim.7", ovc::shim_page},
     {"ovc.bash", ovc::bash_completion}, {"_ovc", ovc::zsh_completion},
-    {"ovc.fish", ovc::fish_completion}, {"environment.md", ovc::readme_environment},
+    {"ovc.fish", ovc::fish_completion},
 };
 
 }  // namespace
@@ -29,9 +29,6 @@ int main(int argc, char** argv) {
     file << text << std::flush;
     return file ? 0 : 1;
   }
-  fputs(
-      "usage: make_docs (ovc.1 | libovcshim.7 | ovc.bash | _ovc | ovc.fish | environment.md) "
-      "FILE\n",
-      stderr);
+  fputs("usage: make_docs (ovc.1 | libovcshim.7 | ovc.bash | _ovc | ovc.fish) FILE\n", stderr);
   return 2;
 }

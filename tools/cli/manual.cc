@@ -11,76 +11,95 @@ namespace {
 constexpr ManualSection kReader[] = {
     {"exit-status", "EXIT STATUS", R"(- `0` nothing found wrong
 - `1` something found: a refused call, a suspicious end, a fork that would be refused or is borderline
-- `2` the work could not be done; a line on standard error that begins with `ovc: ` says why
+- `2` error: a line on standard error that begins with `ovc: ` says which
 
-`ovc run` ends with the status of its command, or 128 and the number of the signal that killed it.)"},
+`ovc run` exits with the status of its command, or with 128 plus the number of the signal that killed it. Data goes to standard output, messages to standard error. A closed pipe is a normal end. Colours are used on a terminal only, never with NO_COLOR or TERM=dumb.)"},
     {"logs", "FILES",
-     R"(- `ovcshim.COMMAND.PID.ovc` a log: one file for a program and all of its descendants, in the folder where it was started, else in /var/tmp. It is 84 MB by default, has its full size from the start, never grows, and the newest records replace the oldest; what was overwritten is counted.
+     R"(- `ovcshim.COMMAND.PID.ovc` a log: one file for a program and all its descendants, in the directory it was started in, else in /var/tmp. It is 84 MB by default, allocated in full at the start, and never grows: the newest records replace the oldest, and what was overwritten is counted.
 
-A log can be read at any time: while the program runs, after its end, and after it was killed. Where LOG is left out, it is the newest one here, else in /var/tmp. To move a log, copy the whole file (`cp --sparse=always`, or packed by gzip and unpacked again). Logs of older versions of the shim are read; one that needs a newer ovc is refused with that reason.)"},
+A log can be read at any time: while the program runs, after its end, and after it was killed. A SIGKILL loses nothing: every call that returned is in the log. Without LOG, ovc reads the newest one here, else in /var/tmp. To move a log, copy the whole file (`cp --sparse=always`; or gzip it, and gunzip it before reading). Logs of older versions of the shim are read; one that needs a newer ovc is refused with that message.
+
+Events (forks, execs, waits, ends, mmap and its kin, failures, mallocs of 128 KiB and more) and small malloc calls have room of their own, so that malloc never pushes out a fork.)"},
     {"examples", "EXAMPLES", R"(Record a server, and ask why its fork was refused:
 
   ovc run -- redis-server redis.conf
   ovc why
 
-The same for a service, which inherits the variables and keeps its own way of starting:
+The same for a service, which keeps its own way of starting and takes the variables from its unit:
 
   LD_PRELOAD=libovcshim.so OVCSHIM_LOG=/var/lib/redis/%c.%p.ovc redis-server redis.conf
 
-Before it happens, without a shim, and what would let it pass:
+Before it happens, without the shim; and what would let the fork pass:
 
   ovc check redis-server
   ovc plan $(pidof redis-server)
 
-What would vm.overcommit_memory = 2 with 1 GiB more than what is promised now refuse?
+What would be refused with vm.overcommit_memory = 2 and a CommitLimit 1 GiB above today's Committed_AS?
 
-  ovc run --rehearse mode=2,limit=+1G -- redis-server redis.conf)"},
+  ovc run --rehearse mode=2,limit=+1G -- redis-server redis.conf
+
+Let the second fork fail, and each after it:
+
+  ovc run --inject 'fork:error=ENOMEM:when=2+' -- redis-server redis.conf)"},
     {nullptr, "SEE ALSO",
      R"(`libovcshim(7)`, `strace(1)`, `proc(5)`, `fork(2)`, `mmap(2)`, `malloc(3)`)"},
 };
 
 constexpr ManualSection kShim[] = {
     {nullptr, "DESCRIPTION",
-     R"(libovcshim.so records the calls of the fork family, exec, waits, mmap and its kin, and malloc and its kin that an unmodified program makes, each with the state it met: the kernel's commit limit and what was promised of it, the limits of the process and its control group, and for a refused call the list of mappings that proves why. `ovc(1)` reads what was recorded.
+     R"(libovcshim.so records the calls of an unmodified program: fork and its kin, exec, wait, mmap and its kin, malloc and its kin. Each record has the state the call met: CommitLimit and Committed_AS, the limits of the process and its control group, and for a refused call the list of mappings that proves why. `ovc(1)` reads the records.
 
-The record is a file mapping: what a call recorded before it returned is kept if the program is killed. In the program the shim has no thread, no socket, no signal handler and no descriptor that stays open, and changes no environment variable, request size, result or errno. If it cannot start, it prints one line that begins with `ovcshim: `, once for a tree of processes, and the program runs as without it. Nothing is printed where descriptor 2 is a file that is not appended to (`2>>FILE`, not `2>FILE`), a full pipe, a device or a network connection.)"},
+The log is a file mapping: every call that returned is in it, even if the program is killed next. In the program the shim has no thread, no socket, no signal handler and no descriptor that stays open; it changes no environment variable, request size, result or errno. If it cannot start, it prints one line that begins with `ovcshim: `, once for a tree of processes, and the program runs as without it. Nothing is printed where descriptor 2 is a file that is not appended to (`2>>FILE`, not `2>FILE`), a full pipe, a device or a network connection.)"},
     {"limits", "WHAT IT CANNOT SEE",
-     R"(- static binaries, system calls that Go programs make by themselves, set-uid programs: the loader ignores the preload there
-- programs that are started with an environment of the server's making, without LD_PRELOAD
-- malloc inside a program that carries its own; its mmap calls are seen
-- system calls by inline assembly; those through `syscall(2)` are seen
+     R"(- static binaries, Go programs' own system calls, set-uid programs: the loader ignores LD_PRELOAD there
+- programs started with an environment of the server's making, without LD_PRELOAD: CGI programs under Apache, nginx's new binary (unless nginx.conf has `env LD_PRELOAD; env OVCSHIM_LOG;`), what PHP-FPM's scripts start. `ovc forks` names them
+- malloc in a program that carries its own, such as upstream Redis with its static jemalloc: its mmap calls are recorded
+- system calls by inline assembly; those through `syscall(2)` are recorded
+- the pid of a child made by popen, system, wordexp or pidfd_spawn: `ovc forks` names it where no other call can have made that child
+- calls inside libc where its code has an unknown shape: `ovc stats` says so for each process
+- free_sized and free_aligned_sized of glibc 2.43 and later: to export them where libc has none would change what a program finds
+- a successful madvise that changes no charge is counted, not recorded
+- growth of the stack, and what the loader maps for dlopen. All mappings are listed at each program's start and at refusals, and at a dlopen and a normal end where reading them is quick; `ovc maps` says where it is not certain
+- in a rehearsal: growth of stacks and exec are not refused, and allocators that read vm.overcommit_memory see the host's
+- a program whose log would be on btrfs: no log is made there, since a full btrfs ends a program with SIGBUS (`OVCSHIM_LOG=/dev/shm/NAME` is safe). btrfs below an overlay, as in a container, is not noticed. ZFS and bcachefs were not tested
+- an ASan program of g++ that has its own `__asan_default_options` does not start with any preload ("runtime does not come first"): its answer needs `verify_asan_link_order=0`. Others run: the shim answers for them
 
-`ovc stats` says for each log what of this holds there.)"},
+`ovc stats` says for each log which of these apply.)"},
     {nullptr, "NOTES",
-     R"(Whoever truncates a log while it is written ends the program with SIGBUS, as with any file that a program has mapped. To remove or rename it does no harm.
+     R"(Whoever truncates a log while it is written (its owner or root: it has mode 0600) ends the program with SIGBUS, as with any file that a program has mapped. To remove or rename it does no harm.
 
-A log takes what can be spared: an eighth of the free space of its filesystem; in memory (`/dev/shm`) an eighth of what is left in the memory group, too; 1/32 of RLIMIT_AS; RLIMIT_FSIZE. If that is less than was asked for, the log is smaller, and `ovc stats` says so and why.
+A log takes what can be spared: an eighth of the free space of its filesystem; in memory (`/dev/shm`) an eighth of what is left in the memory group, too; 1/32 of RLIMIT_AS; RLIMIT_FSIZE. If that is less than was asked for, the log is smaller, and `ovc stats` says so and why. `ovc stats` prints the address space that the log and the shim take. A program that lowers its own RLIMIT_AS has that much less.
 
 A program that goes on as another user by exec cannot write the first user's log. It has one of its own beside it (`a.uid999.ovc` beside `a.ovc`), or in `/var/tmp` if it may not write there; `ovc` reads both if it is given the first.)"},
     {nullptr, "SEE ALSO", R"(`ovc(1)`, `ld.so(8)`, `proc(5)`, `fork(2)`, `mmap(2)`, `malloc(3)`)"},
 };
 
 constexpr EnvironmentVariable kEnvironment[] = {
-    {"`OVCSHIM_LOG`", "path of the log; `%c` command, `%p` pid",
+    {"`OVCSHIM_LOG`", "path of the log; `%c` is the command, `%p` the pid",
      "`ovcshim.%c.%p.ovc` here, else in /var/tmp"},
-    {"`OVCSHIM_EVENTS_SIZE`, `OVCSHIM_CALLS_SIZE`", "sizes of the two lanes; calls 0 = off",
+    {"`OVCSHIM_EVENTS_SIZE`, `OVCSHIM_CALLS_SIZE`",
+     "room in the log for events, and for malloc calls below 128 KiB; calls 0: these are only "
+     "counted",
      "16M, 64M"},
-    {"`OVCSHIM_MIN_SIZE`", "smallest malloc-family request kept (all are counted)", "0"},
-    {"`OVCSHIM_STACK_DEPTH`", "frames kept per event, 0 = caller only", "32"},
-    {"`OVCSHIM_LIBC_INTERNALS`", "0: leave libc's code alone; its inner calls are then not visible",
-     "1"},
-    {"`OVCSHIM_FOLLOW`", "`all`, `fork` (not exec), `none`", "`all`"},
+    {"`OVCSHIM_MIN_SIZE`", "malloc-family requests below this size are only counted", "0"},
+    {"`OVCSHIM_STACK_DEPTH`", "stack frames recorded per event; 0: the caller only", "32"},
+    {"`OVCSHIM_LIBC_INTERNALS`",
+     "0: do not patch libc; the system calls it makes itself are then not recorded", "1"},
+    {"`OVCSHIM_FOLLOW`", "descendants to record: `all`, `fork` (not after an exec), `none`",
+     "`all`"},
     {"`OVCSHIM_REHEARSE`",
-     "`mode=2,limit=3G`: refuse what the kernel would refuse under that mode and CommitLimit (mode "
-     "0: RAM and swap)",
+     "`mode=2,limit=3G`: refuse what the kernel would refuse with that vm.overcommit_memory and "
+     "CommitLimit (mode 0: RAM and swap)",
      "none"},
     {"`OVCSHIM_INJECT`",
-     "`fork:error=ENOMEM:when=2+`: refuse these calls; `when=N`, `N+`, `N+STEP`, `N..M`, "
-     "`size>=SIZE`; rules are separated by "
-     "`;`",
+     "refuse these calls, as strace's --inject: `fork:error=ENOMEM:when=2+`; `when=N`, `N+`, "
+     "`N+STEP`, `N..M`, `size>=SIZE`; rules are separated by `;`",
      "none"},
-    {"`OVCSHIM`", "0 = do nothing at all", "1"},
+    {"`OVCSHIM`", "0: the shim does nothing at all", "1"},
 };
+
+constexpr char kOneLog[] =
+    R"(A whole process tree shares one log. A descendant finds it after exec without any change to its environment: it asks the logs of its user in /var/tmp, or linked from there as `.ovcshim.PID`, which of them knows one of its ancestors. An older log under a fixed `OVCSHIM_LOG` name is joined if it is of this boot, else kept as `NAME.old`.)";
 
 // Words of `text` from column `indent` on, the first line's indent not written.
 void append_wrapped(std::string& out, std::string_view text, size_t indent, size_t width) {
@@ -113,6 +132,7 @@ std::string unmarked(std::string_view text) {
 std::span<const ManualSection> reader_manual() { return kReader; }
 std::span<const ManualSection> shim_manual() { return kShim; }
 std::span<const EnvironmentVariable> environment() { return kEnvironment; }
+const char* environment_notes() { return kOneLog; }
 
 std::string section_text(const char* text, size_t width) {
   std::string out;
@@ -134,7 +154,7 @@ std::string environment_text(size_t width) {
                        unmarked(variable.initial), "", kIndent);
     append_wrapped(out, unmarked(variable.meaning), kIndent, width);
   }
-  return out;
+  return out + '\n' + section_text(kOneLog, width);
 }
 
 }  // namespace ovc

@@ -18,12 +18,13 @@ struct ManualSection {
 std::span<const ManualSection> reader_manual();  // ovc(1), behind the commands
 std::span<const ManualSection> shim_manual();    // libovcshim(7), around the environment
 
-// THE table of what the shim reads from the environment. README.md has the same
-// (tests/checks/docs.sh).
+// THE table of what the shim reads from the environment (tests/checks/docs.sh compares it with the
+// shim's code), and what is to be said beneath it.
 struct EnvironmentVariable {
   const char *names, *meaning, *initial;
 };
 std::span<const EnvironmentVariable> environment();
+const char* environment_notes();
 inline constexpr char kEnvironmentTopic[] = "environment";
 
 // As plain text of at most `width` columns.

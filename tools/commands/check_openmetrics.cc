@@ -37,7 +37,7 @@ constexpr HostFamily kHost[] = {
     {"ovc_overcommit_mode", "", "vm.overcommit_memory: 0 guess, 1 always, 2 never.", [](const CheckReport& r) { return number(r.host.mode); }},
     {"ovc_commit_limit_bytes", "bytes", "CommitLimit of /proc/meminfo.", [](const CheckReport& r) { return bytes(r.host.limit_kb); }},
     {"ovc_committed_bytes", "bytes", "Committed_AS of /proc/meminfo.", [](const CheckReport& r) { return bytes(r.host.committed_kb); }},
-    {"ovc_commit_error_bytes", "bytes", "How far the figure that the kernel compares in mode 2 may be from Committed_AS.",
+    {"ovc_commit_error_bytes", "bytes", "How far the kernel's own counter, compared in mode 2, may be from Committed_AS.",
      [](const CheckReport& r) { return bytes(counter_band_kb(r.host, kModeNever)); }},
 };
 constexpr ProcessFamily kProcess[] = {
@@ -51,7 +51,7 @@ constexpr ProcessFamily kProcess[] = {
      [](const CheckRow& r) { return r.outlook.estimated ? Value() : bytes(r.outlook.commit.charge.biggest_kb); }},
     {"ovc_fork_noreserve_bytes", "bytes", "MAP_NORESERVE memory, which a fork is not charged for.",
      [](const CheckRow& r) { return r.outlook.estimated ? Value() : bytes(std::optional(r.process.sums.noreserve_kb)); }},
-    {"ovc_fork_headroom_bytes", "bytes", "What mode 2 would still grant this process.",
+    {"ovc_fork_headroom_bytes", "bytes", "Headroom of this process by the rule of mode 2.",
      [](const CheckRow& r) { return r.outlook.commit.mode2 ? bytes(r.outlook.commit.mode2->headroom_kb) : Value(); }},
     {"ovc_check_seconds", "seconds", "Time that reading the mappings took.",
      [](const CheckRow& r) { return Value(static_cast<double>(r.process.read_ns) / 1e9); }},
@@ -72,7 +72,7 @@ void add_modes(std::string& out, const CheckReport& report) {
   constexpr std::string_view kName = "ovc_fork_passes_in_mode";
   append_metric_head(
       out, kName, "",
-      "Would the commit rule of this vm.overcommit_memory let a fork pass; absent if not known.");
+      "Would a fork pass the commit rule with this vm.overcommit_memory; absent if not known.");
   for (const CheckRow& row : report.rows) {
     const WouldPass& pass = row.outlook.commit.would_pass;
     unsigned mode = 0;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// What `ovc check` found out, before it is written down as text, JSON or metrics.
+// What `ovc check` found, before it is written as text, JSON or metrics.
 #pragma once
 #include <cstdint>
 #include <optional>

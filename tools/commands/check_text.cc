@@ -12,7 +12,7 @@ namespace {
 
 std::string mode_text(const HostRules& rules) {
   return rules.mode ? fmt::format("vm.overcommit_memory = {}", *rules.mode)
-                    : "vm.overcommit_memory is not known";
+                    : "vm.overcommit_memory not known";
 }
 
 std::string title(const CheckRow& row) {
@@ -39,10 +39,10 @@ std::string bounds_text(const CheckRow& row) {
                               ? row.process.sums.private_kb
                               : row.process.fork.fact(ovcshim::FactKey::kVmSizeKb).value_or(0);
   if (row.outlook.commit.charge.kb < own_kb)
-    return fmt::format("between 0 and {} kB, what all processes together were promised", most);
+    return fmt::format("between 0 and {} kB, Committed_AS of the whole host", most);
   if (!row.process.listed) return fmt::format("between 0 and {} kB, its whole address space", most);
   return fmt::format(
-      "between 0 and {} kB, all private mappings; heap and stack, {} kB, count unless "
+      "between 0 and {} kB, all private mappings; of it heap and stack, {} kB, are charged unless "
       "MADV_DONTFORK",
       most, grouped(row.process.sums.heap_and_stack_kb));
 }
@@ -66,8 +66,8 @@ std::string not_charged_text(const MappingSums& sums) {
 std::string largest_text(const CheckRow& row) {
   std::string text = mapping_text(*row.biggest);
   if (const auto limit = row.outlook.commit.mode0_limit_kb)
-    text +=
-        fmt::format("; mode 0 refuses only single ones over RAM + swap, {} kB", grouped(*limit));
+    text += fmt::format("; mode 0 refuses only a single mapping larger than RAM + swap, {} kB",
+                        grouped(*limit));
   return text;
 }
 
@@ -116,15 +116,16 @@ void add_limits(Lines& lines, const CheckRow& row) {
   for (const LimitCheck& check : row.outlook.limits)
     lines.add(check.cause == "memcg" ? "memory" : "tasks", limit_text(check));
   if (!row.process.groups.all_visible)
-    lines.add("tasks", "control groups above this one may have limits that are not visible here");
+    lines.add("tasks", "limits of parent control groups are not visible here");
 }
 
 std::string read_text(const CheckReport& report, const LiveProcess& process) {
   const bool exact = report.depth == Depth::kExact;
-  if (!process.listed) return "statm and status: " + process.reason;
-  return fmt::format("{} mappings from {} in {}{}", grouped(process.sums.mappings),
-                     exact ? "smaps" : "maps", duration_text(process.read_ns),
-                     exact ? ", its mmap and munmap calls had to wait meanwhile" : "");
+  if (!process.listed) return "statm and status only: " + process.reason;
+  return fmt::format(
+      "{} mappings from {} in {}{}", grouped(process.sums.mappings), exact ? "smaps" : "maps",
+      duration_text(process.read_ns),
+      exact ? "; the process's mmap and munmap calls were blocked for that long" : "");
 }
 
 void add_details(std::string& out, const CheckReport& report, const CheckRow& row) {
@@ -184,8 +185,8 @@ std::string counts_text(const CheckReport& report) {
     if (const uint64_t n = report.count(answer))
       text += fmt::format(", {} {}", grouped(n), answer_name(answer));
   if (report.skipped)
-    text += fmt::format("; {} kernel threads and zombies passed over", grouped(report.skipped));
-  if (report.gone) text += fmt::format("; {} ended meanwhile", grouped(report.gone));
+    text += fmt::format("; {} kernel threads and zombies skipped", grouped(report.skipped));
+  if (report.gone) text += fmt::format("; {} exited meanwhile", grouped(report.gone));
   int64_t ns = 0;
   for (const CheckRow& row : report.rows) ns += row.process.read_ns;
   return fmt::format("{}; {} read in {}\n", text, report.depth == Depth::kExact ? "smaps" : "maps",

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// See cmd_check.h: finds the processes, prints, and with --watch does so again until it is
-// interrupted or nobody reads on.
+// `ovc check`: finds the processes, asks whether a fork of each would pass now, prints; with
+// --watch again and again until Ctrl-C or the processes have exited.
 #include "tools/commands/commands.h"
 
 #include <fmt/format.h>
@@ -46,7 +46,7 @@ std::string nothing_found(const CheckOptions& options, const CheckReport& report
   if (options.all) return "no process can be seen in /proc";
   const std::string target = escaped(options.target);
   if (report.skipped)
-    return fmt::format("{} is a kernel thread or a zombie: it has no memory to copy", target);
+    return fmt::format("{} is a kernel thread or a zombie: it has no memory to fork", target);
   return is_number(options.target) ? fmt::format("no process {}", target)
                                    : fmt::format("no process is named {}", target);
 }
@@ -77,7 +77,7 @@ int status_of(const CheckReport& report) {
       row.process.state == ReadState::kForbidden && report.depth == Depth::kExact;
   throw Error(fmt::format("not known for {} (pid {}): {}{}", escaped(row.process.comm),
                           row.process.pid, row.outlook.reason,
-                          other_way ? "; --estimate does without" : ""));
+                          other_way ? "; --estimate needs no permission" : ""));
 }
 
 std::vector<std::string> lines_of(std::string_view text) {
@@ -141,7 +141,7 @@ int watch(const CheckOptions& options) {
 
 int check(const CheckOptions& options) {
   if (options.all != options.target.empty())
-    throw Error("name one: a process number, a command name, or --all");
+    throw Error("name one: a pid, a command name, or --all");
   if (options.watch_seconds > 0) return watch(options);
   const CheckReport report = look(options);
   if (report.rows.empty()) throw Error(nothing_found(options, report));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// See cmd_export.h. The table of formats.
+// `ovc export`: the table of formats.
 #include "tools/commands/commands.h"
 
 #include <fmt/format.h>

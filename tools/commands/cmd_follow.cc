@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// See cmd_follow.h: opens the log, looks again and again, prints what is new.
+// `ovc follow`: opens the log, reads it again and again, prints what is new.
 #include "tools/commands/commands.h"
 
 #include <fmt/format.h>
@@ -46,9 +46,9 @@ class NamedFile {
     const bool there = stat(path_.c_str(), &now) == 0;
     const bool same = there && now.st_ino == opened_.st_ino && now.st_dev == opened_.st_dev;
     if (same && static_cast<uint64_t>(now.st_size) < bytes_)
-      throw Error(fmt::format("{}: was cut off while it was followed", escaped(path_)));
+      throw Error(fmt::format("{}: was truncated while it was followed", escaped(path_)));
     if (same || std::exchange(told_, true)) return "";
-    return fmt::format("{} was {}; the log that was opened is followed on", escaped(path_),
+    return fmt::format("{} was {}; still following the log that was opened", escaped(path_),
                        there ? "replaced by another file" : "removed or renamed");
   }
 
@@ -179,7 +179,7 @@ std::unique_ptr<LogReader> open_log(const FollowOptions& options, const Interrup
       return std::make_unique<LogReader>(log_or_newest(options.log));
     } catch (const Error& error) {
       if (!options.wait)
-        throw Error(fmt::format("{}; --wait waits for a log that is not there yet", error.what()));
+        throw Error(fmt::format("{}; with --wait ovc waits until there is a log", error.what()));
     }
     if (interrupts.pass(kWaitForLog) != Interrupts::Why::kTime) return nullptr;
   }

@@ -98,11 +98,10 @@ class ForksOutput {
     else write_forks();
     if (const uint64_t lost = log_.losses().vital_slots_overwritten)
       text_ += fmt::format(
-          "{} slots of older forks, execs and ends were overwritten by newer ones\n", lost);
+          "{} slots of older forks, execs and exits were overwritten by newer ones\n", lost);
     for (const Process& p : list_.unseen_births())
-      text_ +=
-          fmt::format("not seen: how {} made {} {} ({}): not by a call that is recorded\n",
-                      p.slot.parent_pid, p.slot.pid, escaped(p.comm()), escaped(p.exe()));
+      text_ += fmt::format("not seen: how {} started {} {} ({}): no recorded call did\n",
+                           p.slot.parent_pid, p.slot.pid, escaped(p.comm()), escaped(p.exe()));
   }
 
   void write_forks() {
@@ -116,9 +115,7 @@ class ForksOutput {
                  asked_by(f)});
     table.write(text_);
     if (std::any_of(list_.forks().begin(), list_.forks().end(), was_observed))
-      text_ +=
-          "~: observed change of Committed_AS over the call, what other processes did meanwhile "
-          "included\n";
+      text_ += "~: change of Committed_AS during the call, other processes' changes included\n";
     write_providers();
   }
 

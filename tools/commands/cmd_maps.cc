@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// See cmd_maps.h. Every figure is either followed from a list by recorded calls, or said to be not
-// known.
+// `ovc maps`: an address space replayed from the log. Every figure follows from a recorded list and
+// recorded calls, or is given as not known.
 #include "tools/commands/commands.h"
 
 #include <fmt/format.h>
@@ -88,8 +88,8 @@ class Maps {
     }
     if (!chosen_)
       throw Error(options_.pid
-                      ? fmt::format("no process {} is recorded up to this moment", *options_.pid)
-                      : "no process is recorded up to this moment");
+                      ? fmt::format("no process {} was recorded up to this moment", *options_.pid)
+                      : "no process was recorded up to this moment");
   }
 
   std::string time_text(uint64_t tick) const { return clock_text(log_.posix_ns(tick)); }
@@ -100,27 +100,27 @@ class Maps {
     std::vector<std::string> list;
     if (state_.base == LedgerBase::kNone)
       list.push_back(
-          "there is no complete list of mappings before this moment: only what recorded calls "
+          "no complete list of mappings was recorded before this moment: only what recorded calls "
           "mapped is shown");
     if (state_.calls_missing && state_.base != LedgerBase::kNone)
       list.push_back(
-          fmt::format("memory calls since {} were overwritten by newer ones (OVCSHIM_EVENTS_SIZE "
-                      "is larger): what is shown "
-                      "is known in parts only",
+          fmt::format("memory calls since {} were overwritten by newer ones (a larger "
+                      "OVCSHIM_EVENTS_SIZE keeps more): the list is incomplete",
                       time_text(state_.base_tick)));
     if (state_.modules_tick)
       list.push_back(
-          fmt::format("the loader brought objects at {} or before; what it mapped is not shown",
+          fmt::format("libraries were loaded at {} or before; their mappings are not shown",
                       time_text(*state_.modules_tick)));
     if (state_.size && !state_.size->agrees()) list.push_back(difference_text(*state_.size));
     const bool size_agrees = state_.size && state_.size->agrees();
     if (!state_.stack_followed && state_.base != LedgerBase::kNone)
-      list.push_back(fmt::format("the stack's size is that of {}: it grows without a call",
-                                 time_text(size_agrees ? state_.size->tick : state_.base_tick)));
+      list.push_back(
+          fmt::format("the stack is shown as large as it was at {}: it grows without a call",
+                      time_text(size_agrees ? state_.size->tick : state_.base_tick)));
     if (const SpaceTotals t = state_.space.totals(); !t.charged.exact())
       list.push_back(
-          "ac?: memory made unwritable since 6.7 loses its charge only if it was never written to; "
-          "that is not recorded");
+          "ac?: made unwritable; since Linux 6.7 it keeps its charge only if it had been written "
+          "to, which is not recorded");
     add_losses(list);
     return list;
   }
@@ -129,13 +129,12 @@ class Maps {
     const std::string time = time_text(size.tick);
     if (const uint64_t kb = size.unseen_private_kb())
       return fmt::format(
-          "at {} there were {} more of private writable memory than recorded calls mapped: the "
-          "stack had grown, or "
-          "system calls were made directly",
+          "at {} VmData was {} larger than recorded calls explain: the stack had grown, or system "
+          "calls bypassed libc",
           time, kb_text(kb));
     return fmt::format(
-        "VmSize at {} was {}, the mappings followed add up to {}: the loader or direct system "
-        "calls changed them",
+        "VmSize at {} was {}, the mappings shown add up to {}: changed by the loader, or by system "
+        "calls that bypass libc",
         time, kb_text(size.kernel_kb), kb_text(size.ledger_kb));
   }
 
@@ -152,51 +151,50 @@ class Maps {
     };
     const Losses lost = log_.losses();
     say(state_.space.contradictions(),
-        "calls do not fit what is shown: memory came or went by calls that are not recorded");
-    say(state_.space.unclear_failures(), "refused calls may have done a part of their work");
+        "calls do not fit what is shown: unrecorded calls mapped or unmapped memory");
+    say(state_.space.unclear_failures(), "refused calls may have done part of their work");
     say(lost.events_lost_busy + lost.event_slots_torn, "records of the log are lost or torn");
     say(ledger_.foreign_calls(),
-        "memory calls by children that shared their parent's memory (vfork) are not followed");
+        "memory calls of vfork children (in their parent's memory) are not shown");
     if (ledger_.mode_changed())
-      list.push_back("vm.overcommit_memory changed while this was recorded");
+      list.push_back("vm.overcommit_memory was changed during the recording");
     const auto process = log_.process(chosen_->index, chosen_->serial);
     if (process && internals_of(process->slot.internals).state != InternalsState::kOn)
       list.push_back(
-          fmt::format("memory that libc maps for itself is not followed: calls that libc makes "
-                      "inside itself are {}",
+          fmt::format("memory that libc maps itself is not shown: its system calls are {}",
                       internals_text(process->slot.internals)));
   }
 
   std::string base_text() const {
     const std::string calls =
-        fmt::format("{} call{}", grouped(state_.calls), state_.calls == 1 ? "" : "s");
+        fmt::format("{} recorded call{}", grouped(state_.calls), state_.calls == 1 ? "" : "s");
     switch (state_.base) {
       case LedgerBase::kImageStart:
-        return fmt::format("the kernel's list of {}, when the program began, and {} since",
+        return fmt::format("the mappings at the program's start, {}, and {} since",
                            time_text(state_.base_tick), calls);
       case LedgerBase::kList:
-        return fmt::format("the kernel's list of {} and {} since", time_text(state_.base_tick),
+        return fmt::format("the mappings listed at {} and {} since", time_text(state_.base_tick),
                            calls);
       case LedgerBase::kFork:
-        return fmt::format("its parent's mappings at the fork of {} and {} since",
+        return fmt::format("its parent's mappings at the fork, {}, and {} since",
                            time_text(state_.base_tick), calls);
       case LedgerBase::kNone: break;
     }
-    return fmt::format("{}, without a list to begin with", calls);
+    return fmt::format("{}; no list of mappings to begin with", calls);
   }
 
   std::string checked_text() const {
-    if (!state_.size) return "no size was read since";
+    if (!state_.size) return "no VmSize was recorded since, to compare with";
     const bool same = state_.size->agrees();
-    return fmt::format("VmSize of {} {}", time_text(state_.size->tick),
-                       same ? "agrees" : "does not agree");
+    return fmt::format("VmSize at {} {}", time_text(state_.size->tick),
+                       same ? "agrees" : "does not agree: see below");
   }
 
   // ---- what a mapping is, and who made it ----
 
   std::string call_text(uint64_t position) {
     const auto event = log_.event_at(position);
-    if (!event) return "a record that is gone";
+    if (!event) return "a call whose record was overwritten";
     return fmt::format("{} {} {}", time_text(event->base.begin_tick), op_name(event->base.op),
                        escaped(origins_.caller_of(*event)));
   }
@@ -214,7 +212,7 @@ class Maps {
   // ---- text ----
 
   void line(std::string_view name, const std::string& value) {
-    fmt::format_to(to(), "{:<10} {}\n", name, value);
+    fmt::format_to(to(), "{:<12} {}\n", name, value);
   }
   std::back_insert_iterator<std::string> to() { return std::back_inserter(out_.text()); }
 
@@ -222,18 +220,20 @@ class Maps {
     const SpaceTotals t = state_.space.totals();
     line("process", fmt::format("{} {} ({}), at {}{}", chosen_->pid, escaped(chosen_->comm),
                                 escaped(chosen_->exe), time_text(tick_),
-                                chosen_gone_ ? "; it had ended, this is its last state" : ""));
+                                chosen_gone_ ? "; it had exited, this is its last state" : ""));
     if (candidates_.size() > 1) line("others", others_text());
-    line("known by", base_text());
+    line("based on", base_text());
     line("checked", checked_text());
     line("charged",
-         fmt::format("{} of the commit limit, {} once more at a fork{}", bounds_text(charged()),
-                     bounds_text(t.at_fork), state_.exact() ? "" : "; partly known, see below"));
-    line("biggest",
+         fmt::format("{} of private memory in Committed_AS; a fork would charge {} more{}",
+                     bounds_text(charged()), bounds_text(t.at_fork),
+                     state_.exact() ? "" : "; known in part, see below"));
+    line("largest",
          bounds_text(t.biggest) + (t.biggest.low ? fmt::format(" at {:x}", t.biggest_start) : ""));
-    line("not so",
-         fmt::format("noreserve {}; shared memory promised {}, other shared mappings {}",
-                     kb_text(t.noreserve), kb_text(t.shared_promised), kb_text(t.shared_unknown)));
+    line("shared", fmt::format("{} of shared memory, charged once and not at a fork; {} of other "
+                               "shared mappings (files, or shared memory made before)",
+                               kb_text(t.shared_promised), kb_text(t.shared_unknown)));
+    line("not charged", fmt::format("MAP_NORESERVE {}", kb_text(t.noreserve)));
   }
 
   std::string others_text() const {
@@ -268,8 +268,7 @@ class Maps {
     for (const std::string& note : list) fmt::format_to(to(), "  {}\n", note);
     if (open_)
       fmt::format_to(
-          to(),
-          "  +: may be one mapping with the next; that depends on what was written to first\n");
+          to(), "  +: may be one mapping with the next, depending on what was written to first\n");
   }
 
   // ---- JSON ----

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// See cmd_plan.h: finds the fork in a log or in a running process, puts the given settings in
-// place, works out the borders.
+// `ovc plan`: takes a fork from a log or a running process, puts the given settings in place of the
+// host's, finds the limits.
 #include "tools/commands/commands.h"
 
 #include <fmt/format.h>
@@ -33,7 +33,7 @@ Evidence fork_of_process(uint32_t pid, PlanReport& report) {
     case ReadState::kForbidden:
       throw Error(fmt::format("{} (pid {}): {}", escaped(process.comm), pid, process.reason));
     default:
-      throw Error(fmt::format("{} is a kernel thread or a zombie: it has no memory to copy", pid));
+      throw Error(fmt::format("{} is a kernel thread or a zombie: it has no memory to fork", pid));
   }
 }
 
@@ -61,7 +61,7 @@ Evidence fork_of_log(const PlanOptions& options, PlanReport& report) {
     return std::move(*granted);
   }
   throw Error(fmt::format(
-      "no fork{} with all of its mappings in {}: give the number of a running process instead",
+      "no fork{} with all of its mappings in {}: give the pid of a running process instead",
       options.pid ? fmt::format(" of process {}", *options.pid) : "", escaped(log.path())));
 }
 

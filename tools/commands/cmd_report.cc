@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// See cmd_report.h. A page tells as much as its log: it is made as readable for others as that,
-// which is not at all.
+// `ovc report`: writes the page. It shows what the log holds, so like the log it is readable for
+// its owner only.
 #include "tools/commands/commands.h"
 
 #include <fcntl.h>

@@ -84,7 +84,7 @@ std::string find_shim() {
 void check_preloadable(const std::string& shim) {
   if (shim.find_first_of(" :\t\n") != std::string::npos)
     throw Error(
-        fmt::format("cannot preload {}: the loader takes no path with spaces or colons; move it",
+        fmt::format("cannot preload {}: LD_PRELOAD takes no path with spaces or colons; move it",
                     escaped(shim)));
 }
 
@@ -197,8 +197,8 @@ void print_verdict(const std::string& path) {
 
 std::string why_unseen(const std::string& command) {
   const std::string why = why_without_shim(find_program(command)).value_or("");
-  return why.empty() ? "the shim could not be loaded or could not write; if it could say why, it "
-                       "stands above"
+  return why.empty() ? "the shim was not loaded, or could not write a log; its own message, if "
+                       "any, is above"
                      : escaped(why);
 }
 
@@ -226,7 +226,7 @@ void report(const std::string& command, const std::string& path, pid_t pid, int 
     for (const Relative& relative : family.others)
       fmt::print(stderr, "ovc: log: {} (of uid {})\n", escaped(relative.log->path()), relative.uid);
     if (!has_image(log, pid))
-      fmt::print(stderr, "ovc: {} itself left no record: {}\n", escaped(command),
+      fmt::print(stderr, "ovc: {} itself left no records: {}\n", escaped(command),
                  why_unseen(command));
     bool refused = has_refusals(log);
     for (const Relative& relative : family.others) refused |= has_refusals(*relative.log);

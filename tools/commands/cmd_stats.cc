@@ -60,12 +60,14 @@ class StatsText {
     if (shown < stats_.processes.size())
       fmt::format_to(to_, "\n{} more processes: ovc stats -n 0\n", stats_.processes.size() - shown);
     if (stats_.retired_processes != 0 || any_calls(stats_.retired)) {
-      fmt::format_to(to_, "\n{} earlier processes whose places were used again\n",
-                     grouped(stats_.retired_processes));
+      fmt::format_to(
+          to_,
+          "\n{} earlier processes, summed up (their places in the process table were reused)\n",
+          grouped(stats_.retired_processes));
       write_totals(stats_.retired);
     }
     if (any_calls(stats_.shared)) {
-      text_ += "\nthreads without counters of their own, all processes\n";
+      text_ += "\nthreads beyond the table of counters, all processes\n";
       write_totals(stats_.shared);
     }
     write_losses();
@@ -75,7 +77,7 @@ class StatsText {
 
  private:
   void line(std::string_view name, const std::string& value) {
-    fmt::format_to(to_, "{:<10} {}\n", name, value);
+    fmt::format_to(to_, "{:<13} {}\n", name, value);
   }
 
   void write_head() {
@@ -108,17 +110,16 @@ class StatsText {
     write_totals(p.totals);
     if (!p.served_by.empty()) line("  served by", served_text(p.served_by));
     line("  in libc",
-         fmt::format("calls that libc makes inside itself are {}", internals_text(slot.internals)));
+         fmt::format("system calls that libc makes itself are {}", internals_text(slot.internals)));
     line("  growth", growth_text(p.growth));
-    if (const std::string kinds = unexplained_text(p); !kinds.empty()) line("  no call", kinds);
+    if (const std::string kinds = unexplained_text(p); !kinds.empty()) line("  unexplained", kinds);
     line("  end", end_text(slot));
     if (p.own_mapped_kb || p.own_commit_kb) line("  shim", own_cost(p));
   }
 
   // Of accountable memory: what fork would charge again, MADV_DONTFORK aside.
   std::string growth_text(const std::optional<Coverage>& growth) const {
-    if (!growth)
-      return "share explained by recorded calls unknown: fewer than two complete lists of mappings";
+    if (!growth) return "not known: the log has fewer than two complete lists of mappings";
     const auto time = [this](uint64_t tick) { return clock_text(log_.posix_ns(tick), 3); };
     const std::string share =
         growth->percent() ? fmt::format(" ({:.1f} %)", std::floor(*growth->percent() * 10) / 10)
@@ -126,7 +127,7 @@ class StatsText {
     const std::string calls = growth->low_kb == growth->high_kb
                                   ? fmt::format("{:+}", growth->low_kb)
                                   : fmt::format("{:+} to {:+}", growth->low_kb, growth->high_kb);
-    return fmt::format("accountable memory {:+} kB from {} to {}; recorded calls explain {} kB{}",
+    return fmt::format("charged memory {:+} kB from {} to {}; recorded calls explain {} kB{}",
                        growth->kernel_kb, time(growth->first_tick), time(growth->last_tick), calls,
                        share);
   }
@@ -134,8 +135,10 @@ class StatsText {
   static std::string unexplained_text(const ProcessStats& p) {
     std::string text;
     for (const auto& [kind, kb] : p.unexplained_kb)
-      if (kb != 0) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", kind, kb_text(kb));
-    return text.empty() ? "" : "made by no recorded call: " + text;
+      if (kb != 0) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", kb_text(kb), kind);
+    if (text.empty()) return "";
+    return text + (p.calls_overwritten ? " (older mmap records were overwritten)"
+                                       : " (no recorded call asked for it)");
   }
 
   static std::string end_text(const ProcessSlot& slot) {
@@ -144,7 +147,7 @@ class StatsText {
   }
 
   static std::string own_cost(const ProcessStats& p) {
-    std::string text = fmt::format("maps {} (the log included), adds {} of commit charge",
+    std::string text = fmt::format("maps {} (log included), adds {} of commit charge",
                                    p.own_mapped_kb ? kb_text(*p.own_mapped_kb) : "unknown",
                                    p.own_commit_kb ? kb_text(*p.own_commit_kb) : "unknown");
     if (p.own_start_ns)
@@ -170,7 +173,7 @@ class StatsText {
     fmt::format_to(to_, "  requested  {} bytes ({})", grouped(totals.requested_bytes),
                    size_text(totals.requested_bytes));
     if (totals.calls_not_kept)
-      fmt::format_to(to_, "; {} calls only counted, not kept one by one",
+      fmt::format_to(to_, "; {} calls only counted, not recorded one by one",
                      grouped(totals.calls_not_kept));
     text_ += '\n';
     write_sizes(totals);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// What `ovc plan` works out, before it is written down as text or JSON.
+// What `ovc plan` found, before it is written as text or JSON.
 #pragma once
 #include <cstdint>
 #include <optional>

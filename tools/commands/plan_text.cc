@@ -19,7 +19,7 @@ std::string title(const PlanReport& r) {
                                      : "would be refused";
   const std::string when =
       r.refused_ns   ? fmt::format("as it was when refused at {}", clock_text(*r.refused_ns, 3))
-      : r.granted_ns ? fmt::format("as it was when granted at {}", clock_text(*r.granted_ns, 3))
+      : r.granted_ns ? fmt::format("as it was when it passed at {}", clock_text(*r.granted_ns, 3))
                      : "as it is now";
   const std::string grown =
       r.growth_kb ? fmt::format(", grown by {} kB", grouped(r.growth_kb)) : "";
@@ -37,7 +37,7 @@ std::string settings_text(const PlanReport& r) {
   if (rules.swap_kb) text += fmt::format(", swap {} kB", grouped(*rules.swap_kb));
   std::string given;
   for (const auto& option : r.given) given += (given.empty() ? "" : ", ") + option;
-  return given.empty() ? text : text + "  (as if: " + given + ")";
+  return given.empty() ? text : text + "  (assumed: " + given + ")";
 }
 
 void add_arithmetic(Lines& lines, const PlanReport& r) {
@@ -54,41 +54,42 @@ void add_arithmetic(Lines& lines, const PlanReport& r) {
 }
 
 void add_growth(Lines& lines, const PlanReport& r) {
-  if (r.fork.rules.mode == kModeAlways)
-    lines.add("growth", "no commit rule sets a limit in mode 1");
+  if (r.fork.rules.mode == kModeAlways) lines.add("growth", "no limit: mode 1 never checks");
   if (r.single_growth && *r.single_growth >= 0)
-    lines.add("growth", fmt::format("the sum is not checked in mode 0; the largest single mapping "
-                                    "may grow by {} kB, to RAM + swap",
+    lines.add("growth", fmt::format("mode 0 does not check the sum; the largest single mapping may "
+                                    "grow by {} kB, to RAM + swap",
                                     signed_grouped(*r.single_growth)));
   else if (r.single_growth)
     lines.add("growth",
               fmt::format("the largest single mapping must shrink by {} kB, to RAM + swap",
                           signed_grouped(-*r.single_growth)));
   if (r.fork.rules.mode == kModeNever && !r.growth)
-    lines.add("growth", "not even a fork of one page would pass");
+    lines.add("growth", "not even a charge of one page would pass");
   if (!r.growth) return;
   if (*r.growth >= 0)
     lines.add("growth",
-              fmt::format("the process may grow by {} kB of accountable memory and still fork",
+              fmt::format("the process may grow by {} kB of charged memory and still fork",
                           signed_grouped(*r.growth)));
   else
-    lines.add("growth",
-              fmt::format("the process must give back {} kB of accountable memory to fork",
-                          signed_grouped(-*r.growth)));
-  lines.add(
-      "growth",
-      "each kB counts twice, in Committed_AS and in the charge; the user reserve changes with it");
+    lines.add("growth", fmt::format("the process must free {} kB of charged memory to fork",
+                                    signed_grouped(-*r.growth)));
+  lines.add("growth",
+            "each kB counts twice, in Committed_AS and in the charge of the fork; the user reserve "
+            "changes with it");
   if (is_redis(r.comm))
-    lines.add("growth", fmt::format("so maxmemory: at most used_memory (INFO memory) {} {} kB, "
-                                    "less what the allocator adds",
-                                    *r.growth >= 0 ? "plus" : "minus",
-                                    signed_grouped(*r.growth >= 0 ? *r.growth : -*r.growth)));
+    lines.add(
+        "growth",
+        fmt::format(
+            "maxmemory: at most used_memory (INFO memory) {} {} kB, less the allocator's overhead",
+            *r.growth >= 0 ? "plus" : "minus",
+            signed_grouped(*r.growth >= 0 ? *r.growth : -*r.growth)));
 }
 
 void add_smallest(std::string& out, Lines& lines, const PlanReport& r) {
   if (!r.smallest || !r.surely) return;
   lines.add("smallest",
-            "that lets it fork, each alone; `surely` covers the error of the kernel's own counter");
+            "settings that let it fork, each alone; `surely from` includes the error of the "
+            "kernel's own counter");
   Table table({"", "now", "passes from", "surely from"}, "lrrr");
   const HostRules& rules = r.fork.rules;
   const auto text = [](const std::optional<uint64_t>& value, const char* unit) {
@@ -117,24 +118,23 @@ void add_reserve(Lines& lines, const PlanReport& r) {
   const ReserveEffect& effect = r.reserve;
   if (effect.noreserve_kb != 0)
     lines.add("noreserve",
-              fmt::format("charge {} kB if the {} kB now MAP_NORESERVE were accounted, as when "
-                          "mapped under mode 2: {}",
+              fmt::format("charge {} kB if the {} kB now MAP_NORESERVE were charged, as when "
+                          "mapped in mode 2: {}",
                           grouped(effect.all_accounted.charge_kb), grouped(effect.noreserve_kb),
                           verdict_of(effect.all_accounted)));
   if (effect.could_be_kb != 0)
-    lines.add(
-        "noreserve",
-        fmt::format("charge {} kB if the {} kB of anonymous memory besides heap and stack were "
-                    "MAP_NORESERVE, as modes 0 and 1 allow: {}",
-                    grouped(effect.all_noreserve.charge_kb), grouped(effect.could_be_kb),
-                    verdict_of(effect.all_noreserve)));
+    lines.add("noreserve",
+              fmt::format("charge {} kB if the {} kB of anonymous memory (not heap and stack) were "
+                          "MAP_NORESERVE, which modes 0 and 1 honour: {}",
+                          grouped(effect.all_noreserve.charge_kb), grouped(effect.could_be_kb),
+                          verdict_of(effect.all_noreserve)));
 }
 
 void add_largest(std::string& out, Lines& lines, const PlanReport& r) {
   if (r.largest.empty()) return;
   lines.add("dontfork",
-            "with madvise(MADV_DONTFORK) on this mapping and those above it the charge falls:");
-  Table table({"MAPPING", "kB", "KIND", "CHARGE LEFT kB", "PASSES"}, "rrlrl");
+            "with madvise(MADV_DONTFORK) on this mapping and those above it the charge falls to:");
+  Table table({"MAPPING", "kB", "KIND", "CHARGE kB", "PASSES"}, "rrlrl");
   for (const Exclusion& e : r.largest)
     table.row({fmt::format("{:x}", e.mapping.start), grouped(e.kb),
                std::string(mapping_kind_text(e.mapping)), grouped(e.charge_left_kb),

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Where an export goes. A regular file gets its content under another name beside it and takes its
-// place when it is whole: who reads it meanwhile (node_exporter, a cron job) sees the old one or
-// the new one, never a part.
+// Where an export goes. A regular file is written under another name beside it and renamed when it
+// is complete: whoever reads it meanwhile (node_exporter, a cron job) gets the old one or the new
+// one, never a part.
 #pragma once
 #include <memory>
 #include <string>

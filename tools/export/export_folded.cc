@@ -72,10 +72,10 @@ void export_folded(const LogReader& log, const ExportOptions& options) {
     out.text() += fmt::format("{} {}\n", stack, sum), out.done();
   out.finish();
   if (stacks.not_known() != 0)
-    fmt::print(stderr,
-               "ovc: left out: {} calls of which the log does not tell what they were charged "
-               "(--weight bytes has them)\n",
-               stacks.not_known());
+    fmt::print(
+        stderr,
+        "ovc: left out: {} calls whose charge the log does not tell (--weight bytes has them)\n",
+        stacks.not_known());
 }
 
 }  // namespace ovc

@@ -107,9 +107,8 @@ class Metrics {
 
   void write_forks(const CountsByName& forks) {
     head("ovc_log_forks", "",
-         "Calls that make a process, clone by itself left out, by command (empty: its place in the "
-         "log went to another). "
-         "Exact.");
+         "Calls that make a process (libc's own clone left out), by command (empty: its place in "
+         "the log was reused). Exact.");
     for (const auto& [comm, counts] : forks) {
       sample({{"comm", comm}, {"result", "granted"}},
              static_cast<double>(counts.calls - counts.failed));
@@ -176,19 +175,18 @@ class Metrics {
     family("ovc_log_newest_fork_time_seconds", "seconds",
            "When a command's newest fork was made, since 1970.",
            [](const NewestFork& f) { return Figure(seconds(f.time_ns)); });
-    family("ovc_log_newest_fork_passed", "", "Was it granted: 1 yes, 0 no.",
+    family("ovc_log_newest_fork_passed", "", "Did it pass: 1 yes, 0 refused.",
            [](const NewestFork& f) { return Figure(f.passed ? 1 : 0); });
     family(
         "ovc_log_newest_fork_charge_bytes", "bytes",
         "What it was charged, or would have been; absent if not known.",
         [](const NewestFork& f) { return f.charge_kb ? Figure(bytes(*f.charge_kb)) : Figure(); });
     family("ovc_log_newest_fork_headroom_bytes", "bytes",
-           "What the rule of mode 2 would still have granted when it was made.",
-           [](const NewestFork& f) {
+           "Headroom by the rule of mode 2 when it was made.", [](const NewestFork& f) {
              return f.mode2 ? Figure(static_cast<double>(f.mode2->headroom_kb) * 1024) : Figure();
            });
     family("ovc_log_newest_fork_short_bytes", "bytes",
-           "What it lacked by the rule of mode 2; 0 or less: nothing.", [](const NewestFork& f) {
+           "Shortfall by the rule of mode 2; 0 or less: none.", [](const NewestFork& f) {
              return f.mode2 ? Figure(static_cast<double>(f.mode2->short_kb) * 1024) : Figure();
            });
   }

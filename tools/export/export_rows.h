@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The records of a log as rows with the same columns in every format, and the one walk that yields
-// them. Figures are exact, in bytes and nanoseconds; what is not known is null, never 0.
+// The records of a log as rows with the same columns in every format, and the one walk over the log
+// that yields them. Figures are exact, in bytes and nanoseconds; what is not known is null, never
+// 0.
 #pragma once
 #include <cstdint>
 #include <functional>

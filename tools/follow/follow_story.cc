@@ -26,9 +26,7 @@ constexpr size_t kMostWaiting = 1 << 13;  // refused calls without a verdict
 constexpr size_t kMostChildren = 1 << 13, kMostThreads = 1 << 12, kMostImages = 1 << 10;
 constexpr size_t kFunctionsShown = 3;
 
-bool is_exit(Op op) {
-  return in_family(op, Family::kEnd) || op == Op::kEnd;
-}
+bool is_exit(Op op) { return in_family(op, Family::kEnd) || op == Op::kEnd; }
 
 std::string signed_kb(uint64_t before, uint64_t after) {
   return signed_grouped(static_cast<int64_t>(after - before)) + " kB";
@@ -257,16 +255,16 @@ void Story::note_vanished(const HostNow& now, bool last) {
 void Story::note_losses() {
   const Losses now = log_.counted_losses();
   const std::pair<std::string_view, uint64_t> counts[] = {
-      {"slots of events were overwritten before they could be read", tail_.overwritten()},
-      {"slots of events were left unfinished by their writers", tail_.torn()},
-      {"calls that do not return are no longer waited for", tail_.forgotten()},
-      {"refused calls came too fast to be judged one by one", unjudged_},
-      {"events found no free slot", now.events_lost_busy},
-      {"events were overtaken by the ring", now.events_lost_lapped},
-      {"malloc calls of signal handlers were not recorded", now.calls_lost_nested},
-      {"processes got no slot in the process table", now.processes_unslotted},
+      {"event slots were overwritten before they were read", tail_.overwritten()},
+      {"event slots were left unfinished by writers that were killed", tail_.torn()},
+      {"calls that have not returned are no longer waited for", tail_.forgotten()},
+      {"refused calls came too fast for a verdict each", unjudged_},
+      {"events were dropped: every slot tried was busy", now.events_lost_busy},
+      {"events were dropped: newer ones had overtaken the writer", now.events_lost_lapped},
+      {"malloc calls by signal handlers were only counted", now.calls_lost_nested},
+      {"processes found the process table full", now.processes_unslotted},
       {"threads share counters", now.threads_unslotted},
-      {"threads are not in the call lane", now.threads_unrecorded},
+      {"threads' small malloc calls are only counted", now.threads_unrecorded},
   };
   for (const auto& [what, count] : counts) {
     const uint64_t before = std::exchange(lost_[what], count);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// What happens in a log while it is written, as far as somebody who watches wants to be told:
-// refused calls with their verdict, forks and how their children end, new programs, processes that
-// vanish, losses. One Happening is one line. Memory is bounded by what is going on at a time, not
-// by how long it is followed.
+// What is told of a log while it is written: refused calls with their verdict, forks and how their
+// children end, new programs, processes that vanish, lost records. One Happening is one line of
+// output. Memory depends on how many processes and calls are open at a time, not on how long the
+// log is followed.
 #pragma once
 #include <chrono>
 #include <cstdint>

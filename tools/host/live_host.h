@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The facts of the running host that decide about a fork of any process: memory, settings, tasks.
-// Read anew whenever asked, since they change while they are looked at.
+// The facts of this host that decide about a fork of any process: memory, settings, tasks. Read
+// again whenever asked, since they change all the time.
 #pragma once
 #include <cstdint>
 #include <map>

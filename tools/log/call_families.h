@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What kind of call an Op is, for everything that decides by kind, and what the records of one kind
-// tell alike. The family of each stands in op_table.cc, with how it is written down.
+// Which family a call belongs to, for everything that decides by family, and what the records of
+// one family tell alike. How each call is printed stands in op_table.cc.
 #pragma once
 #include <cstdint>
 #include <optional>

@@ -140,8 +140,8 @@ void append_record(std::string& out, const Event& event) {
       break;
     case Op::kEnd: out += "--- normal end ---"; break;
     case Op::kSnapshot:
-      out += "--- state at that failure";
-      append_kb_fact(out, event, FactKey::kMapsAcKb, "accountable mappings");
+      out += "--- state at the failure";
+      append_kb_fact(out, event, FactKey::kMapsAcKb, "charged mappings");
       append_kb_fact(out, event, FactKey::kCommittedAsKb, "Committed_AS");
       append_kb_fact(out, event, FactKey::kCommitLimitKb, "CommitLimit");
       append_kb_fact(out, event, FactKey::kMemAvailableKb, "MemAvailable");
@@ -215,8 +215,8 @@ void append_result(std::string& out, const Event& event, Fate fate) {
     out += " = 0 (new image)";
   } else if (fate == Fate::kOpen) {
     out += info->family == Family::kExec && event.base.args[1] == 0
-               ? " = ? (did not return: the shim did not go along, or the log ends here)"
-               : " = ? (did not return before the log ends)";
+               ? " = ? (no return recorded: exec without LD_PRELOAD, or the log ends here)"
+               : " = ? (had not returned when the log ends)";
   } else if (event.failed()) {
     append_failure(out, info->result, event.base);
   } else {

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Reads the event lane of a log that is being written, each record once: remembers how far it came
-// in each ring, comes back to places whose writer was not done and to calls that had not returned,
-// and counts what was overwritten before it was read. Memory: two bounded lists of positions,
-// whatever the log does.
+// in each ring, comes back to records that were not complete and to calls that had not returned,
+// and counts what was overwritten before it was read. Memory: two bounded lists of positions.
 #pragma once
 #include <cstdint>
 #include <functional>

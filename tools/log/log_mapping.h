@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// The log as a read-only mapping of bounded residence: what was read is given back to the page
-// cache after every kResident bytes, so that a reader's memory does not grow with its log. Survives
-// the file being cut off while it is mapped. Tells where the file is a hole: a sparse file can
-// claim any size, and reading it should not take longer than what is in it.
+// The log as a read-only mapping that keeps few pages resident: what was read is given back to the
+// page cache after every kResident bytes, so a reader's memory does not grow with its log. Survives
+// a truncation of the file. Tells where the file is a hole: a sparse file can claim any size, and
+// reading it should take no longer than its contents.
 #pragma once
 #include <cstddef>
 #include <cstdint>

@@ -49,7 +49,7 @@ struct File {
 void open_regular(const std::string& path, File& file, struct stat& info) {
   if (stat(path.c_str(), &info) != 0)
     refuse(path, fmt::format("cannot open the log: {}", strerror(errno)));
-  if (S_ISDIR(info.st_mode)) refuse(path, "is a directory, not a log; give the path of a log file");
+  if (S_ISDIR(info.st_mode)) refuse(path, "is a directory; give the path of a log file");
   if (!S_ISREG(info.st_mode)) refuse(path, "is not a regular file, so not a log");
   file.fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   if (file.fd < 0) refuse(path, fmt::format("cannot open the log: {}", strerror(errno)));
@@ -145,8 +145,7 @@ void LogReader::map_file(const std::string& path) {
   struct stat info {};
   open_regular(path, file, info);
   const auto on_disk = static_cast<uint64_t>(info.st_size);
-  if (on_disk == 0)
-    refuse(path, "is empty; a log is allocated in full when it is created, so this is none");
+  if (on_disk == 0) refuse(path, "is empty, so it is not a log");
   if (pread(file.fd, &header_, std::min<uint64_t>(sizeof header_, on_disk), 0) < 0)
     refuse(path, fmt::format("cannot read the log: {}", strerror(errno)));
   check_header(on_disk);
@@ -174,23 +173,23 @@ std::string LogReader::other_kind() const {
   const std::string_view start(header_.magic, sizeof header_.magic);
   for (const Kind& kind : kKinds)
     if (start.starts_with(kind.magic)) return fmt::format("is not an ovcshim log; {}", kind.hint);
-  return "is not an ovcshim log; those are named ovcshim.*.ovc unless told otherwise, and `ovc run "
-         "-- COMMAND` makes one";
+  return "is not an ovcshim log; those are named ovcshim.*.ovc by default, and `ovc run -- "
+         "COMMAND` makes one";
 }
 
 void LogReader::check_header(size_t on_disk) {
   const FileHeader& h = header_;
   if (on_disk >= sizeof h.magic && all_zero(h.magic))
     refuse(path_,
-           "holds nothing yet: the program that created it ended, or still is, before its first "
-           "record");
+           "holds no records yet: the program that created it has not written any, or was killed "
+           "before");
   if (on_disk < sizeof h.magic || std::memcmp(h.magic, kMagic, sizeof kMagic) != 0)
     refuse(path_, other_kind());
   if (on_disk < sizeof h)
     refuse(path_, fmt::format("is cut off after {} bytes, inside its header; copy the whole log",
                               on_disk));
   if (h.endian == __builtin_bswap32(kEndianMark))
-    refuse(path_, "was written on a machine of the other byte order; read it there");
+    refuse(path_, "was written on a machine with the other byte order; read it there");
   if (h.endian != kEndianMark) refuse(path_, "is damaged: its byte order mark is wrong");
   if (h.machine != static_cast<uint32_t>(kThisMachine))
     refuse(path_, fmt::format("was written on another architecture (ELF machine {}); read it there",
@@ -204,13 +203,13 @@ void LogReader::check_header(size_t on_disk) {
                               kFormatVersion, unknown));
   if (h.version == 0) refuse(path_, "is damaged: it has no format version");
   if (h.ready != 1)
-    refuse(
-        path_,
-        "is half-written: the program that created it ended, or still is, before its first record");
+    refuse(path_,
+           "is half-written: the program that created it is still starting, or was killed then");
   if (h.file_bytes > on_disk)
     refuse(path_, fmt::format("is cut off: {} of {} bytes are there; copy the whole log", on_disk,
                               h.file_bytes));
-  if (h.file_bytes > kMaxFileBytes) refuse(path_, "claims to be larger than any log can be");
+  if (h.file_bytes > kMaxFileBytes)
+    refuse(path_, "is damaged: its header gives an impossible size");
 }
 
 void LogReader::check_areas() {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Facts as tables: how each call is written down (name, arguments, kind of result) and what the
-// kernel calls its values. An unknown value has a printed form (hex), never an assertion.
+// Tables: how each call is printed (name, arguments, kind of result) and what the kernel calls its
+// values. An unknown value is printed in hex.
 #pragma once
 #include <array>
 #include <cstdint>

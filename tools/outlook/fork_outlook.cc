@@ -57,8 +57,12 @@ std::optional<LimitCheck> process_numbers(const LiveProcess& p) {
 
 std::optional<LimitCheck> namespace_init(const LiveProcess& p) {
   if (p.pidns_alive == true) return std::nullopt;
-  LimitCheck check{
-      "pidns-init-dead", Answer::kUnknown, {}, {}, "", "init of the pid namespace for children"};
+  LimitCheck check{"pidns-init-dead",
+                   Answer::kUnknown,
+                   {},
+                   {},
+                   "",
+                   "init of the pid namespace for its children"};
   if (p.pidns_alive == false) check.answer = Answer::kFail;
   return check;
 }
@@ -201,16 +205,14 @@ void add_notes(const LiveProcess& p, ForkOutlook& outlook) {
   const auto mode = p.fork.rules.mode;
   if (mode == kModeNever && sums.chosen_noreserve_kb != 0)
     notes.push_back(
-        fmt::format("{} kB were mapped MAP_NORESERVE under mode 0 or 1 and stay uncharged; mapped "
-                    "anew under mode 2, as "
-                    "after a restart, they would be charged",
+        fmt::format("{} kB were mapped MAP_NORESERVE in mode 0 or 1 and stay uncharged; after a "
+                    "restart in mode 2 they would be charged",
                     grouped(sums.chosen_noreserve_kb)));
   if (mode && mode != kModeNever && sums.jemalloc && p.fork.mappings_complete &&
       sums.chosen_noreserve_kb == 0)
     notes.emplace_back(
-        "libjemalloc is loaded but no memory is MAP_NORESERVE: it is older than 4.2, or found mode "
-        "2 when the program "
-        "started; its heap stays charged until a restart");
+        "libjemalloc is loaded but no memory is MAP_NORESERVE: it is older than 4.2, or the "
+        "program was started in mode 2; its heap stays charged until a restart");
   const HostRules& rules = p.fork.rules;
   if (rules.hugetlb_kb.value_or(0) == 0 || rules.overcommit_kbytes != 0 || !rules.ratio ||
       !rules.limit_kb)
@@ -219,7 +221,7 @@ void add_notes(const LiveProcess& p, ForkOutlook& outlook) {
   without.hugetlb_kb = 0;
   if (const auto limit = commit_limit_kb(without, *rules.ratio, 0);
       limit && *limit > *rules.limit_kb)
-    notes.push_back(fmt::format("the pool of huge pages, {} kB, lowers CommitLimit by {} kB",
+    notes.push_back(fmt::format("the huge page pool, {} kB, lowers CommitLimit by {} kB",
                                 grouped(*rules.hugetlb_kb), grouped(*limit - *rules.limit_kb)));
 }
 
@@ -231,15 +233,16 @@ std::string why_unknown(const LiveProcess& p, const ForkOutlook& outlook) {
     const bool hopeless =
         verdict && verdict->headroom_kb <= static_cast<int64_t>(p.sums.heap_and_stack_kb);
     return fmt::format(
-        "the charge is somewhere between 0 and {} kB{}; without --estimate the exact one is read",
+        "the charge is between 0 and {} kB{}; without --estimate it is read exactly",
         grouped(outlook.commit.charge.kb),
-        hopeless ? ", and heap and stack alone would not pass unless MADV_DONTFORK" : "");
+        hopeless ? ", and heap and stack alone would be refused, unless MADV_DONTFORK" : "");
   }
   if (outlook.estimated)
-    return "not even maps may be read, and its whole address space would not pass";
+    return "no permission to read its maps, and a charge of its whole address space would be "
+           "refused";
   if (p.fork.rules.mode == kModeGuess)
-    return "the rule of mode 0 before Linux 5.2 needs figures that user space cannot read";
-  return "a term of mode 2's inequality cannot be read";
+    return "before Linux 5.2 mode 0 compares figures that user space cannot read";
+  return "a figure that mode 2 compares cannot be read";
 }
 
 }  // namespace
@@ -263,7 +266,7 @@ ForkOutlook fork_outlook(const LiveProcess& process) {
   if (early) fill_limit(process, *early, outlook.finding);
   else if (commit == Answer::kFail || commit == Answer::kBorderline) {
     if (!fill_commit(process, outlook.finding))
-      outlook.finding.summary = "not by the facts read here";
+      outlook.finding.summary = "no limit read here refuses it";
   } else if (late) fill_limit(process, *late, outlook.finding);
   fill_arithmetic(outlook, fork);
   if (outlook.answer == Answer::kUnknown) outlook.reason = why_unknown(process, outlook);

@@ -72,7 +72,7 @@ class Reader {
 
  private:
   LiveProcess gone() {
-    process_.reason = "it has ended";
+    process_.reason = "it has exited";
     return ended(ReadState::kGone);
   }
   LiveProcess ended(ReadState state) {
@@ -176,7 +176,7 @@ class Reader {
     if (error == EACCES || error == EPERM) return fmt::format("no permission to read its {}", file);
     if (error != 0) return fmt::format("cannot read {}: {}", file, strerror(error));
     return process_.sums.mappings == 0 ? fmt::format("{} is empty", file)
-                                       : "smaps of this kernel lacks VmFlags";
+                                       : "smaps has no VmFlags on this kernel";
   }
 
   void finish_facts() {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Everything /proc says about a running process that decides whether it could fork now, in the form
-// in which the causes of recorded failures are decided: a fork that has not been tried yet is an
-// Evidence without a refusal.
+// Everything /proc says about a running process that decides whether it could fork now, as the same
+// Evidence that a recorded failure gives: a fork that has not been tried is an Evidence without a
+// refusal.
 #pragma once
 #include <cstdint>
 #include <optional>

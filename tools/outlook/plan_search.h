@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Borders of a fork: how far its process may grow, and the smallest settings that let it pass.
-// Pure; every border is found with the rule functions themselves, so that it passes and one page
-// beyond does not.
+// Limits of a fork: how far its process may grow, and the smallest settings that let it pass. Pure;
+// every limit is found with the rule functions themselves, so that it passes and one page more does
+// not.
 #pragma once
 #include <cstdint>
 #include <optional>

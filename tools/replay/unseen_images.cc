@@ -64,14 +64,12 @@ class UnseenSearch {
   std::string reason(const Launch& launch) const {
     if (!launch.passes_shim_on) return "it was started without LD_PRELOAD=libovcshim.so";
     const std::string& program = launch.image.program;
-    if (!program.starts_with('/'))
-      return "why is not known: the call did not name its file in full";
+    if (!program.starts_with('/')) return "reason not known: the call gave no absolute path";
     const auto told = why_without_shim(program, log_.posix_ns(launch.image.tick));
-    if (!told) return "why is not known: its file is gone, changed or unreadable";
+    if (!told) return "reason not known: its file is gone, changed or unreadable";
     if (!told->empty()) return *told;
-    return "its file does not tell why: it ended before its first instruction, runs with "
-           "privileges that drop LD_PRELOAD, or "
-           "could not reach the log";
+    return "its file gives no reason: it ended before its first instruction, has privileges that "
+           "drop LD_PRELOAD, or could not open the log";
   }
 
   const LogReader& log_;

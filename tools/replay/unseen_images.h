@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Programs that recorded processes became or started and that left no record of their own; and why,
-// as far as it is a fact: told by the record of the call, or by the program's file as it lies on
-// this machine.
+// Programs that recorded processes started and that left no records of their own; and the reason,
+// as far as the record of the call or the program's file on this machine gives it.
 #pragma once
 #include <cstdint>
 #include <string>

@@ -77,9 +77,9 @@ void take_forks(const LogReader& log, const ForkList& list, ReportData& data) {
   std::stable_sort(data.forks.begin(), data.forks.end(),
                    [](const auto& a, const auto& b) { return a.tick < b.tick; });
   for (const Process& p : list.unseen_births())
-    data.unseen_births.push_back(
-        fmt::format("how {} made {} {} ({}): not by a call that is recorded", p.slot.parent_pid,
-                    p.slot.pid, escaped(p.comm()), escaped(p.exe())));
+    data.unseen_births.push_back(fmt::format("how {} started {} {} ({}): no recorded call did",
+                                             p.slot.parent_pid, p.slot.pid, escaped(p.comm()),
+                                             escaped(p.exe())));
 }
 
 // The largest mappings, kept while the log is walked.

@@ -119,7 +119,7 @@ std::vector<const ChargeStacks::Sum*> ChargeStacks::largest(size_t most) const {
 std::vector<std::string> ChargeStacks::names(const Sum& sum) {
   std::vector<std::string> list;
   const auto event = log_.event_at(sum.position);
-  if (!event) return {"a record that is gone"};
+  if (!event) return {"a call whose record was overwritten"};
   list.emplace_back(op_name(event->base.op));
   for (const Frame& frame : symbols_.stack(event->base.image, event->frames, Detail::kNames)) {
     if (frame.module.starts_with("libovcshim")) continue;
@@ -190,7 +190,7 @@ Json ChargeStacks::json() {
     leaf->granted_kb = granted_kb, leaf->kept_kb = kept_kb;
     root.children[name] = std::move(leaf);
   };
-  add_leaf("(before the recording, or by no recorded call)", 0, listed_.kept_kb);
+  add_leaf("(before the recording began, or by no recorded call)", 0, listed_.kept_kb);
   add_leaf("(other stacks)", granted_kb_ - granted, kept_kb_ - kept - listed_.kept_kb);
   return node_json("all", root, granted_kb_ / 2000, kept_kb_ / 2000);
 }

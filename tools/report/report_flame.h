@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Who asked for commit charge: the charge of granted calls summed by stack, as a tree from the
-// program down to the call. Two sums: all that was ever granted, and what is still charged at one
+// Who asked for commit charge: the charge of calls that passed, summed by stack, as a tree from the
+// program down to the call. Two sums: all that was ever charged, and what is still charged at one
 // moment.
 #pragma once
 #include <cstdint>

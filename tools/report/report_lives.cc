@@ -66,8 +66,7 @@ class LifeSearch {
     life.end_tick = slot.end_tick;
     if (slot.exit_known) life.fate = fmt::format("exited, {}", slot.exit_status & 0xff);
     else if (slot.end_tick) life.fate = "ended normally";
-    else if (!is_same_boot())
-      life.fate = "no end recorded, and the machine has been started anew since";
+    else if (!is_same_boot()) life.fate = "no end recorded, and the machine was rebooted since";
     else if (now_.alive) {
       const HostNow::Alive alive = now_.alive(slot);
       if (alive == HostNow::Alive::kYes) life.fate = "still running when this page was made";
@@ -111,7 +110,7 @@ class LifeSearch {
                                               : fork.comm;
     being.life.name = being.life.name.substr(being.life.name.rfind('/') + 1);
     being.life.detail = fork.unseen ? fork.unseen->program + ", not seen: " + fork.unseen->why
-                                    : "left no record of its own";
+                                    : "left no records of its own";
     being.life.made_by = made_by;
     being.life.from_tick = being.life.last_tick = b.begin_tick;
     being.life.unseen = true;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The process tree of a log: who made whom, from when to when each lived, and what became of it.
+// The process tree of a log: who started whom, when each began and ended, and how.
 #pragma once
 #include <cstdint>
 #include <map>

@@ -22,7 +22,7 @@ std::map<std::string, std::string, std::less<>> report_tables(const LogReader& l
                                                               ReportData& data);
 Json report_charts(const LogReader& log, ReportData& data);
 
-// Put into the program when it is built, see tools/report/embed.cmake.
+// Put into the program when it is built, see tools/report/page/embed.cmake.
 extern const char* const kReportTemplate;
 extern const char* const kReportStyle;
 extern const char* const kReportScript;

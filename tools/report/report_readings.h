@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What a log knows of Committed_AS and CommitLimit over time: the readings that its records carry,
-// nothing between them. Many readings are kept as the lowest and highest of each small span, so
-// that memory and page stay small.
+// Committed_AS and CommitLimit over time, as records carry them, nothing between. Of many readings
+// the lowest and highest of each small span are kept, so that memory and page stay small.
 #pragma once
 #include <cstdint>
 #include <optional>

@@ -75,7 +75,7 @@ class Sections {
                   "asked");
     const std::string left = v.headroom_kb < 0 ? "nothing" : html_kb(positive(v.headroom_kb));
     out += figure("was left", left, signed_grouped(v.headroom_kb) + " kB", "left");
-    out += figure("promised before", html_kb(positive(v.committed_kb)),
+    out += figure("committed before", html_kb(positive(v.committed_kb)),
                   "Committed_AS " + kb_text(positive(v.committed_kb)), "committed");
     out += figure("limit", html_kb(positive(v.limit_kb)),
                   "CommitLimit " + kb_text(positive(v.limit_kb)), "limit");
@@ -125,7 +125,7 @@ class Sections {
     const size_t left_out =
         shown - std::min(shown, kVerdictsShown) + (ends - std::min(ends, kVerdictsShown));
     if (left_out != 0)
-      out += html_note(fmt::format("{} of {} findings are left out here: ovc why",
+      out += html_note(fmt::format("{} of {} findings are left out here; ovc why has all",
                                    grouped(left_out), grouped(all)));
     if (!data_.why.found()) out += calm();
     for (const std::string& text : data_.why.notes) out += html_note(html_text(text));
@@ -190,12 +190,13 @@ class Sections {
     std::string out = html_list(items);
     const size_t left_out =
         from + data_.unseen_births.size() - std::min(data_.unseen_births.size(), kBlindShown);
-    if (left_out != 0) out += html_note(fmt::format("{} more: ovc stats", grouped(left_out)));
+    if (left_out != 0)
+      out += html_note(fmt::format("{} more; ovc stats has all", grouped(left_out)));
     std::vector<std::string> lost;
     for (const Loss& loss : data_.stats.losses)
       if (loss.count != 0) lost.push_back(grouped(loss.count) + " " + html_text(loss.what));
     out += "<h3>Lost</h3>\n" +
-           (lost.empty() ? "<p>Nothing: every record is there.</p>\n" : html_list(lost));
+           (lost.empty() ? "<p>Nothing: every record is in the log.</p>\n" : html_list(lost));
     return out;
   }
 

@@ -147,7 +147,7 @@ class SpaceSearch {
     if (!event) {
       row.made_by = state.base == LedgerBase::kFork
                         ? "before the fork"
-                        : "before the recording, or by no recorded call";
+                        : "before the recording began, or by no recorded call";
       row.owner = row.what == "anonymous" ? "not known" : row.what;
       return row;
     }
@@ -161,7 +161,7 @@ class SpaceSearch {
     const auto frames = symbols_.stack(event.base.image, event.frames, Detail::kNames);
     for (const Frame& frame : frames) {
       if (is_plumbing(frame.module)) continue;
-      if (frame.module.empty()) return "code in no known object";
+      if (frame.module.empty()) return "code in no known library";
       return escaped(frame.function.empty() ? frame.module
                                             : fmt::format("{} ({})", frame.function, frame.module));
     }
@@ -172,18 +172,19 @@ class SpaceSearch {
     std::vector<std::string> list;
     if (state.base == LedgerBase::kNone)
       list.emplace_back(
-          "there is no complete list of mappings before this moment: only what recorded calls "
+          "no complete list of mappings was recorded before this moment: only what recorded calls "
           "mapped is shown");
     if (state.calls_missing)
-      list.emplace_back("memory calls were overwritten by newer ones: known in parts only");
+      list.emplace_back("memory calls were overwritten by newer ones: the list is incomplete");
     if (state.modules_tick)
-      list.emplace_back("the loader brought objects of which no list was taken");
+      list.emplace_back("libraries were loaded that no list of mappings shows");
     if (state.size && !state.size->agrees())
       list.push_back(fmt::format("the kernel's VmSize was {}, what is shown adds up to {}",
                                  kb_text(state.size->kernel_kb), kb_text(state.size->ledger_kb)));
     if (state.space.contradictions() != 0)
-      list.push_back(
-          fmt::format("{} calls do not fit what is shown", grouped(state.space.contradictions())));
+      list.push_back(fmt::format(
+          "{} calls do not fit what is shown: unrecorded calls mapped or unmapped memory",
+          grouped(state.space.contradictions())));
     return list;
   }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Address spaces for a report: of the process whose fork or memory call was refused, as it was
-// then, and of those that were charged most at that moment, or at the end of the log.
+// Address spaces for a report: of the process whose fork or memory call was refused, at that
+// moment, and of those with the largest charges then, or at the end of the log.
 #pragma once
 #include <cstdint>
 #include <map>

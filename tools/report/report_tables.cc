@@ -36,19 +36,19 @@ class Tables {
   std::string timeline() const {
     std::string out;
     const uint64_t count = data_.readings->count();
-    if (count == 0) out += html_note("No record carries a reading of Committed_AS.");
+    if (count == 0) out += html_note("No reading of Committed_AS was recorded.");
     else if (data_.readings->in_spans())
       out += html_note(
-          fmt::format("{} records carry a reading of Committed_AS: drawn is the lowest and "
-                      "the highest of each 1/1500 of the period.",
+          fmt::format("{} readings of Committed_AS were recorded; drawn are the lowest and "
+                      "highest of each 1/1500 of the period.",
                       grouped(count)));
     std::string left;
     const auto leave = [&](uint64_t n, std::string_view what) {
       if (n != 0) left += fmt::format("{}{} {}", left.empty() ? "" : ", ", grouped(n), what);
     };
-    leave(data_.refusals_left_out, "refusals that repeat others");
-    leave(data_.forks_left_out, "forks that were charged less");
-    leave(data_.mappings_left_out, "smaller mappings of 1 MiB and more");
+    leave(data_.refusals_left_out, "repeated refusals");
+    leave(data_.forks_left_out, "forks with smaller charges");
+    leave(data_.mappings_left_out, "smaller mappings (of 1 MiB and more)");
     if (!left.empty()) out += html_note("Counted but not drawn: " + left + ".");
     return out + readings_table();
   }
@@ -89,8 +89,8 @@ class Tables {
   // ---- processes ----
 
   std::string processes() const {
-    HtmlTable table("Processes, each beneath the one that made it",
-                    {"process", "pid", "began", "lived", "fate", "made by", "forks", "program"},
+    HtmlTable table("Processes, each below its parent",
+                    {"process", "pid", "started", "lived", "end", "started by", "forks", "program"},
                     "hrlrlwrw");
     for (const Life& life : data_.lives.rows) {
       const std::string name = fmt::format(
@@ -123,8 +123,8 @@ class Tables {
 
   std::string charge_cell(const ForkRow& f) const {
     if (f.charge_kb) return html_kb(*f.charge_kb);
-    return f.observed_kb ? "<span title=\"observed change of Committed_AS over the call, what "
-                           "others did meanwhile included\">~ " +
+    return f.observed_kb ? "<span title=\"change of Committed_AS during the call, other "
+                           "processes&#39; changes included\">~ " +
                                html_kb(*f.observed_kb) + "</span>"
                          : "";
   }
@@ -149,7 +149,7 @@ class Tables {
       std::stable_sort(rows.begin(), rows.end(),
                        [](const auto* a, const auto* b) { return a->tick < b->tick; });
     }
-    HtmlTable table("Forks: who asked, what was charged, what became of the child",
+    HtmlTable table("Forks: who asked, the charge, how the child ended",
                     {"time", "process", "call", "asked by", "took", "charge", "child", "lived",
                      "end of the child"},
                     "llllrrrrw");
@@ -166,7 +166,7 @@ class Tables {
     std::string out = table.text("fork-table");
     if (left_out != 0)
       out += html_note(
-          fmt::format("{} forks are left out here, those that were charged least: ovc forks",
+          fmt::format("{} forks with the smallest charges are left out here; ovc forks has all",
                       grouped(left_out)));
     return out;
   }
@@ -179,8 +179,9 @@ class Tables {
     size_t index = 0;
     for (const Space& space : data_.spaces.list) out += space_section(space, index++);
     if (data_.spaces.left_out)
-      out += html_note(fmt::format("{} other processes of that moment are left out: ovc maps --pid",
-                                   grouped(data_.spaces.left_out)));
+      out += html_note(
+          fmt::format("{} other processes of that moment are left out; ovc maps --pid has them",
+                      grouped(data_.spaces.left_out)));
     return out;
   }
 
@@ -190,12 +191,12 @@ class Tables {
         "<section class=\"space\" aria-labelledby=\"space-{0}\"><h3 id=\"space-{0}\">{1}</h3>\n",
         index, name);
     out += fmt::format(
-        "<p>At {}{}: {} counted in the commit limit, {} of it once more at a fork; {}.</p>\n",
+        "<p>At {}{}: {} charged to Committed_AS, a fork would charge {} more; {}.</p>\n",
         html_time(log_.posix_ns(space.tick)),
         data_.spaces.at_end ? ", the end of the log" : ", when the call was refused",
         html_kb_range(space.charged.low, space.charged.high),
         html_kb_range(space.at_fork.low, space.at_fork.high),
-        space.exact ? "known to the kB" : "known in parts");
+        space.exact ? "exact" : "known in part");
     for (const std::string& text : space.notes) out += html_note(html_text(text));
     out +=
         fmt::format("<div class=\"plot\" data-chart=\"space\" data-index=\"{}\"></div>\n", index);
@@ -234,15 +235,15 @@ class Tables {
     ChargeStacks& stacks = *data_.stacks;
     std::string out;
     if (stacks.unproven_calls())
-      out += html_note(
-          fmt::format("Left out of what was granted: {} whose charge their records do not "
-                      "prove (a mapping replaced, "
-                      "moved or made writable).",
-                      counted(stacks.unproven_calls(), "call")));
+      out +=
+          html_note(fmt::format("Left out: {} whose charge the records do not prove (a mapping "
+                                "replaced, moved or made writable).",
+                                counted(stacks.unproven_calls(), "call")));
     HtmlTable table(
         "Largest charges by stack, innermost first",
-        {"granted in all", data_.spaces.at_end ? "charged at the end" : "charged at the refusal",
-         "calls", "stack"},
+        {"charged in total",
+         data_.spaces.at_end ? "still charged at the end" : "still charged at the refusal", "calls",
+         "stack"},
         "rrrw");
     for (const auto& row : stacks.rows(kStackRows))
       table.row({html_kb(row.granted_kb), html_kb(row.kept_kb), grouped(row.calls),

@@ -67,24 +67,23 @@ std::string why_not_by_loader(std::string_view head) {
         head.substr(std::min<uint64_t>(part.p_offset, head.size()), part.p_filesz);
     loader = loader.substr(0, loader.find('\0'));
     const std::string_view name = loader.substr(loader.rfind('/') + 1);
-    return name.starts_with("ld-linux") ? ""
-                                        : fmt::format("its loader is not glibc's but {}", loader);
+    return name.starts_with("ld-linux") ? "" : fmt::format("its loader is {}, not glibc's", loader);
   }
-  return "it is linked statically: no loader takes part";
+  return "it is a static binary: LD_PRELOAD needs a dynamic loader";
 }
 
 std::string why_not(const File& file, const std::string& path) {
   const std::string_view head = file.head;
   if (head.size() < EI_NIDENT || !head.starts_with(ELFMAG)) return "";
-  if (head[EI_CLASS] == ELFCLASS32) return "it is a 32-bit program, the shim a 64-bit library";
+  if (head[EI_CLASS] == ELFCLASS32) return "it is a 32-bit program, the shim is a 64-bit library";
   if (load<Elf64_Ehdr>(head, 0).e_machine != own_machine())
-    return "it is for another kind of processor";
+    return "it is for another CPU architecture";
   if (const std::string loader = why_not_by_loader(head); !loader.empty()) return loader;
-  if (file.info.st_mode & S_ISUID) return "its file is set-uid: the loader drops LD_PRELOAD";
+  if (file.info.st_mode & S_ISUID) return "it is set-uid: the loader drops LD_PRELOAD";
   if ((file.info.st_mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP))
-    return "its file is set-gid: the loader drops LD_PRELOAD";
+    return "it is set-gid: the loader drops LD_PRELOAD";
   if (getxattr(path.c_str(), "security.capability", nullptr, 0) > 0)
-    return "its file has capabilities: the loader drops LD_PRELOAD";
+    return "it has file capabilities: the loader drops LD_PRELOAD";
   return "";
 }
 
@@ -101,7 +100,7 @@ std::optional<std::string> why_without_shim(const std::string& path, int64_t bef
     if (!file || changed_ns(file->info) > before_ns) return {};
     if (!file->head.starts_with("#!")) {
       const std::string why = why_not(*file, at);
-      return why.empty() || depth == 0 ? why : fmt::format("of its interpreter {}: {}", at, why);
+      return why.empty() || depth == 0 ? why : fmt::format("its interpreter {}: {}", at, why);
     }
     at = interpreter_of_script(file->head);
     if (!at.starts_with('/')) return {};  // from the folder that the program was in

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What the file of a program tells about whether the loader can put the shim into it.
+// Can the loader preload the shim into a program? What its file tells: static, other architecture,
+// set-uid, capabilities, another loader.
 #pragma once
 #include <cstdint>
 #include <optional>

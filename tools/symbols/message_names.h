@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// A static function of a stripped server has the name of the one whose message it refers to: the
-// code that would say "could not fork new process for connection" is that which starts backends.
-// Where it refers to the messages of two, it has none.
+// Names for static functions of a stripped server, from the messages they print: the function that
+// refers to "could not fork new process for connection" is the one that starts backends. A function
+// that refers to the messages of two gets no name.
 #pragma once
 #include <cstdint>
 #include <map>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// CPython's tables of methods (PyMethodDef: name, function, flags, documentation) give a static
-// function of a stripped interpreter the name that Python code calls it by: that an interpreter
-// forked in os.fork is then known, not guessed.
+// Names for static functions of a stripped Python interpreter, from its tables of methods
+// (PyMethodDef: name, function, flags, documentation): that it forked in os.fork is then known, not
+// guessed.
 #pragma once
 #include <libelf.h>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Waiting between two looks, with the signals that end a watching program held back in between:
-// what was begun is printed in full, and a terminal is put right before the end.
+// Waiting between two reads, with the signals that end a watching program blocked in between: a
+// line that was begun is finished, and the terminal is restored before the end.
 #pragma once
 #include <signal.h>
 

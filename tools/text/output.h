@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What leaves ovc: text that cannot drive a terminal, figures people can read, local times, JSON,
-// and standard output itself, where a closed pipe is a normal end.
+// What leaves ovc: text that cannot drive a terminal, figures and local times for people, JSON, and
+// standard output itself, where a closed pipe is a normal end.
 #pragma once
 #include <cstdint>
 #include <exception>

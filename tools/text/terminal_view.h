@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// A few lines at the bottom of a terminal that are drawn anew in place, below lines that scroll by
-// and stay in the scrollback. Where standard output is no terminal, or one that cannot move its
-// cursor (TERM=dumb), only the lines are written, as they are.
+// A few lines at the bottom of a terminal that are redrawn in place, below lines that scroll by and
+// stay in the scrollback. Where standard output is no terminal, or one that cannot move its cursor
+// (TERM=dumb), only the lines are written.
 #pragma once
 #include <cstdint>
 #include <string>

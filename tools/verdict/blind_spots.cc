@@ -61,7 +61,7 @@ std::string BlindSpots::allocator_in(const Mapper& mapper) {
   if (module)
     for (const std::string_view name : kPrefixed)
       if (symbols_.defines(*module, name))
-        return fmt::format(", for it has an allocator of its own ({})", name);
+        return fmt::format(", having an allocator of its own ({})", name);
   return "";
 }
 
@@ -85,14 +85,13 @@ std::vector<std::string> BlindSpots::sentences() {
   std::vector<std::string> list;
   for (const auto& [who, calls] : before_us_)
     list.push_back(
-        fmt::format("{} as {} calls them: {} defines them and stands before the shim in the "
-                    "loader's order; seen is "
-                    "only what it passes on",
+        fmt::format("{} of {}: {} defines them and comes before the shim in the loader's search "
+                    "order; only calls it passes on are recorded",
                     fmt::join(calls, ", "), who.first, who.second));
   for (const auto& [who, mapper] : by_program())
     if (mapper.kb >= kWorthTellingKb)
       list.push_back(
-          fmt::format("blocks that {} in {} cuts out of the {} it mapped itself in {} call{}{}",
+          fmt::format("blocks that {} in {} hands out of the {} it mapped itself in {} call{}{}",
                       who.second, who.first, kb_text(mapper.kb), grouped(mapper.calls),
                       mapper.calls == 1 ? "" : "s", allocator_in(mapper)));
   return list;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Which calls of a process the log cannot hold, told from who serves them: definitions that stand
-// before the shim, and objects that map memory themselves and hand it out as blocks of their own.
+// Which malloc calls of a process the log cannot hold: definitions that come before the shim in the
+// loader's order, and objects that map memory and hand out blocks of it themselves.
 #pragma once
 #include <cstdint>
 #include <map>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// A fork that was granted, with its mappings as the ledger knows them: what `ovc plan` starts from
-// where nothing was refused.
+// A fork that passed, with its mappings as the replay knows them: what `ovc plan` starts from where
+// no fork was refused.
 #pragma once
 #include <cstdint>
 #include <optional>

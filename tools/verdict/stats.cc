@@ -18,41 +18,40 @@ using namespace ovcshim;
 
 // True for every log.
 constexpr std::string_view kAlwaysBlind[] = {
-    "system calls made without libc's functions (inline assembly, Go programs, the loader's own "
-    "mmap calls)",
-    "statically linked programs and set-uid programs: the loader gives them no LD_PRELOAD",
-    "blocks of allocators that are no malloc (arenas, je_malloc, tc_malloc): only the memory they "
-    "map is seen",
-    "growth of stacks, page faults, and pages written to memfd_create and shm_open files, which "
-    "are charged one by one",
+    "system calls that bypass libc (inline assembly, Go programs, the loader's own mmap)",
+    "static binaries and set-uid programs: LD_PRELOAD is ignored there",
+    "blocks of allocators not called malloc (arenas, je_malloc, tc_malloc): only their mmap calls "
+    "are recorded",
+    "stack growth, page faults, and writes to memfd_create and shm_open files (charged page by "
+    "page)",
 };
 
 std::vector<Loss> list_losses(const LogReader& log) {
   const Losses lost = log.losses();
   return {
       {"event_slots_overwritten", lost.event_slots_overwritten,
-       "event slots overwritten by newer events (OVCSHIM_EVENTS_SIZE is larger)"},
+       "event slots overwritten by newer events (a larger OVCSHIM_EVENTS_SIZE keeps more)"},
       {"vital_slots_overwritten", lost.vital_slots_overwritten,
-       "slots of forks, execs, ends and proofs overwritten by newer ones (OVCSHIM_EVENTS_SIZE is "
-       "larger)"},
+       "slots of forks, execs, exits and refusals overwritten by newer ones (a larger "
+       "OVCSHIM_EVENTS_SIZE keeps more)"},
       {"event_slots_torn", lost.event_slots_torn,
-       "event slots torn: their writer died while it wrote, or they are damaged"},
-      {"events_lost_busy", lost.events_lost_busy,
-       "events given up because every slot tried was busy"},
+       "event slots torn: the writer was killed while writing, or the file is damaged"},
+      {"events_lost_busy", lost.events_lost_busy, "events dropped: every slot tried was busy"},
       {"events_lost_lapped", lost.events_lost_lapped,
-       "tries given up because the ring had passed the writer"},
+       "writes given up: newer events had overtaken the writer"},
       {"calls_overwritten", lost.calls_overwritten,
-       "call records overwritten by newer ones (OVCSHIM_CALLS_SIZE is larger)"},
+       "small malloc calls overwritten by newer ones (a larger OVCSHIM_CALLS_SIZE keeps more)"},
       {"calls_lost_nested", lost.calls_lost_nested,
-       "calls from signal handlers that interrupted the recorder"},
-      {"call_chunks_damaged", lost.call_chunks_damaged, "chunks of the call lane that are damaged"},
+       "malloc calls by signal handlers that interrupted the recorder: only counted"},
+      {"call_chunks_damaged", lost.call_chunks_damaged, "damaged chunks of small malloc calls"},
       {"snapshots_skipped", lost.snapshots_skipped,
-       "failures without a list of mappings, to bound their cost"},
+       "refused calls recorded without their list of mappings, to bound the cost"},
       {"processes_unslotted", lost.processes_unslotted,
-       "processes without a place in the process table"},
-      {"threads_unslotted", lost.threads_unslotted, "threads counted together with others"},
+       "processes not in the process table (it was full)"},
+      {"threads_unslotted", lost.threads_unslotted,
+       "threads that share counters with others (the table was full)"},
       {"threads_unrecorded", lost.threads_unrecorded,
-       "threads whose calls are counted but not recorded"},
+       "threads whose small malloc calls are only counted"},
   };
 }
 
@@ -84,7 +83,8 @@ class Gatherer {
     auto totals = log_.totals();
     for (const Process& p : log_.processes()) {
       by_slot_[{p.index, p.slot.serial}] = stats_.processes.size();
-      stats_.processes.push_back({p, totals[{p.index, p.slot.serial}], {}, {}, {}, {}, {}, {}});
+      stats_.processes.push_back(
+          {p, totals[{p.index, p.slot.serial}], {}, {}, {}, {}, {}, {}, false});
     }
   }
 
@@ -116,6 +116,8 @@ class Gatherer {
       const LedgerState end = ledger.at(p, UINT64_MAX);
       ProcessStats& process = stats_.processes[place->second];
       process.growth = coverage(end);
+      process.calls_overwritten =
+          process.growth && process.growth->first_tick < log_.events_complete_from();
       if (!process.growth || process.growth->low_kb >= process.growth->kernel_kb) continue;
       process.unexplained_kb = listed_kb(end);
       for (const auto& [kind, kb] : listed_kb(ledger.at(p, process.growth->first_end_tick))) {
@@ -137,7 +139,7 @@ class Gatherer {
   static std::string_view kind_of(const Piece& piece) {
     if (piece.has(kMapStack)) return "stack";
     if (piece.has(kMapHeap)) return "heap";
-    return piece.has(kMapFile) ? "private pages of files" : "anonymous";
+    return piece.has(kMapFile) ? "private file pages" : "anonymous";
   }
 
   void note_provider(ProcessStats& p, uint32_t image, const Fact& fact) {
@@ -158,7 +160,7 @@ class Gatherer {
     }
     for (const auto& [image, seen] : unseen)
       list.push_back(
-          fmt::format("what {} did (pid {}{}): {}", escaped(image.first), seen.first,
+          fmt::format("{} (pid {}{}) left no records: {}", escaped(image.first), seen.first,
                       seen.second > 1 ? fmt::format(" and {} more", grouped(seen.second - 1)) : "",
                       escaped(image.second)));
     for (const std::string& sentence : spots_.sentences()) list.push_back(escaped(sentence));
@@ -168,19 +170,20 @@ class Gatherer {
         reasons.insert(internals_text(p.process.slot.internals));
     for (const std::string& reason : reasons)
       list.push_back(
-          fmt::format("memory that libc maps for itself (malloc's heap, thread stacks) and "
-                      "posix_spawn, popen, system: {}",
+          fmt::format("libc's own system calls (malloc's heap, thread stacks; the clone of "
+                      "posix_spawn, popen, system) are {}",
                       reason));
     const FileHeader& header = log_.header();
     if (header.min_size > 0 && header.calls.bytes != 0)
       list.push_back(fmt::format(
-          "single malloc-family requests below {} bytes and free (OVCSHIM_MIN_SIZE): counted only",
+          "malloc-family requests below {} bytes and free are only counted (OVCSHIM_MIN_SIZE)",
           grouped(header.min_size)));
     if (header.calls.bytes == 0)
       list.push_back(
-          "single malloc-family requests below 131,072 bytes (OVCSHIM_CALLS_SIZE=0): counted only");
-    if (header.follow == 0) list.push_back("forked children and new images (OVCSHIM_FOLLOW=none)");
-    if (header.follow == 1) list.push_back("new images after exec (OVCSHIM_FOLLOW=fork)");
+          "malloc-family requests below 131,072 bytes are only counted (OVCSHIM_CALLS_SIZE=0)");
+    if (header.follow == 0)
+      list.push_back("forked children, and programs started by exec (OVCSHIM_FOLLOW=none)");
+    if (header.follow == 1) list.push_back("programs started by exec (OVCSHIM_FOLLOW=fork)");
     for (const std::string_view sentence : kAlwaysBlind) list.emplace_back(sentence);
   }
 

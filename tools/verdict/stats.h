@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What `ovc stats` states, gathered: exact totals per process, what was lost, what the log cannot
-// see.
+// What `ovc stats` prints, gathered: exact totals per process, what was lost, what was not
+// recorded.
 #pragma once
 #include <map>
 #include <optional>
@@ -23,7 +23,8 @@ struct ProcessStats {
   std::optional<uint64_t> own_mapped_kb, own_commit_kb, own_start_ns;
   std::optional<Coverage> growth;  // of accountable memory, and what calls explain of it
   std::map<std::string_view, uint64_t>
-      unexplained_kb;  // kind of mapping -> what it grew by without a call
+      unexplained_kb;              // kind of mapping -> what it grew by without a call
+  bool calls_overwritten = false;  // memory calls of the time that `growth` is about
   uint64_t calls() const;
 };
 

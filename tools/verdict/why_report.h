@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// What `ovc why` found in a log, before it is written down as text or JSON.
+// What `ovc why` found in a log, before it is written as text or JSON.
 #pragma once
 #include <cstdint>
 #include <functional>

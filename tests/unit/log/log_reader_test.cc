@@ -276,7 +276,7 @@ TEST_CASE("files that are no logs are refused with a reason") {
   }
   SECTION("allocated, nothing written") {
     std::fill(b.bytes().begin(), b.bytes().end(), static_cast<unsigned char>(0));
-    CHECK_THAT(error_of(b), ContainsSubstring("holds nothing yet"));
+    CHECK_THAT(error_of(b), ContainsSubstring("holds no records yet"));
   }
   SECTION("half-written") {
     b.header().ready = 0;

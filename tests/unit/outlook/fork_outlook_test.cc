@@ -59,7 +59,7 @@ TEST_CASE("check: mode 2 far from the border") {
   CHECK(passing.answer == Answer::kPass);
   CHECK(passing.finding.cause.empty());
   CHECK(passing.commit.charge.kb == 1000000);
-  CHECK(noted(passing, "800,000 kB were mapped MAP_NORESERVE under mode 0 or 1"));
+  CHECK(noted(passing, "800,000 kB were mapped MAP_NORESERVE in mode 0 or 1"));
 
   tree.mappings(100, {{"ac", 1000000}, {"ac", 2500000}});
   const ForkOutlook failing = outlook(tree);
@@ -120,7 +120,7 @@ TEST_CASE("check: mode 1 refuses nothing") {
 TEST_CASE("check: huge pages lower the limit that the ratio makes") {
   ProcTree tree;
   tree.meminfo(8000000, 0, 3000000, 1000000, 2000000).mappings(100, {{"ac", 1000}});
-  CHECK(noted(outlook(tree), "huge pages, 2,000,000 kB, lowers CommitLimit by 1,000,000 kB"));
+  CHECK(noted(outlook(tree), "huge page pool, 2,000,000 kB, lowers CommitLimit by 1,000,000 kB"));
 }
 
 TEST_CASE("check: limits on tasks") {
@@ -204,9 +204,8 @@ TEST_CASE("check: an estimate says pass only if the highest charge would pass") 
   tree.meminfo(8000000, 0, 1500000, 1000000, 0);
   const ForkOutlook high = outlook(tree, Depth::kEstimate);
   CHECK(high.answer == Answer::kUnknown);
-  CHECK(
-      high.reason ==
-      "the charge is somewhere between 0 and 602,000 kB; without --estimate the exact one is read");
+  CHECK(high.reason ==
+        "the charge is between 0 and 602,000 kB; without --estimate it is read exactly");
   CHECK(outlook(tree).answer == Answer::kPass);  // 1,000 kB in truth
   tree.meminfo(8000000, 0, 9500000, 300000, 0);
   CHECK(outlook(tree, Depth::kEstimate).commit.charge.kb ==
@@ -221,7 +220,7 @@ TEST_CASE("check: who cannot be read or is not there") {
   CHECK(outlook(tree).answer == Answer::kUnknown);
   CHECK_FALSE(outlook(tree).reason.empty());
   tree.put("100/smaps", "10000000-20000000 rw-p 00000000 00:00 0 \nSize: 4 kB\n");
-  CHECK(outlook(tree).reason == "smaps of this kernel lacks VmFlags");
+  CHECK(outlook(tree).reason == "smaps has no VmFlags on this kernel");
   tree.put("100/stat", "100 (a) b) Z 1 1\n");
   CHECK(read_process(host, 100, Depth::kExact).state == ReadState::kZombie);
   tree.put("100/stat", "100 (kworker) S 1 1\n").put("100/status", "Uid:\t0\nThreads:\t1\n");

@@ -49,7 +49,7 @@ TEST_CASE("an exec that its image's start follows has succeeded") {
   SECTION("end of the log") {
     const LogReader log(b.write());
     CHECK(timeline_of(log)[0] ==
-          "execve(\"/bin/true\", LD_PRELOAD kept) = ? (did not return before the log ends)");
+          "execve(\"/bin/true\", LD_PRELOAD kept) = ? (had not returned when the log ends)");
   }
 }
 

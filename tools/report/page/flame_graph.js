@@ -13,7 +13,7 @@ const startStacks = (box) => {
   let top = root;
   if (!data.stacks[1] && !data.stacks[2]) return;
   const ROW = 19;
-  const [GRANTED, THEN] = ["Granted in all", data.at_end ? "Charged at the end" : "Charged at the refusal"];
+  const [GRANTED, THEN] = ["Charged in total", data.at_end ? "Still charged at the end" : "Still charged at the refusal"];
   const key = (node) => { let text = ""; for (let n = node; n; n = n.parent) text = n.name + "\n" + text; return text; };
   const colour = (name) => {
     if (name.startsWith("(")) return "t7";
@@ -71,7 +71,7 @@ const startStacks = (box) => {
     return false;
   };
   const chart = makeChart(box, {name: "Flame graph of commit charge", help: "Up and down go to caller and callee, left and right to neighbours, Enter or plus shows one alone, Esc goes back. The largest stand in a table below.", draw, keys});
-  const choices = [[GRANTED, "All that was granted, whether or not it was given back", 0], [THEN, "What was charged at the moment of the address spaces above", 1]];
+  const choices = [[GRANTED, "All that was charged, freed since or not", 0], [THEN, "What was still charged at the moment of the address spaces above", 1]];
   const buttons = choices.map(([text, label, weight]) => chart.button(text, label, () => {
     which = weight;
     top = root;

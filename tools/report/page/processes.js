@@ -36,8 +36,8 @@ const startLives = (box) => {
       node.append(svg("rect", {class: "hit", x: 0, y: top, width, height: ROW}), svg("rect", {class: "ring", x: 1, y: top + 1, width: width - 2, height: ROW - 2, rx: 4}));
       add(node, {key: "l" + i, t: life.from, tip: () => ({
         title: life.name + (life.others ? ", " + plural(life.others + 1, "process") + "es alike" : " (pid " + life.pid + ")"),
-        rows: [["fate", life.fate], ["began", clock(life.from, 6)], ["ended", life.to === null ? "" : clock(life.to, 6)], ["lived", life.to === null || life.others ? "" : duration(life.to - life.from)],
-          ["last sign of life", life.to === null ? clock(life.last, 6) : ""], ["made by", life.made], ["forks", life.forks ? grouped(life.forks) : ""],
+        rows: [["end", life.fate], ["started", clock(life.from, 6)], ["ended", life.to === null ? "" : clock(life.to, 6)], ["lived", life.to === null || life.others ? "" : duration(life.to - life.from)],
+          ["last record", life.to === null ? clock(life.last, 6) : ""], ["started by", life.made], ["forks", life.forks ? grouped(life.forks) : ""],
           ["forks refused", life.refused ? grouped(life.refused) : ""], ["program", life.detail]]})});
       root.append(node);
     });

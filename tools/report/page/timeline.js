@@ -211,11 +211,11 @@ const startTimeline = (box) => {
   };
   chart.leave = () => { const cross = chart.root.querySelector(".cross"); if (cross) cross.setAttribute("visibility", "hidden"); };
   legend(box, [
-    ["Committed_AS, read", svg("circle", {class: "reading", cx: 11, cy: 6, r: 3})],
+    ["Committed_AS, recorded", svg("circle", {class: "reading", cx: 11, cy: 6, r: 3})],
     ["not recorded between", svg("path", {class: "between", d: "M1 6H21"})],
     [rehearsed ? "limits" : "CommitLimit", svg("path", {class: "limit-line", d: "M1 6H21"})],
     ["refused, and what it asked for", svg("path", {class: "cap", d: "M11 0l6 11h-12z"})],
-    ["fork granted", svg("circle", {cx: 11, cy: 6, r: 4.5, class: "mark fork"})],
+    ["fork passed", svg("circle", {cx: 11, cy: 6, r: 4.5, class: "mark fork"})],
     ["mapping of 1 MiB or more; hollow: not charged", svg("rect", {class: "mark map", x: 8, y: 0, width: 6, height: 12})],
   ]);
 };
