@@ -221,6 +221,8 @@ enum class Op : uint16_t {
   kSetrlimit = 85,  // resource, soft, hard              0
   kPrlimit = 86,    // pid, resource, new soft, new hard (kUnknown, kUnknown: only asked), old soft,
                     // old hard (kUnknown: not asked)
+  // ends asked for, continued
+  kQuickExit = 87,  // as kExit; no destructor runs, so no kEnd follows
   kCallOps = 96,    // end of the counted calls
   // records about the process, not calls
   kStart = 128,     // an image begins or a child is first seen. text: exe path. facts: baseline
@@ -351,6 +353,8 @@ enum class FactKey : uint32_t {
   // kernel's own rule would have compared
   kRehearsedMode = 170, kRehearsedLimitKb /* mode 2: CommitLimit; mode 0: RAM + swap */, kRehearsedChargeKb, kRehearsedCommittedKb,
   kRehearsedAllowedKb /* mode 2: limit - reserves; mode 0: the limit */,
+  // kStart only, where OVCSHIM_INJECT or OVCSHIM_REHEARSE was set: 1 it was understood and is in force, 0 it refuses nothing
+  kInjectInForce = 270, kRehearseInForce,
   // kStart only: address of the function that serves the op behind the shim, key = kProviderBase +
   // op
   kProviderBase = 1000,

@@ -230,6 +230,11 @@ OVC_EXPORT void _Exit(int status) noexcept {
   found(next._Exit, "_Exit")(status);
   __builtin_unreachable();
 }
+OVC_EXPORT void quick_exit(int status) noexcept {
+  record_end(Op::kQuickExit, status, OVC_CALLER, here());
+  found(next.quick_exit, "quick_exit")(status);
+  __builtin_unreachable();
+}
 OVC_EXPORT void abort() noexcept {
   record_end(Op::kAbort, 0, OVC_CALLER, here());
   found(next.abort, "abort")();

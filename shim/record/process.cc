@@ -33,6 +33,8 @@ void add_baseline(Facts& facts, const StatFields& stat, bool new_image, char* io
     facts.add(FactKey::kRehearsedMode, g_rehearsal.mode);
     facts.add(FactKey::kRehearsedLimitKb, g_rehearsal.limit_kb);
   }
+  if (g.inject_in_force != kUnknown) facts.add(FactKey::kInjectInForce, g.inject_in_force);
+  if (g.rehearse_in_force != kUnknown) facts.add(FactKey::kRehearseInForce, g.rehearse_in_force);
   add_providers(facts, unrefused());
 }
 

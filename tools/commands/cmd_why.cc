@@ -13,7 +13,7 @@ int why(const WhyOptions& options) {
   const LogReader log(options.log.empty() ? newest_log() : options.log);
   const WhyReport report = why_report(log, host_now());
   Out out;
-  out.text() += options.json ? why_json(log, report) : why_text(log, report);
+  out.text() += options.json ? why_json(log, report) : why_text(log, report, options.all);
   out.flush();
   return report.found() ? 1 : 0;
 }

@@ -21,4 +21,13 @@ struct UnseenImage {
 
 std::vector<UnseenImage> unseen_images(const LogReader& log);  // by time
 
+// The same program, unseen for the same reason, however often it was started.
+struct UnseenProgram {
+  std::string program, why;  // raw
+  uint32_t pid = 0;          // of the first
+  uint64_t count = 0;
+  std::string text() const;  // "what /bin/x did (pid 5 and 3 more): it is linked statically"; escaped
+};
+std::vector<UnseenProgram> unseen_programs(const LogReader& log);
+
 }  // namespace ovc

@@ -60,7 +60,7 @@ class Sections {
   std::string headline() const {
     if (main_) return tell(log_, *main_).title;
     if (!data_.why.endings.empty()) return tell(log_, data_.why.endings.front()).title;
-    return "nothing was refused and nobody was killed";
+    return "nothing was refused and nobody was killed in what was seen";
   }
 
   static std::string figure(std::string_view name, const std::string& value,
@@ -139,6 +139,7 @@ class Sections {
 
   std::string calm() const {
     std::vector<std::string> items;
+    for (const std::string& line : unseen_lines(data_.why)) items.push_back(html_text("not seen: " + line));
     std::string text = nothing_found_text(log_, data_.why);
     for (size_t at = 0; at < text.size();) {
       const size_t end = std::min(text.find('\n', at), text.size());
