@@ -111,6 +111,17 @@ void note_exit_status(int status) {
   __atomic_store_n(&slot.end_tick, tick_now(), __ATOMIC_RELEASE);
 }
 
+bool exit_is_news(int status) {
+  const Private& p = *g_private;
+  if (p.slot == kNoIndex || is_quiet() || static_cast<uint32_t>(sys::call(__NR_getpid)) != p.pid)
+    return true;
+  const ProcessSlot& slot = g.processes[p.slot];
+  if (__atomic_load_n(&slot.exit_known, __ATOMIC_ACQUIRE)) return false;
+  const bool ended = slot.end_tick != 0;
+  note_exit_status(status);
+  return !ended;
+}
+
 void end_process() {
   if (!g.recording || !ensure_process() || !g.recording) return;
   const Private& p = *g_private;

@@ -235,8 +235,9 @@ void add_commands(CLI::App& app, Options& o, std::function<int()>& work) {
       [&o] {
         return why({log_or_newest(o.why.log), o.why.json, o.why.all});
       })
-      ->add_flag("--all", o.why.all,
-                 "also refusals that did no harm: probes, and calls whose caller found another way");
+      ->add_flag(
+          "--all", o.why.all,
+          "also refusals that did no harm: probes, and calls whose caller found another way");
   add_reading(add_show(app, o.show), [&o] { return show(o.show); });
   add_reading(add_reader(app, "forks",
                          "each fork: who asked, how long it took, its charge, how the child ended",

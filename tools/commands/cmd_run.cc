@@ -25,6 +25,7 @@
 #include "tools/log/names.h"
 #include "tools/symbols/executable.h"
 #include "tools/text/output.h"
+#include "tools/verdict/why_scan.h"
 
 namespace ovc {
 namespace {
@@ -173,13 +174,6 @@ int wait_for(pid_t pid) {
       throw Error(fmt::format("cannot wait for the command: {}", strerror(errno)));
   child_pid = 0;
   return status;
-}
-
-bool is_refusal(const Event& event) {
-  const OpInfo* info = op_info(event.base.op);
-  return event.failed() && info &&
-         (info->family == Family::kMalloc || info->family == Family::kMemory ||
-          info->family == Family::kFork);
 }
 
 bool has_refusals(const std::string& path) {

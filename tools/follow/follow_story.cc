@@ -34,8 +34,8 @@ constexpr std::ptrdiff_t kLookedAhead = 64;  // an allocation stands soon after 
 constexpr size_t kFunctionsShown = 3;
 
 bool is_exit(Op op) {
-  return op == Op::kExit || op == Op::kUnderscoreExit || op == Op::kQuickExit ||
-         op == Op::kAbort || op == Op::kEnd;
+  return op == Op::kExit || op == Op::kUnderscoreExit || op == Op::kQuickExit || op == Op::kAbort ||
+         op == Op::kEnd;
 }
 
 ProcessEnd as_end(const EndSign& sign) {
@@ -234,7 +234,8 @@ void Story::take_wait(const Event& event) {
 
 void Story::tell_waited(const EndSign& told) {
   const auto said = goodbyes_.find(told.pid);
-  const uint64_t tick = said == goodbyes_.end() ? told.tick : said->second.tick;  // it may have asked late
+  const uint64_t tick =
+      said == goodbyes_.end() ? told.tick : said->second.tick;  // it may have asked late
   tell_end(told, tick, name_of(told.pid));
 }
 
@@ -242,8 +243,10 @@ void Story::tell_ends(bool last) {
   for (const EndSign& told : std::exchange(waits_, {})) tell_waited(told);
   for (auto goodbye = goodbyes_.begin(); goodbye != goodbyes_.end();) {
     const auto& [pid, said] = *goodbye;
-    if (last || goodbye->second.looks++ != 0)
-      tell_end({.pid = pid, .kind = EndKind::kExited}, said.tick, said.comm);
+    EndSign normal;
+    normal.pid = pid;
+    normal.kind = EndKind::kExited;
+    if (last || goodbye->second.looks++ != 0) tell_end(normal, said.tick, said.comm);
     const auto life = children_.find(pid);
     const bool told = life != children_.end() && life->second.end_tick != 0;
     goodbye = told ? goodbyes_.erase(goodbye) : std::next(goodbye);

@@ -26,7 +26,8 @@ struct UnseenProgram {
   std::string program, why;  // raw
   uint32_t pid = 0;          // of the first
   uint64_t count = 0;
-  std::string text() const;  // "what /bin/x did (pid 5 and 3 more): it is linked statically"; escaped
+  std::string text()
+      const;  // "what /bin/x did (pid 5 and 3 more): it is linked statically"; escaped
 };
 std::vector<UnseenProgram> unseen_programs(const LogReader& log);
 

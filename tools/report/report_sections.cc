@@ -139,7 +139,8 @@ class Sections {
 
   std::string calm() const {
     std::vector<std::string> items;
-    for (const std::string& line : unseen_lines(data_.why)) items.push_back(html_text("not seen: " + line));
+    for (const std::string& line : unseen_lines(data_.why))
+      items.push_back(html_text("not seen: " + line));
     std::string text = nothing_found_text(log_, data_.why);
     for (size_t at = 0; at < text.size();) {
       const size_t end = std::min(text.find('\n', at), text.size());
@@ -174,7 +175,9 @@ class Sections {
     rows.emplace_back("recorded", fmt::format("{}, {}", plural(data_.stats.events, "event"),
                                               processes_text(data_.stats.processes.size() +
                                                              data_.stats.retired_processes)));
-    if (h.rehearse[0]) rows.emplace_back("rehearsal", html_raw(h.rehearse));
+    if (h.rehearse[0])
+      rows.emplace_back("rehearsal", html_raw(h.rehearse) +
+                                         (rehearsed_mode(h) ? "" : " (not understood: not in force)"));
     if (h.inject[0]) rows.emplace_back("injection", html_raw(h.inject));
     rows.emplace_back("log",
                       fmt::format("{}, shim {}", html_raw(log_.path()), html_raw(h.shim_version)));

@@ -15,8 +15,8 @@ namespace ovc {
 // Raw; empty if nothing is known that would have hidden an exit.
 std::string exit_unseen(const LogReader& log, const ProcessEnds& ends, Symbols& symbols,
                         const Process& process);
-// What recorded processes did unseen, as far as their programs and modules tell: Go's own code, code
-// with a libc of its own (dlmopen). Raw sentences, each once.
+// What recorded processes did unseen, as far as their programs and modules tell: Go's own code,
+// code with a libc of its own (dlmopen). Raw sentences, each once.
 std::vector<std::string> unseen_code(const LogReader& log, Symbols& symbols);
 
 }  // namespace ovc

@@ -198,7 +198,7 @@ void ForkList::find_life(Fork& fork) {
   if (fork.purpose == kForkByPhp && (!fork.program.empty() || fork.unseen))
     fork.purpose = kProgramByPhp;
   ProcessEnd end = ends_.of(pid, from, to);
-  if (end.kind == EndKind::kNotRecorded)
+  if (!end.told && !end.status)
     for (const Process& p : processes_[fork.event.position])
       if (p.slot.pid == pid) end = ends_.of(log_, p);
   if (end.kind != EndKind::kNotRecorded) fork.end = std::move(end);

@@ -29,8 +29,8 @@ struct Fork {
   std::optional<int64_t> committed_change_kb;  // observed
   std::string program;                         // the child's exec, if it came to a new image
   std::optional<UnseenImage> unseen;           // the child's last image, if it left no record
-  // As far as some record tells. Its page faults are minor ones: each copied at most one page of the
-  // parent's, or a huge one.
+  // As far as some record tells. Its page faults are minor ones: each copied at most one page of
+  // the parent's, or a huge one.
   std::optional<ProcessEnd> end;
   uint32_t child = 0;  // its pid; 0: none, or not known
 };

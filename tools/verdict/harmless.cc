@@ -66,6 +66,8 @@ bool is_same_with_fewer_flags(const Event& event, const Event& again) {
     return then[kLength] <= now[kLength] && then[kLength] > now[kLength] / 2;
   const bool shared = (now[kFlags] & MAP_TYPE) == MAP_SHARED_VALIDATE;
   const uint64_t kept = shared ? (now[kFlags] & ~uint64_t{MAP_TYPE}) | MAP_SHARED : now[kFlags];
+  const uint64_t type = shared ? MAP_SHARED : now[kFlags] & MAP_TYPE;
+  if ((then[kFlags] & MAP_TYPE) != type) return false;
   const bool fewer = (then[kFlags] & ~(kept | now[kFlags])) == 0 && then[kFlags] != now[kFlags];
   return fewer && then[kLength] == now[kLength];
 }
@@ -119,7 +121,8 @@ std::string_view found_another_way(const LogReader& log, const WhyScan& scan, co
     if (moved_instead(event, *again)) return "there was no room to grow in place: it was moved";
     if (used_older_call(event, *again)) return "the older call that does the same was granted";
   }
-  return searches_for_size(log, scan, event) ? "the same mapping was granted in a smaller size" : "";
+  return searches_for_size(log, scan, event) ? "the same mapping was granted in a smaller size"
+                                             : "";
 }
 
 }  // namespace

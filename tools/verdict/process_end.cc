@@ -109,8 +109,7 @@ std::string end_text(const ProcessEnd& end) {
 }
 
 bool is_suspicious_signal(int signal) {
-  return std::find(std::begin(kSuspicious), std::end(kSuspicious), signal) !=
-         std::end(kSuspicious);
+  return std::find(std::begin(kSuspicious), std::end(kSuspicious), signal) != std::end(kSuspicious);
 }
 
 bool is_suspicious(const ProcessEnd& end) {
@@ -211,8 +210,8 @@ bool has_ended(const ProcessSlot& slot) {
 
 // The number by which its parent knows it: another one where it is the first of a pid namespace.
 uint32_t outer_pid(const LogReader& log, const ProcessSlot& slot) {
-  const auto fork = slot.fork_position == kUnknown ? std::nullopt
-                                                   : log.event_at(slot.fork_position);
+  const auto fork =
+      slot.fork_position == kUnknown ? std::nullopt : log.event_at(slot.fork_position);
   const uint32_t pid = fork ? child_pid(*fork) : 0;
   return pid ? pid : slot.pid;
 }
@@ -231,6 +230,8 @@ ProcessEnd ProcessEnds::of(const LogReader& log, const Process& process) const {
     end.tick = slot.end_tick;
     end.seen_by = "log";
   }
+  if (end.kind == EndKind::kExited && !end.status && slot.exit_known)
+    end.status = slot.exit_status & 0xff;  // libc's _exit comes after the destructors
   add_told(newest_told(outer, from, next_birth(outer, slot.start_tick)), end);
   return end;
 }

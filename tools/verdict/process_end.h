@@ -31,8 +31,9 @@ struct EndSign {
   std::optional<int> status;  // 0..255
   int signal = 0;
   uint64_t tick = 0, position = 0;
-  std::string_view seen_by;             // "wait", "exit", "_exit", "quick_exit", "abort", "log", "daemon"
-  uint32_t waiter = ovcshim::kNoIndex;  // of a wait: ProcessSlot of the process that waited, its pid
+  std::string_view seen_by;  // "wait", "exit", "_exit", "quick_exit", "abort", "log", "daemon"
+  uint32_t waiter =
+      ovcshim::kNoIndex;  // of a wait: ProcessSlot of the process that waited, its pid
   uint32_t waiter_pid = 0;
   uint64_t max_rss_kb = 0, page_faults = 0;  // 0: not asked for, not known
 };
@@ -42,9 +43,9 @@ struct ProcessEnd {
   EndKind kind = EndKind::kNotRecorded;
   std::optional<int> status;
   int signal = 0;
-  uint64_t tick = 0;                 // the earliest that a record of this end has; 0: none
-  std::string_view seen_by;          // by what it was decided; empty: not recorded
-  std::optional<EndSign> told;       // the wait that was told of it
+  uint64_t tick = 0;            // the earliest that a record of this end has; 0: none
+  std::string_view seen_by;     // by what it was decided; empty: not recorded
+  std::optional<EndSign> told;  // the wait that was told of it
   uint64_t max_rss_kb = 0, page_faults = 0;
 };
 // "exited, 0", "ended normally", "called abort", "killed by SIGKILL", "no exit recorded"

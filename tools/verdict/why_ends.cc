@@ -306,9 +306,11 @@ class Endings {
   static std::vector<Ending> collapsed(std::vector<Found> all) {
     std::map<std::tuple<std::string_view, std::string, int, std::string>, size_t> places;
     std::vector<Ending> kept;
+    std::stable_sort(all.begin(), all.end(),
+                     [](const Found& a, const Found& b) { return a.ending.tick < b.ending.tick; });
     for (auto& [ending, told, last] : all) {
-      const auto [place, fresh] = places.try_emplace(
-          {ending.id, ending.comm, ending.signal, ending.reason}, kept.size());
+      const auto [place, fresh] =
+          places.try_emplace({ending.id, ending.comm, ending.signal, ending.reason}, kept.size());
       ending.last_tick = ending.tick;
       if (fresh) {
         kept.push_back(std::move(ending));

@@ -75,16 +75,17 @@ Json verdict_json(const LogReader& log, const Verdict& v) {
 }
 
 Json ending_json(const LogReader& log, const Ending& e) {
-  return {{"end", e.id},
-          {"comm", e.comm},
-          {"pid", e.pid},
-          {"signal", e.signal ? Json(signal_name(static_cast<unsigned>(e.signal))) : Json(nullptr)},
-          {e.exact ? "time" : "last_sign_of_life", iso_text(log.posix_ns(e.tick))},
-          {"count", e.count},
-          {"last", iso_text(log.posix_ns(e.last_tick))},
-          {"seen_by", e.id == "no-exit-recorded" ? Json(nullptr) : Json(e.by_wait ? "wait" : "abort")},
-          {"reason", e.reason.empty() ? Json(nullptr) : Json(e.reason)},
-          {"notes", e.notes}};
+  return {
+      {"end", e.id},
+      {"comm", e.comm},
+      {"pid", e.pid},
+      {"signal", e.signal ? Json(signal_name(static_cast<unsigned>(e.signal))) : Json(nullptr)},
+      {e.exact ? "time" : "last_sign_of_life", iso_text(log.posix_ns(e.tick))},
+      {"count", e.count},
+      {"last", iso_text(log.posix_ns(e.last_tick))},
+      {"seen_by", e.id == "no-exit-recorded" ? Json(nullptr) : Json(e.by_wait ? "wait" : "abort")},
+      {"reason", e.reason.empty() ? Json(nullptr) : Json(e.reason)},
+      {"notes", e.notes}};
 }
 
 Json fork_json(const LogReader& log, const ForkGroup& group) {

@@ -258,25 +258,27 @@ uint64_t counted_failures(const LogReader& log, const TotalsOf& totals) {
   return failed;
 }
 
-// The exact counters outlive the lane: they tell whether a refusal is no longer in it, and the log's
-// own counts of losses why.
+// The exact counters outlive the lane: they tell whether a refusal is no longer in it, and the
+// log's own counts of losses why.
 std::string where_lost(const LogReader& log, const WhyScan& scan) {
   const Losses lost = log.losses();
   std::vector<std::string> causes;
   if (lost.event_slots_overwritten || lost.vital_slots_overwritten)
     causes.emplace_back("older ones were overwritten");
   if (scan.unfinished() != 0)
-    causes.emplace_back(fmt::format("{} calls have a record that says that they began, but not "
-                                    "how they ended",
-                                    grouped(scan.unfinished())));
+    causes.emplace_back(
+        fmt::format("of {} call{} the record says that it began, but not how it ended",
+                    grouped(scan.unfinished()), scan.unfinished() == 1 ? "" : "s"));
   if (lost.event_slots_torn)
-    causes.emplace_back(fmt::format("{} records were left half written", grouped(lost.event_slots_torn)));
+    causes.emplace_back(
+        fmt::format("{} records were left half written", grouped(lost.event_slots_torn)));
   if (lost.events_lost_busy || lost.events_lost_lapped)
     causes.emplace_back(fmt::format("{} found no room in the ring",
                                     grouped(lost.events_lost_busy + lost.events_lost_lapped)));
   if (lost.processes_unslotted || lost.threads_unslotted)
     causes.emplace_back("some were made by processes or threads without counters of their own");
-  return causes.empty() ? "the others left a count, but no record" : fmt::format("{}", fmt::join(causes, "; "));
+  return causes.empty() ? "the others left a count, but no record"
+                        : fmt::format("{}", fmt::join(causes, "; "));
 }
 
 void note_losses(const LogReader& log, const WhyScan& scan, const TotalsOf& totals,
@@ -293,8 +295,8 @@ void note_losses(const LogReader& log, const WhyScan& scan, const TotalsOf& tota
         "older events were overwritten, but the exact counters know of no other call that failed");
 }
 
-// What is said of a rule that was asked for: nobody is to take a refusal by it for the kernel's word,
-// nor its absence, nor one that never was in force for either.
+// What is said of a rule that was asked for: nobody is to take a refusal by it for the kernel's
+// word, nor its absence, nor one that never was in force for either.
 void note_rule(std::string_view variable, std::string_view value, bool in_force,
                WhyReport& report) {
   if (value.empty()) return;

@@ -39,7 +39,7 @@ struct Verdict {
   std::string_view purpose;  // empty if unknown
   uint64_t count = 1, last_tick = 0;
   std::vector<uint64_t> positions;  // of the first kMostPositions
-  bool coped = false;  // no harm came of it:
+  bool coped = false;               // no harm came of it:
   std::string_view coped_how = {};  // see harmless.h
 };
 inline constexpr size_t kMostPositions = 1000;
@@ -50,7 +50,7 @@ struct Ending {
   std::string comm;
   uint32_t pid = 0;  // of the first
   uint64_t tick = 0;
-  bool exact = false;  // tick is when it was learned of; else it is the last sign of life
+  bool exact = false;    // tick is when it was learned of; else it is the last sign of life
   bool by_wait = false;  // its parent was told of it; else it is its own record that says so
   int signal = 0;
   std::string reason;  // of an exit that could not be seen: why; raw, empty if not known
@@ -79,18 +79,18 @@ struct NoReserveUse {
 };
 
 struct WhyReport {
-  std::vector<Verdict> verdicts;  // by time of the first of each group
+  std::vector<Verdict> verdicts;      // by time of the first of each group
   std::vector<Ending> endings;        // suspicious ones
   std::vector<Ending> quiet_endings;  // gone, and no exit recorded: no finding
-  std::vector<ForkGroup> forks;  // most forks first
-  uint64_t other_forks = 0;      // counted, but who made them has been overwritten
+  std::vector<ForkGroup> forks;       // most forks first
+  uint64_t other_forks = 0;           // counted, but who made them has been overwritten
   std::vector<NoReserveUse> noreserve;
-  std::vector<UnseenProgram> unseen;      // left no record of their own
-  std::vector<std::string> unseen_code;   // what recorded processes did unseen; raw sentences
-  std::vector<std::string> seen;          // names of the processes looked at, busiest first; raw
+  std::vector<UnseenProgram> unseen;         // left no record of their own
+  std::vector<std::string> unseen_code;      // what recorded processes did unseen; raw sentences
+  std::vector<std::string> seen;             // names of the processes looked at, busiest first; raw
   std::vector<OtherFailure> other_failures;  // failed, but no refusal; most frequent first
-  std::vector<std::string> notes;    // losses, OOM kills without a victim in the log
-  std::optional<uint64_t> mode_now;  // if the boot is the same
+  std::vector<std::string> notes;            // losses, OOM kills without a victim in the log
+  std::optional<uint64_t> mode_now;          // if the boot is the same
   uint64_t processes = 0, events = 0;
   bool found() const;  // something is wrong: exit status 1
 };
@@ -125,7 +125,8 @@ std::vector<std::string> unseen_lines(const WhyReport& report);
 // What is worth saying of a log in which nothing is wrong: one line each.
 std::string nothing_found_text(const LogReader& log, const WhyReport& report);
 
-// As text for people: those without harm one by one if `all`, else counted. And as JSON: always all.
+// As text for people: those without harm one by one if `all`, else counted. And as JSON: always
+// all.
 std::string why_text(const LogReader& log, const WhyReport& report, bool all = false);
 std::string why_json(const LogReader& log, const WhyReport& report);
 

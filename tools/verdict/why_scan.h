@@ -85,7 +85,7 @@ class WhyScan {
     return refused_;
   }  // positions of refused calls worth a verdict, by time
   const std::map<ProcessKey, ProcessSigns>& processes() const { return processes_; }
-  std::vector<OtherFailure> other_failures() const;  // most frequent first
+  std::vector<OtherFailure> other_failures() const;    // most frequent first
   uint64_t unfinished() const { return unfinished_; }  // counted calls begun, not known to return
   // Of OVCSHIM_INJECT and OVCSHIM_REHEARSE, where a start record says.
   std::optional<bool> inject_in_force() const { return inject_in_force_; }

@@ -157,7 +157,8 @@ void add_other_failures(std::string& out, const WhyReport& report) {
   }
   if (report.other_failures.size() > kNamesShown) kinds += ", ...";
   if (!kinds.empty())
-    out += fmt::format("failed, but no refusal of memory or tasks: {} (ovc show --failed)\n", kinds);
+    out +=
+        fmt::format("failed, but no refusal of memory or tasks: {} (ovc show --failed)\n", kinds);
 }
 
 void add_quiet_endings(std::string& out, const LogReader& log, const WhyReport& report) {

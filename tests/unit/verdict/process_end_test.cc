@@ -37,7 +37,8 @@ Event told_by_waitid(uint64_t tick, uint64_t code, uint64_t status) {
   return event;
 }
 
-ProcessEnd end_of(std::initializer_list<Event> events, uint64_t from = 0, uint64_t to = UINT64_MAX) {
+ProcessEnd end_of(std::initializer_list<Event> events, uint64_t from = 0,
+                  uint64_t to = UINT64_MAX) {
   ProcessEnds ends;
   for (const Event& event : events) ends.note(event);
   return ends.of(kPid, from, to);
