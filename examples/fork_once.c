@@ -13,7 +13,7 @@
 //   ... fork ... exited, 7; ... page faults main
 //   served by libc.so.6: clone, fork, vfork
 //   $ ovc why
-//   nothing was refused and nobody was killed: ...
+//   nothing was refused and nobody was killed in what was seen: ...
 #include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>

@@ -20,7 +20,7 @@
 //   $ overcommit.sh 1 -- ovc run -- malloc_1tb
 //   malloc(1 TB): granted
 //   $ ovc why
-//   nothing was refused and nobody was killed: ...
+//   nothing was refused and nobody was killed in what was seen: ...
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>

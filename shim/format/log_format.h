@@ -228,6 +228,8 @@ enum class Op : uint16_t {
   kSetrlimit = 85,  // resource, soft, hard              0
   kPrlimit = 86,    // pid, resource, new soft, new hard (kUnknown, kUnknown: only asked), old soft,
                     // old hard (kUnknown: not asked)
+  // ends asked for, continued
+  kQuickExit = 87,  // as kExit; no destructor runs, so no kEnd follows
   kCallOps = 96,    // end of the counted calls
   // records about the process, not calls
   kStart = 128,     // an image begins or a child is first seen. text: exe path. facts: baseline
@@ -374,6 +376,8 @@ enum class FactKey : uint32_t {
   // kernel.shmmax, shmall, shmmni; shmctl(SHM_INFO)
   kShmMax = 264, kShmAll, kShmMni, kShmUsedPages, kShmUsedIds,
   kRlimitHard = 269 /* setrlimit: the hard limit that stayed */,
+  // kStart only, where OVCSHIM_INJECT or OVCSHIM_REHEARSE was set: 1 it was understood and is in force, 0 it refuses nothing
+  kInjectInForce = 270, kRehearseInForce,
   // kStart only: address of the function that serves the op behind the shim, key = kProviderBase +
   // op
   kProviderBase = 1000,

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "shim/interpose/interpose.h"
+#include "shim/libc/libc_patch.h"
 #include "shim/proc/proc_file.h"
 #include "shim/record/call_lane.h"
 #include "shim/record/forking.h"
@@ -222,16 +223,24 @@ OVC_EXPORT void exit(int status) noexcept {
 }
 OVC_EXPORT void _exit(int status) {
   record_end(Op::kUnderscoreExit, status, OVC_CALLER, here());
+  expect_in_libc(kMarkBase + __NR_exit_group);
   found(next._exit, "_exit")(status);
   __builtin_unreachable();
 }
 OVC_EXPORT void _Exit(int status) noexcept {
   record_end(Op::kUnderscoreExit, status, OVC_CALLER, here());
+  expect_in_libc(kMarkBase + __NR_exit_group);
   found(next._Exit, "_Exit")(status);
+  __builtin_unreachable();
+}
+OVC_EXPORT void quick_exit(int status) noexcept {
+  record_end(Op::kQuickExit, status, OVC_CALLER, here());
+  found(next.quick_exit, "quick_exit")(status);
   __builtin_unreachable();
 }
 OVC_EXPORT void abort() noexcept {
   record_end(Op::kAbort, 0, OVC_CALLER, here());
+  expect_in_libc(kMarkBase + __NR_rt_sigprocmask);
   found(next.abort, "abort")();
   __builtin_unreachable();
 }

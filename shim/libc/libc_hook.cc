@@ -7,6 +7,9 @@
 
 #include "shim/libc/libc_patch.h"
 #include "shim/libc/raw_syscall.h"
+#include "shim/record/call_lane.h"
+#include "shim/record/event.h"
+#include "shim/record/process.h"
 #include "shim/sys/thread_pointer.h"
 
 namespace ovcshim {
@@ -19,12 +22,35 @@ bool is_forwarded(long nr) {
   return true;
 }
 
+// _exit and abort as libc itself comes by them: main's return, quick_exit, a module that reached
+// libc past the shim, assert(), a check of malloc. What the shim's own functions recorded, or kEnd
+// and a status tell already, is no news.
+void record_mark(long nr, const long args[6], const FrameState& at) {
+  const bool exits = nr == kMarkBase + __NR_exit_group;
+  const int status = static_cast<int>(args[0]);
+  if (exits && !exit_is_news(status)) return;
+  Event event;
+  for (uint64_t& arg : event.base.args) arg = 0;
+  event.flags = kInsideLibc;
+  if (exits) event.base.args[0] = static_cast<uint64_t>(status), event.base.args[1] = kUnknown;
+  const Op op = exits ? Op::kUnderscoreExit : Op::kAbort;
+  if (begin(event, op, When::kIntent, Freshness::kCheap, at.pc, at)) count_event(op, 0, false);
+}
+
 }  // namespace
 }  // namespace ovcshim
 
 extern "C" long ovcshim_libc_syscall(long nr, const long args[6], const LibcSyscallFrame* frame) {
   using namespace ovcshim;
-  const RawCall call = g.recording && has_libc_tls() && !is_forwarded(nr) ? raw_call(nr, args) : RawCall{};
+  if (nr >= kMarkBase) {
+    if (g.recording && has_libc_tls() && !is_forwarded(nr))
+      record_mark(nr, args,
+                  {frame->site_return, frame->sp, frame->rbp, frame->rbx, frame->r12, frame->r13,
+                   frame->r14, frame->r15});
+    return nr - kMarkBase;
+  }
+  const RawCall call =
+      g.recording && has_libc_tls() && !is_forwarded(nr) ? raw_call(nr, args) : RawCall{};
   if (call.op == Op::kNone)
     return sys::call(nr, args[0], args[1], args[2], args[3], args[4], args[5]);
   const FrameState at{frame->site_return, frame->sp,  frame->rbp, frame->rbx,

@@ -46,7 +46,7 @@ constexpr size_t kSiteBytes = 7;            // mov $nr,%eax (5); syscall (2)
 constexpr size_t kJumpBytes = 5;            // jmp rel32
 constexpr size_t kTailBytes = 15;           // at most looked at behind a site
 constexpr size_t kMaxFunctionBytes = 4096;  // a thin wrapper is far shorter
-enum class Tail { kErrno, kBreak };
+enum class Tail { kErrno, kBreak, kMarkAbort, kMarkExit };
 
 struct Site {
   const char* symbol;
@@ -62,6 +62,15 @@ constinit const Site kSites[] = {OVCSHIM_LIBC_SITES(ROW)};
 #undef ROW
 // clang-format on
 constexpr unsigned kSiteCount = sizeof kSites / sizeof kSites[0];
+constexpr bool is_mark(const Site& site) {
+  return site.tail == Tail::kMarkAbort || site.tail == Tail::kMarkExit;
+}
+// What must be there for all calls inside libc to be seen; a mark only adds to it.
+constexpr unsigned call_sites() {
+  unsigned count = 0;
+  for (const Site& site : kSites) count += !is_mark(site);
+  return count;
+}
 static_assert(__NR_mmap == 9 && __NR_mprotect == 10 && __NR_munmap == 11 && __NR_brk == 12 &&
               __NR_mremap == 25 && __NR_madvise == 28 && __NR_clone == 56);
 
@@ -220,18 +229,40 @@ const unsigned char* jump_target(const unsigned char* p, size_t left) {
   return p;
 }
 
-bool is_entered_halfway(Code code, const unsigned char* site) {
+bool is_entered_halfway(Code code, const unsigned char* site, size_t bytes) {
   for (const unsigned char* p = code.begin; p < code.end; ++p) {
-    if (p >= site && p < site + kSiteBytes) continue;
+    if (p >= site && p < site + bytes) continue;
     const unsigned char* target = jump_target(p, static_cast<size_t>(code.end - p));
-    if (target > site && target < site + kSiteBytes) return true;
+    if (target > site && target < site + bytes) return true;
   }
   return false;
+}
+
+// The mov and what follows it up to where the flags, rcx and r11 are the kernel's.
+bool is_mark_site(const unsigned char* at, Tail tail) {
+  static constexpr unsigned char kAbortCode[] = {0xb8, 0x0e, 0, 0, 0, 0x48, 0xc7, 0x04,
+                                                 0x24, 0x20, 0, 0, 0, 0x0f, 0x05};
+  static constexpr unsigned char kExitCode[] = {0xbe, 0xe7, 0, 0, 0, 0xba, 0x3c, 0, 0, 0, 0xeb};
+  const unsigned char* expected = tail == Tail::kMarkAbort ? kAbortCode : kExitCode;
+  const size_t bytes = tail == Tail::kMarkAbort ? sizeof kAbortCode : sizeof kExitCode;
+  return sys::equal(reinterpret_cast<const char*>(at), reinterpret_cast<const char*>(expected),
+                    bytes);
+}
+
+const unsigned char* find_mark(Code code, const Site& site) {
+  const unsigned char* found = nullptr;
+  for (const unsigned char* at = code.begin; at + kSiteBytes + kTailBytes <= code.end; ++at) {
+    if (!is_mark_site(at, site.tail)) continue;
+    if (found) return nullptr;
+    found = at;
+  }
+  return found && !is_entered_halfway(code, found, kJumpBytes) ? found : nullptr;
 }
 
 // The one place in the function that makes this system call, or nullptr if there is none, or two,
 // or it has another shape.
 const unsigned char* find_site(Code code, const Site& site) {
+  if (code.begin && is_mark(site)) return find_mark(code, site);
   const unsigned char* found = nullptr;
   if (!code.begin) return nullptr;
   for (const unsigned char* at = code.begin; at + kSiteBytes + kTailBytes <= code.end; ++at) {
@@ -243,7 +274,7 @@ const unsigned char* find_site(Code code, const Site& site) {
   const unsigned char* tail = found + kSiteBytes;
   bool fits = site.tail == Tail::kBreak ? has_break_tail(tail) : has_errno_tail(tail);
   if (!fits || (site.edi && !loads_edi(code.begin, found, site.edi)) ||
-      is_entered_halfway(code, found))
+      is_entered_halfway(code, found, kSiteBytes))
     return nullptr;
   return found;
 }
@@ -270,7 +301,7 @@ Plan make_plan(const Libc& libc) {
     Code code = find_function(libc, kSites[i].symbol);
     plan.at[i] = const_cast<unsigned char*>(find_site(code, kSites[i]));
     if (!plan.at[i]) continue;
-    ++plan.known;
+    plan.known += !is_mark(kSites[i]);
     if (kSites[i].nr == __NR_clone)
       plan.fork_covered = calls(find_function(libc, "fork"), code.begin);
   }
@@ -316,7 +347,7 @@ bool replace_site(CodeWriter& code, unsigned char* at, const Site& site) {
   auto rel32 = static_cast<int32_t>(distance(at, site));
   for (size_t i = 0; i < kJumpBytes; ++i) before[i] = at[i];
   sys::copy(after + 1, &rel32, sizeof rel32);
-  *site.site_return = reinterpret_cast<uint64_t>(at + kSiteBytes);
+  *site.site_return = reinterpret_cast<uint64_t>(at + (is_mark(site) ? kJumpBytes : kSiteBytes));
   if (code.write(at, after, kJumpBytes)) return true;
   code.write(at, before, kJumpBytes);  // a short write must not stay
   return false;
@@ -326,7 +357,7 @@ unsigned replace_all(const Plan& plan, CodeWriting& writing) {
   CodeWriter code;
   unsigned done = 0;
   for (unsigned i = 0; i < kSiteCount; ++i)
-    done += plan.at[i] && replace_site(code, plan.at[i], kSites[i]);
+    done += plan.at[i] && replace_site(code, plan.at[i], kSites[i]) && !is_mark(kSites[i]);
   writing = code.outcome();
   // The code was written under another address than it runs under: the processor wants a
   // serializing instruction between.
@@ -347,7 +378,7 @@ InternalsState patch_libc(CodeWriting& writing) {
   if (threads != 1) return threads ? InternalsState::kThreaded : InternalsState::kRefused;
   unsigned done = replace_all(plan, writing);
   if (!done) return InternalsState::kRefused;
-  return done == kSiteCount && plan.fork_covered ? InternalsState::kOn : InternalsState::kPartly;
+  return done == call_sites() && plan.fork_covered ? InternalsState::kOn : InternalsState::kPartly;
 }
 
 }  // namespace ovcshim

@@ -24,4 +24,7 @@ InternalsState patch_libc(CodeWriting& writing);
 struct LibcSyscallFrame {
   uint64_t rbx, rbp, r12, r13, r14, r15, sp, site_return;
 };
+// A number from kMarkBase on is a mark: libc makes that system call itself, right after this, and
+// wants its number back.
+inline constexpr long kMarkBase = 0x1000;
 extern "C" long ovcshim_libc_syscall(long nr, const long args[6], const LibcSyscallFrame* frame);

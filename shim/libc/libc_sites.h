@@ -17,6 +17,10 @@
 //   kBreak    mov %rax into __curbrk; cmp %rdi,%rax; jb ...
 // Both set the flags before anything reads them, and read nothing that a system call does not
 // preserve or return.
+// Or the site is a mark: a `mov` of the number alone, whose system call follows and is left to libc.
+// The stub only tells of it, and puts the number where the mov did:
+//   kMarkAbort  mov $14,%eax; movq $32,(%rsp); syscall     abort(), before it raises SIGABRT
+//   kMarkExit   mov $231,%esi; mov $60,%edx; jmp           _exit(), where every exit comes by
 //
 //      symbol    nr  tail     edi, loaded as an immediate before the site; 0: not looked at
 #define OVCSHIM_LIBC_SITES(SITE)                                                   \
@@ -26,7 +30,14 @@
   SITE(brk,       12, kBreak, 0)                                                   \
   SITE(mremap,    25, kErrno, 0)                                                   \
   SITE(madvise,   28, kErrno, 0)                                                   \
-  SITE(_Fork,     56, kErrno, 0x1200011) /* CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | SIGCHLD */
+  SITE(_Fork,     56, kErrno, 0x1200011) /* CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | SIGCHLD */ \
+  SITE(abort,     14, kMarkAbort, 0)                                               \
+  SITE(_exit,    231, kMarkExit, 0)
+// What a stub loads: the number; of a mark, told apart by kMarkBase, also what the mov loaded.
+#define OVCSHIM_LOAD_kErrno(nr) "  mov $" #nr ", %eax\n"
+#define OVCSHIM_LOAD_kBreak(nr) "  mov $" #nr ", %eax\n"
+#define OVCSHIM_LOAD_kMarkAbort(nr) "  mov $0x1000 + " #nr ", %eax\n"
+#define OVCSHIM_LOAD_kMarkExit(nr) "  mov $0x1000 + " #nr ", %eax\n  mov $" #nr ", %esi\n"
 
 // STUBS
 // A site jumps here instead of making its system call: no return address is pushed, since a leaf
@@ -55,7 +66,7 @@
   ".cfi_undefined %rip\n"                                 \
   "  mov ovcshim_return_" #symbol "(%rip), %rcx\n"        \
   ".cfi_register %rip, %rcx\n"                            \
-  "  mov $" #nr ", %eax\n"                                \
+  OVCSHIM_LOAD_##tail(nr)                                 \
   "  jmp .Lovcshim_stub_body\n"                           \
   ".cfi_endproc\n"                                        \
   ".size ovcshim_stub_" #symbol ", . - ovcshim_stub_" #symbol "\n"

@@ -33,6 +33,8 @@ void add_baseline(Facts& facts, const StatFields& stat, bool new_image, char* io
     facts.add(FactKey::kRehearsedMode, g_rehearsal.mode);
     facts.add(FactKey::kRehearsedLimitKb, g_rehearsal.limit_kb);
   }
+  if (g.inject_in_force != kUnknown) facts.add(FactKey::kInjectInForce, g.inject_in_force);
+  if (g.rehearse_in_force != kUnknown) facts.add(FactKey::kRehearseInForce, g.rehearse_in_force);
   add_providers(facts, unrefused());
 }
 
@@ -111,6 +113,17 @@ void note_exit_status(int status) {
   slot.exit_status = status;
   __atomic_store_n(&slot.exit_known, 1, __ATOMIC_RELEASE);
   __atomic_store_n(&slot.end_tick, tick_now(), __ATOMIC_RELEASE);
+}
+
+bool exit_is_news(int status) {
+  const Private& p = *g_private;
+  if (p.slot == kNoIndex || is_quiet() || static_cast<uint32_t>(sys::call(__NR_getpid)) != p.pid)
+    return true;
+  const ProcessSlot& slot = g.processes[p.slot];
+  if (__atomic_load_n(&slot.exit_known, __ATOMIC_ACQUIRE)) return false;
+  const bool ended = slot.end_tick != 0;
+  note_exit_status(status);
+  return !ended;
 }
 
 void end_process() {

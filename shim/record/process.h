@@ -19,6 +19,8 @@ inline bool ensure_process() {
 // At the end of the program: a status if exit() or _exit() was called with one, then kEnd when the
 // destructors run.
 void note_exit_status(int status);
+// The same, as libc comes by it. False where a record of this end is there already.
+bool exit_is_news(int status);
 void end_process();
 
 // Counters for a new thread: its own, or the shared ones.

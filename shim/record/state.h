@@ -59,6 +59,8 @@ struct alignas(64) Session {
   bool joined = false;          // the log was there before this image
   uint64_t own_commit_kb = 0;   // private writable memory the shim adds to the process
   uint64_t start_tick = 0;      // when the constructor began
+  // OVCSHIM_INJECT, OVCSHIM_REHEARSE: kUnknown not set, 1 in force, 0 not understood
+  uint64_t inject_in_force = kUnknown, rehearse_in_force = kUnknown;
 };
 extern Session g;
 

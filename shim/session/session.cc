@@ -163,10 +163,14 @@ bool understood(const SpecError& error, const char* variable) {
 void set_refusals(const Settings& s) {
   InjectSpec inject;
   RehearseSpec rehearse;
-  if (s.log.inject && !understood(parse_inject(s.log.inject, inject), "OVCSHIM_INJECT"))
-    inject = {};
-  if (s.log.rehearse && !understood(parse_rehearse(s.log.rehearse, rehearse), "OVCSHIM_REHEARSE"))
-    rehearse = {};
+  if (s.log.inject) {
+    g.inject_in_force = understood(parse_inject(s.log.inject, inject), "OVCSHIM_INJECT");
+    if (!g.inject_in_force) inject = {};
+  }
+  if (s.log.rehearse) {
+    g.rehearse_in_force = understood(parse_rehearse(s.log.rehearse, rehearse), "OVCSHIM_REHEARSE");
+    if (!g.rehearse_in_force) rehearse = {};
+  }
   install_refusals(inject, rehearse);
 }
 

@@ -25,6 +25,10 @@ bool is_redis_fork(const Evidence& evidence, const Finding&) {
 bool is_mmap(const Evidence& evidence, const Finding&) {
   return evidence.event.base.op == Op::kMmap;
 }
+bool beyond_machine(const Evidence&, const Finding& finding) {
+  return finding.would_pass && finding.would_pass->mode0 == false &&
+         !finding.would_pass->mode0_more_swap_mib;
+}
 bool is_server(const Evidence& evidence, const Finding&) { return is_redis(evidence.comm); }
 bool by_ratio(const Evidence& evidence, const Finding&) {
   return evidence.rules.overcommit_kbytes == 0;
@@ -67,6 +71,7 @@ constexpr AdviceRow kAdvice[] = {
      "in the program: keep the mapping out of the child with madvise(MADV_DONTFORK), or map it with MAP_NORESERVE"},
     {"single-request-over-ram-and-swap", is_mmap, "in the program: MAP_NORESERVE, if the whole of it is never touched at once"},
     {"single-request-over-ram-and-swap", always, "{swap0_mib} MiB more swap"},
+    {"single-request-over-ram-and-swap", beyond_machine, "in the program: a smaller request; this one is beyond any swap that such a machine can have"},
     {"single-request-over-ram-and-swap", always, "for the whole host: vm.overcommit_memory = 1"},
     {"rlimit-as", always, "this service only: raise RLIMIT_AS by {short_mib} MiB (systemd LimitAS=, shell ulimit -v)"},
     {"rlimit-data", always, "this service only: raise RLIMIT_DATA by {short_mib} MiB (systemd LimitDATA=, shell ulimit -d)"},

@@ -125,10 +125,12 @@ WouldPass would_pass(const Evidence& evidence, const Charge& charge,
   const auto limit = guess_limit_kb(evidence.rules);
   if (is_noreserve_mmap(evidence)) pass.mode0 = true;
   else if (limit && charge.biggest_kb) pass.mode0 = *charge.biggest_kb <= *limit;
-  if (pass.mode0 == false) pass.mode0_more_swap_mib = mib_up(*charge.biggest_kb - *limit);
+  if (pass.mode0 == false && can_have_more(evidence.rules, *charge.biggest_kb - *limit))
+    pass.mode0_more_swap_mib = mib_up(*charge.biggest_kb - *limit);
   if (!verdict) return pass;
   pass.mode2 = verdict->passes();
-  if (!verdict->passes())
+  if (!verdict->passes() &&
+      can_have_more(evidence.rules, static_cast<uint64_t>(std::max<int64_t>(verdict->short_kb, 0))))
     pass.mode2_with = settings_for_limit(
         evidence.rules, static_cast<uint64_t>(verdict->limit_kb + verdict->short_kb));
   return pass;

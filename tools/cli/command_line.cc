@@ -224,8 +224,11 @@ void add_commands(CLI::App& app, Options& o, std::function<int()>& work) {
   add_reading(
       add_reader(app, "why", "the verdict for each failed call and each suspicious end", o.why),
       [&o] {
-        return why({log_or_newest(o.why.log), o.why.json});
-      });
+        return why({log_or_newest(o.why.log), o.why.json, o.why.all});
+      })
+      ->add_flag(
+          "--all", o.why.all,
+          "also refusals that did no harm: probes, and calls whose caller found another way");
   add_reading(add_show(app, o.show), [&o] { return show(o.show); });
   add_reading(add_reader(app, "forks",
                          "each fork: who asked, how long it took, its charge, how the child ended",

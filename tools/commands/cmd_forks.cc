@@ -150,7 +150,7 @@ class ForksOutput {
     if (!f.program.empty()) child["program"] = f.program;
     if (f.unseen)
       child["unseen_program"] = {{"program", f.unseen->program}, {"why", f.unseen->why}};
-    child["end"] = f.end ? Json(f.end->text) : Json();
+    child["end"] = f.end ? Json(end_text(*f.end)) : Json();
     if (!f.end) return child;
     child["end_seen_by"] = f.end->seen_by;
     child["lived_ns"] = life_ns(f);

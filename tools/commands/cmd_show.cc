@@ -4,7 +4,9 @@
 // the commit state it met.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <iterator>
+#include <span>
 #include <vector>
 
 #include "tools/commands/commands.h"
@@ -17,6 +19,7 @@
 #include "tools/symbols/symbols.h"
 #include "tools/text/json.h"
 #include "tools/text/output.h"
+#include "tools/verdict/why_report.h"
 
 namespace ovc {
 namespace {
@@ -44,13 +47,27 @@ class Show {
     const auto on_call = [this](const Call& call, uint64_t tick) { return show(call, tick); };
     timeline.walk(on_event, filter_.wants_calls() ? Timeline::EachCall(on_call) : nullptr);
     out_.flush();
-    return failures_ ? 1 : 0;
+    return failures_ || is_harm_shown() ? 1 : 0;
   }
 
  private:
+  // The same answer as that of `ovc why`: what is shown and is a refusal, unless it did no harm.
+  bool is_harm_shown() {
+    if (refused_.empty()) return false;
+    constexpr size_t kAtOnce = 100;  // of a storm the first tells
+    const WhyScan scan(log_);
+    const std::span<const uint64_t> all(refused_);
+    for (size_t at = 0; at < all.size(); at += kAtOnce) {
+      const auto some = all.subspan(at, std::min(kAtOnce, all.size() - at));
+      for (const Verdict& v : judge_each(log_, scan, symbols_, some))
+        if (!v.coped) return true;
+    }
+    return false;
+  }
+
   bool show(const Event& event, const EventPlace& place) {
     if (!filter_.accepts(event)) return true;
-    failures_ += event.failed();
+    if (is_refusal(event)) refused_.push_back(event.position);
     options_.json ? write_json(event, place) : write_line(event, place);
     out_.done();
     return true;
@@ -292,7 +309,8 @@ class Show {
   Filter filter_;
   HostRules rules_;
   Out out_;
-  uint64_t failures_ = 0;
+  std::vector<uint64_t> refused_;  // events shown that are refusals
+  uint64_t failures_ = 0;          // calls of the call lane that were refused
   std::vector<Caller> callers_{kCallers};
   Head head_;
   std::string head_text_;

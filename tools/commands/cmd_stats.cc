@@ -113,7 +113,7 @@ class StatsText {
          fmt::format("system calls that libc makes itself are {}", internals_text(slot.internals)));
     line("  growth", growth_text(p.growth));
     if (const std::string kinds = unexplained_text(p); !kinds.empty()) line("  unexplained", kinds);
-    line("  end", end_text(slot));
+    line("  end", end_text(p.end));
     if (p.own_mapped_kb || p.own_commit_kb) line("  shim", own_cost(p));
   }
 
@@ -139,11 +139,6 @@ class StatsText {
     if (text.empty()) return "";
     return text + (p.calls_overwritten ? " (older mmap records were overwritten)"
                                        : " (no recorded call asked for it)");
-  }
-
-  static std::string end_text(const ProcessSlot& slot) {
-    if (slot.exit_known) return fmt::format("exited, {}", slot.exit_status & 0xff);
-    return slot.end_tick ? "ended normally" : "no end recorded: it still ran, or was killed";
   }
 
   static std::string own_cost(const ProcessStats& p) {
@@ -260,8 +255,10 @@ Json process_json(const LogReader& log, const ProcessStats& p) {
           {"parent_pid", slot.parent_pid},
           {"images", slot.images},
           {"uid", slot.uid},
-          {"exit_status", slot.exit_known ? Json(slot.exit_status & 0xff) : Json()},
-          {"ended", slot.end_tick != 0},
+          {"exit_status", p.end.status ? Json(*p.end.status) : Json()},
+          {"ended", p.end.kind != EndKind::kNotRecorded},
+          {"end", end_text(p.end)},
+          {"end_seen_by", p.end.seen_by.empty() ? Json() : Json(p.end.seen_by)},
           {"totals", totals_json(p.totals)},
           {"served_by", p.served_by},
           {"inside_libc", internals_text(slot.internals)},

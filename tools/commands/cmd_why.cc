@@ -17,11 +17,11 @@ namespace {
 
 // Where something was found, the logs in which nothing was are not told of.
 std::string family_text(const LogReader& log, const WhyReport& report, const LogFamily& family,
-                        const std::vector<WhyReport>& theirs, bool found) {
+                        const std::vector<WhyReport>& theirs, bool found, bool all) {
   std::string text;
   const auto add = [&](const std::string& heading, const LogReader& of, const WhyReport& its) {
     if (found && !its.found()) return;
-    text += (text.empty() ? "" : "\n") + heading + why_text(of, its);
+    text += (text.empty() ? "" : "\n") + heading + why_text(of, its, all);
   };
   add(heading(log), log, report);
   for (size_t i = 0; i < theirs.size(); ++i)
@@ -66,8 +66,8 @@ int why(const WhyOptions& options) {
   Out out;
   if (options.json) out.text() += family_json(log, report, family, theirs, found);
   else {
-    out.text() +=
-        theirs.empty() ? why_text(log, report) : family_text(log, report, family, theirs, found);
+    out.text() += theirs.empty() ? why_text(log, report, options.all)
+                                 : family_text(log, report, family, theirs, found, options.all);
     for (const std::string& note : family.notes) out.text() += "note: " + note + "\n";
   }
   out.flush();

@@ -16,6 +16,7 @@ namespace ovc {
 struct WhyOptions {
   std::string log;
   bool json = false;
+  bool all = false;  // also refusals that did no harm
 };
 
 // Prints the verdicts on stdout. 0: nothing found wrong, 1: something found.

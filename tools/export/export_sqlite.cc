@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 
 #include "tools/export/export_file.h"
@@ -193,9 +194,8 @@ class SqliteExport {
       processes.text(p.process.comm()).text(p.process.exe()).integer(uint64_t{slot.uid});
       processes.text_or_null(started ? iso_text(*started) : "")
           .figure(started)
-          .figure(time(slot.end_tick));
-      processes.figure(slot.exit_known ? std::optional(int64_t{slot.exit_status & 0xff})
-                                       : std::nullopt);
+          .figure(time(p.end.tick));
+      processes.figure(p.end.status ? std::optional(int64_t{*p.end.status}) : std::nullopt);
       processes.integer(slot.images).integer(p.totals.threads).integer(p.totals.requested_bytes);
       processes.scaled(p.own_mapped_kb, kKb).scaled(p.own_commit_kb, kKb).row();
       add_totals(totals, number, p.totals);
@@ -263,7 +263,7 @@ class SqliteExport {
       rows.scaled(f.charge_kb, kKb).scaled(f.committed_change_kb, int64_t{kKb});
       rows.figure(f.child ? std::optional(uint64_t{f.child}) : std::nullopt)
           .text_or_null(f.program);
-      rows.text_or_null(f.end ? f.end->text : "").text_or_null(f.end ? f.end->seen_by : "");
+      rows.text_or_null(f.end ? end_text(*f.end) : "").text_or_null(f.end ? f.end->seen_by : "");
       rows.figure(f.end ? std::optional(span(f.end->tick)) : std::nullopt);
       rows.figure(f.end && f.end->max_rss_kb ? std::optional(f.end->max_rss_kb * kKb)
                                              : std::nullopt);
@@ -320,7 +320,9 @@ class SqliteExport {
 
   void write_ends() {
     SqliteRows rows(file_, "ends");
-    for (const Ending& e : find_endings(log_, walk_.scan(), host_now())) {
+    EndsFound ends = find_endings(log_, walk_.scan(), walk_.symbols(), host_now());
+    std::move(ends.quiet.begin(), ends.quiet.end(), std::back_inserter(ends.suspicious));
+    for (const Ending& e : ends.suspicious) {
       const int64_t time = log_.posix_ns(e.tick);
       rows.text(e.id)
           .text(e.comm)

@@ -13,6 +13,7 @@
 #include "tools/export/export_formats.h"
 #include "tools/export/export_rows.h"
 #include "tools/log/log_reader.h"
+#include "tools/verdict/process_end.h"
 
 namespace ovc {
 namespace {
@@ -103,7 +104,8 @@ class Trace {
     for (const Process& p : log_.processes()) {
       const uint32_t pid = p.slot.pid;
       const int64_t from = log_.posix_ns(p.slot.start_tick);
-      const int64_t to = p.slot.end_tick ? log_.posix_ns(p.slot.end_tick) : last;
+      const ProcessEnd ended = ends_.of(log_, p);
+      const int64_t to = ended.tick ? log_.posix_ns(ended.tick) : last;
       name_process(pid, p.comm());
       begin('X', pid, pid, from, p.comm());
       const bool forked =
@@ -111,15 +113,16 @@ class Trace {
       append(",\"cat\":\"{}\",\"dur\":{},\"args\":{{\"parent_pid\":{}", forked ? "fork" : "process",
              micro(minus(to, from)), p.slot.parent_pid);
       append_member("exe", p.exe());
-      append(",\"end_recorded\":{}}}", p.slot.end_tick != 0);
+      append(",\"end_recorded\":{}}}", ended.kind != EndKind::kNotRecorded);
       end();
       if (forked) births_[p.slot.fork_position] = {pid, from};
     }
   }
 
-  int64_t last_ns() const {
+  int64_t last_ns() {
     int64_t last = start_ns_;
     log_.for_each_event([&](const Event& event) {
+      ends_.note(event);
       last = std::max(last, log_.posix_ns(std::max(event.base.begin_tick, event.base.end_tick)));
       return true;
     });
@@ -209,6 +212,7 @@ class Trace {
   int64_t start_ns_;
   bool first_ = true;
   uint64_t committed_kb_ = kUnknown, limit_kb_ = kUnknown;  // written last
+  ProcessEnds ends_;
   std::map<uint64_t, std::pair<uint32_t, int64_t>>
       births_;  // by position of the fork: child's pid, its first moment
 };

@@ -4,9 +4,9 @@
 #include "tools/follow/follow_story.h"
 
 #include <fmt/format.h>
-#include <sys/wait.h>
 
 #include <algorithm>
+#include <tuple>
 
 #include "tools/causes/finding_text.h"
 #include "tools/log/call_families.h"
@@ -27,6 +27,12 @@ constexpr size_t kMostChildren = 1 << 13, kMostThreads = 1 << 12, kMostImages = 
 constexpr size_t kFunctionsShown = 3;
 
 bool is_exit(Op op) { return in_family(op, Family::kEnd) || op == Op::kEnd; }
+
+ProcessEnd as_end(const EndSign& sign) {
+  ProcessEnd end;
+  end.kind = sign.kind, end.status = sign.status, end.signal = sign.signal;
+  return end;
+}
 
 std::string signed_kb(uint64_t before, uint64_t after) {
   return signed_grouped(static_cast<int64_t>(after - before)) + " kB";
@@ -137,7 +143,7 @@ void Story::take_fork(const Event& event) {
       {"purpose", known ? Json(*known) : Json()},
       {"asked_by", asker.functions}};
   if (b.op == Op::kDaemon)
-    tell_end(b.end_tick, b.pid, comm_of(event), "exited, 0, leaving a daemon", false);
+    if (const auto sign = end_sign(event)) tell_end(*sign, sign->tick, comm_of(event));
   if (child == 0) return;
   Child& life = children_[child];
   if (life.tick < b.begin_tick)
@@ -160,13 +166,11 @@ void Story::take_start(const Event& event) {
 
 void Story::take_exit(const Event& event) {
   const EventBase& b = event.base;
-  if (b.op == Op::kAbort)
-    return tell_end(b.begin_tick, b.pid, comm_of(event), "called abort()", true);
   if (b.op == Op::kEnd) {
     goodbyes_[b.pid] = {b.begin_tick, comm_of(event), 0};
     return;
   }
-  tell_end(b.begin_tick, b.pid, comm_of(event), fmt::format("exited, {}", b.args[0] & 0xff), false);
+  if (const auto sign = end_sign(event)) tell_end(*sign, sign->tick, comm_of(event));
 }
 
 void Story::take_exec(const Event& event) {
@@ -177,27 +181,24 @@ void Story::take_exec(const Event& event) {
 
 void Story::take_wait(const Event& event) {
   if (!event.returned()) return tail_.expect(event.position);
-  const WaitedFor child = waited_for(event);
-  if (child.pid != 0 && child.status) waits_.push_back(event);
+  if (const auto sign = end_sign(event)) waits_.push_back(*sign);
 }
 
-void Story::tell_waited(const Event& event) {
-  const WaitedFor child = waited_for(event);
-  std::string how;
-  append_wait_status(how, *child.status);
-  const auto said = goodbyes_.find(child.pid);
+void Story::tell_waited(const EndSign& told) {
+  const auto said = goodbyes_.find(told.pid);
   const uint64_t tick =
-      said == goodbyes_.end() ? event.base.end_tick : said->second.tick;  // it may have asked late
-  tell_end(tick, child.pid, name_of(child.pid), how,
-           WIFSIGNALED(*child.status) && !is_plain_signal(WTERMSIG(*child.status)));
+      said == goodbyes_.end() ? told.tick : said->second.tick;  // it may have asked late
+  tell_end(told, tick, name_of(told.pid));
 }
 
 void Story::tell_ends(bool last) {
-  for (const Event& wait : std::exchange(waits_, {})) tell_waited(wait);
+  for (const EndSign& told : std::exchange(waits_, {})) tell_waited(told);
   for (auto goodbye = goodbyes_.begin(); goodbye != goodbyes_.end();) {
     const auto& [pid, said] = *goodbye;
-    if (last || goodbye->second.looks++ != 0)
-      tell_end(said.tick, pid, said.comm, "ended normally", false);
+    EndSign normal;
+    normal.pid = pid;
+    normal.kind = EndKind::kExited;
+    if (last || goodbye->second.looks++ != 0) tell_end(normal, said.tick, said.comm);
     const auto life = children_.find(pid);
     const bool told = life != children_.end() && life->second.end_tick != 0;
     goodbye = told ? goodbyes_.erase(goodbye) : std::next(goodbye);
@@ -205,13 +206,15 @@ void Story::tell_ends(bool last) {
 }
 
 // The first that tells of an end is believed: the process itself, or its parent's wait.
-void Story::tell_end(uint64_t tick, uint32_t pid, const std::string& comm, const std::string& how,
-                     bool wrong) {
-  Child& life = children_[pid];
+void Story::tell_end(const EndSign& sign, uint64_t tick, const std::string& comm) {
+  Child& life = children_[sign.pid];
   if (std::exchange(life.end_tick, std::max<uint64_t>(tick, 1)) != 0) return;
-  found_ |= wrong;
-  Happening& line = tell(Kind::kEnded, tick, pid, comm);
-  line.wrong = wrong;
+  const ProcessEnd end = as_end(sign);
+  const std::string how =
+      end_text(end) + (sign.seen_by == op_name(Op::kDaemon) ? ", leaving a daemon" : "");
+  found_ |= is_suspicious(end);
+  Happening& line = tell(Kind::kEnded, tick, sign.pid, comm);
+  line.wrong = is_suspicious(end);
   line.text = how;
   line.fields = {{"how", how}};
   if (life.tick == 0) return;
@@ -240,10 +243,8 @@ void Story::note_vanished(const HostNow& now, bool last) {
     const auto exec = execs_.find(id);
     const bool unseen_image = exec != execs_.end() && log_.event_at(exec->second).has_value();
     if (unseen_image || !begun_) continue;
-    found_ = true;
     Happening& line = tell(Kind::kVanished, seen_[id].size.tick, process.slot.pid, process.comm());
-    line.wrong = true;
-    line.text = "gone without saying goodbye: killed?";
+    line.text = "is gone, " + end_text({});
   }
   missed_ = std::move(missed);
   std::erase_if(gone_, [&](const ProcessId& id) { return !still.contains(id); });

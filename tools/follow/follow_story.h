@@ -96,11 +96,10 @@ class Story {
   void take_exit(const Event& event);
   void take_exec(const Event& event);
   void take_wait(const Event& event);
-  void tell_waited(const Event& event);
+  void tell_waited(const EndSign& told);
   bool is_inner_clone(const Event& event) const;
   void tell_ends(bool last);
-  void tell_end(uint64_t tick, uint32_t pid, const std::string& comm, const std::string& how,
-                bool wrong);
+  void tell_end(const EndSign& sign, uint64_t tick, const std::string& comm);
   void judge(bool last);
   void tell_verdicts(const std::vector<Verdict>& verdicts);
   void tell_verdict(const Verdict& verdict, uint64_t times);
@@ -118,7 +117,7 @@ class Story {
   std::map<Thread, Outer> outer_;
   std::map<uint32_t, Child> children_;    // by pid: forked in this log, or begun in it
   std::map<uint32_t, Goodbye> goodbyes_;  // by pid
-  std::vector<Event> waits_;  // of this reading: a wait stands before its child's records
+  std::vector<EndSign> waits_;  // of this reading: a wait stands before its child's records
   std::vector<Waiting> refused_;
   std::set<uint64_t> proofs_;  // what the snapshots of this reading are about
   std::map<ProcessId, Seen> seen_;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "tools/replay/unseen_images.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <map>
 #include <optional>
@@ -8,6 +10,7 @@
 #include "tools/log/call_families.h"
 #include "tools/log/names.h"
 #include "tools/symbols/executable.h"
+#include "tools/text/output.h"
 
 namespace ovc {
 namespace {
@@ -80,5 +83,23 @@ class UnseenSearch {
 }  // namespace
 
 std::vector<UnseenImage> unseen_images(const LogReader& log) { return UnseenSearch(log).run(); }
+
+std::vector<UnseenProgram> unseen_programs(const LogReader& log) {
+  std::map<std::pair<std::string, std::string>, UnseenProgram> programs;
+  for (UnseenImage& image : unseen_images(log)) {
+    UnseenProgram& program = programs[{image.program, image.why}];
+    if (program.count++ == 0)
+      program = {std::move(image.program), std::move(image.why), image.pid, 1};
+  }
+  std::vector<UnseenProgram> list;
+  for (auto& [key, program] : programs) list.push_back(std::move(program));
+  return list;
+}
+
+std::string UnseenProgram::text() const {
+  return fmt::format("{} (pid {}{}) left no records: {}", escaped(program), pid,
+                     count > 1 ? fmt::format(" and {} more", grouped(count - 1)) : "",
+                     escaped(why));
+}
 
 }  // namespace ovc

@@ -20,4 +20,14 @@ struct UnseenImage {
 
 std::vector<UnseenImage> unseen_images(const LogReader& log);  // by time
 
+// The same program, unseen for the same reason, however often it was started.
+struct UnseenProgram {
+  std::string program, why;  // raw
+  uint32_t pid = 0;          // of the first
+  uint64_t count = 0;
+  std::string text()
+      const;  // "/bin/x (pid 5 and 3 more) left no records: it is a static binary"; escaped
+};
+std::vector<UnseenProgram> unseen_programs(const LogReader& log);
+
 }  // namespace ovc

@@ -63,15 +63,14 @@ class LifeSearch {
     life.name = process.comm();
     life.detail = process.exe();
     life.from_tick = slot.start_tick;
-    life.end_tick = slot.end_tick;
-    if (slot.exit_known) life.fate = fmt::format("exited, {}", slot.exit_status & 0xff);
-    else if (slot.end_tick) life.fate = "ended normally";
-    else if (!is_same_boot()) life.fate = "no end recorded, and the machine was rebooted since";
-    else if (now_.alive) {
-      const HostNow::Alive alive = now_.alive(slot);
-      if (alive == HostNow::Alive::kYes) life.fate = "still running when this page was made";
-      if (alive == HostNow::Alive::kNo) life.fate = "ended without saying goodbye: killed?";
-    }
+    const ProcessEnd end = forks_.ends().of(log_, process);
+    life.end_tick = end.tick;
+    life.fate = end_text(end);
+    if (end.kind == EndKind::kNotRecorded && !is_same_boot())
+      life.fate += ", and the machine has been started anew since";
+    else if (end.kind == EndKind::kNotRecorded && now_.alive &&
+             now_.alive(slot) == HostNow::Alive::kYes)
+      life.fate = "still running when this page was made";
     const auto last = last_.find({process.index, slot.serial});
     life.last_tick = last == last_.end() ? slot.start_tick : last->second;
     const size_t place = beings_.size();
@@ -133,14 +132,14 @@ class LifeSearch {
 
   static void take_end(const Fork& fork, Life& life) {
     if (!fork.end) return;
-    life.fate = fork.end->text;
+    life.fate = end_text(*fork.end);
     life.end_tick = fork.end->tick;
   }
 
   bool is_same_boot() const { return same_boot(log_, now_); }
 
   static void settle(Life& life) {
-    if (life.fate.empty()) life.fate = "no end recorded";
+    if (life.fate.empty()) life.fate = end_text({});
     const std::string& fate = life.fate;
     life.kind = fate == "exited, 0" || fate == "ended normally"           ? "ended"
                 : fate.starts_with("exited, ")                            ? "status"

@@ -151,7 +151,7 @@ Json report_charts(const LogReader& log, ReportData& data) {
   json["span"] = data.clock->end_us();
   const auto modes = data.readings->modes();
   json["mode"] = modes.empty() ? Json() : Json(modes.back().value);
-  json["rehearsed"] = log.header().rehearse[0] != 0;
+  json["rehearsed"] = rehearsed_mode(log.header()).has_value();
   json["rehearsed_limit"] = or_nothing(data.rehearsed_limit_kb);
   json["readings"] = data.readings->json();
   json["verdicts"] = verdicts_json(log, data);

@@ -55,7 +55,7 @@ class Sections {
   std::string headline() const {
     if (main_) return tell(log_, *main_).title;
     if (!data_.why.endings.empty()) return tell(log_, data_.why.endings.front()).title;
-    return "nothing was refused and nobody was killed";
+    return "nothing was refused and nobody was killed in what was seen";
   }
 
   static std::string figure(std::string_view name, const std::string& value,
@@ -134,6 +134,8 @@ class Sections {
 
   std::string calm() const {
     std::vector<std::string> items;
+    for (const std::string& line : unseen_lines(data_.why))
+      items.push_back(html_text("not seen: " + line));
     std::string text = nothing_found_text(log_, data_.why);
     for (size_t at = 0; at < text.size();) {
       const size_t end = std::min(text.find('\n', at), text.size());
@@ -168,7 +170,10 @@ class Sections {
     rows.emplace_back("recorded", fmt::format("{}, {}", counted(data_.stats.events, "event"),
                                               processes_text(data_.stats.processes.size() +
                                                              data_.stats.retired_processes)));
-    if (h.rehearse[0]) rows.emplace_back("rehearsal", html_raw(h.rehearse));
+    if (h.rehearse[0])
+      rows.emplace_back(
+          "rehearsal",
+          html_raw(h.rehearse) + (rehearsed_mode(h) ? "" : " (not understood: not in force)"));
     if (h.inject[0]) rows.emplace_back("injection", html_raw(h.inject));
     rows.emplace_back("log",
                       fmt::format("{}, shim {}", html_raw(log_.path()), html_raw(h.shim_version)));

@@ -11,6 +11,7 @@
 #include <charconv>
 #include <cstring>
 
+#include "shim/format/refusal_spec.h"
 #include "tools/log/kernel_numbers.h"
 #include "tools/log/log_reader.h"
 
@@ -119,12 +120,20 @@ HostRules with_facts(HostRules rules, std::span<const ovcshim::Fact> facts) {
   return rules;
 }
 
+// The shim's own parser: what it did not understand was not in force.
+std::optional<uint64_t> rehearsed_mode(const ovcshim::FileHeader& header) {
+  ovcshim::RehearseSpec spec;
+  if (header.rehearse[0] == 0 || ovcshim::parse_rehearse(header.rehearse, spec).what)
+    return std::nullopt;
+  return spec.mode;
+}
+
 HostRules host_rules(const ovcshim::FileHeader& header) {
   const std::string_view release(header.kernel_release,
                                  strnlen(header.kernel_release, sizeof header.kernel_release));
   HostRules rules;
   rules.kernel = parse_kernel_release(release);
-  rules.noreserve_ignored = std::string_view(header.rehearse).starts_with("mode=2");
+  rules.noreserve_ignored = rehearsed_mode(header) == kModeNever;
   rules.vendor_kernel = release.find(".el") != release.npos;
   if (header.page_size >= 1024 && header.page_size <= (1 << 20))
     rules.page_kb = header.page_size / 1024;
@@ -281,6 +290,11 @@ LimitSettings settings_for_limit(const HostRules& rules, uint64_t wanted_limit_k
   const uint64_t wanted_pages = (*settings.overcommit_kbytes + rules.page_kb - 1) / rules.page_kb;
   if (base_pages != 0) settings.ratio = (wanted_pages * 100 + base_pages - 1) / base_pages;
   return settings;
+}
+
+bool can_have_more(const HostRules& rules, uint64_t more_kb) {
+  constexpr uint64_t kTimesRam = 16;
+  return !rules.ram_kb || more_kb / kTimesRam <= *rules.ram_kb;
 }
 
 std::optional<bool> guess_is_simple(const HostRules& rules) {

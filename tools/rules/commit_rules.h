@@ -49,6 +49,8 @@ struct HostRules {
   std::optional<bool> admin;  // CAP_SYS_ADMIN in the initial user namespace
 };
 HostRules host_rules(const ovcshim::FileHeader& header);
+// The mode that OVCSHIM_REHEARSE put in force; nullopt: none, or it was not understood.
+std::optional<uint64_t> rehearsed_mode(const ovcshim::FileHeader& header);
 // The same host as these later facts describe it; what they do not mention stays.
 HostRules with_facts(HostRules rules, std::span<const ovcshim::Fact> facts);
 
@@ -199,6 +201,9 @@ struct LimitSettings {  // smallest settings that lift CommitLimit to at least a
   std::optional<uint64_t> ratio, overcommit_kbytes, more_swap_mib;
 };
 LimitSettings settings_for_limit(const HostRules& rules, uint64_t wanted_limit_kb);
+// Could a machine like this one be given as much more swap, or promise as much more? Beyond that a
+// figure is no advice.
+bool can_have_more(const HostRules& rules, uint64_t more_kb);
 
 // Mode 0. Since 5.2: a request passes unless it alone is larger than RAM + swap. nullopt: kernel or
 // sizes not known.

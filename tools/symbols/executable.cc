@@ -108,6 +108,22 @@ std::optional<std::string> why_without_shim(const std::string& path, int64_t bef
   return {};
 }
 
+// cmd/link and gcc alike keep its ELF note "Go" (the build id) in the program.
+bool has_go_note(const std::string& path, int64_t before_ns) {
+  const auto file = read_head(path);
+  if (!file || changed_ns(file->info) > before_ns) return false;
+  const std::string_view head = file->head;
+  if (head.size() < EI_NIDENT || !head.starts_with(ELFMAG)) return false;
+  const auto header = load<Elf64_Ehdr>(head, 0);
+  constexpr std::string_view kName("\4\0\0\0Go\0\0", 8);  // type 4, then the name
+  for (unsigned i = 0; i < header.e_phnum; ++i) {
+    const auto part = load<Elf64_Phdr>(head, header.e_phoff + uint64_t{i} * header.e_phentsize);
+    if (part.p_type != PT_NOTE || part.p_offset >= head.size()) continue;
+    if (head.substr(part.p_offset, part.p_filesz).find(kName) != head.npos) return true;
+  }
+  return false;
+}
+
 std::string find_program(const std::string& name) {
   if (name.find('/') != name.npos) return name;
   const char* path = std::getenv("PATH");

@@ -14,6 +14,9 @@ namespace ovc {
 // cannot be read, or was changed after `before_ns` (CLOCK_REALTIME).
 std::optional<std::string> why_without_shim(const std::string& path, int64_t before_ns = INT64_MAX);
 
+// Was the file made by the Go linker? False if it cannot be read, or was changed after `before_ns`.
+bool has_go_note(const std::string& path, int64_t before_ns = INT64_MAX);
+
 // As execvp searches: names with a slash as they are, others in this process's PATH. Empty if there
 // is none.
 std::string find_program(const std::string& name);

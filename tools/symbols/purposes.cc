@@ -96,11 +96,20 @@ constexpr PurposeRow kPurposes[] = {
     // PHP
     {"", {"fpm_children_make"},                                         "worker process", "php-fpm"},
     {"", {"fpm_unix_init_main"},                                        "daemonize", "php-fpm"},
+    {"", {"php_pcntl_fork"},                                            "pcntl_fork in a PHP script"},
+    {"", {"zif_pcntl_fork"},                                            "pcntl_fork in a PHP script"},
+    {"", {"zif_pcntl_rfork"},                                           "pcntl_rfork in a PHP script"},
+    {"", {},                                                            "pcntl_fork in a PHP script", "pcntl", "fork"},
     {"", {"php_exec"},                                                  "program started by PHP (exec, system, ...)"},
-    {"", {"php_execute_script"},                                        "program started by a PHP script", "php"},
-    {"", {"php_execute_script"},                                        "program started by a PHP script", "libphp"},
-    {"", {"php_execute_script_ex"},                                     "program started by a PHP script", "php"},  // 8.4
-    {"", {"php_execute_script_ex"},                                     "program started by a PHP script", "libphp"},
+    // Built in and without names of their own; proc_open forks as well before 8.3
+    {"", {"php_execute_script"},                                        kForkByPhp, "php", "fork"},
+    {"", {"php_execute_script"},                                        kForkByPhp, "libphp", "fork"},
+    {"", {"php_execute_script_ex"},                                     kForkByPhp, "php", "fork"},
+    {"", {"php_execute_script_ex"},                                     kForkByPhp, "libphp", "fork"},
+    {"", {"php_execute_script"},                                        kProgramByPhp, "php"},
+    {"", {"php_execute_script"},                                        kProgramByPhp, "libphp"},
+    {"", {"php_execute_script_ex"},                                     kProgramByPhp, "php"},  // 8.4
+    {"", {"php_execute_script_ex"},                                     kProgramByPhp, "libphp"},
     // uWSGI
     {"", {"uwsgi_respawn_worker"},                                      "worker process"},
     // CPython Modules/posixmodule.c, Modules/_posixsubprocess.c: <method ...>: see method_names.h.

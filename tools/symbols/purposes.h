@@ -24,6 +24,9 @@ struct Asker {
 Asker asker_of(const LogReader& log, Symbols& symbols, const Event& event);
 
 std::optional<std::string_view> purpose(const Asker& asker);
+// pcntl_fork and proc_open have no names in a stripped php: the child's program tells them apart.
+inline constexpr std::string_view kForkByPhp = "fork by a PHP script (pcntl_fork or proc_open)",
+                                  kProgramByPhp = "program started by a PHP script";
 
 // What a child forked for `purpose` turned out to be, from its stack when it ended; nullopt where
 // that tells no more.

@@ -20,12 +20,6 @@ namespace {
 
 bool is_fork(const Event& event) { return is_fork_op(event.base.op) && !makes_thread(event.base); }
 
-std::string wait_text(int status) {
-  std::string text;
-  append_wait_status(text, status);
-  return text;
-}
-
 }  // namespace
 
 ForkList::ForkList(const LogReader& log)
@@ -87,20 +81,10 @@ void ForkList::find_shell_children() {
 void ForkList::note(const Event& event) {
   const EventBase& b = event.base;
   if (is_fork(event)) forks_.emplace_back().event = event;
-  note_wait(event);
-  if (b.op == Op::kExit || b.op == Op::kUnderscoreExit)
-    note_end(b.pid,
-             {b.begin_tick, fmt::format("exited, {}", b.args[0] & 0xff),
-              b.op == Op::kExit ? "exit" : "_exit", 0, b.args[1] == kUnknown ? 0 : b.args[1]});
-  if (b.op == Op::kExit || b.op == Op::kUnderscoreExit)
+  ends_.note(event);
+  if (b.op == Op::kExit || b.op == Op::kUnderscoreExit || b.op == Op::kQuickExit)
     exits_[b.pid].emplace_back(b.begin_tick, event.position);
-  if (b.op == Op::kAbort) note_end(b.pid, {b.begin_tick, "called abort", "abort", 0});
-  // Also of images that a vfork led to: their slot does not know the call.
-  if (b.op == Op::kEnd) note_end(b.pid, {b.begin_tick, "ended normally", "log", 0});
   if (b.op == Op::kSnapshot) snapshots_[b.args[0]] = event.fact(FactKey::kMapsAcKb);
-  if (b.op == Op::kDaemon && event.returned() &&
-      !event.failed())  // misc/daemon.c: the parent's last act
-    note_end(b.pid, {b.end_tick, "exited, 0", "daemon", 0});
   if (b.op == Op::kStart && (b.flags & kChildSide)) forked_.insert(b.pid);
   if (b.op == Op::kStart && !(b.flags & kChildSide))
     images_[b.pid].emplace_back(b.begin_tick, event.text);
@@ -119,17 +103,6 @@ std::vector<Process> ForkList::unseen_births() const {
         p.slot.fork_position == kUnknown)
       list.push_back(p);
   return list;
-}
-
-void ForkList::note_end(uint32_t pid, ForkEnd end) { ends_[pid].push_back(std::move(end)); }
-
-void ForkList::note_wait(const Event& event) {
-  const EventBase& b = event.base;
-  const WaitedFor child = waited_for(event);
-  if (child.pid == 0 || !child.status) return;
-  const bool has_usage = b.op == Op::kWait3 || b.op == Op::kWait4;
-  note_end(child.pid, {b.end_tick, wait_text(*child.status), "wait",
-                       has_usage && b.args[3] != kUnknown ? b.args[3] : 0});
 }
 
 void ForkList::note_provider(const Event& event, const Fact& fact) {
@@ -222,24 +195,13 @@ void ForkList::find_life(Fork& fork) {
   for (const UnseenImage& image : unseen_images_[pid])
     if (image.tick >= from && image.tick < to) fork.unseen = image;
   find_role(fork, from, to);
-  uint64_t faults = 0;
-  for (const ForkEnd& end : ends_[pid]) {
-    if (end.tick <= from || end.tick >= to) continue;
-    faults = std::max(faults, end.page_faults);
-    if (fork.end && end.seen_by != "wait") continue;
-    const uint64_t tick = fork.end ? std::min(fork.end->tick, end.tick) : end.tick;
-    fork.end = end;         // what the parent was told counts,
-    fork.end->tick = tick;  // but it may have asked late
-  }
-  if (fork.end) fork.end->page_faults = faults;
-  if (fork.end) return;
-  for (const Process& p : processes_[fork.event.position]) {
-    if (p.slot.pid != pid || !p.slot.end_tick) continue;
-    fork.end = ForkEnd{
-        p.slot.end_tick,
-        p.slot.exit_known ? fmt::format("exited, {}", p.slot.exit_status & 0xff) : "ended normally",
-        "log", 0};
-  }
+  if (fork.purpose == kForkByPhp && (!fork.program.empty() || fork.unseen))
+    fork.purpose = kProgramByPhp;
+  ProcessEnd end = ends_.of(pid, from, to);
+  if (!end.told && !end.status)
+    for (const Process& p : processes_[fork.event.position])
+      if (p.slot.pid == pid) end = ends_.of(log_, p);
+  if (end.kind != EndKind::kNotRecorded) fork.end = std::move(end);
 }
 
 uint64_t ForkList::next_birth(uint32_t pid, uint64_t after) const {
@@ -251,7 +213,7 @@ uint64_t ForkList::next_birth(uint32_t pid, uint64_t after) const {
 
 std::string fate_text(const Fork& fork) {
   if (!fork.event.returned() || fork.event.failed()) return "";
-  std::string text = fork.end ? fork.end->text : fork.child ? "no end recorded" : "";
+  std::string text = fork.end || fork.child ? end_text(fork.end.value_or(ProcessEnd{})) : "";
   if (fork.end && fork.end->page_faults)
     text += fmt::format("; {} page faults", grouped(fork.end->page_faults));
   if (!fork.program.empty()) text += "; ran " + escaped(fork.program);

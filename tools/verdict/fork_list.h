@@ -16,18 +16,9 @@
 #include "tools/replay/unseen_images.h"
 #include "tools/rules/commit_rules.h"
 #include "tools/symbols/symbols.h"
+#include "tools/verdict/process_end.h"
 
 namespace ovc {
-
-// How a child ended, as far as some record tells.
-struct ForkEnd {
-  uint64_t tick = 0;
-  std::string text;          // "exited, 0"
-  std::string_view seen_by;  // "wait", "exit", "log", "daemon"
-  uint64_t max_rss_kb = 0;   // 0: not asked for
-  uint64_t page_faults =
-      0;  // minor ones: each copied at most one page of the parent's, or a huge one. 0: not known
-};
 
 struct Fork {
   Event event;
@@ -38,7 +29,9 @@ struct Fork {
   std::optional<int64_t> committed_change_kb;  // observed
   std::string program;                         // the child's exec, if it came to a new image
   std::optional<UnseenImage> unseen;           // the child's last image, if it left no record
-  std::optional<ForkEnd> end;
+  // As far as some record tells. Its page faults are minor ones: each copied at most one page of
+  // the parent's, or a huge one.
+  std::optional<ProcessEnd> end;
   uint32_t child = 0;  // its pid; 0: none, or not known
 };
 
@@ -49,6 +42,7 @@ class ForkList {
   const std::vector<Fork>& forks() const { return forks_; }  // by time
   // Children of recorded processes that no recorded call made.
   std::vector<Process> unseen_births() const;
+  const ProcessEnds& ends() const { return ends_; }  // of all processes
   // Module -> calls of the fork family that it serves.
   const std::map<std::string, std::set<std::string_view>>& providers() const { return providers_; }
 
@@ -56,8 +50,6 @@ class ForkList {
   void collect();
   void note(const Event& event);
   void note_births();
-  void note_end(uint32_t pid, ForkEnd end);
-  void note_wait(const Event& event);
   void note_provider(const Event& event, const ovcshim::Fact& fact);
   void find_shell_children();
   void drop_inner_clones();
@@ -72,7 +64,7 @@ class ForkList {
   HostRules rules_;
   std::vector<Fork> forks_;
   std::map<uint32_t, std::vector<uint64_t>> births_;  // child pid -> its forks, by time
-  std::map<uint32_t, std::vector<ForkEnd>> ends_;     // by pid
+  ProcessEnds ends_;
   std::map<uint32_t, std::vector<std::pair<uint64_t, std::string>>>
       images_;                 // pid -> start of an image, its exe
   std::set<uint32_t> forked_;  // pids that began as a copy of their parent

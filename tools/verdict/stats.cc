@@ -10,6 +10,7 @@
 #include "tools/replay/unseen_images.h"
 #include "tools/text/output.h"
 #include "tools/verdict/blind_spots.h"
+#include "tools/verdict/exit_sight.h"
 
 namespace ovc {
 namespace {
@@ -66,6 +67,7 @@ class Gatherer {
       note(event);
       return true;
     });
+    for (ProcessStats& p : stats_.processes) p.end = ends_.of(log_, p.process);
     add_growth();
     auto& list = stats_.processes;
     std::stable_sort(list.begin(), list.end(),
@@ -84,7 +86,7 @@ class Gatherer {
     for (const Process& p : log_.processes()) {
       by_slot_[{p.index, p.slot.serial}] = stats_.processes.size();
       stats_.processes.push_back(
-          {p, totals[{p.index, p.slot.serial}], {}, {}, {}, {}, {}, {}, false});
+          {p, totals[{p.index, p.slot.serial}], {}, {}, {}, {}, {}, {}, {}, false});
     }
   }
 
@@ -95,6 +97,7 @@ class Gatherer {
       stats_.first_tick = b.begin_tick;
     stats_.last_tick = std::max({stats_.last_tick, b.begin_tick, b.end_tick});
     spots_.note(event);
+    ends_.note(event);
     const auto place = by_slot_.find({b.process, b.process_serial});
     if (b.op != Op::kStart || (b.flags & kChildSide) || place == by_slot_.end()) return;
     ProcessStats& p = stats_.processes[place->second];
@@ -152,17 +155,9 @@ class Gatherer {
 
   void add_blind_spots() {
     auto& list = stats_.blind_spots;
-    std::map<std::pair<std::string, std::string>, std::pair<uint32_t, uint64_t>>
-        unseen;  // first pid, how many
-    for (const UnseenImage& image : unseen_images(log_)) {
-      auto& [pid, count] = unseen[{image.program, image.why}];
-      if (count++ == 0) pid = image.pid;
-    }
-    for (const auto& [image, seen] : unseen)
-      list.push_back(
-          fmt::format("{} (pid {}{}) left no records: {}", escaped(image.first), seen.first,
-                      seen.second > 1 ? fmt::format(" and {} more", grouped(seen.second - 1)) : "",
-                      escaped(image.second)));
+    for (const UnseenProgram& program : unseen_programs(log_)) list.push_back(program.text());
+    for (const std::string& sentence : unseen_code(log_, symbols_))
+      list.push_back(escaped(sentence));
     for (const std::string& sentence : spots_.sentences()) list.push_back(escaped(sentence));
     std::set<std::string> reasons;
     for (const ProcessStats& p : stats_.processes)
@@ -190,6 +185,7 @@ class Gatherer {
   const LogReader& log_;
   Symbols& symbols_;
   BlindSpots spots_;
+  ProcessEnds ends_;
   Stats stats_;
   std::map<std::pair<uint32_t, uint32_t>, size_t> by_slot_;
 };

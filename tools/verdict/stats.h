@@ -13,6 +13,7 @@
 #include "tools/log/names.h"
 #include "tools/replay/ledger.h"
 #include "tools/symbols/symbols.h"
+#include "tools/verdict/process_end.h"
 
 namespace ovc {
 
@@ -22,6 +23,7 @@ struct ProcessStats {
   std::map<std::string, std::string> served_by;  // call -> module of its newest image
   std::optional<uint64_t> own_mapped_kb, own_commit_kb, own_start_ns;
   std::optional<Coverage> growth;  // of accountable memory, and what calls explain of it
+  ProcessEnd end;
   std::map<std::string_view, uint64_t>
       unexplained_kb;              // kind of mapping -> what it grew by without a call
   bool calls_overwritten = false;  // memory calls of the time that `growth` is about

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// How processes ended: what their parents' waits say, whether they said goodbye themselves, whether
-// they are still there, and whether the kernel's counters of OOM kills moved around that time.
+// Which ends are worth telling: those that process_end.h calls suspicious, and quietly those of
+// which nothing is recorded; with what the kernel's counters of OOM kills say of that time.
 #include <fmt/format.h>
 #include <signal.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
 #include <algorithm>
 #include <charconv>
@@ -19,15 +18,13 @@
 #include "tools/log/kernel_numbers.h"
 #include "tools/log/names.h"
 #include "tools/text/output.h"
+#include "tools/verdict/exit_sight.h"
 #include "tools/verdict/why_report.h"
 
 namespace ovc {
 namespace {
 
 using ovcshim::ProcessSlot;
-
-constexpr int kPlainSignals[] = {SIGHUP,  SIGINT,  SIGTERM, SIGUSR1,
-                                 SIGUSR2, SIGPIPE, SIGALRM, SIGQUIT};
 
 // ---- the machine now ----
 
@@ -166,36 +163,63 @@ void add_group_note(const WhyScan& scan, const ProcessKey& key, Ending& ending) 
 
 // ---- endings ----
 
+constexpr std::string_view kKilled = "killed-by-signal", kAborted = "aborted",
+                           kNotRecorded = "no-exit-recorded";
+
+std::string base_name(const std::string& path) { return path.substr(path.rfind('/') + 1); }
+
 class Endings {
  public:
-  Endings(const LogReader& log, const WhyScan& scan, const HostNow& now)
-      : log_(log), scan_(scan), now_(now) {}
+  Endings(const LogReader& log, const WhyScan& scan, Symbols& symbols, const HostNow& now)
+      : log_(log), scan_(scan), symbols_(symbols), now_(now) {}
 
-  std::vector<Ending> all() {
+  EndsFound all() {
     for (const auto& process : log_.processes()) look_at(process);
-    for (const auto& child : scan_.reaped())
-      if (!told_.contains(child.position)) add_reaped(child, "", {}, 0);
-    std::stable_sort(endings_.begin(), endings_.end(),
-                     [](const Ending& a, const Ending& b) { return a.tick < b.tick; });
-    return collapsed();
+    for (const auto& [pid, signs] : scan_.ends().told())
+      for (const EndSign& told : signs)
+        if (!told_.contains(told.position)) look_at(told);
+    fold_passed_on();
+    return {collapsed(std::move(found_)), collapsed(std::move(quiet_))};
   }
 
  private:
+  struct Seen {  // what is known of the process besides how it ended
+    std::string comm;
+    uint32_t pid = 0;
+    ProcessKey key;
+    uint64_t last_tick = 0;
+  };
+
   void look_at(const Process& process) {
-    const ProcessKey key{process.index, process.slot.serial, 0};
-    const auto found = scan_.processes().find(key);
-    const ProcessSigns signs = found == scan_.processes().end() ? ProcessSigns{} : found->second;
-    const uint32_t pid = process.slot.pid;
-    if (signs.abort_tick)
-      return add({"aborted", process.comm(), pid, *signs.abort_tick, true, SIGABRT, {}}, key, 0, 0);
-    if (const ReapedChild* child = reaped(process.slot)) {
-      told_.insert(child->position);
-      if (!end_is_recorded(process.slot)) add_reaped(*child, process.comm(), key, signs.last_tick);
-      return;
-    }
-    const bool may_have_vanished =
-        !end_is_recorded(process.slot) && !signs.exec_intent && signs.events != 0;
-    if (may_have_vanished && is_gone(process.slot)) add_vanished(process, signs, key);
+    const ProcessSlot& slot = process.slot;
+    const ProcessKey key{process.index, slot.serial, 0};
+    const auto signs = scan_.processes().find(key);
+    const uint64_t last = signs == scan_.processes().end() ? 0 : signs->second.last_tick;
+    const ProcessEnd end = scan_.ends().of(log_, process);
+    if (end.told) mark_told(*end.told, slot.start_tick);
+    const Seen seen{process.comm(), slot.pid, key, last};
+    if (is_suspicious(end)) return add_suspicious(end, seen);
+    const bool unseen_image = scan_.exec_tick(slot.pid) >= slot.start_tick && slot.start_tick != 0;
+    if (end.kind != EndKind::kNotRecorded || unseen_image || last == 0 || !is_gone(slot)) return;
+    add_not_recorded(process, seen);
+  }
+
+  // Of a child that has no place in the table, or no longer.
+  void look_at(const EndSign& told) {
+    if (told_.contains(told.position)) return;
+    const uint64_t to = scan_.ends().next_birth(told.pid, told.tick);
+    mark_told(told, told.tick - 1);
+    const ProcessEnd end = scan_.ends().of(told.pid, told.tick - 1, to);
+    if (is_suspicious(end))
+      add_suspicious(end, {base_name(scan_.ends().image_of(told.pid, told.tick)), told.pid, {}, 0});
+  }
+
+  // waitid(WNOWAIT) and the wait after it tell of the same end.
+  void mark_told(const EndSign& told, uint64_t from) {
+    const uint64_t to = scan_.ends().next_birth(told.pid, from);
+    for (const EndSign& sign : scan_.ends().told().at(told.pid))
+      if (sign.tick > from && sign.tick < to) told_.insert(sign.position);
+    told_.insert(told.position);
   }
 
   bool is_gone(const ProcessSlot& slot) const {
@@ -204,72 +228,108 @@ class Endings {
     return now_.alive && now_.alive(slot) == HostNow::Alive::kNo;
   }
 
-  const ReapedChild* reaped(const ProcessSlot& slot) const {
-    for (const auto& child : scan_.reaped())
-      if (child.pid == slot.pid && child.tick >= slot.start_tick && !told_.contains(child.position))
-        return &child;
-    return nullptr;
+  void add_suspicious(const ProcessEnd& end, const Seen& seen) {
+    Ending ending;
+    ending.id = end.signal == SIGABRT ? kAborted : kKilled;
+    ending.comm = seen.comm;
+    ending.pid = seen.pid;
+    ending.by_wait = end.seen_by == "wait";
+    ending.tick = ending.by_wait ? end.told->tick : end.tick;
+    ending.exact = true;
+    ending.signal = end.signal;
+    if (end.signal == SIGKILL) add_oom_notes(ending, seen, ending.tick);
+    if (end.signal == SIGSYS)
+      ending.notes.emplace_back(
+          "SIGSYS: a seccomp filter refused a system call. It may have been one that the shim "
+          "made, not the program: see whether it also dies with OVCSHIM=0");
+    found_.push_back({std::move(ending), end.told, seen.last_tick});
   }
 
-  void add_reaped(const ReapedChild& child, const std::string& comm, const ProcessKey& key,
-                  uint64_t alive_tick) {
-    const int signal = child.status && WIFSIGNALED(*child.status) ? WTERMSIG(*child.status) : 0;
-    if (signal == 0 || is_plain_signal(signal)) return;
-    add({"killed-by-signal", comm, child.pid, child.tick, true, signal, {}}, key, alive_tick,
-        child.tick);
-  }
-
-  void add_vanished(const Process& process, const ProcessSigns& signs, const ProcessKey& key) {
-    Ending ending{
-        "ended-without-goodbye", process.comm(), process.slot.pid, signs.last_tick, false, 0, {}};
+  void add_not_recorded(const Process& process, const Seen& seen) {
+    Ending ending;
+    ending.id = kNotRecorded;
+    ending.comm = seen.comm;
+    ending.pid = seen.pid;
+    ending.tick = seen.last_tick;
+    ending.reason = exit_unseen(log_, scan_.ends(), symbols_, process);
     if (!now_.boot_id.empty() && !same_boot(log_, now_))
       ending.notes.emplace_back(
-          "the machine has been started anew since: a crash or power cut looks the same as a kill "
-          "here");
-    add(std::move(ending), key, signs.last_tick, 0);
+          "the machine has been started anew since: a crash or power cut looks the same");
+    add_oom_notes(ending, seen, 0);
+    quiet_.push_back({std::move(ending), std::nullopt, seen.last_tick});
   }
 
-  void add(Ending ending, const ProcessKey& key, uint64_t alive_tick, uint64_t dead_tick) {
-    const bool could_be_oom = ending.signal == SIGKILL || ending.signal == 0;
-    const auto window = host_kills_around(scan_, alive_tick, dead_tick,
+  void add_oom_notes(Ending& ending, const Seen& seen, uint64_t dead_tick) {
+    const auto window = host_kills_around(scan_, seen.last_tick, dead_tick,
                                           same_boot(log_, now_) ? now_.oom_kills : std::nullopt);
-    if (could_be_oom && window.before && window.after && *window.after >= *window.before)
+    const bool counted = window.before && window.after && *window.after >= *window.before;
+    if (counted && (dead_tick != 0 || *window.after > *window.before))
       ending.notes.push_back(oom_note(log_, window));
-    if (could_be_oom) add_group_note(scan_, key, ending);
-    ending.last_tick = ending.tick;
-    endings_.push_back(std::move(ending));
+    add_group_note(scan_, seen.key, ending);
+  }
+
+  struct Found {
+    Ending ending;
+    std::optional<EndSign> told;
+    uint64_t last_tick;  // of the process: its last record
+  };
+
+  // A program that waits for its child and, as the last it does, ends by the same signal (timeout,
+  // wrappers) passes on how the child ended: one event, told once.
+  void fold_passed_on() {
+    std::stable_sort(found_.begin(), found_.end(),
+                     [](const Found& a, const Found& b) { return a.ending.tick < b.ending.tick; });
+    for (size_t i = 0; i < found_.size(); ++i) {
+      const size_t outer = passed_on_by(found_[i]);
+      if (outer == found_.size()) continue;
+      found_[i].ending.notes.push_back(
+          fmt::format("{} (pid {}), which waited for it, then ended by the same signal",
+                      escaped(found_[outer].ending.comm), found_[outer].ending.pid));
+      found_[outer].ending.id = "";
+    }
+    std::erase_if(found_, [](const Found& found) { return found.ending.id.empty(); });
+  }
+
+  size_t passed_on_by(const Found& inner) const {
+    for (size_t i = 0; i < found_.size() && inner.told; ++i) {
+      const Found& outer = found_[i];
+      if (outer.ending.pid == inner.told->waiter_pid && outer.ending.by_wait &&
+          outer.ending.signal == inner.ending.signal && !outer.ending.id.empty() &&
+          outer.last_tick == inner.told->tick && outer.ending.tick >= inner.told->tick)
+        return i;
+    }
+    return found_.size();
   }
 
   // One entry for all that went the same way; what is said of the first holds for the others.
-  std::vector<Ending> collapsed() {
-    std::map<std::tuple<std::string_view, std::string, int>, size_t> places;
+  static std::vector<Ending> collapsed(std::vector<Found> all) {
+    std::map<std::tuple<std::string_view, std::string, int, std::string>, size_t> places;
     std::vector<Ending> kept;
-    for (auto& ending : endings_) {
+    std::stable_sort(all.begin(), all.end(),
+                     [](const Found& a, const Found& b) { return a.ending.tick < b.ending.tick; });
+    for (auto& [ending, told, last] : all) {
       const auto [place, fresh] =
-          places.try_emplace({ending.id, ending.comm, ending.signal}, kept.size());
+          places.try_emplace({ending.id, ending.comm, ending.signal, ending.reason}, kept.size());
+      ending.last_tick = ending.tick;
       if (fresh) {
         kept.push_back(std::move(ending));
         continue;
       }
       ++kept[place->second].count;
-      kept[place->second].last_tick = ending.tick;
+      kept[place->second].last_tick = std::max(kept[place->second].last_tick, ending.tick);
     }
     return kept;
   }
 
   const LogReader& log_;
   const WhyScan& scan_;
+  Symbols& symbols_;
   const HostNow& now_;
-  std::vector<Ending> endings_;
-  std::set<uint64_t> told_;
+  std::vector<Found> found_, quiet_;
+  std::set<uint64_t> told_;  // positions of waits
 };
 
 }  // namespace
-
-bool is_plain_signal(int signal) {
-  return std::find(std::begin(kPlainSignals), std::end(kPlainSignals), signal) !=
-         std::end(kPlainSignals);
-}
 
 HostNow host_now() {
   HostNow now;
@@ -293,8 +353,9 @@ HostNow::Alive is_alive(const ProcessSlot& slot, const HostNow& now) {
   return look_for(slot, {}, pidns);
 }
 
-std::vector<Ending> find_endings(const LogReader& log, const WhyScan& scan, const HostNow& now) {
-  return Endings(log, scan, now).all();
+EndsFound find_endings(const LogReader& log, const WhyScan& scan, Symbols& symbols,
+                       const HostNow& now) {
+  return Endings(log, scan, symbols, now).all();
 }
 
 }  // namespace ovc

@@ -69,19 +69,23 @@ Json verdict_json(const LogReader& log, const Verdict& v) {
   json["requested_bytes"] = has_size(base.op) ? Json(requested_bytes(v.event)) : Json(nullptr);
   json["args"] = arguments_json(v.event);
   json["caller_coped"] = v.coped;
+  json["coped_how"] = v.coped ? Json(v.coped_how) : Json(nullptr);
   json.update(finding_json(v.finding));
   return json;
 }
 
 Json ending_json(const LogReader& log, const Ending& e) {
-  return {{"end", e.id},
-          {"comm", e.comm},
-          {"pid", e.pid},
-          {"signal", e.signal ? Json(signal_name(static_cast<unsigned>(e.signal))) : Json(nullptr)},
-          {e.exact ? "time" : "last_sign_of_life", iso_text(log.posix_ns(e.tick))},
-          {"count", e.count},
-          {"last", iso_text(log.posix_ns(e.last_tick))},
-          {"notes", e.notes}};
+  return {
+      {"end", e.id},
+      {"comm", e.comm},
+      {"pid", e.pid},
+      {"signal", e.signal ? Json(signal_name(static_cast<unsigned>(e.signal))) : Json(nullptr)},
+      {e.exact ? "time" : "last_sign_of_life", iso_text(log.posix_ns(e.tick))},
+      {"count", e.count},
+      {"last", iso_text(log.posix_ns(e.last_tick))},
+      {"seen_by", e.id == "no-exit-recorded" ? Json(nullptr) : Json(e.by_wait ? "wait" : "abort")},
+      {"reason", e.reason.empty() ? Json(nullptr) : Json(e.reason)},
+      {"notes", e.notes}};
 }
 
 Json fork_json(const LogReader& log, const ForkGroup& group) {
@@ -110,11 +114,19 @@ Json why_object(const LogReader& log, const WhyReport& report) {
                {"found", report.found()},
                {"verdicts", Json::array()},
                {"ends", Json::array()}};
+  json["ends_not_recorded"] = Json::array();
+  json["not_seen"] = unseen_lines(report);
+  json["failed_but_no_refusal"] = Json::array();
   json["forks_passed"] = Json::array();
   json["noreserve"] = Json::array();
   for (const auto& verdict : report.verdicts)
     json["verdicts"].push_back(verdict_json(log, verdict));
   for (const auto& ending : report.endings) json["ends"].push_back(ending_json(log, ending));
+  for (const auto& ending : report.quiet_endings)
+    json["ends_not_recorded"].push_back(ending_json(log, ending));
+  for (const OtherFailure& f : report.other_failures)
+    json["failed_but_no_refusal"].push_back(
+        {{"op", op_name(f.op)}, {"errno", errno_name(f.err)}, {"count", f.count}});
   for (const auto& group : report.forks) json["forks_passed"].push_back(fork_json(log, group));
   json["other_forks_passed"] = report.other_forks;
   for (const auto& use : report.noreserve) json["noreserve"].push_back(noreserve_json(use));

@@ -5,8 +5,6 @@
 #include "tools/verdict/why_report.h"
 
 #include <fmt/format.h>
-#include <linux/mman.h>
-#include <sys/mman.h>
 
 #include <algorithm>
 #include <map>
@@ -14,8 +12,11 @@
 #include <tuple>
 #include <unordered_set>
 
+#include "shim/format/refusal_spec.h"
 #include "tools/symbols/purposes.h"
 #include "tools/text/output.h"
+#include "tools/verdict/exit_sight.h"
+#include "tools/verdict/harmless.h"
 
 namespace ovc {
 namespace {
@@ -47,13 +48,6 @@ std::string comm_of(const LogReader& log, const Event& event) {
   return process ? process->comm() : std::string();
 }
 
-std::vector<std::string> function_names(Symbols& symbols, const Event& event) {
-  std::vector<std::string> names;
-  for (const auto& frame : symbols.stack(event.base.image, event.frames, Detail::kNames))
-    names.push_back(frame.function);
-  return names;
-}
-
 // Names if there are any outside libc; a stack without one is still told apart by module and
 // offset.
 std::vector<std::string> callers_of(Symbols& symbols, const Event& event) {
@@ -69,40 +63,6 @@ std::vector<std::string> callers_of(Symbols& symbols, const Event& event) {
     tells |= !is_plumbing(frame.module) && frame.function != "_start";
   }
   return tells ? named : all;
-}
-
-bool is_allocator(std::string_view function) {
-  constexpr std::string_view kNames[] = {"malloc",       "calloc",         "realloc",
-                                         "reallocarray", "posix_memalign", "aligned_alloc",
-                                         "memalign",     "valloc",         "pvalloc"};
-  return std::find(std::begin(kNames), std::end(kNames), function) != std::end(kNames);
-}
-
-// The same mapping asked for again at once, of ordinary pages, and granted; without huge pages its
-// size need not be rounded up.
-bool done_without_huge_pages(const LogReader& log, const WhyScan& scan, const Event& event) {
-  const auto& args = event.base.args;
-  if (event.base.op != Op::kMmap || !(args[3] & MAP_HUGETLB)) return false;
-  const CallSpan* next = scan.next_of(event);
-  const auto again =
-      next && next->op == Op::kMmap && !next->failed ? log.event_at(next->position) : std::nullopt;
-  if (!again) return false;
-  const auto& then = again->base.args;
-  constexpr uint64_t kHugeSizeBits = uint64_t{0x3f} << MAP_HUGE_SHIFT;
-  const bool same = then[2] == args[2] && then[3] == (args[3] & ~(MAP_HUGETLB | kHugeSizeBits)) &&
-                    then[4] == args[4];
-  return same && then[1] <= args[1] && then[1] > args[1] / 2;
-}
-
-// A call inside an allocation that was granted in the end. Small allocations leave no event, but
-// their name is on the stack.
-bool found_another_way(const LogReader& log, const WhyScan& scan, Symbols& symbols,
-                       const Event& event) {
-  if (done_without_huge_pages(log, scan, event)) return true;
-  if (const CallSpan* outer = scan.around(event)) return !outer->failed;
-  if (!(event.base.flags & ovcshim::kInsideLibc)) return false;
-  const auto names = function_names(symbols, event);
-  return std::any_of(names.begin(), names.end(), is_allocator);
 }
 
 // Does the C library itself serve this malloc? Known from the address that the shim forwards to.
@@ -159,7 +119,8 @@ class Verdicts {
                                ? served_by_libc(evidence, log_, symbols_, scan_)
                                : std::nullopt;
     Finding finding = diagnose(evidence);
-    const bool coped = found_another_way(log_, scan_, symbols_, event);
+    const std::string_view coped_how = harmless(log_, scan_, symbols_, event);
+    const bool coped = !coped_how.empty();
     const std::string_view asked_for = is_fork_op(event.base.op)
                                            ? purpose(asker_of(log_, symbols_, event)).value_or("")
                                            : std::string_view();
@@ -180,6 +141,7 @@ class Verdicts {
                            0,
                            {},
                            coped,
+                           coped_how,
                            bytes,
                            bytes,
                            false});
@@ -320,7 +282,29 @@ uint64_t counted_failures(const LogReader& log, const TotalsOf& totals) {
   return failed;
 }
 
-// The exact counters outlive the lane: they tell whether a refusal has been overwritten.
+// The exact counters outlive the lane: they tell whether a refusal is no longer in it, and the
+// log's own counts of losses why.
+std::string where_lost(const LogReader& log, const WhyScan& scan) {
+  const Losses lost = log.losses();
+  std::vector<std::string> causes;
+  if (lost.event_slots_overwritten || lost.vital_slots_overwritten)
+    causes.emplace_back("older ones were overwritten");
+  if (scan.unfinished() != 0)
+    causes.emplace_back(
+        fmt::format("of {} call{} the record says that it began, but not how it ended",
+                    grouped(scan.unfinished()), scan.unfinished() == 1 ? "" : "s"));
+  if (lost.event_slots_torn)
+    causes.emplace_back(
+        fmt::format("{} records were left half written", grouped(lost.event_slots_torn)));
+  if (lost.events_lost_busy || lost.events_lost_lapped)
+    causes.emplace_back(fmt::format("{} found no room in the ring",
+                                    grouped(lost.events_lost_busy + lost.events_lost_lapped)));
+  if (lost.processes_unslotted || lost.threads_unslotted)
+    causes.emplace_back("some were made by processes or threads without counters of their own");
+  return causes.empty() ? "the others left a count, but no record"
+                        : fmt::format("{}", fmt::join(causes, "; "));
+}
+
 void note_losses(const LogReader& log, const WhyScan& scan, const TotalsOf& totals,
                  WhyReport& report) {
   const uint64_t counted = counted_failures(log, totals);
@@ -328,22 +312,46 @@ void note_losses(const LogReader& log, const WhyScan& scan, const TotalsOf& tota
   for (const auto& [key, signs] : scan.processes()) listed += signs.failures;
   if (counted > listed)
     report.notes.push_back(
-        fmt::format("{} failed calls were counted, but only {} of them are still in the log: older "
-                    "ones were overwritten",
-                    counted, listed));
+        fmt::format("{} failed calls were counted, but only {} of them are still in the log: {}",
+                    counted, listed, where_lost(log, scan)));
   else if (log.events_overwritten())
     report.notes.emplace_back(
         "older events were overwritten, but the exact counters know of no other call that failed");
 }
 
-// Nobody is to take an asked-for refusal for the kernel's word, nor its absence.
-void note_asked_for(const LogReader& log, WhyReport& report) {
-  if (log.header().rehearse[0])
-    report.notes.push_back(
-        fmt::format("recorded under OVCSHIM_REHEARSE={}", escaped(log.header().rehearse)));
-  if (log.header().inject[0])
-    report.notes.push_back(
-        fmt::format("recorded under OVCSHIM_INJECT={}", escaped(log.header().inject)));
+// What is said of a rule that was asked for: nobody is to take a refusal by it for the kernel's
+// word, nor its absence, nor one that never was in force for either.
+void note_rule(std::string_view variable, std::string_view value, bool in_force,
+               WhyReport& report) {
+  if (value.empty()) return;
+  const std::string rule = fmt::format("{}={}", variable, escaped(value));
+  report.notes.push_back(in_force ? "recorded under " + rule
+                                  : rule + " was not understood: nothing was refused by it");
+}
+
+void note_asked_for(const LogReader& log, const WhyScan& scan, WhyReport& report) {
+  const ovcshim::FileHeader& h = log.header();
+  ovcshim::InjectSpec inject;
+  const bool rehearses = scan.rehearse_in_force().value_or(rehearsed_mode(h).has_value());
+  const bool injects =
+      scan.inject_in_force().value_or(!ovcshim::parse_inject(h.inject, inject).what);
+  note_rule("OVCSHIM_REHEARSE", h.rehearse, rehearses, report);
+  note_rule("OVCSHIM_INJECT", h.inject, injects, report);
+}
+
+// The busiest first.
+std::vector<std::string> names_seen(const LogReader& log, const WhyScan& scan) {
+  std::map<std::string, uint64_t> events;
+  for (const auto& [key, signs] : scan.processes())
+    if (const auto process = log.process(key.index, key.serial))
+      events[process->comm()] += signs.events;
+  std::vector<std::pair<uint64_t, std::string>> order;
+  for (const auto& [name, count] : events) order.emplace_back(count, name);
+  std::stable_sort(order.begin(), order.end(),
+                   [](const auto& a, const auto& b) { return a.first > b.first; });
+  std::vector<std::string> names;
+  for (auto& [count, name] : order) names.push_back(std::move(name));
+  return names;
 }
 
 }  // namespace
@@ -372,14 +380,21 @@ WhyReport why_report(const LogReader& log, const HostNow& now) {
   const TotalsOf totals = log.totals();
   WhyReport report;
   report.verdicts = find_verdicts(log, scan, symbols);
-  report.endings = find_endings(log, scan, now);
+  EndsFound ends = find_endings(log, scan, symbols, now);
+  report.endings = std::move(ends.suspicious);
+  report.quiet_endings = std::move(ends.quiet);
+  report.unseen = unseen_programs(log);
+  for (std::string& program : unseen_code(log, symbols))
+    report.unseen_code.push_back(std::move(program));
+  report.seen = names_seen(log, scan);
+  report.other_failures = scan.other_failures();
   report.forks = fork_groups(log, scan, symbols, totals);
   report.other_forks = forks_of_others(log, scan);
   report.noreserve = noreserve_uses(log, scan);
   if (same_boot(log, now)) report.mode_now = now.mode;
   for (const auto& [key, signs] : scan.processes()) report.events += signs.events;
   report.processes = log.processes().size();
-  note_asked_for(log, report);
+  note_asked_for(log, scan, report);
   note_losses(log, scan, totals, report);
   return report;
 }

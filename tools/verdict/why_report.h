@@ -13,6 +13,7 @@
 
 #include "tools/causes/causes.h"
 #include "tools/log/log_reader.h"
+#include "tools/replay/unseen_images.h"
 #include "tools/symbols/symbols.h"
 #include "tools/text/json_fwd.h"
 #include "tools/verdict/why_scan.h"
@@ -39,22 +40,24 @@ struct Verdict {
       callers;               // functions, innermost first; module+offset where there is no name
   std::string_view purpose;  // empty if unknown
   uint64_t count = 1, last_tick = 0;
-  std::vector<uint64_t> positions;  // of the first kMostPositions
-  bool coped =
-      false;  // a call inside another one that then found a different way: no harm came of it
+  std::vector<uint64_t> positions;           // of the first kMostPositions
+  bool coped = false;                        // no harm came of it:
+  std::string_view coped_how = {};           // see harmless.h
   uint64_t least_bytes = 0, most_bytes = 0;  // asked for, of calls that have a size
   bool figures_differ = false;
 };
 inline constexpr size_t kMostPositions = 1000;
 
-// How a process ended, or several of the same name in the same way.
+// How a process ended that is worth telling, or several of the same name in the same way.
 struct Ending {
-  std::string_view id;  // "killed-by-signal", "aborted", "ended-without-goodbye"
+  std::string_view id;  // "killed-by-signal", "aborted", "no-exit-recorded"
   std::string comm;
   uint32_t pid = 0;  // of the first
   uint64_t tick = 0;
-  bool exact = false;  // tick is when it was learned of; else it is the last sign of life
+  bool exact = false;    // tick is when it was learned of; else it is the last sign of life
+  bool by_wait = false;  // its parent was told of it; else it is its own record that says so
   int signal = 0;
+  std::string reason;  // of an exit that could not be seen: why; raw, empty if not known
   std::vector<std::string> notes;
   uint64_t count = 1, last_tick = 0;
 };
@@ -80,13 +83,18 @@ struct NoReserveUse {
 };
 
 struct WhyReport {
-  std::vector<Verdict> verdicts;  // by time of the first of each group
-  std::vector<Ending> endings;
-  std::vector<ForkGroup> forks;  // most forks first
-  uint64_t other_forks = 0;      // counted, but who made them has been overwritten
+  std::vector<Verdict> verdicts;      // by time of the first of each group
+  std::vector<Ending> endings;        // suspicious ones
+  std::vector<Ending> quiet_endings;  // gone, and no exit recorded: no finding
+  std::vector<ForkGroup> forks;       // most forks first
+  uint64_t other_forks = 0;           // counted, but who made them has been overwritten
   std::vector<NoReserveUse> noreserve;
-  std::vector<std::string> notes;    // losses, OOM kills without a victim in the log
-  std::optional<uint64_t> mode_now;  // if the boot is the same
+  std::vector<UnseenProgram> unseen;         // left no record of their own
+  std::vector<std::string> unseen_code;      // what recorded processes did unseen; raw sentences
+  std::vector<std::string> seen;             // names of the processes looked at, busiest first; raw
+  std::vector<OtherFailure> other_failures;  // failed, but no refusal; most frequent first
+  std::vector<std::string> notes;            // losses, OOM kills without a victim in the log
+  std::optional<uint64_t> mode_now;          // if the boot is the same
   uint64_t processes = 0, events = 0;
   bool found() const;  // something is wrong: exit status 1
 };
@@ -98,8 +106,11 @@ std::vector<Verdict> find_verdicts(const LogReader& log, const WhyScan& scan, Sy
 // Of these refused calls only, each by itself: none is counted together with others like it.
 std::vector<Verdict> judge_each(const LogReader& log, const WhyScan& scan, Symbols& symbols,
                                 std::span<const uint64_t> positions);
-bool is_plain_signal(int signal);  // one by which programs are asked to end: nothing suspicious
-std::vector<Ending> find_endings(const LogReader& log, const WhyScan& scan, const HostNow& now);
+struct EndsFound {
+  std::vector<Ending> suspicious, quiet;  // by time
+};
+EndsFound find_endings(const LogReader& log, const WhyScan& scan, Symbols& symbols,
+                       const HostNow& now);
 bool same_boot(const LogReader& log, const HostNow& now);
 // now.alive() of one process, without a look at all others where its pid is of our own namespace.
 HostNow::Alive is_alive(const ovcshim::ProcessSlot& slot, const HostNow& now);
@@ -113,11 +124,14 @@ struct Told {
 };
 Told tell(const LogReader& log, const Verdict& verdict);
 Told tell(const LogReader& log, const Ending& ending);
+// What was not seen, one line each; escaped.
+std::vector<std::string> unseen_lines(const WhyReport& report);
 // What is worth saying of a log in which nothing is wrong: one line each.
 std::string nothing_found_text(const LogReader& log, const WhyReport& report);
 
-// As text for people and as JSON.
-std::string why_text(const LogReader& log, const WhyReport& report);
+// As text for people: those without harm one by one if `all`, else counted. And as JSON: always
+// all.
+std::string why_text(const LogReader& log, const WhyReport& report, bool all = false);
 Json why_object(const LogReader& log, const WhyReport& report);
 std::string why_json(const LogReader& log, const WhyReport& report);
 

@@ -64,25 +64,36 @@ void WhyScan::take(const Event& event) {
   signs.last_tick = std::max({signs.last_tick, event.base.begin_tick, event.base.end_tick});
   ++signs.events;
   if (is_refusal(event)) refused_.push_back(event.position);
+  else if (event.failed() && event.returned()) ++other_failures_[{op, event.base.err}];
   if (is_call(op)) take_call(event, signs);
   if (op == Op::kSnapshot) snapshots_[event.base.args[0]] = event.position;
   if (op == Op::kMappings) mappings_[event.base.args[0]].push_back(event.position);
   if (op == Op::kStart || op == Op::kSnapshot) take_facts(event, signs);
-  if (op == Op::kAbort) signs.abort_tick = event.base.begin_tick;
-  if (is_exec(op))
-    signs.exec_intent = event.returned() ? std::nullopt : std::optional(event.position);
-  if (is_wait(op)) take_wait(event);
+  if (op == Op::kStart || is_exec(op)) execs_.erase(event.base.pid);
+  if (is_exec(op) && !event.returned()) execs_[event.base.pid] = event.base.begin_tick;
+  ends_.note(event);
 }
 
-void WhyScan::take_wait(const Event& event) {
-  const WaitedFor child = waited_for(event);
-  if (child.pid != 0)
-    reaped_.push_back({event.position, event.base.end_tick, child.pid, child.status});
+std::vector<OtherFailure> WhyScan::other_failures() const {
+  std::vector<OtherFailure> list;
+  for (const auto& [kind, count] : other_failures_)
+    list.push_back({kind.first, kind.second, count});
+  std::stable_sort(list.begin(), list.end(),
+                   [](const auto& a, const auto& b) { return a.count > b.count; });
+  return list;
+}
+
+uint64_t WhyScan::exec_tick(uint32_t pid) const {
+  const auto found = execs_.find(pid);
+  return found == execs_.end() ? 0 : found->second;
 }
 
 void WhyScan::take_call(const Event& event, ProcessSigns& signs) {
   const auto& base = event.base;
-  if (!event.returned()) return;
+  if (!event.returned()) {
+    ++unfinished_;
+    return;
+  }
   const CallSpan span = span_of(event);
   take_fork(event, signs);
   signs.spans[base.tid].push_back(span);
@@ -123,8 +134,9 @@ void WhyScan::take_fork(const Event& event, ProcessSigns& signs) {
 }
 
 void WhyScan::take_facts(const Event& event, ProcessSigns& signs) {
-  if (event.base.op == Op::kStart) signs.exec_intent.reset();
   if (const auto mode = event.fact(FactKey::kOvercommitMemory)) rules_.mode = mode;
+  if (const auto on = event.fact(FactKey::kInjectInForce)) inject_in_force_ = *on != 0;
+  if (const auto on = event.fact(FactKey::kRehearseInForce)) rehearse_in_force_ = *on != 0;
   if (event.fact(FactKey::kMapsCount))
     signs.listed.push_back({event.base.begin_tick, event.base.args[0]});
   if (!has_counters(event)) return;

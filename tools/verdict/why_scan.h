@@ -14,6 +14,7 @@
 
 #include "tools/causes/causes.h"
 #include "tools/log/log_reader.h"
+#include "tools/verdict/process_end.h"
 
 namespace ovc {
 
@@ -43,13 +44,6 @@ struct Moment {
   uint64_t tick = 0, position = 0;
 };
 
-// What a parent learned from a wait.
-struct ReapedChild {
-  uint64_t position = 0, tick = 0;
-  uint32_t pid = 0;
-  std::optional<int> status;  // as wait(2) gives it; nullopt: not asked for
-};
-
 // A reading of the OOM killer's counters.
 struct OomReading {
   uint64_t tick = 0;
@@ -61,8 +55,6 @@ struct OomReading {
 struct ProcessSigns {
   uint64_t last_tick = 0;
   uint64_t events = 0;
-  std::optional<uint64_t> exec_intent;  // position of an exec that has not returned
-  std::optional<uint64_t> abort_tick;
   std::vector<Moment> listed;     // refused calls whose mappings were listed, ascending
   std::vector<Moment> baselines;  // kStart and kSnapshot records with counters, ascending
   std::map<uint32_t, std::vector<CallSpan>> spans;  // by thread, ascending begin
@@ -79,6 +71,13 @@ struct ProcessSigns {
   std::optional<uint64_t> last_fork;  // position
 };
 
+// Calls of one kind that failed with one errno and count as no refusal.
+struct OtherFailure {
+  Op op = Op::kNone;
+  uint16_t err = 0;
+  uint64_t count = 0;
+};
+
 class WhyScan {
  public:
   explicit WhyScan(const LogReader& log);
@@ -87,7 +86,15 @@ class WhyScan {
     return refused_;
   }  // positions of refused calls worth a verdict, by time
   const std::map<ProcessKey, ProcessSigns>& processes() const { return processes_; }
-  const std::vector<ReapedChild>& reaped() const { return reaped_; }
+  std::vector<OtherFailure> other_failures() const;    // most frequent first
+  uint64_t unfinished() const { return unfinished_; }  // counted calls begun, not known to return
+  // Of OVCSHIM_INJECT and OVCSHIM_REHEARSE, where a start record says.
+  std::optional<bool> inject_in_force() const { return inject_in_force_; }
+  std::optional<bool> rehearse_in_force() const { return rehearse_in_force_; }
+  const ProcessEnds& ends() const { return ends_; }
+  // When the process of this pid asked for the exec from which it has not come back, and which no
+  // image of ours followed; 0: it did not.
+  uint64_t exec_tick(uint32_t pid) const;
   const std::vector<OomReading>& oom() const { return oom_; }
   const HostRules& rules() const { return rules_; }
 
@@ -102,7 +109,6 @@ class WhyScan {
   void take(const Event& event);
   void take_call(const Event& event, ProcessSigns& signs);
   void take_fork(const Event& event, ProcessSigns& signs);
-  void take_wait(const Event& event);
   void take_facts(const Event& event, ProcessSigns& signs);
   void sort_spans();
   Evidence alone(const Event& event) const;
@@ -126,7 +132,11 @@ class WhyScan {
   std::map<ProcessKey, ProcessKey> parents_;
   std::unordered_map<uint64_t, uint64_t> snapshots_;  // by position of what they prove
   std::unordered_map<uint64_t, std::vector<uint64_t>> mappings_;
-  std::vector<ReapedChild> reaped_;
+  ProcessEnds ends_;
+  std::map<std::pair<Op, uint16_t>, uint64_t> other_failures_;
+  uint64_t unfinished_ = 0;
+  std::optional<bool> inject_in_force_, rehearse_in_force_;
+  std::map<uint32_t, uint64_t> execs_;  // by pid; a vfork child's record names its parent's slot
   std::vector<OomReading> oom_;
 };
 

@@ -16,6 +16,13 @@ namespace {
 
 constexpr size_t kStepsShown = 12;
 constexpr size_t kCallersInLine = 5;
+constexpr size_t kNamesShown = 4;
+constexpr size_t kUnseenShown = 8;
+
+std::string capital(std::string text) {
+  if (!text.empty() && text[0] >= 'a' && text[0] <= 'z') text[0] = static_cast<char>(text[0] - 32);
+  return text;
+}
 
 std::string process_text(const std::string& comm, uint32_t pid) {
   return fmt::format("{} (pid {})", comm.empty() ? "a process" : escaped(comm), pid);
@@ -81,12 +88,6 @@ bool tells_more(const Verdict& v) {
   return v.finding.steps.size() > 1 || is_malloc_op(op) || op == Op::kPthreadCreate;
 }
 
-std::string_view coped_text(const Verdict& v) {
-  if (v.finding.cause == "huge-page-pool")
-    return "the caller found another way: the same mapping of ordinary pages was granted";
-  return "the caller found another way: the allocation it was part of was granted";
-}
-
 void write(std::string& out, const Told& told) {
   out += told.title + '\n';
   Lines lines(out);
@@ -126,6 +127,62 @@ void add_forks(std::string& out, const LogReader& log, const WhyReport& report) 
                        grouped(report.other_forks), report.other_forks == 1 ? "" : "s");
 }
 
+// Said of those that were seen only, and by name.
+std::string seen_text(const WhyReport& report) {
+  if (report.events == 0) return "no process left a record: nothing is known of any call\n";
+  std::string names;
+  for (size_t i = 0; i < report.seen.size() && i < kNamesShown; ++i)
+    names += (i ? ", " : "") + escaped(report.seen[i]);
+  if (report.seen.size() > kNamesShown) names += ", ...";
+  return fmt::format(
+      "nothing was refused and nobody was killed in what was seen: {} event{} of {} process{}{}\n",
+      grouped(report.events), report.events == 1 ? "" : "s", grouped(report.processes),
+      report.processes == 1 ? "" : "es", names.empty() ? "" : " (" + names + ")");
+}
+
+void add_unseen(std::string& out, const WhyReport& report) {
+  const std::vector<std::string> lines = unseen_lines(report);
+  for (size_t i = 0; i < lines.size() && i < kUnseenShown; ++i)
+    out += "not seen: " + lines[i] + '\n';
+  if (lines.size() > kUnseenShown)
+    out += fmt::format("not seen: {} more programs: ovc stats\n", lines.size() - kUnseenShown);
+  if (!lines.empty()) out += '\n';
+}
+
+void add_other_failures(std::string& out, const WhyReport& report) {
+  std::string kinds;
+  for (size_t i = 0; i < report.other_failures.size() && i < kNamesShown; ++i) {
+    const OtherFailure& f = report.other_failures[i];
+    kinds += fmt::format("{}{} {} {}", i ? ", " : "", op_name(f.op), errno_name(f.err),
+                         grouped(f.count));
+  }
+  if (report.other_failures.size() > kNamesShown) kinds += ", ...";
+  if (!kinds.empty())
+    out +=
+        fmt::format("failed, but no refusal of memory or tasks: {} (ovc show --failed)\n", kinds);
+}
+
+void add_quiet_endings(std::string& out, const LogReader& log, const WhyReport& report) {
+  for (const Ending& e : report.quiet_endings) {
+    std::string line = tell(log, e).title;
+    line += e.reason.empty() ? ". It ended by a signal that no recorded parent was told of "
+                               "(SIGTERM, SIGKILL, ...) or left by a system call of its own"
+                             : ". " + capital(escaped(e.reason));
+    for (const std::string& note : e.notes) line += "; " + note;
+    out += line + '\n';
+  }
+}
+
+void add_harmless(std::string& out, const WhyReport& report) {
+  uint64_t count = 0;
+  for (const Verdict& v : report.verdicts)
+    if (v.coped) count += v.count;
+  if (count)
+    out += fmt::format(
+        "{} refusal{} did no harm (probes, or the caller found another way): ovc why --all\n",
+        grouped(count), count == 1 ? "" : "s");
+}
+
 }  // namespace
 
 Told tell(const LogReader& log, const Verdict& v) {
@@ -142,7 +199,7 @@ Told tell(const LogReader& log, const Verdict& v) {
   if (!f.meaning.empty()) told.add("meaning", f.meaning);
   if (!f.rule.empty()) told.add("rule", f.rule);
   if (v.figures_differ) told.add("note", "the figures are those of the first of these calls");
-  if (v.coped) told.add("note", coped_text(v));
+  if (v.coped) told.add("note", fmt::format("no harm came of it: {}", v.coped_how));
   for (const auto& note : f.notes) told.add("note", note);
   for (const auto& advice : f.advice) told.add("to do", advice);
   return told;
@@ -158,34 +215,45 @@ Told tell(const LogReader& log, const Ending& e) {
   const char* was = e.count == 1 ? "was" : "were";
   const char* parent = e.count == 1 ? "its parent learned of it" : "their parents learned of it";
   Told told;
-  if (e.id == "killed-by-signal")
+  if (e.id == "no-exit-recorded")
+    told.title = fmt::format("{}: no exit recorded, last sign of life {}", who, when);
+  else if (!e.by_wait) told.title = fmt::format("{} called abort() {}", who, when);
+  else if (e.id == "aborted")
+    told.title = fmt::format("{} aborted (SIGABRT); {} {}", who, parent, when);
+  else
     told.title = fmt::format("{} {} killed by {}; {} {}", who, was,
                              signal_name(static_cast<unsigned>(e.signal)), parent, when);
-  else if (e.id == "aborted") told.title = fmt::format("{} called abort() {}", who, when);
-  else
-    told.title =
-        fmt::format("{} ended without saying goodbye: killed? Last sign of life {}", who, when);
+  if (!e.reason.empty()) told.add("why", escaped(e.reason));
   for (const auto& note : e.notes) told.add("note", note);
   return told;
 }
 
 std::string nothing_found_text(const LogReader& log, const WhyReport& report) {
-  std::string out = fmt::format(
-      "nothing was refused and nobody was killed: {} events of {} processes looked at\n",
-      grouped(report.events), grouped(report.processes));
+  std::string out = seen_text(report);
+  add_other_failures(out, report);
   add_forks(out, log, report);
   add_noreserve(out, report);
   return out;
 }
 
-std::string why_text(const LogReader& log, const WhyReport& report) {
+std::vector<std::string> unseen_lines(const WhyReport& report) {
+  std::vector<std::string> lines;
+  for (const UnseenProgram& program : report.unseen) lines.push_back(program.text());
+  for (const std::string& sentence : report.unseen_code) lines.push_back(escaped(sentence));
+  return lines;
+}
+
+std::string why_text(const LogReader& log, const WhyReport& report, bool all) {
   std::string out;
+  add_unseen(out, report);
   for (const auto& verdict : report.verdicts)
     if (!verdict.coped) write(out, tell(log, verdict));
   for (const auto& ending : report.endings) write(out, tell(log, ending));
   for (const auto& verdict : report.verdicts)
-    if (verdict.coped) write(out, tell(log, verdict));
+    if (verdict.coped && all) write(out, tell(log, verdict));
   if (!report.found()) out += nothing_found_text(log, report);
+  add_quiet_endings(out, log, report);
+  if (!all) add_harmless(out, report);
   for (const auto& note : report.notes) out += "note: " + note + '\n';
   while (out.ends_with("\n\n")) out.pop_back();
   return out;

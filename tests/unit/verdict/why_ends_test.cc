@@ -14,48 +14,70 @@ TEST_CASE("how processes end") {
   World world;
   world.granted(Op::kMmap, 2000, 2010, {0, 4096, 0, 0}, 0x10000);
   const auto ends = [&] { return world.report().endings; };
+  const auto quiet = [&] { return world.report().quiet_endings; };
 
-  SECTION("alive") { CHECK(ends().empty()); }
-  SECTION("vanished") {
+  SECTION("alive") {
+    CHECK(ends().empty());
+    CHECK(quiet().empty());
+  }
+  SECTION("gone, and nothing is recorded of how: no finding") {
     world.alive = false;
-    REQUIRE(ends().size() == 1);
-    CHECK(ends()[0].id == "ended-without-goodbye");
-    CHECK(ends()[0].pid == 7143);
-    CHECK(ends()[0].tick == 2010);
+    CHECK_FALSE(world.report().found());
+    REQUIRE(quiet().size() == 1);
+    CHECK(quiet()[0].id == "no-exit-recorded");
+    CHECK(quiet()[0].pid == 7143);
+    CHECK(quiet()[0].tick == 2010);
+    const WhyReport report = world.report();
+    CHECK(why_text(*world.log, report)
+              .find("redis-server (pid 7143): no exit recorded, last sign of life") !=
+          std::string::npos);
   }
   SECTION("said goodbye") {
     world.alive = false;
     world.builder.process(0).use = static_cast<uint32_t>(ovcshim::SlotUse::kEnded);
-    CHECK(ends().empty());
+    CHECK(quiet().empty());
   }
   SECTION("exit status known") {
     world.alive = false;
     world.builder.process(0).exit_known = 1;
-    CHECK(ends().empty());
+    CHECK(quiet().empty());
   }
   SECTION("became another program that is not recorded") {
     world.alive = false;
     world.granted(Op::kExecve, 3000, 0, {1, 0}, 0, ovcshim::kIntent);
-    CHECK(ends().empty());
+    CHECK(quiet().empty());
   }
   SECTION("the exec failed") {
     world.alive = false;
     world.refused(Op::kExecve, 3000, 3010, {1, 0}, 0, ENOENT);
-    CHECK(ends().size() == 1);
+    CHECK(quiet().size() == 1);
   }
   SECTION("another boot") {
     world.now.boot_id = "another-boot";
-    REQUIRE(ends().size() == 1);
-    CHECK(ends()[0].notes.at(0).find("started anew") != std::string::npos);
+    REQUIRE(quiet().size() == 1);
+    CHECK(quiet()[0].notes.at(0).find("started anew") != std::string::npos);
   }
   SECTION("not known whether alive") {
     world.now.alive = [](const ovcshim::ProcessSlot&) { return HostNow::Alive::kUnknown; };
-    CHECK(ends().empty());
+    CHECK(quiet().empty());
   }
   SECTION("abort") {
     world.granted(Op::kAbort, 3000, 0, {}, 0, ovcshim::kIntent);
     REQUIRE(ends().size() == 1);
     CHECK(ends()[0].id == "aborted");
+  }
+  SECTION("abort, and the parent was told of the same") {
+    world.granted(Op::kAbort, 3000, 0, {}, 0, ovcshim::kIntent);
+    Event wait = make_event(Op::kWaitpid, 2900, 3100);
+    wait.base.pid = wait.base.tid = 7000;
+    wait.base.process = ovcshim::kNoIndex;
+    wait.base.result = 7143;
+    set_args(wait, {7143, 0, SIGABRT});
+    world.put(wait);
+    REQUIRE(ends().size() == 1);
+    CHECK(ends()[0].id == "aborted");
+    CHECK(ends()[0].comm == "redis-server");
+    CHECK(ends()[0].count == 1);
   }
 }
 
@@ -89,13 +111,11 @@ TEST_CASE("OOM kills counted around an end") {
   world.alive = false;
   const auto note = [&](std::optional<uint64_t> now) {
     world.now.oom_kills = now;
-    const auto ends = world.report().endings;
+    const auto ends = world.report().quiet_endings;
     REQUIRE(ends.size() == 1);
     return ends[0].notes.empty() ? std::string() : ends[0].notes[0];
   };
-  CHECK(note(3) ==
-        "not the kernel's OOM killer: the host counted no OOM kill between 22:13:20.000 and now "
-        "(/proc/vmstat oom_kill = 3)");
+  CHECK(note(3).empty());
   CHECK(note(5) ==
         "the host counted 2 OOM kills between 22:13:20.000 and now (/proc/vmstat oom_kill 3 -> 5)");
   CHECK(note(std::nullopt).empty());
@@ -112,4 +132,36 @@ TEST_CASE("many that end alike are one entry") {
   CHECK(ends[0].count == 3);
   CHECK(ends[0].pid == 7151);
   CHECK(ends[0].last_tick == 4003);
+}
+
+TEST_CASE("one that passes on how its child ended is no second end") {
+  World world;
+  world.process(1, 7150, "timeout").start_tick = 2000;
+  world.process(2, 7151, "worker").start_tick = 2500;
+  const bool last_act = GENERATE(true, false);
+  Event wait = make_event(Op::kWaitpid, 2600, 3000);  // timeout waits for the worker
+  wait.base.process = 1;
+  wait.base.pid = wait.base.tid = 7150;
+  wait.base.result = 7151;
+  set_args(wait, {7151, 0, SIGSEGV});
+  world.put(wait);
+  if (!last_act) {
+    Event later = make_event(Op::kMunmap, 3100, 3110);
+    later.base.process = 1;
+    later.base.pid = later.base.tid = 7150;
+    world.put(later);
+  }
+  world.granted(Op::kWaitpid, 2000, 4000, {7150, 0, SIGSEGV}, 7150);
+  const auto ends = world.report().endings;
+  REQUIRE(ends.size() == (last_act ? 1 : 2));
+  CHECK(ends[0].comm == "worker");
+  CHECK(ends[0].notes.empty() == !last_act);
+}
+
+TEST_CASE("a program that ends by SIGSYS may have been killed over a call of the shim's") {
+  World world;
+  world.granted(Op::kWaitpid, 3000, 4000, {8000, 0, SIGSYS}, 8000);
+  const auto ends = world.report().endings;
+  REQUIRE(ends.size() == 1);
+  CHECK(ends[0].notes.at(0).find("OVCSHIM=0") != std::string::npos);
 }

@@ -88,8 +88,9 @@ TEST_CASE("nothing was refused: what can be said instead") {
   CHECK_FALSE(report.found());
   REQUIRE(report.forks.size() == 1);
   CHECK(report.forks[0].count == 1);
-  CHECK(why_text(*world.log, report) ==
-        R"(nothing was refused and nobody was killed: 4 events of 1 processes looked at
+  CHECK(
+      why_text(*world.log, report) ==
+      R"(nothing was refused and nobody was killed in what was seen: 4 events of 1 process (redis-server)
 1 fork passed in redis-server (pid 7143), the last at 22:13:20.000: not recorded
 redis-server (pid 7143) mapped 1,048,576 kB with MAP_NORESERVE in 1 calls under vm.overcommit_memory = 0 and 0 kB without: a fork is not charged for the former, not even now that mode 2 is on
   so the server's start-up warning about vm.overcommit_memory says little about its forks
@@ -134,4 +135,44 @@ TEST_CASE("forks whose records are gone are still counted") {
       why_text(*world.log, report)
           .find("1 fork passed in redis-server (pid 7143); their records have been overwritten") !=
       std::string::npos);
+}
+
+TEST_CASE("a rule that was not understood was not in force") {
+  World world;
+  const bool understood = GENERATE(true, false);
+  std::strcpy(world.builder.header().rehearse, understood ? "mode=2,limit=2G" : "mode=2,limit=+2G");
+  Event start = make_event(Op::kStart, 1000, 1000);
+  start.facts = {fact(FactKey::kOvercommitMemory, 0)};
+  world.put(start);
+  world.granted(Op::kMmap, 2000, 2010, {0, kGib, kRw, kPrivateAnon | MAP_NORESERVE},
+                0x7f0000000000);
+  const WhyReport report = world.report();
+  REQUIRE(report.notes.size() == 1);
+  CHECK((report.notes[0].find("not understood") == std::string::npos) == understood);
+  CHECK(report.noreserve.empty() == understood);  // mode 2 would have charged it
+}
+
+TEST_CASE("a count without a record is told by its own cause") {
+  World world;
+  Event fork = make_event(Op::kFork, 2000, 0);
+  fork.base.flags = ovcshim::kIntent;
+  world.put(fork);
+  ovcshim::Stripe& stripe = world.builder.stripe(1);
+  stripe.process = 0;
+  stripe.process_serial = 1;
+  stripe.owner = 7143;
+  stripe.fold_id = 1;
+  stripe.failed[static_cast<size_t>(Op::kFork)] = 1;
+  const WhyReport report = world.report();
+  REQUIRE(report.notes.size() == 1);
+  CHECK(report.notes[0].find("overwritten") == std::string::npos);
+  CHECK(report.notes[0].find("not how it ended") != std::string::npos);
+}
+
+TEST_CASE("what was not seen is said first") {
+  World world;
+  world.granted(Op::kExecve, 3000, 0, {1, 0}, 0, ovcshim::kIntent);
+  world.builder.header().follow = 2;
+  const WhyReport report = world.report();
+  CHECK(why_text(*world.log, report).starts_with("not seen: what "));
 }

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT
+#include "tools/verdict/exit_sight.h"
+
+#include <fmt/format.h>
+
+#include <set>
+
+#include "tools/symbols/executable.h"
+
+namespace ovc {
+
+using namespace ovcshim;
+
+namespace {
+
+// Runtimes whose own end is an inline exit_group, by the file or, linked in, by a function.
+constexpr std::string_view kSanitizers[] = {"libtsan.", "libasan.", "liblsan.", "libmsan.",
+                                            "libubsan."};
+constexpr std::string_view kSanitizerFunction = "__sanitizer_set_death_callback";
+
+std::string sanitizer_of(Symbols& symbols, const Process& process) {
+  for (const ModuleInfo& module : symbols.modules(process.slot.image)) {
+    for (const std::string_view name : kSanitizers)
+      if (module.file_name().starts_with(name)) return std::string(module.file_name());
+    if (module.path == process.exe() && symbols.defines(module, kSanitizerFunction))
+      return "a sanitizer's runtime";
+  }
+  return "";
+}
+
+// libc's own clone and no fork around it: the caller reached libc past the shim.
+bool was_forked_beside(const LogReader& log, const ProcessEnds& ends, const Process& process) {
+  const ProcessSlot& slot = process.slot;
+  if (!ends.image_of(slot.pid, UINT64_MAX).empty()) return false;
+  if (slot.fork_position == kUnknown) return slot.parent != kNoIndex;
+  const auto fork = log.event_at(slot.fork_position);
+  return fork && (fork->base.flags & kInsideLibc);
+}
+
+bool is_go(const LogReader& log, const Process& process) {
+  return has_go_note(process.exe(), log.posix_ns(process.slot.start_tick));
+}
+
+// In two places at once: each name space of dlmopen has its own.
+bool has_second_libc(Symbols& symbols, const Process& process) {
+  std::set<uint64_t> biases;
+  for (const ModuleInfo& module : symbols.modules(process.slot.image))
+    if (module.file_name() == "libc.so.6") biases.insert(module.bias);
+  return biases.size() > 1;
+}
+
+}  // namespace
+
+std::vector<std::string> unseen_code(const LogReader& log, Symbols& symbols) {
+  std::set<std::string> sentences, looked_at;
+  for (const Process& process : log.processes()) {
+    const std::string key = fmt::format("{} {}", process.slot.image, process.exe());
+    if (!looked_at.insert(key).second) continue;
+    if (is_go(log, process))
+      sentences.insert(fmt::format("what the Go code of {} did: it makes its system calls itself",
+                                   process.exe()));
+    if (has_second_libc(symbols, process))
+      sentences.insert(fmt::format(
+          "what code with a libc of its own (dlmopen) did in {}: its calls do not pass the shim",
+          process.exe()));
+  }
+  return {sentences.begin(), sentences.end()};
+}
+
+std::string exit_unseen(const LogReader& log, const ProcessEnds& ends, Symbols& symbols,
+                        const Process& process) {
+  if (is_go(log, process)) return "it is a Go program: it leaves by a system call of its own";
+  if (const std::string name = sanitizer_of(symbols, process); !name.empty())
+    return fmt::format("{} can end it by a system call of its own", name);
+  if (was_forked_beside(log, ends, process))
+    return "it was forked past the shim (a module opened with RTLD_DEEPBIND or dlmopen, or a "
+           "handle of libc), and its exit goes the same way";
+  return "";
+}
+
+}  // namespace ovc
