@@ -82,7 +82,7 @@ bool file_stat(long descriptor, const char* path, FileStat& out) {
   if (!sys::failed(sys::call(__NR_newfstatat, descriptor, reinterpret_cast<long>(path),
                              reinterpret_cast<long>(&st), AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW))) {
     out = {static_cast<uint64_t>(st.st_size), static_cast<uint64_t>(st.st_ctim.tv_sec), st.st_uid,
-           st.st_mode};
+           st.st_mode, st.st_ino};
     return true;
   }
   struct statx stx {};

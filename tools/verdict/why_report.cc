@@ -13,6 +13,7 @@
 #include <unordered_set>
 
 #include "shim/format/refusal_spec.h"
+#include "tools/log/call_text.h"
 #include "tools/symbols/purposes.h"
 #include "tools/text/output.h"
 #include "tools/verdict/exit_sight.h"
