@@ -26,9 +26,7 @@ constexpr size_t kMostWaiting = 1 << 13;  // refused calls without a verdict
 constexpr size_t kMostChildren = 1 << 13, kMostThreads = 1 << 12, kMostImages = 1 << 10;
 constexpr size_t kFunctionsShown = 3;
 
-bool is_exit(Op op) {
-  return in_family(op, Family::kEnd) || op == Op::kEnd;
-}
+bool is_exit(Op op) { return in_family(op, Family::kEnd) || op == Op::kEnd; }
 
 std::string signed_kb(uint64_t before, uint64_t after) {
   return signed_grouped(static_cast<int64_t>(after - before)) + " kB";
