@@ -24,7 +24,8 @@ bool is_forwarded(long nr) {
 
 extern "C" long ovcshim_libc_syscall(long nr, const long args[6], const LibcSyscallFrame* frame) {
   using namespace ovcshim;
-  const RawCall call = g.recording && has_libc_tls() && !is_forwarded(nr) ? raw_call(nr, args) : RawCall{};
+  const RawCall call =
+      g.recording && has_libc_tls() && !is_forwarded(nr) ? raw_call(nr, args) : RawCall{};
   if (call.op == Op::kNone)
     return sys::call(nr, args[0], args[1], args[2], args[3], args[4], args[5]);
   const FrameState at{frame->site_return, frame->sp,  frame->rbp, frame->rbx,

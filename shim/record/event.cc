@@ -169,10 +169,9 @@ bool is_memory_call(Op op) { return op < Op::kFork; }
 // What the call may take away or protect must not be read directly any more (memory.h).
 void memory_changes(Op op, const uint64_t* args) {
   constexpr uint64_t kRead = 1, kFixed = MAP_FIXED, kMoves = MREMAP_FIXED, kGuards = 102;
-  const bool goes = op == Op::kMunmap || op == Op::kMremap ||
-                    (op == Op::kMmap && (args[3] & kFixed)) ||
-                    (op == Op::kMprotect && !(args[2] & kRead)) ||
-                    (op == Op::kMadvise && args[2] == kGuards);
+  const bool goes =
+      op == Op::kMunmap || op == Op::kMremap || (op == Op::kMmap && (args[3] & kFixed)) ||
+      (op == Op::kMprotect && !(args[2] & kRead)) || (op == Op::kMadvise && args[2] == kGuards);
   if (goes) range_goes(args[0], args[1]);
   if (op == Op::kMremap && (args[3] & kMoves)) range_goes(args[4], args[2]);
   if (op == Op::kShmat && (args[2] & SHM_REMAP)) range_goes(args[1], kShmAtMost);

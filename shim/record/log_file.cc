@@ -53,7 +53,8 @@ bool allowed_by_fsize(uint64_t bytes) {
   return limit.current >= bytes;
 }
 
-// Filesystems without fallocate, and filters that refuse it: writing zeros reserves the blocks just as well, only slower.
+// Filesystems without fallocate, and filters that refuse it: writing zeros reserves the blocks just
+// as well, only slower.
 long write_zeros(long fd, uint64_t bytes) {
   static constexpr char kZeros[16384]{};
   for (uint64_t at = 0; at < bytes;) {

@@ -33,8 +33,7 @@ constinit uint64_t last_object =
 // The loader appends to its list (elf/dl-object.c _dl_add_to_namespace_list()) without a word to
 // anybody; dlclose frees entries at any time.
 bool read_entry(uint64_t address, link_map& entry) {
-  return address != 0 &&
-         copy_memory(&entry, address, sizeof entry);
+  return address != 0 && copy_memory(&entry, address, sizeof entry);
 }
 
 uint64_t find_last_object() {

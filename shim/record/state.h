@@ -36,7 +36,7 @@ struct alignas(64) Session {
       UINT64_MAX;  // requests below are only counted; UINT64_MAX: nothing goes to the call lane
   uint64_t hot_mark = 0x6f76637368696d21;  // see HotPlace; mixed with AT_RANDOM, never 0
   bool recording = false;                  // the log is mapped and this process writes to it
-  bool internals = false;  // libc's own system calls come to ovcshim_libc_syscall
+  bool internals = false;                  // libc's own system calls come to ovcshim_libc_syscall
   bool use_tsc = false;
   bool refuses = false;  // OVCSHIM_INJECT or OVCSHIM_REHEARSE: see refuse.h
   uint32_t stack_depth = 0;

@@ -35,16 +35,16 @@ struct Row {
 const std::map<std::string, long> kNumbers = {
 #define NUMBER(name) \
   { #name, SYS_##name }
-    NUMBER(brk),       NUMBER(capget),    NUMBER(clock_gettime),  NUMBER(close),
-    NUMBER(fallocate), NUMBER(fcntl),     NUMBER(getcwd),         NUMBER(getdents64),
-    NUMBER(geteuid),   NUMBER(getpid),    NUMBER(getrusage),      NUMBER(gettid),
-    NUMBER(kill),      NUMBER(madvise),   NUMBER(mmap),           NUMBER(mprotect),
-    NUMBER(mremap),    NUMBER(munlock),   NUMBER(munmap),         NUMBER(nanosleep),
-    NUMBER(openat),    NUMBER(prctl),     NUMBER(pread64),        NUMBER(prlimit64),
-    NUMBER(pwrite64),  NUMBER(read),      NUMBER(readlinkat),     NUMBER(process_vm_readv),
-    NUMBER(renameat2), NUMBER(shmget),    NUMBER(rt_sigprocmask), NUMBER(sched_getaffinity),
-    NUMBER(statx),     NUMBER(symlinkat), NUMBER(tkill),          NUMBER(sched_getscheduler),
-    NUMBER(uname),     NUMBER(unlinkat),  NUMBER(write),          NUMBER(fstatfs),
+    NUMBER(brk),        NUMBER(capget),    NUMBER(clock_gettime),  NUMBER(close),
+    NUMBER(fallocate),  NUMBER(fcntl),     NUMBER(getcwd),         NUMBER(getdents64),
+    NUMBER(geteuid),    NUMBER(getpid),    NUMBER(getrusage),      NUMBER(gettid),
+    NUMBER(kill),       NUMBER(madvise),   NUMBER(mmap),           NUMBER(mprotect),
+    NUMBER(mremap),     NUMBER(munlock),   NUMBER(munmap),         NUMBER(nanosleep),
+    NUMBER(openat),     NUMBER(prctl),     NUMBER(pread64),        NUMBER(prlimit64),
+    NUMBER(pwrite64),   NUMBER(read),      NUMBER(readlinkat),     NUMBER(process_vm_readv),
+    NUMBER(renameat2),  NUMBER(shmget),    NUMBER(rt_sigprocmask), NUMBER(sched_getaffinity),
+    NUMBER(statx),      NUMBER(symlinkat), NUMBER(tkill),          NUMBER(sched_getscheduler),
+    NUMBER(uname),      NUMBER(unlinkat),  NUMBER(write),          NUMBER(fstatfs),
     NUMBER(newfstatat), NUMBER(getresuid), NUMBER(arch_prctl)};
 #undef NUMBER
 const std::map<std::string, long> kErrors = {
