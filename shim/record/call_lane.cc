@@ -206,7 +206,9 @@ Stripe* my_stripe() { return ensure_thread() ? t_hot->stripe : shared_stripe(); 
 
 bool ensure_thread() {
   if (is_ready(*t_hot)) return true;
-  if (!ensure_process() || is_quiet()) return false;
+  if (!ensure_process()) return false;
+  learn_of_seccomp();
+  if (is_quiet()) return false;
   const auto tid = static_cast<uint32_t>(sys::call(__NR_gettid));
   Hot* hot = t_hot;
   if (hot == &g_no_hot)
