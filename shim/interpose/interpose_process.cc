@@ -72,19 +72,38 @@ OVC_EXPORT int clone(int (*fn)(void*), void* stack, int flags, void* arg, ...) n
 OVC_EXPORT int __clone(int (*)(void*), void*, int, void*, ...) noexcept
     __attribute__((alias("clone")));
 
-OVC_EXPORT int pthread_create(pthread_t* thread, const pthread_attr_t* attr, void* (*start)(void*),
-                              void* arg) noexcept {
+namespace {
+
+using StartFunction = void* (*)(void*);
+using CreateFunction = int(pthread_t*, const pthread_attr_t*, StartFunction, void*);
+
+[[gnu::noinline]] int traced_create(pthread_t* thread, const pthread_attr_t* attr,
+                                    StartFunction start, void* arg, CreateFunction* function,
+                                    uint64_t caller) {
   Event event;
   set_args(event, attr != nullptr, reinterpret_cast<uint64_t>(start));
   const bool on =
-      begin(event, Op::kPthreadCreate, When::kIntent, Freshness::kCheap, OVC_CALLER, here());
+      begin(event, Op::kPthreadCreate, When::kIntent, Freshness::kCheap, caller, here());
   if (on) beneath_fork(true);
-  const int code = found(next.pthread_create, "pthread_create")(thread, attr, start, arg);
+  const int code = function(thread, attr, start, arg);
   if (on) {
     beneath_fork(false);
     finish<Failure::kCode>(event, code);
   }
   return code;
+}
+
+}  // namespace
+
+// ThreadSanitizer takes the program's line from the return address of its own pthread_create, so
+// below it nothing of ours may stand on the stack: such a call is passed on by a jump, unrecorded.
+extern "C" [[gnu::weak]] void __tsan_init();
+
+OVC_EXPORT int pthread_create(pthread_t* thread, const pthread_attr_t* attr, void* (*start)(void*),
+                              void* arg) noexcept {
+  auto* function = found(next.pthread_create, "pthread_create");
+  if (__tsan_init) return function(thread, attr, start, arg);
+  return traced_create(thread, attr, start, arg, function, OVC_CALLER);
 }
 
 // vfork's two halves, called by vfork_*.S. Between them the child runs on this very stack. The

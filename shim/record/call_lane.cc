@@ -187,7 +187,9 @@ Stripe* my_stripe() {
 
 bool ensure_thread() {
   if (is_ready(*t_hot)) return true;
-  if (!ensure_process() || is_quiet()) return false;
+  if (!ensure_process()) return false;
+  learn_of_seccomp();
+  if (is_quiet()) return false;
   Hot* hot = t_hot;
   if (hot == &g_no_hot && hots_are_full()) return false;
   const auto tid = static_cast<uint32_t>(sys::call(__NR_gettid));

@@ -30,6 +30,8 @@ constexpr uint64_t kShmAtMost = uint64_t{1} << 40;  // nobody says how long a se
 // Writers of the shared reading: one at a time, the others use what is there.
 bool renew_reading() {
   Private& p = *g_private;
+  learn_of_seccomp();
+  if (is_quiet()) return false;
   if (__atomic_exchange_n(&p.reading_lock, 1, __ATOMIC_ACQUIRE)) return false;
   Scratch* scratch = take_scratch();
   if (scratch) {

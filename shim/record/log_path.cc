@@ -87,8 +87,7 @@ bool target_of(const char* name, char* path, uint64_t room) {
   if (!text.fits) return false;
   if (name[0] != '.') return true;
   FileStat st{};
-  if (!file_stat(AT_FDCWD, path, st) || st.uid != effective_user())
-    return false;
+  if (!file_stat(AT_FDCWD, path, st) || st.uid != effective_user()) return false;
   char link[kPathRoom];
   const long n = sys::call(__NR_readlinkat, AT_FDCWD, reinterpret_cast<long>(path),
                            reinterpret_cast<long>(link), sizeof link - 1);

@@ -281,6 +281,7 @@ void start(const Settings& s) {
   char path[kPathRoom]{};
   const char* why = nullptr;
   int err = 0;
+  note_inherited_seccomp();
   g.use_tsc = tsc_is_invariant();
   estimate_tick_rate();
   g.start_tick = tick_now();

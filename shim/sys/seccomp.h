@@ -39,6 +39,13 @@ inline void seccomp_answered(bool strict, bool entered) {
                      __ATOMIC_RELAXED);
 }
 
+// A filter set without a call that the shim sees (by an instruction in the program itself). Asked
+// where files are about to be opened and when a thread appears: a filter is more likely to let
+// this one question pass than those. Of a program that was started with a filter nothing can be
+// learnt so.
+void note_inherited_seccomp();  // from the constructor
+void learn_of_seccomp();
+
 }  // namespace ovcshim
 
 #pragma GCC visibility pop

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// See thread_pointer.h. glibc's block is told by what only glibc puts there: its own address, twice,
-// and the pointer guard, a random number that all threads of a process have (sysdeps/x86_64/nptl/
-// tls.h tcbhead_t). Each thread pointer is looked at closely once, with system calls that prove it
-// mapped; then it is found in a table, and only the words are compared.
+// See thread_pointer.h. glibc's block is told by what only glibc puts there: its own address,
+// twice, and the pointer guard, a random number that all threads of a process have
+// (sysdeps/x86_64/nptl/ tls.h tcbhead_t). Each thread pointer is looked at closely once, with
+// system calls that prove it mapped; then it is found in a table, and only the words are compared.
 #include "shim/sys/thread_pointer.h"
 
 #include "shim/sys/seccomp.h"
@@ -23,9 +23,7 @@ uint64_t& place_of(uint64_t pointer) {
 
 uint64_t word(uint64_t at) { return *reinterpret_cast<const volatile uint64_t*>(at); }
 
-bool mapped(uint64_t at) {
-  return at % 8 == 0 && sys::readable(reinterpret_cast<const void*>(at));
-}
+bool mapped(uint64_t at) { return at % 8 == 0 && sys::readable(reinterpret_cast<const void*>(at)); }
 
 #if defined(__x86_64__)
 

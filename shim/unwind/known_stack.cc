@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// See known_stack.h. `top` is set once and only ever cleared; `low` moves down by whoever has proven
-// it: any of the values that threads may race for is right.
+// See known_stack.h. `top` is set once and only ever cleared; `low` moves down by whoever has
+// proven it: any of the values that threads may race for is right.
 #include "shim/unwind/known_stack.h"
 
 #include <atomic>

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// The stack that the kernel gave the program. It grows and is never given back, so from a live frame
-// on it up to its top all is mapped, in every walk and in forked children: one proof is enough. What
-// is known is [low, top): whoever runs inside it may read from its own frame upwards; whoever runs
-// below has the pages between proven once, and low moves down. A thread, a coroutine or a signal
-// handler with a stack of its own does not run inside it.
-// The program's munmap, mprotect and their like that touch it end that for good (range_goes).
+// The stack that the kernel gave the program. It grows and is never given back, so from a live
+// frame on it up to its top all is mapped, in every walk and in forked children: one proof is
+// enough. What is known is [low, top): whoever runs inside it may read from its own frame upwards;
+// whoever runs below has the pages between proven once, and low moves down. A thread, a coroutine
+// or a signal handler with a stack of its own does not run inside it. The program's munmap,
+// mprotect and their like that touch it end that for good (range_goes).
 #pragma once
 #include <cstdint>
 

@@ -8,8 +8,8 @@
 //   threads' stacks are given back by libc without a call that is seen, and coroutines' stacks come
 //   and go at the same addresses.
 //   Everything else (another stack, a wild pointer): by copy through the kernel, since memory that
-//   is not this thread's stack may be unmapped by another thread between proof and read. Once a walk
-//   has left the stack it began on it stays with copies.
+//   is not this thread's stack may be unmapped by another thread between proof and read. Once a
+//   walk has left the stack it began on it stays with copies.
 #pragma once
 #include <cstdint>
 

@@ -58,7 +58,8 @@ struct Extents {
   void add(Extent extent) {  // in ascending order
     if (extent.end <= extent.start || count == kMaxModules) return;
     unsigned place = count++;
-    for (; place > 0 && list[place - 1].start > extent.start; --place) list[place] = list[place - 1];
+    for (; place > 0 && list[place - 1].start > extent.start; --place)
+      list[place] = list[place - 1];
     list[place] = extent;
   }
 };

@@ -292,8 +292,7 @@ Found find_fde(const Module& module, uint64_t pc, uint64_t& fde) {
     (probe.place <= wanted ? low : high) = middle;
   }
   IndexEntry scan[kScanEntries];
-  if (!copy_memory(scan, entry(low), (high - low) * sizeof(IndexEntry)))
-    return Found::kUnreadable;
+  if (!copy_memory(scan, entry(low), (high - low) * sizeof(IndexEntry))) return Found::kUnreadable;
   uint64_t n = high - low;
   while (n > 0 && scan[n - 1].place > wanted) --n;
   if (n == 0) return Found::kNo;

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
-// A program below a seccomp filter that refuses one system call, as container runtimes set theirs: before the program's
-// start, inherited by all that it starts.
+// A program below a seccomp filter that refuses one system call, as container runtimes set theirs:
+// before the program's start, inherited by all that it starts.
 //   refused_syscalls under CALL ERROR COMMAND...   installs the filter and executes the command
 //   refused_syscalls names                         the calls it knows
-//   refused_syscalls subject                       is refused memory by RLIMIT_AS, forks, and says how that went
+//   refused_syscalls subject                       is refused memory by RLIMIT_AS, forks, and says
+//   how that went
 #define _GNU_SOURCE
 #include <errno.h>
 #include <linux/audit.h>
@@ -19,7 +20,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define NUMBER(name) {#name, SYS_##name}
+#define NUMBER(name) \
+  { #name, SYS_##name }
 static const struct {
   const char* name;
   int number;

@@ -94,3 +94,23 @@ if runtime=$(library libasan.so.8) && [[ -x calls.gcc.address.undefined ]]; then
   linked manual.1.ovc 6
   not_seen manual.1.ovc "malloc.*libasan.so.8.* comes before the shim"
 fi
+
+# ThreadSanitizer names the program's own line where a thread was made: none of the shim's stands in its place.
+cat >race.c <<'END'
+#include <pthread.h>
+static int count;
+static void* in_thread(void* arg) { count++; return arg; }
+int main(void) {
+  pthread_t thread;
+  pthread_create(&thread, 0, in_thread, 0);
+  count++;
+  pthread_join(thread, 0);
+}
+END
+created() { sed -n '/created by main thread/,/^$/p' "$1" | sed -nE 's/.*#1 ([a-z_]+) [^ ]*(race\.c:[0-9]+).*/\1 \2/p'; }
+if gcc -g -O1 -fsanitize=thread -o race race.c 2>/dev/null && TSAN_OPTIONS=exitcode=0 ./race 2>race.plain && [[ $(created race.plain) == main* ]]; then
+  TSAN_OPTIONS=exitcode=0 under "$work/race.ovc" ./race 2>race.shim
+  [[ $(created race.plain) == "$(created race.shim)" ]] || { cat race.shim >&3; fail "who made the thread, under ThreadSanitizer"; }
+else
+  echo "not tried: ThreadSanitizer's report (no runtime, or none that works here)"
+fi
