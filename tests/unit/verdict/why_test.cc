@@ -181,6 +181,31 @@ TEST_CASE("the same refusal again and again is one verdict with a count") {
                          "redis-server (pid 7143)\n"));
 }
 
+TEST_CASE("a block is what would print the same: same cause, other reason is another block") {
+  World world;
+  world.refused(Op::kMunmap, 10, 11, {0x1000, 0}, 0, EINVAL);
+  world.refused(Op::kMunmap, 20, 21, {0x1001, 4096}, 0, EINVAL);
+  world.refused(Op::kMunmap, 30, 31, {0x1000, 0}, 0, EINVAL);
+  const WhyReport report = world.report();
+  REQUIRE(report.verdicts.size() == 2);
+  CHECK(report.verdicts[0].finding.summary == "the length is 0");
+  CHECK(report.verdicts[0].count == 2);
+  CHECK(report.verdicts[1].finding.summary == "the address is not at the start of a page");
+  CHECK(report.verdicts[0].finding.cause == report.verdicts[1].finding.cause);
+}
+
+TEST_CASE("of several sizes in one block the title tells the range, and a note whose figures") {
+  World world;
+  for (uint64_t i = 0; i < 2; ++i)
+    world.mode0_facts(world.refused(Op::kMmap, 100 * (i + 1), 100 * (i + 1) + 10,
+                                    {0, (16 + i) * kGib, kRw, kPrivateAnon, UINT64_MAX, 0}));
+  const WhyReport report = world.report();
+  REQUIRE(report.verdicts.size() == 1);
+  const std::string text = why_text(*world.log, report);
+  CHECK(text.starts_with("mmap of 17,179,869,184 to 18,253,611,008 bytes refused"));
+  CHECK(text.find("the figures are those of the first of these calls") != text.npos);
+}
+
 TEST_CASE("a malloc and the mmaps inside it are one verdict") {
   World world;
   world.refused(Op::kMmap, 5100, 5200, kBigMmap, ovcshim::kInsideLibc);
@@ -226,6 +251,9 @@ TEST_CASE("failures of normal life are no findings") {
   world.refused(Op::kWaitpid, 1, 2, {UINT64_MAX}, 0, ECHILD);
   world.refused(Op::kExecve, 3, 4, {1, 1}, 0, ENOENT);
   world.refused(Op::kMadvise, 5, 6, {0x1000, 4096, 99}, 0, EINVAL);
+  world.refused(Op::kShmget, 7, 8, {4711, 4096, 0600}, 0, ENOENT);
+  world.refused(Op::kSetrlimit, 9, 10, {7, 1 << 20, 1 << 20}, 0, EPERM);
+  world.refused(Op::kMemfdCreate, 11, 12, {1 << 10}, 0, EINVAL);
   const WhyReport report = world.report();
   CHECK(report.verdicts.empty());
   CHECK_FALSE(report.found());
