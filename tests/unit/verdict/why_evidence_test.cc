@@ -157,6 +157,9 @@ TEST_CASE("failures of normal life are no findings") {
   world.refused(Op::kWaitpid, 1, 2, {UINT64_MAX}, 0, ECHILD);
   world.refused(Op::kExecve, 3, 4, {1, 1}, 0, ENOENT);
   world.refused(Op::kMadvise, 5, 6, {0x1000, 4096, 99}, 0, EINVAL);
+  world.refused(Op::kShmget, 7, 8, {4711, 4096, 0600}, 0, ENOENT);
+  world.refused(Op::kSetrlimit, 9, 10, {7, 1 << 20, 1 << 20}, 0, EPERM);
+  world.refused(Op::kMemfdCreate, 11, 12, {1 << 10}, 0, EINVAL);
   const WhyReport report = world.report();
   CHECK(report.verdicts.empty());
   CHECK_FALSE(report.found());

@@ -176,3 +176,28 @@ TEST_CASE("what was not seen is said first") {
   const WhyReport report = world.report();
   CHECK(why_text(*world.log, report).starts_with("not seen: what "));
 }
+
+TEST_CASE("a block is what would print the same: same cause, other reason is another block") {
+  World world;
+  world.refused(Op::kMunmap, 10, 11, {0x1000, 0}, 0, EINVAL);
+  world.refused(Op::kMunmap, 20, 21, {0x1001, 4096}, 0, EINVAL);
+  world.refused(Op::kMunmap, 30, 31, {0x1000, 0}, 0, EINVAL);
+  const WhyReport report = world.report();
+  REQUIRE(report.verdicts.size() == 2);
+  CHECK(report.verdicts[0].finding.summary == "the length is 0");
+  CHECK(report.verdicts[0].count == 2);
+  CHECK(report.verdicts[1].finding.summary == "the address is not at the start of a page");
+  CHECK(report.verdicts[0].finding.cause == report.verdicts[1].finding.cause);
+}
+
+TEST_CASE("of several sizes in one block the title tells the range, and a note whose figures") {
+  World world;
+  for (uint64_t i = 0; i < 2; ++i)
+    world.mode0_facts(world.refused(Op::kMmap, 100 * (i + 1), 100 * (i + 1) + 10,
+                                    {0, (16 + i) * kGib, kRw, kPrivateAnon, UINT64_MAX, 0}));
+  const WhyReport report = world.report();
+  REQUIRE(report.verdicts.size() == 1);
+  const std::string text = why_text(*world.log, report);
+  CHECK(text.starts_with("mmap of 17,179,869,184 to 18,253,611,008 bytes refused"));
+  CHECK(text.find("the figures are those of the first of these calls") != text.npos);
+}
