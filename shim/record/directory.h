@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The names in a directory, through a caller's buffer. Holds a descriptor: for the constructor only.
+// The names in a directory, through a caller's buffer. Holds a descriptor: for the constructor
+// only.
 #pragma once
 #include <fcntl.h>
 

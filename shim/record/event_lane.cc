@@ -80,7 +80,7 @@ void publish(uint64_t position, uint64_t parts) {
 bool is_closed(const EventRing& ring, uint64_t position, uint64_t parts) {
   const uint64_t open = __atomic_load_n(&ring.open, __ATOMIC_SEQ_CST);
   const uint64_t first = (position & ~kVitalBit) % ring.count;
-  return open < ring.count && first + parts > open;
+  return open && first + parts > open;
 }
 
 uint64_t claim(const EventRing& ring, uint64_t parts) {

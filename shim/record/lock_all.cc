@@ -33,7 +33,8 @@ bool unmap_log() {
 }
 
 // What was left grows again to the whole. Unlocked before: else what it grows by would be locked,
-// too. Where that should fail, ordinary memory takes what is written there, and nothing is recorded.
+// too. Where that should fail, ordinary memory takes what is written there, and nothing is
+// recorded.
 void map_log_again() {
   const auto first = static_cast<long>(kGranule), whole = static_cast<long>(g.mapped_bytes);
   sys::call(__NR_munlock, base(), first);
@@ -70,7 +71,7 @@ bool protect(const Lane& lane, uint64_t open, long protection) {
                                 static_cast<long>(to - from), protection));
 }
 
-void let_write(const Lane& lane, uint64_t pieces) {
+void let_write(const Lane& lane, uint64_t pieces) {  // 0: all
   __atomic_store_n(lane.open, pieces, __ATOMIC_SEQ_CST);
 }
 
@@ -80,8 +81,7 @@ uint64_t pieces_in_use(const Lane& lane) {
   const uint64_t start = reinterpret_cast<uint64_t>(lane.start);
   const uint64_t used = __atomic_load_n(lane.cursor, __ATOMIC_SEQ_CST);
   if (used >= lane.pieces) return 0;
-  const uint64_t end =
-      (start + used * lane.piece_bytes + kRoom + kGranule - 1) & ~(kGranule - 1);
+  const uint64_t end = (start + used * lane.piece_bytes + kRoom + kGranule - 1) & ~(kGranule - 1);
   const uint64_t pieces = (end - start) / lane.piece_bytes;
   return pieces < lane.pieces ? pieces : 0;
 }
@@ -93,12 +93,12 @@ void close_rest(const Lane& lane) {
   if (!open) return;
   let_write(lane, open);
   if (__atomic_load_n(lane.cursor, __ATOMIC_SEQ_CST) > open || !protect(lane, open, 0))
-    let_write(lane, lane.pieces);
+    let_write(lane, 0);
 }
 
 void open_rest(const Lane& lane) {
   const uint64_t open = __atomic_load_n(lane.open, __ATOMIC_SEQ_CST);
-  if (open < lane.pieces && protect(lane, open, kReadWrite)) let_write(lane, lane.pieces);
+  if (open && protect(lane, open, kReadWrite)) let_write(lane, 0);
 }
 
 }  // namespace

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// mlockall(MCL_CURRENT) locks whatever is mapped, the log too: all of it would be faulted in, counted
-// against RLIMIT_MEMLOCK, and stay. The log is not the program's memory, so it stands aside while
-// the call is made.
-//   one thread     it is unmapped but for its first pages, and mapped again behind the call: signals
+// mlockall(MCL_CURRENT) locks whatever is mapped, the log too: all of it would be faulted in,
+// counted against RLIMIT_MEMLOCK, and stay. The log is not the program's memory, so it stands aside
+// while the call is made.
+//   one thread     it is unmapped but for its first pages, and mapped again behind the call:
+//   signals
 //                  are held back meanwhile, so nobody can touch it
 //   more threads   they go on recording; only what no one has written to yet is made inaccessible,
 //                  which the kernel passes over (mm/gup.c __mm_populate()). What was written to is

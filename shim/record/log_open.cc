@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// Which file becomes the log: see log_file.h. A program that was started as root and executes itself
-// or another one as somebody else cannot write root's log (and shall not: it would be root's word).
-// It gets a second one beside it, named after the first and its own user; what both know is that
-// process, and by it ovc puts them together. So does a process under an RLIMIT_AS that the first is
-// too large for.
+// Which file becomes the log: see log_file.h. A program that was started as root and executes
+// itself or another one as somebody else cannot write root's log (and shall not: it would be root's
+// word). It gets a second one beside it, named after the first and its own user; what both know is
+// that process, and by it ovc puts them together. So does a process under an RLIMIT_AS that the
+// first is too large for.
 #include "shim/record/log_file.h"
 
 #include <errno.h>

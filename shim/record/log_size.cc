@@ -8,8 +8,8 @@ namespace ovcshim {
 namespace {
 
 constexpr uint64_t kShareOfAddressSpace = 32;
-// events: 64K are 192 records of a slot, and 8 of the longest in the ring of the vitals... the least
-// that OVCSHIM_EVENTS_SIZE takes, too.
+// events: 64K are 192 records of a slot, and 8 of the longest in the ring of the vitals... the
+// least that OVCSHIM_EVENTS_SIZE takes, too.
 constexpr uint64_t kLeastLane = 64 * 1024, kUsefulLane = 1024 * 1024;
 constexpr uint64_t kFewStripes = 256, kLeastStripes = 64;
 

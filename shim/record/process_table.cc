@@ -226,7 +226,8 @@ Stripe* left_over_stripe(uint32_t tid) {
 // Index of a stripe that is now ours, kSharedStripe if there is none.
 uint32_t fresh_stripe(uint32_t tid) {
   const uint64_t next = __atomic_add_fetch(&g.header->next_stripe, 1, __ATOMIC_RELAXED);
-  if (next < g.stripe_count && take_over(stripe_at(next), 0, tid)) return static_cast<uint32_t>(next);
+  if (next < g.stripe_count && take_over(stripe_at(next), 0, tid))
+    return static_cast<uint32_t>(next);
   for (uint32_t i = 1; i < g.stripe_count; ++i)
     if (stripe_at(i)->fold_id == 0 &&
         __atomic_load_n(&stripe_at(i)->owner, __ATOMIC_RELAXED) == 0 &&

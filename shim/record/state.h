@@ -2,8 +2,8 @@
 //
 // What every part of the shim shares: the mapped log, the settings, and the private memory that a
 // fork wipes. Rules: constinit and trivially destructible globals only; nothing here is written
-// after the constructor except `recording` and the `open` of the lanes (a child that is not to be followed clears its own
-// copy), `image` and `lineage` (written by a process about itself).
+// after the constructor except `recording` (a child that is not to be followed clears its own
+// copy), the `open` of the lanes, `image` and `lineage` (written by a process about itself).
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -27,7 +27,7 @@ struct EventRing {
   uint64_t count = 0;
   uint64_t* cursor = nullptr;
   uint64_t mark = 0;
-  uint64_t open = 0;  // slots that may be written to: all but while mlockall is under way
+  uint64_t open = 0;  // while mlockall is under way, slots that may be written to; 0: all
 };
 
 // Everything the hot path reads sits in the first cache line and is constant while the program

@@ -278,8 +278,7 @@ void start(const Settings& s) {
   g.use_tsc = tsc_is_invariant();
   estimate_tick_rate();
   g.start_tick = tick_now();
-  if (!open_log(s.log, &why, &err, path))
-    return complain(why ? why : "cannot start", err, path);
+  if (!open_log(s.log, &why, &err, path)) return complain(why ? why : "cannot start", err, path);
   if (s.log.follow != 2 && is_descendant())
     return;  // an exec'd descendant that is not to be followed
   if (!map_private()) return complain("cannot map private memory (needs Linux 4.14)", 0, "");

@@ -100,9 +100,8 @@ class ForksOutput {
       text_ += fmt::format(
           "{} slots of older forks, execs and ends were overwritten by newer ones\n", lost);
     for (const Process& p : list_.unseen_births())
-      text_ +=
-          fmt::format("not seen: how {} made {} {} ({}): not by a call that is recorded\n",
-                      p.slot.parent_pid, p.slot.pid, escaped(p.comm()), escaped(p.exe()));
+      text_ += fmt::format("not seen: how {} made {} {} ({}): not by a call that is recorded\n",
+                           p.slot.parent_pid, p.slot.pid, escaped(p.comm()), escaped(p.exe()));
   }
 
   void write_forks() {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// `ovc why`: opens the log and those that belong to it, asks the machine what it still knows, prints.
+// `ovc why`: opens the log and those that belong to it, asks the machine what it still knows,
+// prints.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -65,8 +66,8 @@ int why(const WhyOptions& options) {
   Out out;
   if (options.json) out.text() += family_json(log, report, family, theirs, found);
   else {
-    out.text() += theirs.empty() ? why_text(log, report)
-                                 : family_text(log, report, family, theirs, found);
+    out.text() +=
+        theirs.empty() ? why_text(log, report) : family_text(log, report, family, theirs, found);
     for (const std::string& note : family.notes) out.text() += "note: " + note + "\n";
   }
   out.flush();

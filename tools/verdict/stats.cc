@@ -58,8 +58,8 @@ std::vector<Loss> list_losses(const LogReader& log) {
 
 class Gatherer {
  public:
-  Gatherer(const LogReader& log, Symbols& symbols)
-      : log_(log), symbols_(symbols), spots_(symbols) {}
+  Gatherer(const LogReader& log, Symbols& symbols, const SeenElsewhere& seen)
+      : log_(log), symbols_(symbols), seen_(seen), spots_(symbols) {}
 
   Stats run() {
     add_processes();
@@ -150,6 +150,7 @@ class Gatherer {
     std::map<std::pair<std::string, std::string>, std::pair<uint32_t, uint64_t>>
         unseen;  // first pid, how many
     for (const UnseenImage& image : unseen_images(log_)) {
+      if (seen_.contains(image.pid)) continue;
       auto& [pid, count] = unseen[{image.program, image.why}];
       if (count++ == 0) pid = image.pid;
     }
@@ -183,6 +184,7 @@ class Gatherer {
 
   const LogReader& log_;
   Symbols& symbols_;
+  const SeenElsewhere& seen_;
   BlindSpots spots_;
   Stats stats_;
   std::map<std::pair<uint32_t, uint32_t>, size_t> by_slot_;
@@ -194,7 +196,9 @@ uint64_t ProcessStats::calls() const {
   return std::accumulate(totals.calls.begin(), totals.calls.end(), uint64_t{0});
 }
 
-Stats gather_stats(const LogReader& log, Symbols& symbols) { return Gatherer(log, symbols).run(); }
+Stats gather_stats(const LogReader& log, Symbols& symbols, const SeenElsewhere& seen) {
+  return Gatherer(log, symbols, seen).run();
+}
 
 std::pair<uint64_t, uint64_t> bucket_bounds(size_t bucket) {
   if (bucket == 0) return {0, 0};

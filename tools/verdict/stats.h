@@ -5,6 +5,7 @@
 #pragma once
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -42,7 +43,9 @@ struct Stats {
   uint64_t first_tick = 0, last_tick = 0, events = 0;
 };
 
-Stats gather_stats(const LogReader& log, Symbols& symbols);
+// Processes that another log of the family has are not among what this one cannot see.
+using SeenElsewhere = std::set<uint32_t>;  // pids
+Stats gather_stats(const LogReader& log, Symbols& symbols, const SeenElsewhere& seen = {});
 
 // Why the log is smaller than asked for; empty if it is not.
 std::string size_reason(const LogReader& log);

@@ -52,12 +52,12 @@ const std::map<std::string, long> kNumbers = {
 const std::map<std::string, long> kErrors = {
 #define ERROR(name) \
   { #name, name }
-    ERROR(EACCES), ERROR(EAGAIN),    ERROR(EBADF),  ERROR(EBUSY),  ERROR(EDQUOT), ERROR(EEXIST),
-    ERROR(EFAULT), ERROR(EFBIG),     ERROR(EINTR),  ERROR(EINVAL), ERROR(EIO),    ERROR(ELOOP),
-    ERROR(EMFILE), ERROR(ENFILE),    ERROR(ENODEV), ERROR(ENOENT), ERROR(ENOMEM), ERROR(ENOSPC),
-    ERROR(ENOSYS), ERROR(EPERM),     ERROR(EPIPE),  ERROR(ERANGE), ERROR(EROFS),  ERROR(ESRCH),
-    ERROR(EXDEV),  ERROR(EOPNOTSUPP), ERROR(ENOTSOCK), ERROR(ENOPROTOOPT), ERROR(ENOTTY),
-    ERROR(ENOTCONN)};
+    ERROR(EACCES),     ERROR(EAGAIN),   ERROR(EBADF),       ERROR(EBUSY),  ERROR(EDQUOT),
+    ERROR(EEXIST),     ERROR(EFAULT),   ERROR(EFBIG),       ERROR(EINTR),  ERROR(EINVAL),
+    ERROR(EIO),        ERROR(ELOOP),    ERROR(EMFILE),      ERROR(ENFILE), ERROR(ENODEV),
+    ERROR(ENOENT),     ERROR(ENOMEM),   ERROR(ENOSPC),      ERROR(ENOSYS), ERROR(EPERM),
+    ERROR(EPIPE),      ERROR(ERANGE),   ERROR(EROFS),       ERROR(ESRCH),  ERROR(EXDEV),
+    ERROR(EOPNOTSUPP), ERROR(ENOTSOCK), ERROR(ENOPROTOOPT), ERROR(ENOTTY), ERROR(ENOTCONN)};
 #undef ERROR
 
 // Also made by the shim in place of libc's own call, or on the program's behalf.
@@ -175,15 +175,14 @@ class Test {
     if (!o_.place.empty()) fs::copy_file(o_.place, logs / "a.ovc");
     Command command{o_.command, {}, work_ + "/out", work_ + "/err", o_.err_kind};
     if (shimmed)
-      command.environment = {
-          {"LD_PRELOAD", o_.shim},
-          {"OVCSHIM_LOG", o_.any_log_name ? fs::relative(logs) / "%c.%p.ovc"
-                          : o_.no_log     ? logs / "nowhere" / "a.ovc"
-                                          : logs / "a.ovc"},
-          {"OVCSHIM_EVENTS_SIZE", "256K"},
-          {"OVCSHIM_CALLS_SIZE", "256K"},
-          {"OVCSHIM_LIBC_INTERNALS", o_.internals ? "1" : "0"},
-          {"OVCSHIM_REHEARSE", o_.rehearse}};
+      command.environment = {{"LD_PRELOAD", o_.shim},
+                             {"OVCSHIM_LOG", o_.any_log_name ? fs::relative(logs) / "%c.%p.ovc"
+                                             : o_.no_log     ? logs / "nowhere" / "a.ovc"
+                                                             : logs / "a.ovc"},
+                             {"OVCSHIM_EVENTS_SIZE", "256K"},
+                             {"OVCSHIM_CALLS_SIZE", "256K"},
+                             {"OVCSHIM_LIBC_INTERNALS", o_.internals ? "1" : "0"},
+                             {"OVCSHIM_REHEARSE", o_.rehearse}};
     Seen seen;
     seen.outcome = run(command, faults, list);
     seen.out = whole(command.out);
