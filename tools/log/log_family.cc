@@ -164,8 +164,8 @@ std::string heading(const LogReader& first) {
 }
 
 std::string heading(const Relative& relative) {
-  return fmt::format("log {}, of uid {}: what went on as another user\n",
-                     escaped(relative.log->path()), relative.uid);
+  return fmt::format("log {}, of uid {}, of the same run\n", escaped(relative.log->path()),
+                     relative.uid);
 }
 
 }  // namespace ovc

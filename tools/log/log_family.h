@@ -27,7 +27,7 @@ struct LogFamily {
 
 LogFamily family_of(const LogReader& first);
 
-// "log /vol/a.uid999.ovc, beside the first, of uid 999": a heading for each of several.
+// "log /vol/a.uid999.ovc, of uid 999, of the same run": a heading for each of several.
 std::string heading(const LogReader& first);
 std::string heading(const Relative& relative);
 
