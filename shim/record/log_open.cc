@@ -46,8 +46,7 @@ bool is_anothers_log(const char* path) {
   FileStat st{};
   const long uid = sys::call(__NR_geteuid);
   return !sys::failed(uid) && file_stat(AT_FDCWD, path, st) && st.is_regular() &&
-         st.uid != static_cast<uint32_t>(uid) &&
-         content_of(path) != Content::kOther;
+         st.uid != static_cast<uint32_t>(uid) && content_of(path) != Content::kOther;
 }
 
 bool create_indexed(const char* path, const LogWish& wish, Problem& problem) {
