@@ -9,6 +9,8 @@
 //   recorded before it returned is in the page cache, so it survives the death of every writer
 //   (SIGKILL, OOM kill, abort). It is a flight recorder: the newest data replaces the oldest, the
 //   losses are counted. Zero bytes mean "never written" everywhere.
+//   A process of the tree that cannot write it (another user by exec) or map it (RLIMIT_AS) has a
+//   second log; that a process is in both, with its start time, says that they belong together.
 //   Integers are in the byte order of the machine that wrote them; the header's magic and endian
 //   mark tell.
 //

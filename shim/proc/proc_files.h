@@ -26,7 +26,8 @@ const char* next_line(const char* s);
 // version 2, which has none. *path is the group's.
 bool has_controller(const char* line, const char* name, const char** path);
 
-// Owner, mode, size and number of an open descriptor (path "") or of a name itself, links not followed.
+// Owner, mode, size and number of an open descriptor (path "") or of a name itself, links not
+// followed.
 struct FileStat {
   uint64_t bytes, changed_s;
   uint32_t uid, mode;

@@ -53,8 +53,8 @@ ChunkHeader* claim_chunk(uint32_t tid, uint64_t* claim) {
   for (uint64_t tries = 0; tries < most; ++tries) {
     *claim = __atomic_fetch_add(&g.header->chunk_cursor, 1, __ATOMIC_SEQ_CST);
     const uint64_t index = *claim % g.chunk_count;
-    if (index >= __atomic_load_n(&g.chunks_open, __ATOMIC_SEQ_CST))
-      return nullptr;  // see close_rest() of lock_all.cc
+    const uint64_t open = __atomic_load_n(&g.chunks_open, __ATOMIC_SEQ_CST);
+    if (OVC_UNLIKELY(open && index >= open)) return nullptr;  // see close_rest() of lock_all.cc
     ChunkHeader* chunk = chunk_at(index);
     uint64_t word = __atomic_load_n(&chunk->owner, __ATOMIC_RELAXED);
     if (!may_take(word, asked)) continue;

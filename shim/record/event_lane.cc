@@ -79,8 +79,7 @@ void publish(uint64_t position, uint64_t parts) {
 // Sequentially consistent with close_rest() of lock_all.cc.
 bool is_closed(const EventRing& ring, uint64_t position, uint64_t parts) {
   const uint64_t open = __atomic_load_n(&ring.open, __ATOMIC_SEQ_CST);
-  const uint64_t first = (position & ~kVitalBit) % ring.count;
-  return open < ring.count && first + parts > open;
+  return OVC_UNLIKELY(open) && (position & ~kVitalBit) % ring.count + parts > open;
 }
 
 uint64_t claim(const EventRing& ring, uint64_t parts) {

@@ -71,7 +71,7 @@ bool protect(const Lane& lane, uint64_t open, long protection) {
                                 static_cast<long>(to - from), protection));
 }
 
-void let_write(const Lane& lane, uint64_t pieces) {
+void let_write(const Lane& lane, uint64_t pieces) {  // 0: all
   __atomic_store_n(lane.open, pieces, __ATOMIC_SEQ_CST);
 }
 
@@ -93,12 +93,12 @@ void close_rest(const Lane& lane) {
   if (!open) return;
   let_write(lane, open);
   if (__atomic_load_n(lane.cursor, __ATOMIC_SEQ_CST) > open || !protect(lane, open, 0))
-    let_write(lane, lane.pieces);
+    let_write(lane, 0);
 }
 
 void open_rest(const Lane& lane) {
   const uint64_t open = __atomic_load_n(lane.open, __ATOMIC_SEQ_CST);
-  if (open < lane.pieces && protect(lane, open, kReadWrite)) let_write(lane, lane.pieces);
+  if (open && protect(lane, open, kReadWrite)) let_write(lane, 0);
 }
 
 }  // namespace

@@ -44,9 +44,9 @@ Content content_of(const char* path) {
 // A file of another user's under the wanted name that is one, or that only its owner may read.
 bool is_anothers_log(const char* path) {
   FileStat st{};
-  return file_stat(AT_FDCWD, path, st) && st.is_regular() &&
-         st.uid != static_cast<uint32_t>(sys::call(__NR_geteuid)) &&
-         content_of(path) != Content::kOther;
+  const long uid = sys::call(__NR_geteuid);
+  return !sys::failed(uid) && file_stat(AT_FDCWD, path, st) && st.is_regular() &&
+         st.uid != static_cast<uint32_t>(uid) && content_of(path) != Content::kOther;
 }
 
 bool create_indexed(const char* path, const LogWish& wish, Problem& problem) {

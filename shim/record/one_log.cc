@@ -61,12 +61,11 @@ bool map_log(long fd, const FileHeader& h, Problem& problem) {
   g.stripes = base + h.stripes.offset;
   g.stripe_count = static_cast<uint32_t>(h.stripes.bytes / kStripeBytes);
   g.events = {reinterpret_cast<Slot*>(base + h.events.offset), h.events.bytes / kSlotBytes,
-              &g.header->event_cursor, 0, h.events.bytes / kSlotBytes};
+              &g.header->event_cursor, 0};
   g.vitals = {reinterpret_cast<Slot*>(base + h.vitals.offset), h.vitals.bytes / kSlotBytes,
-              &g.header->vital_cursor, kVitalBit, h.vitals.bytes / kSlotBytes};
+              &g.header->vital_cursor, kVitalBit};
   g.chunks = base + h.calls.offset;
   g.chunk_count = bytes > h.calls.offset ? h.calls.bytes / kChunkBytes : 0;
-  g.chunks_open = g.chunk_count;
   g.mapped_bytes = bytes;
   advise_log();
   return true;

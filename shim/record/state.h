@@ -27,7 +27,7 @@ struct EventRing {
   uint64_t count = 0;
   uint64_t* cursor = nullptr;
   uint64_t mark = 0;
-  uint64_t open = 0;  // slots that may be written to: all but while mlockall is under way
+  uint64_t open = 0;  // while mlockall is under way, slots that may be written to; 0: all
 };
 
 // Everything the hot path reads sits in the first cache line and is constant while the program

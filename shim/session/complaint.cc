@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // See complaint.h. What descriptor 2 is decides how it is written to:
-//   pipe, FIFO   vmsplice, which does not wait however the descriptor is set: a reader that does not
+//   pipe, FIFO   vmsplice, which does not wait however the descriptor is set: a reader that does
+//   not
 //                read, or none, costs the line
 //   file         only with O_APPEND (without, a data file has got the number 2 by chance), and only
 //                if RLIMIT_FSIZE lets the whole line in
@@ -40,8 +41,8 @@ class HeldSignals {
  public:
   HeldSignals() {
     sys::call(__NR_rt_sigpending, word(&pending_), sizeof pending_);
-    held_ = !sys::failed(sys::call(__NR_rt_sigprocmask, SIG_BLOCK, word(&kRaised), word(&mask_),
-                                   sizeof mask_));
+    held_ = !sys::failed(
+        sys::call(__NR_rt_sigprocmask, SIG_BLOCK, word(&kRaised), word(&mask_), sizeof mask_));
   }
   ~HeldSignals() {
     if (held_) sys::call(__NR_rt_sigprocmask, SIG_SETMASK, word(&mask_), 0, sizeof mask_);
@@ -58,9 +59,7 @@ class HeldSignals {
   void take_away(int signal) const {
     if (pending_ & bit(signal)) return;
     const uint64_t set = bit(signal);
-    const struct {
-      long sec, nsec;
-    } now{0, 0};
+    const struct { long sec, nsec; } now{0, 0};
     sys::call(__NR_rt_sigtimedwait, word(&set), 0, word(&now), sizeof set);
   }
   uint64_t pending_ = 0, mask_ = 0;
@@ -74,9 +73,7 @@ long plain_write(const char* text, uint64_t n) {
 // Only between this look and the write can somebody else take the room that is left.
 long write_if_room(const char* text, uint64_t n) {
   pollfd there{static_cast<int>(kStandardError), POLLOUT, 0};
-  const struct {
-    long sec, nsec;
-  } now{0, 0};
+  const struct { long sec, nsec; } now{0, 0};
   if (sys::call(__NR_ppoll, word(&there), 1, word(&now), 0, 0) != 1 || there.revents != POLLOUT)
     return -EAGAIN;
   return plain_write(text, n);
@@ -91,8 +88,8 @@ long write_pipe(const char* text, uint64_t n) {
     long base;
     uint64_t length;
   } piece{page, n};
-  const long result = sys::call(__NR_vmsplice, kStandardError, word(&piece), 1,
-                                2 /* SPLICE_F_NONBLOCK */);
+  const long result =
+      sys::call(__NR_vmsplice, kStandardError, word(&piece), 1, 2 /* SPLICE_F_NONBLOCK */);
   sys::call(__NR_munmap, page, kPageBytes);
   const bool not_permitted = result == -EPERM || result == -EACCES || result == -ENOSYS;
   return not_permitted ? write_if_room(text, n) : result;

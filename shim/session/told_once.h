@@ -4,9 +4,9 @@
 // the earlier one, and may not be told by its environment or a descriptor, which the program could
 // see. So the first one that speaks leaves symbolic links to nowhere, ".ovcshim-told.WHAT.PID" with
 // the start time of the process PID in it: for itself, and for the farthest process above it that
-// has the shim, too. In /var/tmp, else /tmp, else /dev/shm; the next one that leaves some takes away
-// those of processes that are gone. Where none can be left, a process beneath one that has the shim
-// says nothing. A daemon whose parents are gone speaks for itself.
+// has the shim, too. In /var/tmp, else /tmp, else /dev/shm; the next one that leaves some takes
+// away those of processes that are gone. Where none can be left, a process beneath one that has the
+// shim says nothing. A daemon whose parents are gone speaks for itself.
 #pragma once
 
 namespace ovcshim {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// lock_all HOW FLAGS: calls mlockall(FLAGS) as one thread ("alone"), beside threads that allocate all the while ("threads"), by
-// syscall(2) ("raw"), or in a child whose peak its parent reads ("child"); then prints the call's result, and on standard error what it
-// took: kB by which the resident set and its peak grew, microseconds.
+// lock_all HOW FLAGS: calls mlockall(FLAGS) as one thread ("alone"), beside threads that allocate
+// all the while ("threads"), by syscall(2) ("raw"), or in a child whose peak its parent reads
+// ("child"); then prints the call's result, and on standard error what it took: kB by which the
+// resident set and its peak grew, microseconds.
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -16,6 +17,7 @@
 #include <unistd.h>
 
 static atomic_int running, stop;
+static void* volatile kept;
 
 static long figure(const char* name) {
   char line[256];
@@ -50,11 +52,11 @@ static void measure(const char* how, int flags) {
   const int result = lock(how, flags);
   const int err = result ? errno : 0;
   clock_gettime(CLOCK_MONOTONIC, &to);
-  void* p = malloc(300000);  // recorded behind it, too
+  kept = malloc(300000);  // recorded behind it, too
   printf("%d %s\n", result, err ? strerror(err) : "");
   fprintf(stderr, "rss %ld peak %ld us %ld\n", figure("VmRSS:") - rss, figure("VmHWM:") - rss,
           (to.tv_sec - from.tv_sec) * 1000000 + (to.tv_nsec - from.tv_nsec) / 1000);
-  free(p);
+  free(kept);
   munlockall();
 }
 

@@ -37,8 +37,9 @@ if ((EUID == 0)) && command -v setpriv >/dev/null; then
   chmod 755 public/*
   as_nobody() { setpriv --reuid 65534 --regid 65534 --clear-groups "$@"; }
   for kb in 64 4096 8192 65536; do
+    (ulimit -l $kb) 2>/dev/null || continue  # more than the hard limit
     for flags in 1 3; do
-      (ulimit -l $kb && as_nobody public/lock_all alone $flags) >plain.out 2>/dev/null || skip "RLIMIT_MEMLOCK cannot be set to $kb kB"
+      (ulimit -l $kb && as_nobody public/lock_all alone $flags) >plain.out 2>/dev/null
       rm -f public/*.ovc
       (ulimit -l $kb && as_nobody env LD_PRELOAD="$work/public/${shim##*/}" OVCSHIM_LOG="$work/public/lock.ovc" public/lock_all alone $flags) >shim.out 2>/dev/null
       same plain.out shim.out "mlockall($flags) under RLIMIT_MEMLOCK of $kb kB"

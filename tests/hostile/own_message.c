@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-// own_message [SHIM LOG]: starts itself once for each kind of descriptor 2 and each limit below, with LD_PRELOAD=SHIM and
-// OVCSHIM_LOG=LOG if they are given, where LOG cannot be made. Prints a line for each: how the program ended (and which signals it had
-// pending and held back when it began), whether what stood in or behind the descriptor is still as it was, and on standard error how
-// many times the shim's line came through.
+// own_message [SHIM LOG]: starts itself once for each kind of descriptor 2 and each limit below,
+// with LD_PRELOAD=SHIM and OVCSHIM_LOG=LOG if they are given, where LOG cannot be made. Prints a
+// line for each: how the program ended (and which signals it had pending and held back when it
+// began), whether what stood in or behind the descriptor is still as it was, and on standard error
+// how many times the shim's line came through.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -24,13 +25,13 @@
 static const char *self, *shim, *shim_log;
 
 struct scene {
-  int two;         // becomes descriptor 2; -1: closed
-  int other;       // what comes through is read here; -1: nothing can
-  off_t kept;      // bytes that were there before
-  rlim_t fsize;    // RLIMIT_FSIZE
-  int zero;        // becomes descriptor 0, if not -1
-  int pending;     // a SIGPIPE is held back and pending before
-  int terminal;    // slave that becomes the controlling terminal; the program runs in its background
+  int two;  // becomes descriptor 2; -1: closed
+  int other;  // what comes through is read here; -1: nothing can
+  off_t kept;  // bytes that were there before
+  rlim_t fsize;  // RLIMIT_FSIZE
+  int zero;  // becomes descriptor 0, if not -1
+  int pending;  // a SIGPIPE is held back and pending before
+  int terminal;  // slave that becomes the controlling terminal; the program runs in its background
 };
 
 static void check(int ok, const char* what) {
@@ -43,8 +44,7 @@ static void fill(int fd) {
   memset(block, 'x', sizeof block);
   fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
   for (size_t n = sizeof block; n; n = n > 1 ? n / 2 : 0)
-    while (write(fd, block, n) > 0) {
-    }
+    while (write(fd, block, n) > 0) {}
   fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
 }
 static void pipes(struct scene* s) {
@@ -197,16 +197,40 @@ static const struct {
   const char* name;
   void (*set)(struct scene*);
 } kinds[] = {
-#define KIND(name) {#name, name}
-    KIND(a_pipe), KIND(a_pipe_without_reader), KIND(a_pipe_without_reader_but_sigpipe_pending),
-    KIND(a_full_pipe), KIND(reading_end_of_a_pipe), KIND(a_file), KIND(a_file_read_and_written),
-    KIND(a_file_appended_to), KIND(a_file_only_read), KIND(a_file_beyond_its_limit),
-    KIND(a_file_at_its_limit), KIND(a_file_ten_bytes_below_its_limit), KIND(limit_zero),
-    KIND(a_file_in_memory), KIND(closed), KIND(a_socket), KIND(a_datagram_socket), KIND(a_full_socket),
-    KIND(a_socket_without_peer), KIND(a_socket_that_is_also_the_input), KIND(a_tcp_connection),
-    KIND(a_terminal), KIND(the_typing_side_of_a_terminal), KIND(a_stopped_terminal), KIND(a_full_terminal),
-    KIND(a_background_under_tostop), KIND(a_background), KIND(dev_null), KIND(dev_full),
-    KIND(a_counter), KIND(a_folder), KIND(a_name_without_a_file),
+#define KIND(name) \
+  { #name, name }
+    KIND(a_pipe),
+    KIND(a_pipe_without_reader),
+    KIND(a_pipe_without_reader_but_sigpipe_pending),
+    KIND(a_full_pipe),
+    KIND(reading_end_of_a_pipe),
+    KIND(a_file),
+    KIND(a_file_read_and_written),
+    KIND(a_file_appended_to),
+    KIND(a_file_only_read),
+    KIND(a_file_beyond_its_limit),
+    KIND(a_file_at_its_limit),
+    KIND(a_file_ten_bytes_below_its_limit),
+    KIND(limit_zero),
+    KIND(a_file_in_memory),
+    KIND(closed),
+    KIND(a_socket),
+    KIND(a_datagram_socket),
+    KIND(a_full_socket),
+    KIND(a_socket_without_peer),
+    KIND(a_socket_that_is_also_the_input),
+    KIND(a_tcp_connection),
+    KIND(a_terminal),
+    KIND(the_typing_side_of_a_terminal),
+    KIND(a_stopped_terminal),
+    KIND(a_full_terminal),
+    KIND(a_background_under_tostop),
+    KIND(a_background),
+    KIND(dev_null),
+    KIND(dev_full),
+    KIND(a_counter),
+    KIND(a_folder),
+    KIND(a_name_without_a_file),
 };
 
 // Runs in the child: descriptor 3 takes what the program finds.
@@ -273,7 +297,8 @@ static int lines(const struct scene* s, int* changed) {
   if (s->other < 0 || s->kept < 0) return 0;
   fcntl(s->other, F_SETFL, fcntl(s->other, F_GETFL) | O_NONBLOCK);
   lseek(s->other, 0, SEEK_SET);
-  for (ssize_t got; n < sizeof text - 1 && (got = read(s->other, text + n, sizeof text - 1 - n)) > 0;)
+  for (ssize_t got;
+       n < sizeof text - 1 && (got = read(s->other, text + n, sizeof text - 1 - n)) > 0;)
     n += (size_t)got;
   text[n] = '\0';
   if (n < (size_t)s->kept) return *changed = 1, 0;
@@ -283,7 +308,8 @@ static int lines(const struct scene* s, int* changed) {
     const char last[] = "; this program runs unrecorded";
     const size_t length = sizeof last - 1;
     if (strncmp(at, "ovcshim: ", 9) == 0 && (size_t)(end - at) > length &&
-        strncmp(end - length, last, length) == 0) ++count;
+        strncmp(end - length, last, length) == 0)
+      ++count;
     else *changed = 1;
   }
   return count;
@@ -298,7 +324,8 @@ static int report(void) {
   for (int i = 1; i < 32; ++i)
     if (sigismember(&held, i) || sigismember(&pending, i))
       n += snprintf(text + n, sizeof text - (size_t)n, ", signal %d%s%s", i,
-                    sigismember(&held, i) ? " held back" : "", sigismember(&pending, i) ? " pending" : "");
+                    sigismember(&held, i) ? " held back" : "",
+                    sigismember(&pending, i) ? " pending" : "");
   return write(3, text, (size_t)n) == n ? 7 : 5;
 }
 
@@ -327,7 +354,8 @@ int main(int argc, char** argv) {
     const char* end = outcome(pid);
     const ssize_t n = read(found[0], state, sizeof state - 1);
     const int said = lines(&s, &changed);
-    printf("%s: %s%.*s%s\n", kinds[i].name, end, n > 0 ? (int)n : 0, state, changed ? ", CHANGED" : "");
+    printf("%s: %s%.*s%s\n", kinds[i].name, end, n > 0 ? (int)n : 0, state,
+           changed ? ", CHANGED" : "");
     fprintf(stderr, "%s %d\n", kinds[i].name, said);
     close(found[0]);
     if (s.two >= 0) close(s.two);

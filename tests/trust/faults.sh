@@ -37,6 +37,10 @@ faults --base fallocate=always:EOPNOTSUPP --only pwrite64 -- "$subject"
 under "$work/never.ovc" env OVCSHIM_EVENTS_SIZE=256K OVCSHIM_CALLS_SIZE=256K true
 printf '\0\0\0\0' | dd of=never.ovc bs=1 seek=28 conv=notrunc status=none
 for call in nanosleep renameat2; do faults --place "$work/never.ovc" --only "$call" -- /bin/true; done
+# Where the log stands aside for mlockall.
+for call in mremap munmap munlock rt_sigprocmask; do
+  faults --only $call -- sh -c 'exec lock_all alone 3 2>/dev/null'
+done
 for call in capget brk shmget; do faults --rehearse mode=2 --only $call -- "$subject"; done
 # What is only called when something has failed already.
 faults --base openat=always:EACCES --only write -- /bin/true

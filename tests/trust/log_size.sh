@@ -18,8 +18,8 @@ small() {
   bytes=$(stat -c %s "$log")
   echo "$name: a log of $((bytes / 1024)) kB"
   ((bytes <= most)) || fail "$name: more than $most bytes"
-  (($(fact "$log" log_wanted_kb) == wanted / 1024 && $(fact "$log" log_given_kb) == bytes / 1024)) || fail "$name: sizes not told"
-  (($(fact "$log" log_bound) == bound)) || fail "$name: bound $(fact "$log" log_bound), not $bound"
+  (($(fact "$log" LogWantedKb) == wanted / 1024 && $(fact "$log" LogGivenKb) == bytes / 1024)) || fail "$name: sizes not told"
+  (($(fact "$log" LogBound) == bound)) || fail "$name: bound $(fact "$log" LogBound), not $bound"
   ovc stats "$log" >stats.txt
   finds '^size +[0-9,]+ kB instead of 86,540 kB: ' stats.txt
   ovc why "$log" >why.txt || (($? == 1))

@@ -4,7 +4,8 @@
 # valkey and postgres images) is recorded: in a second log beside root's, which stays root's alone. ovc reads both as one. Where no
 # second log can be made, one line says why.
 . "$(dirname "$0")/../fixtures/e2e.sh"
-((EUID == 0)) && command -v setpriv >/dev/null || skip "only root can go on as another user (and setpriv is needed)"
+((EUID == 0)) || skip "only root can go on as another user"
+command -v setpriv >/dev/null || skip "no setpriv"
 export OVCSHIM_EVENTS_SIZE=1M OVCSHIM_CALLS_SIZE=1M
 user=61234
 here=$work/here
@@ -15,7 +16,7 @@ cp "$shim" "$build/trust/too_much" "$here/"
 chmod 755 "$here"/*
 cd "$here"
 preload=$here/${shim##*/}
-drop=(setpriv --reuid $user --regid $user --clear-groups)
+drop=(setpriv --reuid "$user" --regid "$user" --clear-groups)
 on_exit() { rm -f "${strays[@]}"; }
 strays=()
 # recorded LOG CMD...
@@ -32,6 +33,12 @@ told() {
   ovc stats "$2" >"$work/stats"
   finds "^process [0-9]+ too_much " "$work/stats"
   ovc forks "$2" >"$work/forks" || (($? == 1))
+}
+
+stray() {
+  local log
+  log=$(jq -r '.logs[]' "$work/why.json" | grep '^/var/tmp/ovcshim\.') || fail "no log in /var/tmp"
+  strays+=("$log")
 }
 
 # --- the same process under a fixed name, and a chain of programs; a second start joins both logs
@@ -85,14 +92,14 @@ recorded "$here/c.ovc" "${drop[@]}" ./too_much
 [[ $(<c.uid$user.ovc) == data ]] || fail "somebody's file was written to"
 # Then in /var/tmp, where ovc finds it.
 told "another's file in its place" c.ovc
-strays+=($(jq -r '.logs[]' "$work/why.json" | grep '^/var/tmp/ovcshim\.')) || fail "no log in /var/tmp"
+stray
 
 # --- the folder is not the user's to write to
 chmod 755 "$here"
 recorded "$here/d.ovc" "${drop[@]}" sh -c './too_much; ./too_much; exec ./too_much'
 quiet "in /var/tmp"
 told "in /var/tmp" d.ovc
-strays+=($(jq -r '.logs[]' "$work/why.json" | grep '^/var/tmp/ovcshim\.')) || fail "no log in /var/tmp"
+stray
 ((${#strays[@]} == 2)) || fail "logs: ${strays[*]}"
 # Nor /var/tmp: the reason, once.
 if unshare -m true 2>/dev/null; then

@@ -296,14 +296,21 @@ Json stats_json(const LogReader& log, const Stats& stats) {
           {"not_seen", stats.blind_spots}};
 }
 
-Json stats_of(const LogReader& log) {
+Json stats_of(const LogReader& log, const SeenElsewhere& seen = {}) {
   Symbols symbols(log);
-  return stats_json(log, gather_stats(log, symbols));
+  return stats_json(log, gather_stats(log, symbols, seen));
 }
 
-std::string stats_text(const LogReader& log, size_t limit) {
+std::string stats_text(const LogReader& log, size_t limit, const SeenElsewhere& seen = {}) {
   Symbols symbols(log);
-  return StatsText(log, gather_stats(log, symbols), limit).write();
+  return StatsText(log, gather_stats(log, symbols, seen), limit).write();
+}
+
+SeenElsewhere seen_in(const LogFamily& family) {
+  SeenElsewhere pids;
+  for (const Relative& relative : family.others)
+    for (const Process& process : relative.log->processes()) pids.insert(process.slot.pid);
+  return pids;
 }
 
 }  // namespace
@@ -313,13 +320,13 @@ int stats(const StatsOptions& options) {
   const LogFamily family = family_of(log);
   Out out;
   if (options.json) {
-    Json all = stats_of(log);
+    Json all = stats_of(log, seen_in(family));
     for (const Relative& relative : family.others) all["beside"].push_back(stats_of(*relative.log));
     out.text() = json_text(all, 2) + '\n';
   } else {
-    out.text() = stats_text(log, options.limit);
+    out.text() = stats_text(log, options.limit, seen_in(family));
     for (const Relative& relative : family.others)
-      out.text() += "\n\n" + heading(relative) + stats_text(*relative.log, options.limit);
+      out.text() += "\n" + heading(relative) + stats_text(*relative.log, options.limit);
   }
   out.flush();
   return 0;

@@ -57,7 +57,10 @@ std::string family_json(const LogReader& log, const WhyReport& report, const Log
 int why(const WhyOptions& options) {
   const LogReader log(options.log.empty() ? newest_log() : options.log);
   const LogFamily family = family_of(log);
-  const WhyReport report = why_report(log, host_now());
+  SeenElsewhere seen;
+  for (const Relative& relative : family.others)
+    for (const Process& process : relative.log->processes()) seen.insert(process.slot.pid);
+  const WhyReport report = why_report(log, host_now(), seen);
   std::vector<WhyReport> theirs;
   for (const Relative& relative : family.others)
     theirs.push_back(why_report(*relative.log, host_now()));

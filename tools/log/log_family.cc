@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// See log_family.h. A folder may hold many logs, and anybody's: each is looked at through its header
-// and process table first, and only a relative is opened as a log.
+// See log_family.h. A folder may hold many logs, and anybody's: each is looked at through its
+// header and process table first, and only a relative is opened as a log.
 #include "tools/log/log_family.h"
 
 #include <fcntl.h>
@@ -81,9 +81,8 @@ class FamilySearch {
     if (stat(path_.c_str(), &own_) != 0) return {};
     look_into(here_);
     if (here_ != "/var/tmp") look_into("/var/tmp");
-    std::sort(found_.others.begin(), found_.others.end(), [](const Relative& a, const Relative& b) {
-      return a.log->path() < b.log->path();
-    });
+    std::sort(found_.others.begin(), found_.others.end(),
+              [](const Relative& a, const Relative& b) { return a.log->path() < b.log->path(); });
     return std::move(found_);
   }
 
@@ -106,8 +105,8 @@ class FamilySearch {
     const std::string start = own.substr(0, own.size() - ending.size()) + std::string(kUid);
     if (path.parent_path() != here_ || !name.starts_with(start) || !name.ends_with(ending))
       return false;
-    const std::string uid =
-        name.substr(start.size(), name.size() - std::min(name.size(), start.size() + ending.size()));
+    const std::string uid = name.substr(
+        start.size(), name.size() - std::min(name.size(), start.size() + ending.size()));
     return !uid.empty() && uid.find_first_not_of("0123456789") == std::string::npos;
   }
 
@@ -145,9 +144,7 @@ class FamilySearch {
     const fs::path shown = named_relative ? path_.parent_path() / path.filename() : path;
     try {
       found_.others.push_back({std::make_unique<LogReader>(shown.string()), uid});
-    } catch (const Error& error) {
-      found_.notes.emplace_back(error.what());
-    }
+    } catch (const Error& error) { found_.notes.emplace_back(error.what()); }
   }
 
   const LogReader& first_;
@@ -167,8 +164,8 @@ std::string heading(const LogReader& first) {
 }
 
 std::string heading(const Relative& relative) {
-  return fmt::format("log {}, of uid {}: what went on as another user\n",
-                     escaped(relative.log->path()), relative.uid);
+  return fmt::format("log {}, of uid {}, of the same run\n", escaped(relative.log->path()),
+                     relative.uid);
 }
 
 }  // namespace ovc

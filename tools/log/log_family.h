@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // A program that was started as root and went on as another user has two logs: root's, and beside
-// it (or in /var/tmp) that of the user who could not write to root's. They belong together where the
-// logs prove it: same boot, and a process that both know, or a child of one that the first knows.
+// it (or in /var/tmp) that of the user who could not write to root's. They belong together where
+// the logs prove it: same boot, and a process that both know, or a child of one that the first
+// knows.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -19,13 +20,14 @@ struct Relative {
 };
 
 struct LogFamily {
-  std::vector<Relative> others;    // by name; without the one that was asked for
-  std::vector<std::string> notes;  // named like a relative, but not readable, or not proven to be one
+  std::vector<Relative> others;  // by name; without the one that was asked for
+  std::vector<std::string>
+      notes;  // named like a relative, but not readable, or not proven to be one
 };
 
 LogFamily family_of(const LogReader& first);
 
-// "log /vol/a.uid999.ovc, beside the first, of uid 999": a heading for each of several.
+// "log /vol/a.uid999.ovc, of uid 999, of the same run": a heading for each of several.
 std::string heading(const LogReader& first);
 std::string heading(const Relative& relative);
 

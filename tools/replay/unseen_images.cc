@@ -84,9 +84,10 @@ class UnseenSearch {
 
 std::vector<UnseenImage> unseen_images(const LogReader& log) { return UnseenSearch(log).run(); }
 
-std::vector<UnseenProgram> unseen_programs(const LogReader& log) {
+std::vector<UnseenProgram> unseen_programs(const LogReader& log, const SeenElsewhere& seen) {
   std::map<std::pair<std::string, std::string>, UnseenProgram> programs;
   for (UnseenImage& image : unseen_images(log)) {
+    if (seen.contains(image.pid)) continue;
     UnseenProgram& program = programs[{image.program, image.why}];
     if (program.count++ == 0)
       program = {std::move(image.program), std::move(image.why), image.pid, 1};

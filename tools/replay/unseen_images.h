@@ -4,6 +4,7 @@
 // as far as the record of the call or the program's file on this machine gives it.
 #pragma once
 #include <cstdint>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,8 @@ struct UnseenProgram {
   std::string text()
       const;  // "/bin/x (pid 5 and 3 more) left no records: it is a static binary"; escaped
 };
-std::vector<UnseenProgram> unseen_programs(const LogReader& log);
+// Pids of images that a log of the same tree has.
+using SeenElsewhere = std::set<uint32_t>;
+std::vector<UnseenProgram> unseen_programs(const LogReader& log, const SeenElsewhere& seen = {});
 
 }  // namespace ovc

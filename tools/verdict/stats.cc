@@ -58,8 +58,8 @@ std::vector<Loss> list_losses(const LogReader& log) {
 
 class Gatherer {
  public:
-  Gatherer(const LogReader& log, Symbols& symbols)
-      : log_(log), symbols_(symbols), spots_(symbols) {}
+  Gatherer(const LogReader& log, Symbols& symbols, const SeenElsewhere& seen)
+      : log_(log), symbols_(symbols), seen_(seen), spots_(symbols) {}
 
   Stats run() {
     add_processes();
@@ -155,7 +155,7 @@ class Gatherer {
 
   void add_blind_spots() {
     auto& list = stats_.blind_spots;
-    for (const UnseenProgram& program : unseen_programs(log_)) list.push_back(program.text());
+    for (const UnseenProgram& program : unseen_programs(log_, seen_)) list.push_back(program.text());
     for (const std::string& sentence : unseen_code(log_, symbols_))
       list.push_back(escaped(sentence));
     for (const std::string& sentence : spots_.sentences()) list.push_back(escaped(sentence));
@@ -184,6 +184,7 @@ class Gatherer {
 
   const LogReader& log_;
   Symbols& symbols_;
+  const SeenElsewhere& seen_;
   BlindSpots spots_;
   ProcessEnds ends_;
   Stats stats_;
@@ -196,7 +197,9 @@ uint64_t ProcessStats::calls() const {
   return std::accumulate(totals.calls.begin(), totals.calls.end(), uint64_t{0});
 }
 
-Stats gather_stats(const LogReader& log, Symbols& symbols) { return Gatherer(log, symbols).run(); }
+Stats gather_stats(const LogReader& log, Symbols& symbols, const SeenElsewhere& seen) {
+  return Gatherer(log, symbols, seen).run();
+}
 
 std::pair<uint64_t, uint64_t> bucket_bounds(size_t bucket) {
   if (bucket == 0) return {0, 0};

@@ -5,6 +5,7 @@
 #pragma once
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "tools/log/log_reader.h"
 #include "tools/log/names.h"
 #include "tools/replay/ledger.h"
+#include "tools/replay/unseen_images.h"
 #include "tools/symbols/symbols.h"
 #include "tools/verdict/process_end.h"
 
@@ -45,7 +47,8 @@ struct Stats {
   uint64_t first_tick = 0, last_tick = 0, events = 0;
 };
 
-Stats gather_stats(const LogReader& log, Symbols& symbols);
+// Processes that another log of the family has are not among what this one cannot see.
+Stats gather_stats(const LogReader& log, Symbols& symbols, const SeenElsewhere& seen = {});
 
 // Why the log is smaller than asked for; empty if it is not.
 std::string size_reason(const LogReader& log);

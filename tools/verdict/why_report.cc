@@ -375,7 +375,7 @@ bool WhyReport::found() const {
          std::any_of(verdicts.begin(), verdicts.end(), [](const Verdict& v) { return !v.coped; });
 }
 
-WhyReport why_report(const LogReader& log, const HostNow& now) {
+WhyReport why_report(const LogReader& log, const HostNow& now, const SeenElsewhere& seen) {
   const WhyScan scan(log);
   Symbols symbols(log);
   const TotalsOf totals = log.totals();
@@ -384,7 +384,7 @@ WhyReport why_report(const LogReader& log, const HostNow& now) {
   EndsFound ends = find_endings(log, scan, symbols, now);
   report.endings = std::move(ends.suspicious);
   report.quiet_endings = std::move(ends.quiet);
-  report.unseen = unseen_programs(log);
+  report.unseen = unseen_programs(log, seen);
   for (std::string& program : unseen_code(log, symbols))
     report.unseen_code.push_back(std::move(program));
   report.seen = names_seen(log, scan);

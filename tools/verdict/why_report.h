@@ -99,7 +99,8 @@ struct WhyReport {
   bool found() const;  // something is wrong: exit status 1
 };
 
-WhyReport why_report(const LogReader& log, const HostNow& now);
+// seen: images that another log of the same tree has.
+WhyReport why_report(const LogReader& log, const HostNow& now, const SeenElsewhere& seen = {});
 
 // Its parts.
 std::vector<Verdict> find_verdicts(const LogReader& log, const WhyScan& scan, Symbols& symbols);

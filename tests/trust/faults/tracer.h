@@ -45,8 +45,8 @@ struct Command {
   std::vector<std::string> words;
   std::map<std::string, std::string> environment;  // beside that of this program
   std::string out, err;                            // files
-  std::string err_kind;  // what descriptor 2 is, and copied to the file afterwards: "pipe", "socket",
-                         // "terminal"; empty: the file itself, appended to
+  std::string err_kind;  // what descriptor 2 is, and copied to the file afterwards: "pipe",
+                         // "socket", "terminal"; empty: the file itself, appended to
 };
 
 // Without faults and without the wish for the calls: not traced at all.
