@@ -99,7 +99,7 @@ struct BigScratch {
   uint32_t fact_count;
   Fact facts[128];
   MappingEntry mappings[64];
-  char io[4096];
+  char io[8192];  // what the kernel hands out of smaps at a time, a page, and the rest of the last
 };
 
 // A refusal that has a proof of its own in the log: see proofs.h.
