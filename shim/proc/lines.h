@@ -15,14 +15,28 @@ class Lines {
   // pieces.
   char* next() {
     for (;;) {
-      for (uint64_t i = at_; i < have_; ++i)
-        if (io_[i] == '\n') return take(i);
+      const uint64_t end = end_of_line();
+      if (end < have_) return take(end);
       if (at_ == 0 && have_ == room_ - 1) return take(have_);
       if (!more()) return at_ < have_ ? take(have_) : nullptr;
     }
   }
 
  private:
+  // have_ if there is none. Eight bytes at a time: of a list of 65,000 mappings this is most of the
+  // time that is ours.
+  uint64_t end_of_line() const {
+    constexpr uint64_t kOnes = 0x0101010101010101, kHighs = kOnes << 7, kNewlines = kOnes * '\n';
+    uint64_t i = at_;
+    for (uint64_t word; i + sizeof word <= have_; i += sizeof word) {
+      __builtin_memcpy(&word, io_ + i, sizeof word);
+      word ^= kNewlines;
+      const uint64_t zeros = (word - kOnes) & ~word & kHighs;  // the lowest is exact
+      if (zeros) return i + static_cast<unsigned>(__builtin_ctzl(zeros)) / 8;
+    }
+    while (i < have_ && io_[i] != '\n') ++i;
+    return i;
+  }
   char* take(uint64_t end) {
     io_[end] = '\0';
     char* line = io_ + at_;

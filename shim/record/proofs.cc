@@ -16,6 +16,7 @@ constexpr uint64_t kForkHoldsMs = 50;   // other processes decide over a fork, t
 constexpr uint64_t kBurstMs = 10;       // of proofs, before they have to wait
 constexpr uint64_t kShare = 16;         // proofs take one part in so many of the time
 constexpr uint64_t kAgainAtMostMs = 5;  // a list that takes longer is not repeated within a storm
+constexpr uint32_t kFirstLists = 3;  // for the first refusals of other storms, whatever they take
 constexpr int kTries = 100;
 
 class TableLock {
@@ -121,6 +122,10 @@ ProofPlan choose(const EventBase& base, uint64_t granted) {
     return {Proof::kEarlier, same->position};
   }
   if (list || fork) return {Proof::kFull};
+  if (!newest(base, false) && p.first_lists < kFirstLists) {
+    ++g_private->first_lists;
+    return {Proof::kFull};
+  }
   if (facts || (base.flags & kRehearsed)) return {Proof::kFacts};
   const Proven* other = newest(base, true);
   if (!other) return {};

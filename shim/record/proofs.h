@@ -27,8 +27,8 @@ struct ProofPlan {
 
 // What this failure is worth now. `granted`: granted_count() when the call began.
 // Memory calls: proofs take 1/16 of the time, but for a burst of 10 ms; one that takes longer is
-// made when nothing was spent for a while. A fork's refusal always has a proof of its own, unless
-// it repeats one that holds.
+// made when nothing was spent for a while, or for the first refusal of a storm, three times. A
+// fork's refusal always has a proof of its own, unless it repeats one that holds.
 ProofPlan plan_proof(const EventBase& base, uint64_t granted);
 
 // Its own proof is about to be written, about the record at `position`; and what it took. A proof

@@ -55,40 +55,49 @@ bool parse_header(const char* line, MappingEntry& m) {
   return true;
 }
 
+constexpr uint16_t two_letters(const char* s) {
+  return static_cast<uint16_t>(static_cast<unsigned char>(s[0]) | static_cast<unsigned char>(s[1])
+                                                                      << 8);
+}
+
 uint32_t vm_flags(const char* list) {
   static constexpr struct {
-    char name[3];
+    uint16_t name;
     uint32_t flag;
   } kFlags[] = {
-      {"ac", kMapAc}, {"nr", kMapNr},       {"dc", kMapDc},      {"wf", kMapWf}, {"ht", kMapHt},
-      {"gd", kMapGd}, {"lo", kMapLo},       {"sl", kMapSl},      {"dd", kMapDd}, {"de", kMapDe},
-      {"pf", kMapPf}, {"mw", kMapMayWrite}, {"me", kMapMayExec},
+      {two_letters("ac"), kMapAc},      {two_letters("nr"), kMapNr},
+      {two_letters("dc"), kMapDc},      {two_letters("wf"), kMapWf},
+      {two_letters("ht"), kMapHt},      {two_letters("gd"), kMapGd},
+      {two_letters("lo"), kMapLo},      {two_letters("sl"), kMapSl},
+      {two_letters("dd"), kMapDd},      {two_letters("de"), kMapDe},
+      {two_letters("pf"), kMapPf},      {two_letters("mw"), kMapMayWrite},
+      {two_letters("me"), kMapMayExec},
   };
   uint32_t flags = kMapFlagsKnown | kMapMayKnown;
-  for (const char* c = list; c[0] && c[1]; c += c[2] ? 3 : 2)
-    for (const auto& row : kFlags)
-      if (c[0] == row.name[0] && c[1] == row.name[1]) flags |= row.flag;
+  for (const char* c = list; c[0] && c[1]; c += c[2] ? 3 : 2) {
+    const uint16_t name = two_letters(c);
+    for (const auto& row : kFlags) flags |= name == row.name ? row.flag : 0;
+  }
   return flags;
 }
 
-struct Attribute {
-  const char* name;
-  uint32_t MappingEntry::*field;
-};
-
-// One more line about the mapping; true if it was VmFlags, its last.
+// One more line about the mapping; true if it was VmFlags, its last. There are two dozen: the first
+// letter tells most apart.
 bool parse_attribute(const char* line, MappingEntry& m) {
-  static constexpr Attribute kAttributes[] = {{"Rss:", &MappingEntry::rss_kb},
-                                              {"Anonymous:", &MappingEntry::anonymous_kb},
-                                              {"Swap:", &MappingEntry::swap_kb}};
-  if (sys::equal(line, "VmFlags: ", 9)) {
+  static constexpr struct {
+    const char* name;
+    uint64_t len;
+    uint32_t MappingEntry::*field;
+  } kAttributes[] = {{"Rss:", 4, &MappingEntry::rss_kb},
+                     {"Anonymous:", 10, &MappingEntry::anonymous_kb},
+                     {"Swap:", 5, &MappingEntry::swap_kb}};
+  if (line[0] == 'V' && sys::equal(line, "VmFlags: ", 9)) {
     m.flags |= vm_flags(line + 9);
     return true;
   }
-  for (const Attribute& a : kAttributes) {
-    const uint64_t len = sys::length(a.name);
-    if (!sys::equal(line, a.name, len)) continue;
-    const uint64_t kb = parse_number(line + len);
+  for (const auto& a : kAttributes) {
+    if (line[0] != a.name[0] || !sys::equal(line, a.name, a.len)) continue;
+    const uint64_t kb = parse_number(line + a.len);
     m.*a.field = kb > UINT32_MAX ? UINT32_MAX : static_cast<uint32_t>(kb);
   }
   return false;
@@ -96,22 +105,23 @@ bool parse_attribute(const char* line, MappingEntry& m) {
 
 }  // namespace
 
+// Headers begin with an address in small letters, all other lines with a capital.
 bool Smaps::next(MappingEntry& mapping) {
   if (!lines_.ok()) return false;
   MappingEntry fresh;
   while (char* line = lines_.next()) {
-    if (parse_header(
-            line,
-            fresh)) {  // without VmFlags (CONFIG_PROC_PAGE_MONITOR) the next header ends a mapping
-      const bool had = open_;
-      mapping = ahead_;
-      ahead_ = fresh, open_ = true;
-      if (had) return true;
-    } else if (open_ && parse_attribute(line, ahead_)) {
+    if (*line >= 'A' && *line <= 'Z') {
+      if (!open_ || !parse_attribute(line, ahead_)) continue;
       mapping = ahead_;
       open_ = false;
       return true;
     }
+    if (!parse_header(line, fresh)) continue;
+    // without VmFlags (CONFIG_PROC_PAGE_MONITOR) the next header ends a mapping
+    const bool had = open_;
+    mapping = ahead_;
+    ahead_ = fresh, open_ = true;
+    if (had) return true;
   }
   const bool last = open_;
   mapping = ahead_;

@@ -104,7 +104,7 @@ struct BigScratch {
   uint32_t fact_count;
   Fact facts[128];
   MappingEntry mappings[64];
-  char io[4096];
+  char io[8192];  // what the kernel hands out of smaps at a time, a page, and the rest of the last
 };
 
 // A refusal that has a proof of its own in the log: see proofs.h.
@@ -136,7 +136,8 @@ struct Private {
   uint64_t granted;  // calls that changed the process
   uint32_t proven_lock;
   Proven proven[8];
-  int64_t credit;  // ticks that proofs may take, as of credit_tick
+  uint32_t first_lists;  // of storms that could not be paid for
+  int64_t credit;        // ticks that proofs may take, as of credit_tick
   uint64_t credit_tick, full_cost, facts_cost;
   uint64_t objects_looked_for;  // Reading::tick at which the loader's list was last looked at
   uint64_t list_tick;           // last mapping list without a failure, likewise

@@ -59,6 +59,12 @@ bool is_setting(uint32_t key) {
          key == static_cast<uint32_t>(FactKey::kUserNsIdentity);
 }
 
+// A refusal that refers to an earlier proof brings figures of its own where something was granted
+// in between.
+bool says_changed(const Event& event) {
+  return event.fact(FactKey::kProvenBy) && event.facts.size() > 1;
+}
+
 bool flags_known(const std::vector<ovcshim::MappingEntry>& mappings) {
   return std::all_of(mappings.begin(), mappings.end(),
                      [](const auto& m) { return (m.flags & ovcshim::kMapFlagsKnown) != 0; });
@@ -136,7 +142,9 @@ bool WhyScan::changed_between(const ProcessSigns& signs, uint64_t from_tick,
 // long as every memory call since then was refused.
 void WhyScan::borrow_mappings(Evidence& evidence) const {
   const auto process = processes_.find(key_of(evidence.event));
-  if (process == processes_.end() || evidence.fact(FactKey::kMapsCount)) return;
+  if (process == processes_.end() || evidence.fact(FactKey::kMapsCount) ||
+      says_changed(evidence.event))
+    return;
   const Moment* newest = newest_before(process->second.listed, evidence.event.base.begin_tick);
   const auto earlier = newest ? log_.event_at(newest->position) : std::nullopt;
   const auto snapshot = earlier ? snapshot_about(earlier->position) : std::nullopt;
@@ -218,7 +226,7 @@ void WhyScan::add_proof(Evidence& evidence) const {
   }
   evidence.baseline = baseline_of(*earlier);  // the proof's own counters are newer
   const auto process = processes_.find(key_of(event));
-  const bool changed = event.facts.size() > 1 || process == processes_.end() ||
+  const bool changed = says_changed(event) || process == processes_.end() ||
                        changed_between(process->second, earlier->base.begin_tick,
                                        std::max(event.base.begin_tick, event.base.end_tick));
   if (!changed) return add_mappings(evidence, *proven_by);
