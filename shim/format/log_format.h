@@ -379,6 +379,23 @@ enum class InternalsState : uint64_t {
   kPartly = 6
 };
 
+// The same with what stood in the way of changing libc's code, as it stands in ProcessSlot and in
+// FactKey::kInternals: errnos of the write to /proc/self/mem and of mprotect (0: none, or not
+// tried), and whether a seccomp filter kept the shim from trying mprotect.
+struct InternalsWord {
+  InternalsState state = InternalsState::kOff;
+  uint16_t mem_error = 0, mprotect_error = 0;
+  bool filtered = false;
+};
+constexpr uint64_t internals_word(const InternalsWord& w) {
+  return static_cast<uint64_t>(w.state) | uint64_t{w.mem_error} << 16 |
+         uint64_t{w.mprotect_error} << 32 | uint64_t{w.filtered} << 48;
+}
+constexpr InternalsWord internals_of(uint64_t word) {
+  return {static_cast<InternalsState>(word & 0xffff), static_cast<uint16_t>(word >> 16),
+          static_cast<uint16_t>(word >> 32), (word >> 48 & 1) != 0};
+}
+
 // One line of /proc/self/smaps.
 struct MappingEntry {
   uint64_t start, end;

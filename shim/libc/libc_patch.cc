@@ -6,7 +6,7 @@
 //
 // Rules in this file: runs once, in the constructor, in a process that may have one thread and any
 // libc: every doubt means "leave it alone". No libc calls, no allocation; libc's text is changed
-// only by write_code.
+// by code_writer.cc alone.
 // Rule for ovcshim_libc_syscall, which runs at the sites: glibc calls madvise on a dying thread's
 // own stack and spares PTHREAD_STACK_MIN (16 KiB) below the caller, so stub and hook together must
 // stay well within that.
@@ -17,6 +17,7 @@
 #include <link.h>
 #include <cstddef>
 
+#include "shim/libc/code_writer.h"
 #include "shim/libc/libc_sites.h"
 #include "shim/sys/sys.h"
 
@@ -306,38 +307,27 @@ long count_threads() {
   return threads;
 }
 
-// Through /proc/self/mem the kernel gives the page a private copy and leaves the mapping's
-// protection and accounting alone.
-bool write_code(long mem, unsigned char* at, const unsigned char (&bytes)[kJumpBytes]) {
-  long written = sys::call(__NR_pwrite64, mem, reinterpret_cast<long>(bytes), kJumpBytes,
-                           reinterpret_cast<long>(at));
-  return written == kJumpBytes && sys::equal(reinterpret_cast<const char*>(at),
-                                             reinterpret_cast<const char*>(bytes), kJumpBytes);
-}
-
 // The jump takes the place of `mov $nr,%eax` alone. The syscall behind it stays: a uprobe set here
 // later runs the mov it read from the file and goes on behind it, and must find the system call
 // there, not nothing.
-bool replace_site(long mem, unsigned char* at, const Site& site) {
+bool replace_site(CodeWriter& code, unsigned char* at, const Site& site) {
   unsigned char before[kJumpBytes];
   unsigned char after[kJumpBytes] = {0xe9};
   auto rel32 = static_cast<int32_t>(distance(at, site));
   for (size_t i = 0; i < kJumpBytes; ++i) before[i] = at[i];
   sys::copy(after + 1, &rel32, sizeof rel32);
   *site.site_return = reinterpret_cast<uint64_t>(at + kSiteBytes);
-  if (write_code(mem, at, after)) return true;
-  write_code(mem, at, before);  // a short write must not stay
+  if (code.write(at, after, kJumpBytes)) return true;
+  code.write(at, before, kJumpBytes);  // a short write must not stay
   return false;
 }
 
-unsigned replace_all(const Plan& plan) {
-  long mem = sys::call(__NR_openat, AT_FDCWD, reinterpret_cast<long>("/proc/self/mem"),
-                       O_RDWR | O_CLOEXEC);
-  if (sys::failed(mem)) return 0;
+unsigned replace_all(const Plan& plan, CodeWriting& writing) {
+  CodeWriter code;
   unsigned done = 0;
   for (unsigned i = 0; i < kSiteCount; ++i)
-    done += plan.at[i] && replace_site(mem, plan.at[i], kSites[i]);
-  sys::call(__NR_close, mem);
+    done += plan.at[i] && replace_site(code, plan.at[i], kSites[i]);
+  writing = code.outcome();
   // The code was written under another address than it runs under: the processor wants a
   // serializing instruction between.
   uint32_t a = 0, b, c = 0, d;
@@ -347,7 +337,7 @@ unsigned replace_all(const Plan& plan) {
 
 }  // namespace
 
-InternalsState patch_libc() {
+InternalsState patch_libc(CodeWriting& writing) {
   Libc libc;
   if (!find_libc(libc)) return InternalsState::kUnknownLibc;
   Plan plan = make_plan(libc);
@@ -355,7 +345,7 @@ InternalsState patch_libc() {
   if (!is_near(plan)) return InternalsState::kTooFar;
   long threads = count_threads();
   if (threads != 1) return threads ? InternalsState::kThreaded : InternalsState::kRefused;
-  unsigned done = replace_all(plan);
+  unsigned done = replace_all(plan, writing);
   if (!done) return InternalsState::kRefused;
   return done == kSiteCount && plan.fork_covered ? InternalsState::kOn : InternalsState::kPartly;
 }
@@ -365,7 +355,7 @@ InternalsState patch_libc() {
 #else  // other machines: their libc is not known here
 
 namespace ovcshim {
-InternalsState patch_libc() { return InternalsState::kUnknownLibc; }
+InternalsState patch_libc(CodeWriting&) { return InternalsState::kUnknownLibc; }
 }  // namespace ovcshim
 
 #endif

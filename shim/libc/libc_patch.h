@@ -8,13 +8,13 @@
 #include <cstdint>
 
 #include "shim/format/log_format.h"
+#include "shim/libc/code_writer.h"
 
 namespace ovcshim {
 
-// Replaces the sites. Call once, single-threaded, from the constructor. Writes through
-// /proc/self/mem, so that no mapping is split and no commit charge added; leaves libc exactly as it
-// was unless it returns kOn or kPartly.
-InternalsState patch_libc();
+// Replaces the sites. Call once, single-threaded, from the constructor. Leaves libc exactly as it
+// was unless it returns kOn or kPartly; `writing` says how the code was written, or why not.
+InternalsState patch_libc(CodeWriting& writing);
 
 }  // namespace ovcshim
 

@@ -23,7 +23,7 @@ void add_baseline(Facts& facts, const StatFields& stat, bool new_image, char* io
   facts.add(FactKey::kParentPid, stat.parent_pid);
   facts.add(FactKey::kStartTicks, stat.start_ticks);
   if (!new_image) return;
-  facts.add(FactKey::kInternals, static_cast<uint64_t>(g.internals_state));
+  facts.add(FactKey::kInternals, g.internals_word);
   facts.add(FactKey::kOvercommitMemory, read_number("/proc/sys/vm/overcommit_memory"));
   add_limits(facts);
   add_cgroups(facts, io, room);

@@ -149,7 +149,7 @@ void set_parent(ProcessSlot& slot, const StatFields& stat, bool new_image) {
 
 void begin_image(ProcessSlot& slot) {
   slot.image = g_lineage.image;
-  slot.internals = static_cast<uint64_t>(g.internals_state);
+  slot.internals = g.internals_word;
   slot.end_tick = 0;
   slot.exit_known = 0;
   ++slot.images;

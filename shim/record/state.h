@@ -51,7 +51,7 @@ struct alignas(64) Session {
   uint64_t mapped_bytes = 0;
   uint32_t ns_index = kNoNamespace;
   uint64_t pidns = 0;
-  InternalsState internals_state = InternalsState::kOff;
+  uint64_t internals_word = 0;  // InternalsWord
   bool joined = false;         // the log was there before this image
   uint64_t own_commit_kb = 0;  // private writable memory the shim adds to the process
   uint64_t start_tick = 0;     // when the constructor began

@@ -276,9 +276,12 @@ void apply(const Settings& s) {
   g.follow = s.log.follow;
   g.pidns = pid_namespace();
   g.ns_index = namespace_index(g.pidns);
-  g.internals_state = s.internals ? patch_libc() : InternalsState::kOff;
-  g.internals =
-      g.internals_state == InternalsState::kOn || g.internals_state == InternalsState::kPartly;
+  CodeWriting writing;
+  const InternalsState state = s.internals ? patch_libc(writing) : InternalsState::kOff;
+  g.internals_word =
+      internals_word({state, writing.mem_error, writing.mprotect_error, writing.filtered});
+  g.own_commit_kb += writing.charged_kb;
+  g.internals = state == InternalsState::kOn || state == InternalsState::kPartly;
   set_refusals(s);
   g.recording = true;
   register_process(kUnknown, true);

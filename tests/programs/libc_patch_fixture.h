@@ -7,6 +7,7 @@
 // here. A program is mapped far from its libraries, out of a stub's reach, so that it has to be
 // started through the loader: `ld.so PROGRAM CHECK`.
 #pragma once
+#include "shim/libc/code_writer.cc"
 #include "shim/libc/libc_patch.cc"
 
 #include <dlfcn.h>
@@ -36,6 +37,7 @@ unsigned long calls_seen[512];
 long inject_nr = -1, inject_result;  // what the kernel is not asked
 void (*visit)();                     // runs inside the hook
 
+ovcshim::CodeWriting writing;
 bool wrong;
 double load_seconds = 1;
 #define EXPECT(condition)                                                          \
@@ -86,7 +88,7 @@ inline void* keep(void* block) {
 }
 
 void patch() {
-  InternalsState state = ovcshim::patch_libc();
+  InternalsState state = ovcshim::patch_libc(writing);
   if (state == InternalsState::kUnknownLibc) skip("patch_libc does not know this libc");
   EXPECT(state == InternalsState::kOn);
   if (wrong) _exit(1);

@@ -159,7 +159,7 @@ class Maps {
     if (ledger_.mode_changed())
       list.push_back("vm.overcommit_memory was changed during the recording");
     const auto process = log_.process(chosen_->index, chosen_->serial);
-    if (process && process->slot.internals != static_cast<uint64_t>(InternalsState::kOn))
+    if (process && internals_of(process->slot.internals).state != InternalsState::kOn)
       list.push_back(
           fmt::format("memory that libc maps itself is not shown: its system calls are {}",
                       internals_text(process->slot.internals)));

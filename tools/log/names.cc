@@ -119,7 +119,7 @@ constexpr Name kInternals[] = {
     {static_cast<uint64_t>(InternalsState::kOff), "not recorded: switched off (OVCSHIM_LIBC_INTERNALS=0)"},
     {static_cast<uint64_t>(InternalsState::kOn), "recorded"},
     {static_cast<uint64_t>(InternalsState::kUnknownLibc), "not recorded: the code of this libc is not known to the shim"},
-    {static_cast<uint64_t>(InternalsState::kRefused), "not recorded: patching libc was refused (MemoryDenyWriteExecute, SELinux)"},
+    {static_cast<uint64_t>(InternalsState::kRefused), "not recorded: libc could not be patched"},
     {static_cast<uint64_t>(InternalsState::kThreaded), "not recorded: the process had threads before the shim started"},
     {static_cast<uint64_t>(InternalsState::kTooFar), "not recorded: no free address space near libc for the patch"},
     {static_cast<uint64_t>(InternalsState::kPartly), "recorded in part: some places in libc could not be patched"},
@@ -258,9 +258,18 @@ std::string_view fact_name(uint32_t key) {
   return row ? row->name : std::string_view{};
 }
 
-std::string_view internals_text(uint64_t state) {
-  const Name* row = find(kInternals, state);
-  return row ? row->name : "not known";
+std::string internals_text(uint64_t word) {
+  const auto what = ovcshim::internals_of(word);
+  const Name* row = find(kInternals, static_cast<uint64_t>(what.state));
+  std::string text(row ? row->name : "not known");
+  const bool refused = what.state == InternalsState::kRefused;
+  if (!what.mem_error || (!refused && what.state != InternalsState::kPartly)) return text;
+  text += fmt::format(" (/proc/self/mem: {}", errno_name(what.mem_error));
+  if (what.mprotect_error)
+    text += fmt::format("; mprotect: {}, as under MemoryDenyWriteExecute or SELinux",
+                        errno_name(what.mprotect_error));
+  else if (what.filtered) text += "; mprotect not tried under a seccomp filter";
+  return text + ")";
 }
 
 }  // namespace ovc

@@ -91,6 +91,6 @@ std::string signal_name(unsigned value);  // "SIGKILL"
 // Name of a FactKey as used in JSON ("CommitLimit_kB"); empty if unknown.
 std::string_view fact_name(uint32_t key);
 // In words: are calls inside libc visible, and if not, why.
-std::string_view internals_text(uint64_t state);
+std::string internals_text(uint64_t word);
 
 }  // namespace ovc

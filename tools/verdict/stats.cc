@@ -161,11 +161,11 @@ class Gatherer {
                       seen.second > 1 ? fmt::format(" and {} more", grouped(seen.second - 1)) : "",
                       escaped(image.second)));
     for (const std::string& sentence : spots_.sentences()) list.push_back(escaped(sentence));
-    std::set<std::string_view> reasons;
+    std::set<std::string> reasons;
     for (const ProcessStats& p : stats_.processes)
-      if (p.process.slot.internals != static_cast<uint64_t>(InternalsState::kOn))
+      if (internals_of(p.process.slot.internals).state != InternalsState::kOn)
         reasons.insert(internals_text(p.process.slot.internals));
-    for (const std::string_view reason : reasons)
+    for (const std::string& reason : reasons)
       list.push_back(
           fmt::format("libc's own system calls (malloc's heap, thread stacks; the clone of "
                       "posix_spawn, popen, system) are {}",

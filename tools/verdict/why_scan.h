@@ -35,6 +35,7 @@ struct CallSpan {
   // memory call.
   bool may_contain(const CallSpan& other) const;
 };
+CallSpan span_of(const Event& event);
 
 // A record and when it was written: positions of the two rings of the event lane cannot be
 // compared.
