@@ -22,7 +22,7 @@ for command in stats why show "show --failed" forks maps plan report "stats --js
   echo "ovc $command: $kb kB"
   ((kb < kMostKb)) || fail "ovc $command had $kb kB resident"
   case $command in
-    stats) (($(grep -c 'call records overwritten' out) == 1)) || fail "the log is not full" ;;
+    stats) (($(grep -c 'small malloc calls overwritten' out) == 1)) || fail "the log is not full" ;;
     show | *csv*) (($(grep -c 'fills_calls' out) > 15000000)) || fail "ovc $command left records out" ;;
   esac
 done

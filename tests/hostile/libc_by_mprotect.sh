@@ -19,13 +19,13 @@ libc_mappings() { awk '/\/libc\.so\.6/ && $2 ~ /x/ { print $2 }' "$1"; }
 inside_libc() { ovc stats --json "$1" | jq -r '.processes[0].inside_libc'; }
 
 under plain.ovc cat /proc/self/maps >plain.maps
-[[ $(inside_libc plain.ovc) == visible ]] || skip "this libc's code is not known: $(inside_libc plain.ovc)"
+[[ $(inside_libc plain.ovc) == recorded ]] || skip "this libc's code is not known: $(inside_libc plain.ovc)"
 
 status=0
 behind_mem mprotect.ovc cat /proc/self/maps >maps || status=$?
 ((status != 77)) || skip "this kernel lets nothing be mounted over /proc/PID/mem"
 ((status == 0)) || fail "cat ended with $status"
-[[ $(inside_libc mprotect.ovc) == visible ]] || fail "not visible: $(inside_libc mprotect.ovc)"
+[[ $(inside_libc mprotect.ovc) == recorded ]] || fail "not recorded: $(inside_libc mprotect.ovc)"
 ! libc_mappings maps | grep -v r-xp || fail "libc's code is left writable"
 (($(libc_mappings maps | wc -l) <= $(libc_mappings plain.maps | wc -l) + 14)) || fail "too many mappings: $(libc_mappings maps | wc -l)"
 # libc's own brk and mmap beneath malloc, which only its patched code shows

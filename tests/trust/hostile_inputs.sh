@@ -63,7 +63,7 @@ refused folder.ovc 'folder.ovc: is a directory; give the path of a log file'
 refused empty.ovc 'empty.ovc: is empty'
 refused socket.ovc 'socket.ovc: is not a regular file'
 refused /dev/zero '/dev/zero: is not a regular file'
-refused sparse_1t.ovc 'sparse_1t.ovc: holds nothing yet'
+refused sparse_1t.ovc 'sparse_1t.ovc: holds no records yet'
 ln -s loop.ovc loop.ovc
 refused loop.ovc 'loop.ovc: cannot open the log'
 

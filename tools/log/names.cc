@@ -128,7 +128,7 @@ constexpr Name kInternals[] = {
     {static_cast<uint64_t>(InternalsState::kOff), "not recorded: switched off (OVCSHIM_LIBC_INTERNALS=0)"},
     {static_cast<uint64_t>(InternalsState::kOn), "recorded"},
     {static_cast<uint64_t>(InternalsState::kUnknownLibc), "not recorded: the code of this libc is not known to the shim"},
-    {static_cast<uint64_t>(InternalsState::kRefused), "not recorded: libc's code could not be patched"},
+    {static_cast<uint64_t>(InternalsState::kRefused), "not recorded: libc could not be patched"},
     {static_cast<uint64_t>(InternalsState::kThreaded), "not recorded: the process had threads before the shim started"},
     {static_cast<uint64_t>(InternalsState::kTooFar), "not recorded: no free address space near libc for the patch"},
     {static_cast<uint64_t>(InternalsState::kPartly), "recorded in part: some places in libc could not be patched"},
