@@ -134,8 +134,8 @@ std::string seen_text(const WhyReport& report) {
     names += (i ? ", " : "") + escaped(report.seen[i]);
   if (report.seen.size() > kNamesShown) names += ", ...";
   return fmt::format(
-      "nothing was refused and nobody was killed in what was seen: {} event{} of {} process{}{}\n",
-      grouped(report.events), report.events == 1 ? "" : "s", grouped(report.processes),
+      "nothing was refused and nobody {} killed in what was seen: {} event{} of {} process{}{}\n",
+      report.quiet_endings.empty() ? "was" : "is known to have been", grouped(report.events), report.events == 1 ? "" : "s", grouped(report.processes),
       report.processes == 1 ? "" : "es", names.empty() ? "" : " (" + names + ")");
 }
 
