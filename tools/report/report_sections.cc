@@ -176,8 +176,9 @@ class Sections {
                                               processes_text(data_.stats.processes.size() +
                                                              data_.stats.retired_processes)));
     if (h.rehearse[0])
-      rows.emplace_back("rehearsal", html_raw(h.rehearse) +
-                                         (rehearsed_mode(h) ? "" : " (not understood: not in force)"));
+      rows.emplace_back(
+          "rehearsal",
+          html_raw(h.rehearse) + (rehearsed_mode(h) ? "" : " (not understood: not in force)"));
     if (h.inject[0]) rows.emplace_back("injection", html_raw(h.inject));
     rows.emplace_back("log",
                       fmt::format("{}, shim {}", html_raw(log_.path()), html_raw(h.shim_version)));

@@ -135,8 +135,9 @@ std::string seen_text(const WhyReport& report) {
   if (report.seen.size() > kNamesShown) names += ", ...";
   return fmt::format(
       "nothing was refused and nobody {} killed in what was seen: {} event{} of {} process{}{}\n",
-      report.quiet_endings.empty() ? "was" : "is known to have been", grouped(report.events), report.events == 1 ? "" : "s", grouped(report.processes),
-      report.processes == 1 ? "" : "es", names.empty() ? "" : " (" + names + ")");
+      report.quiet_endings.empty() ? "was" : "is known to have been", grouped(report.events),
+      report.events == 1 ? "" : "s", grouped(report.processes), report.processes == 1 ? "" : "es",
+      names.empty() ? "" : " (" + names + ")");
 }
 
 void add_unseen(std::string& out, const WhyReport& report) {
