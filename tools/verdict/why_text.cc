@@ -116,7 +116,10 @@ void add_forks(std::string& out, const LogReader& log, const WhyReport& report) 
     out += fmt::format("{} fork{} passed in {}", grouped(group.count), group.count == 1 ? "" : "s",
                        process_text(group.comm, group.pid));
     if (group.processes > 1) out += fmt::format(" and {} more", grouped(group.processes - 1));
-    if (group.last_tick == 0) out += "; their records have been overwritten\n";
+    if (group.last_tick == 0)
+      out += log.vitals_overwritten() || log.events_overwritten()
+                 ? "; their records have been overwritten\n"
+                 : ", made by calls that left no record\n";
     else
       out += fmt::format(", the last at {}: {}\n", clock_text(log.posix_ns(group.last_tick), 3),
                          callers_text(group.callers, group.purpose));
