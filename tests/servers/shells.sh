@@ -96,8 +96,8 @@ traced() {
 }
 traced
 for internals in 1 0; do
-  # More forks than there is room for: all are counted, and the newest are there.
-  exits 1 ovc why --json bash.$internals.ovc >verdict
+  # More forks than there is room for: all are counted, and the newest are there. That the script ends by its own SIGTERM is no finding.
+  exits 0 ovc why --json bash.$internals.ovc >verdict
   [[ $(jq '.verdicts | length' verdict) == 0 ]] || fail "refused: $(<verdict)"
   counted=$(jq '[.forks_passed[].count, .other_forks_passed] | add' verdict)
   ((counted == forks)) || traced  # strace had 3 of 1861 too few once, on a busy machine

@@ -201,6 +201,10 @@ class Endings {
     if (is_suspicious(end)) return add_suspicious(end, seen);
     const bool unseen_image = scan_.exec_tick(slot.pid) >= slot.start_tick && slot.start_tick != 0;
     if (end.kind != EndKind::kNotRecorded || unseen_image || last == 0 || !is_gone(slot)) return;
+    // It may have ended between the reading of its records and the look for it.
+    const auto again = log_.process(process.index, slot.serial);
+    if (!again || again->slot.end_tick != slot.end_tick || again->slot.images != slot.images)
+      return;
     add_not_recorded(process, seen);
   }
 

@@ -117,7 +117,10 @@ void add_forks(std::string& out, const LogReader& log, const WhyReport& report) 
     out += fmt::format("{} fork{} passed in {}", grouped(group.count), group.count == 1 ? "" : "s",
                        process_text(group.comm, group.pid));
     if (group.processes > 1) out += fmt::format(" and {} more", grouped(group.processes - 1));
-    if (group.last_tick == 0) out += "; their records have been overwritten\n";
+    if (group.last_tick == 0)
+      out += log.vitals_overwritten() || log.events_overwritten()
+                 ? "; their records have been overwritten\n"
+                 : ", made by calls that left no record\n";
     else
       out += fmt::format(", the last at {}: {}\n", clock_text(log.posix_ns(group.last_tick), 3),
                          callers_text(group.callers, group.purpose));
@@ -135,9 +138,10 @@ std::string seen_text(const WhyReport& report) {
     names += (i ? ", " : "") + escaped(report.seen[i]);
   if (report.seen.size() > kNamesShown) names += ", ...";
   return fmt::format(
-      "nothing was refused and nobody was killed in what was seen: {} event{} of {} process{}{}\n",
-      grouped(report.events), report.events == 1 ? "" : "s", grouped(report.processes),
-      report.processes == 1 ? "" : "es", names.empty() ? "" : " (" + names + ")");
+      "nothing was refused and nobody {} killed in what was seen: {} event{} of {} process{}{}\n",
+      report.quiet_endings.empty() ? "was" : "is known to have been", grouped(report.events),
+      report.events == 1 ? "" : "s", grouped(report.processes), report.processes == 1 ? "" : "es",
+      names.empty() ? "" : " (" + names + ")");
 }
 
 void add_unseen(std::string& out, const WhyReport& report) {
