@@ -235,7 +235,7 @@ void end(Event& event, int64_t result, bool failed, int err, const char* text) {
     event.position = record_now(event, nullptr, vital);
   }
   if (proof != Proof::kNone && event.position != kUnknown)
-    write_snapshot(event.position, proof, base.flags & kRehearsed);
+    write_snapshot(event.position, proof, base);
   if (failed && is_memory_call(base.op)) t_hot->refused_end = tick_now();
 }
 

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 
 #include "shim/format/version.h"
+#include "shim/proc/host_files.h"
 #include "shim/proc/proc_files.h"
 #include "shim/record/log_path.h"
 
@@ -147,6 +148,8 @@ void read_host(FileHeader& h) {
   facts.add(FactKey::kThreadsMax, read_number("/proc/sys/kernel/threads-max"));
   facts.add(FactKey::kPidMax, read_number("/proc/sys/kernel/pid_max"));
   add_oom_kills(facts, io, sizeof io);
+  add_kernel_totals(facts);
+  add_foreign_files(facts);
   h.page_size = 4096;
   h.cpus_online = cpus_online();
   read_kernel(h);

@@ -8,9 +8,12 @@
 
 #include <errno.h>
 
+#include "shim/proc/cgroups.h"
+#include "shim/proc/host_files.h"
 #include "shim/proc/proc_files.h"
 #include "shim/record/event.h"
 #include "shim/record/refusal.h"
+#include "shim/record/refusal_facts.h"
 #include "shim/record/smaps.h"
 #include "shim/record/state.h"
 
@@ -20,13 +23,16 @@ namespace {
 constexpr uint32_t kEntriesPerRecord = 60;
 constexpr uint32_t kMaxListed = 20000;  // entries; 0.65 MB of the lane
 
+constexpr uint64_t kVsyscall = 0xffffffffff600000;  // listed, but part of no process
+
 struct MapTotals {
   uint64_t count = 0, ac_kb = 0, ac_count = 0, dc_kb = 0, nr_kb = 0, biggest_kb = 0,
-           biggest_start = 0, shared_writable_kb = 0;
+           biggest_start = 0, shared_writable_kb = 0, outside = 0;
 
   void add(const MappingEntry& m) {
     const uint64_t kb = (m.end - m.start) / 1024;
     ++count;
+    if (m.start >= kVsyscall) ++outside;
     if ((m.flags & (kMapAc | kMapDc)) == kMapAc) {
       ac_kb += kb, ++ac_count;
       if (kb > biggest_kb) biggest_kb = kb, biggest_start = m.start;
@@ -81,6 +87,7 @@ bool list_mappings(MappingWriter& writer, BigScratch& big) {
 
 void add_map_totals(Facts& facts, const MapTotals& t, uint64_t ticks) {
   facts.add(FactKey::kMapsCount, t.count);
+  facts.add(FactKey::kMapsOutsideCount, t.outside);
   facts.add(FactKey::kMapsAcKb, t.ac_kb);
   facts.add(FactKey::kMapsAcCount, t.ac_count);
   facts.add(FactKey::kMapsDcKb, t.dc_kb);
@@ -128,6 +135,7 @@ bool starts_program(Op op) {
 }  // namespace
 
 Proof proof_for(Op op, int err) {
+  if (has_refusal_facts(op, err)) return is_quiet() ? Proof::kNone : Proof::kFacts;
   const bool subject = op < Op::kFork || is_fork_op(op);
   const bool search = starts_program(op) && err != ENOMEM && err != EAGAIN;
   if (!subject || search || err == EINVAL || err == EBADF || err == EEXIST || err == ENOENT ||
@@ -136,7 +144,7 @@ Proof proof_for(Op op, int err) {
   return mapping_list_due(op) ? Proof::kFull : Proof::kFacts;
 }
 
-void write_snapshot(uint64_t position, Proof proof, bool rehearsed) {
+void write_snapshot(uint64_t position, Proof proof, const EventBase& about) {
   BigScratch& big = g_private->big;
   if (__atomic_exchange_n(&big.taken, 1, __ATOMIC_ACQUIRE)) {
     count(g.header->snapshots_skipped);
@@ -153,8 +161,12 @@ void write_snapshot(uint64_t position, Proof proof, bool rehearsed) {
   add_status(facts, big.io, sizeof big.io);
   add_limits(facts);
   add_tasks(facts, big.io, sizeof big.io);
-  add_cgroups(facts, big.io, sizeof big.io);
+  GroupText groups{big.text, sizeof big.text};
+  add_cgroups(facts, big.io, sizeof big.io, &groups);
   add_oom_kills(facts, big.io, sizeof big.io);
+  add_kernel_totals(facts);
+  add_foreign_files(facts);
+  add_refusal_facts(facts, about);
   if (proof == Proof::kFull) {
     MappingWriter writer(position, big);
     if (list_mappings(writer, big)) {
@@ -164,11 +176,13 @@ void write_snapshot(uint64_t position, Proof proof, bool rehearsed) {
   } else {
     count(g.header->snapshots_skipped);
   }
-  if (rehearsed) add_rehearsal(facts);
+  if (about.flags & kRehearsed) add_rehearsal(facts);
   record.vital = proof == Proof::kFull;
   record.base.args[0] = position;
   record.base.facts = static_cast<uint8_t>(facts.count);
   record.fact_list = facts.list;
+  record.base.text_len = static_cast<uint16_t>(groups.length);
+  record.text = groups.text;
   record.base.end_tick = tick_now();
   write_event(record);
   __atomic_store_n(&big.taken, 0, __ATOMIC_RELEASE);

@@ -19,9 +19,9 @@ enum class Proof {
 // last list.
 Proof proof_for(Op op, int err);
 
-// Writes it, about the record at `position`.
-// `rehearsed`: with what the rehearsal compared.
-void write_snapshot(uint64_t position, Proof proof, bool rehearsed);
+// Writes it, about the refused call whose record is at `position`; of a rehearsed one with what the
+// rehearsal compared.
+void write_snapshot(uint64_t position, Proof proof, const EventBase& about);
 
 // The whole list of mappings as kMappings records about the event at `position`, from which a
 // reader can follow the address space: when an image starts, when the loader has brought new

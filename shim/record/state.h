@@ -99,6 +99,7 @@ struct BigScratch {
   Fact facts[128];
   MappingEntry mappings[64];
   char io[4096];
+  char text[2048];
 };
 
 inline constexpr unsigned kHots = 512;

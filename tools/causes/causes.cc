@@ -12,6 +12,7 @@
 #include <cerrno>
 
 #include "tools/causes/causes_detail.h"
+#include "tools/rules/host_figures.h"
 
 namespace ovc {
 
@@ -59,6 +60,18 @@ const ovcshim::MappingEntry* mapping_at(const Evidence& evidence, uint64_t addre
   for (const auto& mapping : evidence.mappings)
     if (mapping.start <= address && address < mapping.end) return &mapping;
   return nullptr;
+}
+
+// Where the host's figures decided, or could not.
+void say_whose_figures(const Evidence& evidence, Finding& finding) {
+  constexpr std::string_view kDecidedBy[] = {
+      "commit-limit", "single-request-over-ram-and-swap", "threads-max",    "pid-max",
+      "rlimit-nproc", "pids-max",                         "max-map-count",  "huge-page-pool",
+      "rehearsed",    "unknown"};
+  if (std::find(std::begin(kDecidedBy), std::end(kDecidedBy), finding.cause) ==
+      std::end(kDecidedBy))
+    return;
+  for (auto& note : figure_notes(evidence.rules)) finding.notes.push_back(std::move(note));
 }
 
 namespace {
@@ -221,7 +234,8 @@ std::optional<Finding> decisive_refusal(const Evidence& evidence, std::vector<In
 
 std::optional<uint64_t> Evidence::fact(FactKey key) const {
   if (snapshot)
-    if (const auto value = snapshot->fact(key)) return value;
+    if (const auto value = snapshot->fact(key))
+      return is_kernels_own(key, snapshot->facts) ? value : std::nullopt;
   return event.fact(key);
 }
 
@@ -250,6 +264,7 @@ Finding diagnose(const Evidence& evidence) {
     if (other.cause != "unknown") finding = std::move(other);
   }
   finding.steps = std::move(steps);
+  causes::say_whose_figures(evidence, finding);
   advise(evidence, finding);
   return finding;
 }

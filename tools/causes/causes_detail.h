@@ -69,6 +69,8 @@ bool over_rlimit_data(const Evidence& evidence, Finding& finding);
 bool over_huge_page_pool(const Evidence& evidence, Finding& finding);
 bool over_task_size(const Evidence& evidence, Finding& finding);
 
+void say_whose_figures(const Evidence& evidence, Finding& finding);
+
 // Why nothing could be proven.
 void explain_unknown(const Evidence& evidence, Finding& finding);
 

@@ -9,6 +9,9 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
+
+#include "shim/format/log_format.h"
 
 namespace ovc {
 
@@ -16,6 +19,7 @@ namespace ovc {
 struct SystemRoot {
   std::string proc = "/proc";
   std::string files;  // goes before the mount points of control groups
+  std::vector<ovcshim::Fact> own_figures = {};  // what host_files.h would give, for recorded trees
 };
 
 // A small file, at most 64 KiB of it. On failure nullopt, and the errno in `error` if given.

@@ -195,7 +195,9 @@ void WhyScan::take_fork(const Event& event, ProcessSigns& signs) {
 
 void WhyScan::take_facts(const Event& event, ProcessSigns& signs) {
   if (event.base.op == Op::kStart) signs.exec_intent.reset();
-  if (const auto mode = event.fact(FactKey::kOvercommitMemory)) rules_.mode = mode;
+  if (const auto mode = event.fact(FactKey::kOvercommitMemory);
+      mode && !(rules_.foreign_files & ovcshim::kFileOvercommitMemory))
+    rules_.mode = mode;
   if (event.fact(FactKey::kMapsCount))
     signs.listed.push_back({event.base.begin_tick, event.base.args[0]});
   if (!has_counters(event)) return;
