@@ -229,7 +229,7 @@ enum class Op : uint16_t {
                     // the process, a line each from its own to the topmost visible one:
                     // "pids VERSION LEVEL LIMIT USED REFUSALS PATH" and
                     // "memory VERSION LEVEL LIMIT USED HITS KILLS PATH"; LEVEL 0 is its own, only
-                    // that one has the PATH; "max": no limit, "-": not known
+                    // the first line has the PATH; "max": no limit, "-": not known
   // One part of a list of all mappings, taken between begin_tick and end_tick. args: position of
   // the event it is about (a refusal, kStart, kEnd, or the first kModule of a new list), index of
   // first entry, entries in the list, 1 = list is complete. The last part has facts.
@@ -371,6 +371,7 @@ enum class FactKey : uint32_t {
   // a file could not be given room: fstatfs of its filesystem
   kFsType = 217, kFsBytes, kFsFreeBytes, kFsFreeNodes,
   kPidsVersion = 221 /* of the hierarchy of kPids*: 1 or 2 */,
+  kPidsGroupId = 222, kMemcgGroupId /* inode of the process's own group */,
   // kStart only: address of the function that serves the op behind the shim, key = kProviderBase +
   // op
   kProviderBase = 1000,

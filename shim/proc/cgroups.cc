@@ -51,13 +51,13 @@ constexpr Files files_of(const CgroupFile (&list)[N]) {
 struct Controller {
   const char* name;
   Files version1, version2;
-  FactKey group, seen, version;
+  FactKey group, seen, version, id;
 };
 constexpr Controller kControllers[] = {
     {"memory", files_of(kMemoryV1), files_of(kMemoryV2), FactKey::kMemcgGroup,
-     FactKey::kMemcgGroupsSeen, FactKey::kMemcgVersion},
+     FactKey::kMemcgGroupsSeen, FactKey::kMemcgVersion, FactKey::kMemcgGroupId},
     {"pids", files_of(kPids), files_of(kPids), FactKey::kPidsGroup, FactKey::kPidsGroupsSeen,
-     FactKey::kPidsVersion},
+     FactKey::kPidsVersion, FactKey::kPidsGroupId},
 };
 
 constexpr int kMostLevels = 8;
@@ -112,7 +112,7 @@ struct Level {
 
 // One group in the text; its facts if it is the process's own.
 void add_group(Facts& facts, GroupPlace& place, const Level& level, int number, bool own,
-               GroupText* text) {
+               GroupText* text, bool with_path) {
   TextLine line(text);
   line.word(level.controller->name);
   line.number(level.version);
@@ -124,7 +124,7 @@ void add_group(Facts& facts, GroupPlace& place, const Level& level, int number, 
     if (own) facts.add(file.key, value);
     if (file.in_text) line.number(value);
   }
-  if (number == 0) line.word(place.path());
+  if (with_path) line.word(place.path());
   line.end();
 }
 
@@ -132,6 +132,7 @@ void add_group(Facts& facts, GroupPlace& place, const Level& level, int number, 
 // group need not have every controller.
 void add_groups(Facts& facts, GroupPlace& place, const Level& level, GroupText* text) {
   bool own_found = false;
+  facts.add(level.controller->id, place.inode());
   for (int number = 0; number < kMostLevels; ++number) {
     const bool has = place.has(level.files.list[0].name);
     const bool own = has && !own_found;
@@ -140,7 +141,7 @@ void add_groups(Facts& facts, GroupPlace& place, const Level& level, GroupText* 
       facts.add(level.controller->version, level.version);
     }
     own_found |= own;
-    if (own || (text && number)) add_group(facts, place, level, number, own, text);
+    if (own || (text && own_found)) add_group(facts, place, level, number, own, text, own);
     if (own_found && !text) return;
     if (place.is_top()) {
       const bool root = place.is_root(level.version);

@@ -80,18 +80,19 @@ uint64_t device_of(const char* text) {
 }
 
 struct Where {
-  uint64_t mount_id, device;
+  uint64_t mount_id, device, inode;
 };
 // Of a folder; false if there is none.
 bool where_is(const char* path, Where& out) {
   constexpr long kMountId = 0x1000;
-  uint32_t raw[64]{};  // struct statx: mask is word 0, dev_major 34, dev_minor 35, mnt_id 36 and 37
+  uint32_t raw[64]{};  // struct statx: mask is word 0, ino 8 and 9, dev_major 34, dev_minor 35, mnt_id 36 and 37
   const long answer = sys::call(__NR_statx, AT_FDCWD, reinterpret_cast<long>(path),
                                 AT_SYMLINK_NOFOLLOW, kMountId | 0x7ff, reinterpret_cast<long>(raw));
   if (sys::failed(answer)) return false;
   out.mount_id =
       raw[0] & kMountId ? static_cast<uint64_t>(raw[37]) << 32 | raw[36] : kNoMount;  // since 5.8
   out.device = static_cast<uint64_t>(raw[34]) << 32 | raw[35];
+  out.inode = static_cast<uint64_t>(raw[9]) << 32 | raw[8];
   return true;
 }
 
@@ -148,7 +149,7 @@ void GroupPlace::try_mount(char* line, const char* controller) {
   const char* rest = below(group_, root);
   char path[sizeof path_];
   uint64_t length = 0;
-  Where where{kNoMount, 0};
+  Where where{kNoMount, 0, 0};
   if (!put(path, sizeof path, length, files_.before_points) ||
       !put(path, sizeof path, length, point) ||
       !put(path, sizeof path, length, rest ? rest : "") || !where_is(path, where))
@@ -156,8 +157,13 @@ void GroupPlace::try_mount(char* line, const char* controller) {
   const bool here = where.mount_id != kNoMount ? where.mount_id == parse_number(id)
                                                : where.device == device_of(device);
   if (files_.real && !here) return;  // something else is mounted over it
-  if (rest) take(point, rest);
-  else if (!is_found()) sys::copy(other_, path, length + 1), other_length_ = length;
+  if (rest) {
+    take(point, rest);
+    inode_ = where.inode;
+  } else if (!is_found()) {
+    sys::copy(other_, path, length + 1);
+    other_length_ = length, other_inode_ = where.inode;
+  }
 }
 
 bool GroupPlace::holds_us(char* io, uint64_t room) {
@@ -190,6 +196,7 @@ bool GroupPlace::find(const char* controller, char* io, uint64_t room) {
   prefix_ = sys::length(files_.before_points);
   sys::copy(path_, other_, other_length_ + 1);
   length_ = top_ = other_length_;
+  inode_ = other_inode_;
   return true;
 }
 

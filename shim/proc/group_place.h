@@ -14,6 +14,7 @@ class GroupPlace {
   bool find(const char* controller, char* io, uint64_t room);
   bool is_found() const { return length_ != 0; }
   unsigned version() const { return version_; }
+  uint64_t inode() const { return inode_; }
   // It is the root of the hierarchy by its path alone: in the initial namespace "/" can be nothing
   // else, whatever is mounted.
   bool is_initial_root() const { return initial_root_; }
@@ -40,6 +41,7 @@ class GroupPlace {
   char path_[640];
   char other_[640];  // a mount's root, which is ours if its cgroup.procs says so
   uint64_t other_length_ = 0;
+  uint64_t inode_ = kUnknown, other_inode_ = kUnknown;
 };
 
 }  // namespace ovcshim

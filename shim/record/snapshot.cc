@@ -48,9 +48,20 @@ class MappingWriter {
  public:
   MappingWriter(uint64_t about, BigScratch& big)
       : about_(about), start_tick_(tick_now()), big_(big) {}
+  // Those that this range meets are listed wherever they come.
+  void always_list(uint64_t start, uint64_t bytes) {
+    range_start_ = start;
+    range_end_ = bytes > UINT64_MAX - start ? UINT64_MAX : start + bytes;
+  }
   void add(const MappingEntry& m) {
+    const uint64_t index = totals.count;
     totals.add(m);
-    if (listed_ + pending_ >= kMaxListed) return;
+    if (index >= kMaxListed && !(m.start < range_end_ && range_start_ < m.end)) return;
+    if (index != listed_ + pending_) {  // some were left out before it
+      flush(false);
+      listed_ = static_cast<uint32_t>(index);
+      gap_ = true;
+    }
     big_.mappings[pending_++] = m;
     if (pending_ == kEntriesPerRecord) flush(false);
   }
@@ -61,7 +72,7 @@ class MappingWriter {
     record.base.args[0] = about_;
     record.base.args[1] = listed_;
     record.base.args[2] = totals.count;
-    record.base.args[3] = last && listed_ + pending_ == totals.count;
+    record.base.args[3] = last && !gap_ && listed_ + pending_ == totals.count;
     record.base.mappings = static_cast<uint8_t>(pending_);
     record.mapping_list = big_.mappings;
     if (last && facts_of_list) record.base.facts = static_cast<uint8_t>(facts_of_list->count);
@@ -76,6 +87,8 @@ class MappingWriter {
  private:
   uint64_t about_, start_tick_;
   BigScratch& big_;
+  uint64_t range_start_ = 0, range_end_ = 0;
+  bool gap_ = false;
   uint32_t pending_ = 0, listed_ = 0;
 };
 
@@ -116,6 +129,11 @@ bool mapping_list_due(Op op) {
     return false;
   p.snapshot_tick = now;
   return true;
+}
+
+// These get addr and len.
+bool takes_range(Op op) {
+  return op == Op::kMunmap || op == Op::kMprotect || op == Op::kMadvise;
 }
 
 // What a list will cost by the memory in use: 12 ms per GiB of 4 kB pages, and never less than 200
@@ -159,6 +177,7 @@ void write_snapshot(uint64_t position, Proof proof, const EventBase& about) {
   add_meminfo(facts, big.io, sizeof big.io);
   add_overcommit(facts);
   add_status(facts, big.io, sizeof big.io);
+  add_refusal_facts(facts, about);  // soon: it is about the moment of the refusal
   add_limits(facts);
   add_tasks(facts, big.io, sizeof big.io);
   GroupText groups{big.text, sizeof big.text};
@@ -166,9 +185,9 @@ void write_snapshot(uint64_t position, Proof proof, const EventBase& about) {
   add_oom_kills(facts, big.io, sizeof big.io);
   add_kernel_totals(facts);
   add_foreign_files(facts);
-  add_refusal_facts(facts, about);
   if (proof == Proof::kFull) {
     MappingWriter writer(position, big);
+    if (takes_range(about.op)) writer.always_list(about.args[0], about.args[1]);
     if (list_mappings(writer, big)) {
       writer.flush(true);
       add_map_totals(facts, writer.totals, writer.ticks());

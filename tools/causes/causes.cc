@@ -118,7 +118,8 @@ void explain_unknown(const Evidence& evidence, Finding& finding) {
   say_missing(finding, !evidence.rules.mode, "vm.overcommit_memory");
   say_mode(evidence, finding);
   say_namespace(evidence, finding);
-  if (evidence.fact(FactKey::kSeccomp) == 2)
+  add_suspects(evidence, finding);
+  if (evidence.fact(FactKey::kSeccomp) == 2 && !evidence.granted_before)
     finding.notes.emplace_back(
         "a seccomp filter is active: it can refuse a call with any errno and leaves no trace");
 }
@@ -190,7 +191,8 @@ std::span<const CauseRow> rows_for(const Evidence& evidence) {
   if (is_malloc_op(op)) return malloc_causes();
   if (is_memory_op(op)) return memory_causes();
   if (is_fork_op(op)) return fork_causes();
-  if (op == Op::kShmget || is_lock_op(op)) return shared_causes();
+  const bool fills = op == Op::kFallocate || op == Op::kPosixFallocate || op == Op::kFtruncate;
+  if (op == Op::kShmget || is_lock_op(op) || fills) return shared_causes();
   return {};
 }
 
@@ -241,6 +243,11 @@ std::optional<uint64_t> Evidence::fact(FactKey key) const {
 
 std::optional<uint64_t> Evidence::rise(FactKey key) const {
   const auto then = baseline ? baseline->fact(key) : std::nullopt, now = fact(key);
+  const bool of_pids = key >= FactKey::kPidsMax && key <= FactKey::kPidsEventsMax,
+             of_memory = key >= FactKey::kMemcgVersion && key <= FactKey::kMemcgOomKillDisable;
+  const FactKey group = of_pids ? FactKey::kPidsGroupId : FactKey::kMemcgGroupId;
+  if ((of_pids || of_memory) && then && baseline->fact(group) != fact(group))
+    return std::nullopt;  // it has been moved to another group since
   if (!then || !now || *now < *then) return std::nullopt;
   return *now - *then;
 }

@@ -76,6 +76,12 @@ constexpr AdviceRow kAdvice[] = {
     {"threads-max", always, "for the whole host: a larger kernel.threads-max, after looking for what has so many threads"},
     {"pid-max", always, "for the whole host: a larger kernel.pid_max, after looking for zombies"},
     {"pidns-init-dead", always, "start the namespace with an init that stays (docker --init, unshare --fork); this process cannot fork any more"},
+    {"shmmax", always, "for the IPC namespace: a larger kernel.shmmax (docker --sysctl kernel.shmmax=, sysctl on the host)"},
+    {"shmall", always, "look for segments that nobody uses any more: ipcs -m -p, ipcrm"},
+    {"shmall", always, "for the IPC namespace: a larger kernel.shmall (in pages)"},
+    {"shmmni", always, "look for segments that nobody uses any more: ipcs -m -p, ipcrm"},
+    {"shmmni", always, "for the IPC namespace: a larger kernel.shmmni"},
+    {"no-space", always, "this service only: a larger filesystem there (docker --shm-size, Kubernetes emptyDir medium: Memory with sizeLimit, mount -o remount,size=)"},
     {"injected", always, "unset OVCSHIM_INJECT for a real run"},
     {"rehearsed", always, "unset OVCSHIM_REHEARSE for a real run"},
 };

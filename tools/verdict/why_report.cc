@@ -14,6 +14,7 @@
 #include <tuple>
 #include <unordered_set>
 
+#include "tools/log/call_text.h"
 #include "tools/symbols/purposes.h"
 #include "tools/text/output.h"
 
@@ -25,6 +26,7 @@ constexpr size_t kCallersShown = 6;
 // A server forks in one place for several reasons: the caller alone does not tell them apart.
 using GroupKey =
     std::tuple<ProcessKey, Op, uint16_t, uint64_t, std::string_view, std::string_view, bool>;
+constexpr size_t kCauseOfKey = 5;
 
 std::string comm_of(const LogReader& log, const Event& event) {
   const auto process = log.process(event.base.process, event.base.process_serial);
@@ -106,6 +108,17 @@ std::optional<bool> served_by_libc(const Evidence& evidence, const LogReader& lo
   return std::nullopt;
 }
 
+bool is_storm_call(Op op) { return is_memory_op(op) || is_malloc_op(op); }
+
+// Would what refused `proven` have refused `other` as well? By size and protection alone.
+bool asks_no_less(const Event& other, const Event& proven) {
+  const auto size = [](const Event& event) {
+    return has_size(event.base.op) ? requested_bytes(event) : event.base.args[1];
+  };
+  const bool same_prot = is_malloc_op(other.base.op) || other.base.args[2] == proven.base.args[2];
+  return same_prot && size(other) >= size(proven);
+}
+
 class Verdicts {
  public:
   Verdicts(const LogReader& log, const WhyScan& scan, Symbols& symbols)
@@ -147,9 +160,13 @@ class Verdicts {
     const std::string_view asked_for = is_fork_op(event.base.op)
                                            ? purpose(asker_of(log_, symbols_, event)).value_or("")
                                            : std::string_view();
-    const GroupKey key{key_of(event), event.base.op, event.base.err, event.base.caller,
-                       asked_for,     finding.cause, coped};
     if (!grouped_) groups_.clear();
+    GroupKey key{key_of(event), event.base.op, event.base.err, event.base.caller,
+                 asked_for,     finding.cause, coped};
+    if (const size_t* same = same_refusal(key, event)) {
+      if (finding.cause == "unknown") std::get<kCauseOfKey>(key) = verdicts_[*same].finding.cause;
+      else prove(*same, key, finding);
+    }
     const auto [place, fresh] = groups_.try_emplace(key, verdicts_.size());
     if (fresh)
       verdicts_.push_back({event,
@@ -164,13 +181,43 @@ class Verdicts {
     else ++verdicts_[place->second].count;
     Verdict& group = verdicts_[place->second];
     group.last_tick = std::max(group.last_tick, event.base.begin_tick);
+    std::get<kCauseOfKey>(key) = {};
+    newest_[key] = place->second;
     if (group.positions.size() < kMostPositions) group.positions.push_back(event.position);
+  }
+
+  // The newest refusal of the same call at the same site, of which one is proven and the other is
+  // not: if nothing was granted in between, the second met what the first met.
+  const size_t* same_refusal(GroupKey key, const Event& event) const {
+    const std::string_view cause = std::get<kCauseOfKey>(key);
+    const bool proven = cause != "unknown";
+    std::get<kCauseOfKey>(key) = {};
+    const auto newest = newest_.find(key);
+    if (newest == newest_.end()) return nullptr;
+    const Verdict& group = verdicts_[newest->second];
+    if ((group.finding.cause == "unknown") != proven || !is_storm_call(event.base.op)) return nullptr;
+    if (!asks_no_less(proven ? group.event : event, proven ? event : group.event)) return nullptr;
+    GroupKey full = key;
+    std::get<kCauseOfKey>(full) = cause;
+    if (proven && groups_.contains(full)) return nullptr;
+    const uint64_t since = proven ? group.event.base.begin_tick : group.last_tick;
+    return scan_.changed(event, since, event.base.begin_tick) ? nullptr : &newest->second;
+  }
+
+  // What was unknown so far is explained by this one.
+  void prove(size_t place, const GroupKey& key, Finding& finding) {
+    GroupKey old = key;
+    std::get<kCauseOfKey>(old) = "unknown";
+    groups_.erase(old);
+    groups_[key] = place;
+    verdicts_[place].finding = finding;
   }
 
   const LogReader& log_;
   const WhyScan& scan_;
   Symbols& symbols_;
   bool grouped_ = true;
+  std::map<GroupKey, size_t> newest_;  // by the key without its cause
   std::vector<Verdict> verdicts_;
   std::map<GroupKey, size_t> groups_;
   std::unordered_set<uint64_t> steps_;

@@ -12,6 +12,7 @@
 #include <csignal>
 
 #include "tools/log/call_text.h"
+#include "tools/rules/host_figures.h"
 
 namespace ovc {
 
@@ -91,8 +92,9 @@ const Moment* newest_before(const std::vector<Moment>& moments, uint64_t tick) {
 }
 
 bool is_about_mappings(uint32_t key) {
-  return key >= static_cast<uint32_t>(FactKey::kMapsCount) &&
-         key <= static_cast<uint32_t>(FactKey::kSharedWritableKb);
+  return (key >= static_cast<uint32_t>(FactKey::kMapsCount) &&
+          key <= static_cast<uint32_t>(FactKey::kSharedWritableKb)) ||
+         key == static_cast<uint32_t>(FactKey::kMapsOutsideCount);
 }
 
 bool flags_known(const std::vector<ovcshim::MappingEntry>& mappings) {
@@ -115,7 +117,10 @@ bool is_refusal(const Event& event) {
   if (op == Op::kMadvise || is_exec(op) || starts_program(op))
     return resource;  // hints and searches fail as a matter of course
   if (is_lock_op(op)) return resource || event.base.err == EPERM;
-  return is_call(op) || (op == Op::kShmget && resource);
+  const bool full = event.base.err == ENOSPC;
+  if (op == Op::kShmget) return resource || full || event.base.err == EINVAL;
+  if (op == Op::kFallocate || op == Op::kPosixFallocate || op == Op::kFtruncate) return full;
+  return is_call(op);
 }
 
 WhyScan::WhyScan(const LogReader& log) : log_(log), rules_(host_rules(log.header())) {
@@ -160,10 +165,13 @@ void WhyScan::take_call(const Event& event, ProcessSigns& signs) {
   signs.spans[base.tid].push_back(span);
   signs.failures += event.failed();
   if (event.failed()) return;
+  signs.granted_since.try_emplace(base.op, base.end_tick);
   if (const auto now = break_after(event)) signs.breaks.emplace_back(base.end_tick, *now);
   if (base.op != Op::kMmap) return;
   const MappingKind kind = mapping_kind(base.args[2], base.args[3], rules_);
   const auto charge = charge_kb(event, rules_);
+  const auto most = guess_limit_kb(rules_);
+  if (rules_.mode == kModeGuess && most && charge && *charge > *most) granted_over_limit_ = true;
   if (kind.noreserve && kind.writable && !kind.shared && charge == 0) {
     signs.noreserve_kb += round_to_pages_kb(base.args[1], rules_);
     ++signs.noreserve_calls;
@@ -279,19 +287,43 @@ bool WhyScan::continues_streak(const CallSpan& earlier, const CallSpan& later) c
          static_cast<int64_t>(kStreakGapNs);
 }
 
+namespace {
+
+// What the refused call's range meets. Since the fact kMapsOutsideCount was added the shim keeps
+// these however long the list is.
+void add_range(Evidence& evidence, const Event& part) {
+  const auto& args = evidence.event.base.args;
+  if (args[0] > UINT64_MAX - args[1]) return;
+  for (const auto& mapping : part.mappings)
+    if (mapping.start < args[0] + args[1] && args[0] < mapping.end)
+      evidence.range.push_back(mapping);
+}
+
+bool is_about_range(Op op) {
+  return op == Op::kMunmap || op == Op::kMprotect || op == Op::kMadvise;
+}
+
+}  // namespace
+
 void WhyScan::add_mappings(Evidence& evidence, uint64_t position) const {
   const auto found = mappings_.find(position);
   if (found == mappings_.end()) return;
   bool complete = false;
   for (const uint64_t part : found->second) {
     const auto record = log_.event_at(part);
-    if (!record || record->base.args[1] != evidence.mappings.size())
-      return evidence.mappings.clear();
+    if (!record) return evidence.mappings.clear();
+    add_range(evidence, *record);
+    if (record->base.args[1] > evidence.mappings.size()) continue;  // behind the part that was cut
+    if (record->base.args[1] != evidence.mappings.size()) return evidence.mappings.clear();
     evidence.mappings.insert(evidence.mappings.end(), record->mappings.begin(),
                              record->mappings.end());
     complete = record->base.args[3] == 1 && record->base.args[2] == evidence.mappings.size();
   }
   const auto by_start = [](const auto& a, const auto& b) { return a.start < b.start; };
+  evidence.range_known = position == evidence.event.position &&
+                         is_about_range(evidence.event.base.op) &&
+                         evidence.fact(FactKey::kMapsOutsideCount) &&
+                         flags_known(evidence.range);
   evidence.mappings_complete =
       complete && flags_known(evidence.mappings) &&
       std::is_sorted(evidence.mappings.begin(), evidence.mappings.end(), by_start);
@@ -309,6 +341,11 @@ bool WhyScan::changed_between(const ProcessSigns& signs, uint64_t from_tick,
   return false;
 }
 
+bool WhyScan::changed(const Event& event, uint64_t from_tick, uint64_t to_tick) const {
+  const auto process = processes_.find(key_of(event));
+  return process == processes_.end() || changed_between(process->second, from_tick, to_tick);
+}
+
 // The list costs too much to be made for every failure of a storm. One made shortly before holds as
 // long as every memory call since then was refused.
 void WhyScan::borrow_mappings(Evidence& evidence) const {
@@ -317,6 +354,10 @@ void WhyScan::borrow_mappings(Evidence& evidence) const {
   const Moment* newest = newest_before(process->second.listed, evidence.event.base.begin_tick);
   const auto earlier = newest ? log_.event_at(newest->position) : std::nullopt;
   const auto snapshot = earlier ? snapshot_about(earlier->position) : std::nullopt;
+  if (const auto listed = snapshot ? snapshot->fact(FactKey::kMapsCount) : std::nullopt) {
+    const uint64_t outside = snapshot->fact(FactKey::kMapsOutsideCount).value_or(1);
+    evidence.count_before = *listed - std::min(*listed, outside);
+  }
   if (!snapshot ||
       changed_between(process->second, earlier->base.begin_tick, evidence.event.base.begin_tick))
     return;
@@ -390,6 +431,13 @@ Evidence WhyScan::alone(const Event& event) const {
   evidence.rules = host_rules(log_.header());
   if (evidence.baseline) evidence.rules = with_facts(evidence.rules, evidence.baseline->facts);
   if (evidence.snapshot) evidence.rules = with_facts(evidence.rules, evidence.snapshot->facts);
+  if (granted_over_limit_ && !evidence.rules.files_looked_at)
+    doubt_memory(evidence.rules, "more than it says was granted in one call");
+  if (const auto process = processes_.find(key_of(event)); process != processes_.end()) {
+    const auto granted = process->second.granted_since.find(event.base.op);
+    evidence.granted_before = granted != process->second.granted_since.end() &&
+                              granted->second < event.base.begin_tick;
+  }
   evidence.made_before = made_before(event, evidence.rules);
   evidence.old_break = old_break(event);
   if (event.base.end_tick > event.base.begin_tick)

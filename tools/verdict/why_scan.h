@@ -65,6 +65,7 @@ struct ProcessSigns {
   std::vector<Moment> listed;     // refused calls whose mappings were listed, ascending
   std::vector<Moment> baselines;  // kStart and kSnapshot records with counters, ascending
   std::map<uint32_t, std::vector<CallSpan>> spans;  // by thread, ascending begin
+  std::map<Op, uint64_t> granted_since;  // tick of the first call of a kind that was granted
   std::vector<std::pair<uint64_t, uint64_t>>
       breaks;  // when brk or sbrk was granted, and the break then; ascending
   uint64_t noreserve_kb = 0,
@@ -94,6 +95,8 @@ class WhyScan {
   Evidence evidence(const Event& event) const;
   // The call of the same thread that this one was part of, nullptr if there is none.
   const CallSpan* around(const Event& event) const;
+  // Was any memory call granted to the process of this event between the two ticks?
+  bool changed(const Event& event, uint64_t from_tick, uint64_t to_tick) const;
   // The call that the same thread made next, not one of libc's own; nullptr if there is none.
   const CallSpan* next_of(const Event& event) const;
 
@@ -119,6 +122,7 @@ class WhyScan {
 
   const LogReader& log_;
   HostRules rules_;
+  bool granted_over_limit_ = false;  // of mode 0: then the limit is not the kernel's
   std::vector<uint64_t> refused_;
   std::map<ProcessKey, ProcessSigns> processes_;
   std::map<ProcessKey, ProcessKey> parents_;
