@@ -85,7 +85,8 @@ struct Where {
 // Of a folder; false if there is none.
 bool where_is(const char* path, Where& out) {
   constexpr long kMountId = 0x1000;
-  uint32_t raw[64]{};  // struct statx: mask is word 0, ino 8 and 9, dev_major 34, dev_minor 35, mnt_id 36 and 37
+  uint32_t raw[64]{};  // struct statx: mask is word 0, ino 8 and 9, dev_major 34, dev_minor 35,
+                       // mnt_id 36 and 37
   const long answer = sys::call(__NR_statx, AT_FDCWD, reinterpret_cast<long>(path),
                                 AT_SYMLINK_NOFOLLOW, kMountId | 0x7ff, reinterpret_cast<long>(raw));
   if (sys::failed(answer)) return false;
@@ -151,8 +152,8 @@ void GroupPlace::try_mount(char* line, const char* controller) {
   uint64_t length = 0;
   Where where{kNoMount, 0, 0};
   if (!put(path, sizeof path, length, files_.before_points) ||
-      !put(path, sizeof path, length, point) ||
-      !put(path, sizeof path, length, rest ? rest : "") || !where_is(path, where))
+      !put(path, sizeof path, length, point) || !put(path, sizeof path, length, rest ? rest : "") ||
+      !where_is(path, where))
     return;
   const bool here = where.mount_id != kNoMount ? where.mount_id == parse_number(id)
                                                : where.device == device_of(device);
@@ -187,8 +188,7 @@ void GroupPlace::look_at_mounts(const char* controller, char* io, uint64_t room)
 
 bool GroupPlace::find(const char* controller, char* io, uint64_t room) {
   if (!own_path(controller, io, room)) return false;
-  initial_root_ =
-      same(group_, "/") && namespace_inode(files_.namespace_link) == kInitialCgroupNs;
+  initial_root_ = same(group_, "/") && namespace_inode(files_.namespace_link) == kInitialCgroupNs;
   if (initial_root_) return true;
   look_at_mounts(controller, io, room);
   if (ambiguous_) length_ = 0;

@@ -34,9 +34,9 @@ constexpr Row kFiles[] = {
 
 long fs_figures(const char* path, long descriptor, FsFigures& out) {
   uint64_t raw[24]{};  // struct statfs: 15 words
-  const long answer = path ? sys::call(__NR_statfs, reinterpret_cast<long>(path),
-                                       reinterpret_cast<long>(raw))
-                           : sys::call(__NR_fstatfs, descriptor, reinterpret_cast<long>(raw));
+  const long answer =
+      path ? sys::call(__NR_statfs, reinterpret_cast<long>(path), reinterpret_cast<long>(raw))
+           : sys::call(__NR_fstatfs, descriptor, reinterpret_cast<long>(raw));
   if (!sys::failed(answer)) out = {raw[0], raw[1], raw[2], raw[3], raw[4], raw[5], raw[6]};
   return answer;
 }
@@ -51,7 +51,8 @@ void add_kernel_totals(Facts& facts) {
   } info{};
   if (sys::failed(sys::call(__NR_sysinfo, reinterpret_cast<long>(&info)))) return;
   const uint64_t unit = info.unit ? info.unit : 1;
-  facts.add(FactKey::kSysinfoRamKb, unit % 1024 ? info.ram * unit / 1024 : info.ram * (unit / 1024));
+  facts.add(FactKey::kSysinfoRamKb,
+            unit % 1024 ? info.ram * unit / 1024 : info.ram * (unit / 1024));
   facts.add(FactKey::kSysinfoSwapKb,
             unit % 1024 ? info.swap * unit / 1024 : info.swap * (unit / 1024));
   facts.add(FactKey::kSysinfoTasks, info.tasks);

@@ -157,6 +157,20 @@ bool advice_changes_mapping(uint64_t advice) {
 
 bool is_memory_call(Op op) { return op < Op::kFork; }
 
+// A wait that tells of a child's SIGKILL: the counters of the group say whether it was the OOM
+// killer, if they are read before the next one dies. Ten times a second at most.
+bool tells_of_kill(const EventBase& base) {
+  constexpr uint64_t kSigkill = 9, kKilled = 2 /* CLD_KILLED */;
+  if (base.op < Op::kWait || base.op > Op::kWaitid || is_quiet()) return false;
+  const bool killed = base.op == Op::kWaitid ? base.args[3] == kKilled && base.args[4] == kSigkill
+                                             : (base.args[2] & 0x7f) == kSigkill && base.result > 0;
+  Private& p = *g_private;
+  const uint64_t now = tick_now();
+  if (!killed || now - p.kill_tick < 100 * g_ticks_per_ms) return false;
+  p.kill_tick = now;
+  return true;
+}
+
 }  // namespace
 
 Scratch* take_scratch() {
@@ -236,6 +250,8 @@ void end(Event& event, int64_t result, bool failed, int err, const char* text) {
   }
   if (proof != Proof::kNone && event.position != kUnknown)
     write_snapshot(event.position, proof, base);
+  else if (!failed && event.position != kUnknown && tells_of_kill(base))
+    write_snapshot(event.position, Proof::kCounters, base);
   if (failed && is_memory_call(base.op)) t_hot->refused_end = tick_now();
 }
 

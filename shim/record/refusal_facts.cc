@@ -104,7 +104,8 @@ void add_refusal_facts(Facts& facts, const EventBase& about) {
   if (is_fork_op(about.op) && (about.err == EAGAIN || about.op == Op::kPopen))
     add_fork_probes(facts, about);
   if (about.op == Op::kShmget) add_shm(facts);
-  if (fills_file(about.op)) add_filesystem(facts, static_cast<long>(static_cast<int>(about.args[0])));
+  if (fills_file(about.op))
+    add_filesystem(facts, static_cast<long>(static_cast<int>(about.args[0])));
 }
 
 }  // namespace ovcshim

@@ -132,9 +132,7 @@ bool mapping_list_due(Op op) {
 }
 
 // These get addr and len.
-bool takes_range(Op op) {
-  return op == Op::kMunmap || op == Op::kMprotect || op == Op::kMadvise;
-}
+bool takes_range(Op op) { return op == Op::kMunmap || op == Op::kMprotect || op == Op::kMadvise; }
 
 // What a list will cost by the memory in use: 12 ms per GiB of 4 kB pages, and never less than 200
 // us.
@@ -192,11 +190,11 @@ void write_snapshot(uint64_t position, Proof proof, const EventBase& about) {
       writer.flush(true);
       add_map_totals(facts, writer.totals, writer.ticks());
     }
-  } else {
+  } else if (proof == Proof::kFacts) {
     count(g.header->snapshots_skipped);
   }
   if (about.flags & kRehearsed) add_rehearsal(facts);
-  record.vital = proof == Proof::kFull;
+  record.vital = proof != Proof::kFacts;
   record.base.args[0] = position;
   record.base.facts = static_cast<uint8_t>(facts.count);
   record.fact_list = facts.list;

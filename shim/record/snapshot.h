@@ -13,6 +13,7 @@ enum class Proof {
            // it will prove
   kFacts,  // everything but the list of mappings: for memory calls, more often than once a second
   kFull,
+  kCounters,  // as kFacts, of no failure: a child was killed
 };
 
 // What the failure of `op` with `err` is worth now. Called once a failure: it keeps the time of the

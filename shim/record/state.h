@@ -116,6 +116,7 @@ struct Private {
   uint64_t reading_seq;
   Reading reading;
   uint64_t snapshot_tick;             // last mapping list of a failure, for the rate limit
+  uint64_t kill_tick;                 // last counters read over a killed child, likewise
   uint64_t objects_looked_for;        // Reading::tick at which the loader's list was last looked at
   uint64_t list_tick;                 // last mapping list without a failure, likewise
   uint64_t listed_at;                 // slots of the events ring claimed when it was made

@@ -23,10 +23,8 @@ static void step_fakemem(char** words) {
   for (char* line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
     if (strncmp(line, "MemTotal:", 9) == 0)
       dprintf(to, "MemTotal: %lld kB\n", (long long)amount_kb(words[0]));
-    else if (strncmp(line, "SwapTotal:", 10) == 0)
-      dprintf(to, "SwapTotal: 0 kB\n");
-    else
-      dprintf(to, "%s\n", line);
+    else if (strncmp(line, "SwapTotal:", 10) == 0) dprintf(to, "SwapTotal: 0 kB\n");
+    else dprintf(to, "%s\n", line);
   }
   close(to);
   close(from);

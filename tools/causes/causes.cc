@@ -64,10 +64,11 @@ const ovcshim::MappingEntry* mapping_at(const Evidence& evidence, uint64_t addre
 
 // Where the host's figures decided, or could not.
 void say_whose_figures(const Evidence& evidence, Finding& finding) {
-  constexpr std::string_view kDecidedBy[] = {
-      "commit-limit", "single-request-over-ram-and-swap", "threads-max",    "pid-max",
-      "rlimit-nproc", "pids-max",                         "max-map-count",  "huge-page-pool",
-      "rehearsed",    "unknown"};
+  constexpr std::string_view kDecidedBy[] = {"commit-limit",  "single-request-over-ram-and-swap",
+                                             "threads-max",   "pid-max",
+                                             "rlimit-nproc",  "pids-max",
+                                             "max-map-count", "huge-page-pool",
+                                             "rehearsed",     "unknown"};
   if (std::find(std::begin(kDecidedBy), std::end(kDecidedBy), finding.cause) ==
       std::end(kDecidedBy))
     return;

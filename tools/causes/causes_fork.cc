@@ -18,7 +18,7 @@ using ovcshim::FactKey;
 namespace causes {
 namespace {
 
-constexpr uint64_t kReservedPids = 300;  // kernel/pid.c RESERVED_PIDS
+constexpr uint64_t kReservedPids = 300;         // kernel/pid.c RESERVED_PIDS
 constexpr uint64_t kInitialPidNs = 0xEFFFFFFC;  // include/linux/proc_ns.h PROC_PID_INIT_INO
 
 // Until glibc 2.37 (bug 29016) popen says ENOMEM whatever the spawn was refused for.
@@ -142,7 +142,8 @@ bool pids_full(const Evidence& evidence, Finding& finding) {
 }
 
 bool pids_by_exclusion(const Evidence& evidence, Finding& finding) {
-  if (!only(task_suspects(evidence), &TaskSuspects::pids) || !only_clone_is_left(evidence)) return false;
+  if (!only(task_suspects(evidence), &TaskSuspects::pids) || !only_clone_is_left(evidence))
+    return false;
   fill_pids(evidence, finding);
   note_exclusion(finding);
   return true;

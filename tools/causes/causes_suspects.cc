@@ -35,10 +35,10 @@ void add_limit(Finding& finding, std::string_view cause, std::string_view name,
 void add_map_count(const Evidence& evidence, Finding& finding) {
   const auto count = map_count(evidence), most = evidence.fact(FactKey::kMaxMapCount);
   if (!count || !most || *count + 16 < *most) return;
-  finding.suspects.push_back({"max-map-count",
-                              fmt::format("vm.max_map_count: {} mappings of {}", grouped(*count),
-                                          grouped(*most)),
-                              *count >= *most ? kPassed : kNear});
+  finding.suspects.push_back(
+      {"max-map-count",
+       fmt::format("vm.max_map_count: {} mappings of {}", grouped(*count), grouped(*most)),
+       *count >= *most ? kPassed : kNear});
 }
 
 void add_commit(const Evidence& evidence, Finding& finding) {
@@ -58,9 +58,9 @@ void add_commit(const Evidence& evidence, Finding& finding) {
   }
   const auto committed = committed_kb(evidence);
   if (!rules.limit_kb || !committed) {
-    finding.suspects.push_back(
-        {"commit-limit", "overcommit (mode 2): CommitLimit or Committed_AS is not known",
-         kPossible});
+    finding.suspects.push_back({"commit-limit",
+                                "overcommit (mode 2): CommitLimit or Committed_AS is not known",
+                                kPossible});
     return;
   }
   const uint64_t room = *rules.limit_kb - std::min(*rules.limit_kb, *committed);
@@ -79,7 +79,8 @@ void add_memory_groups(const Evidence& evidence, Finding& finding) {
     finding.suspects.push_back(
         {"memcg",
          fmt::format("memory limit of the control group {}: {} of {} kB in use",
-                     escaped(group.path), grouped(*group.used / 1024), grouped(*group.limit / 1024)),
+                     escaped(group.path), grouped(*group.used / 1024),
+                     grouped(*group.limit / 1024)),
          kNear});
   }
 }

@@ -51,8 +51,7 @@ bool refused_before_copy(const Evidence& evidence) {
 bool pids_counted_here(const Evidence& evidence) {
   if (evidence.fact(FactKey::kPidsGroup) != kOwnGroup) return false;
   const auto version = evidence.fact(FactKey::kPidsVersion);
-  const bool version1 =
-      version ? *version == 1 : evidence.fact(FactKey::kMemcgVersion) == 1;
+  const bool version1 = version ? *version == 1 : evidence.fact(FactKey::kMemcgVersion) == 1;
   return version1 || (evidence.rules.kernel.known() && evidence.rules.kernel < kEventsAtOwner);
 }
 
@@ -129,36 +128,36 @@ Suspect pids_suspect(const Evidence& evidence) {
   const auto rose = evidence.rise(FactKey::kPidsEventsMax);
   Suspect suspect{"pids-max", "", full ? (rose.value_or(0) ? 0u : 1u) : 4u};
   if (full) {
-    suspect.text = fmt::format("pids.max: {} of {} tasks in the control group{}{}",
-                               grouped(*full->used), grouped(*full->limit),
-                               full->path.empty() ? "" : " ", escaped(full->path));
+    suspect.text =
+        fmt::format("pids.max: {} of {} tasks in the control group{}{}", grouped(*full->used),
+                    grouped(*full->limit), full->path.empty() ? "" : " ", escaped(full->path));
   } else {
     const auto limit = evidence.fact(FactKey::kPidsMax);
-    suspect.text = limit ? fmt::format("pids.max of a control group: {} of {} tasks in its own",
-                                       text_of(evidence.fact(FactKey::kPidsCurrent)),
-                                       text_of(limit))
-                         : std::string("pids.max of a control group: its own is not visible here");
+    suspect.text = limit
+                       ? fmt::format("pids.max of a control group: {} of {} tasks in its own",
+                                     text_of(evidence.fact(FactKey::kPidsCurrent)), text_of(limit))
+                       : std::string("pids.max of a control group: its own is not visible here");
   }
-  if (rose && *rose) suspect.text += fmt::format(", and it counted {}", counted(grouped(*rose), "refusals"));
+  if (rose && *rose)
+    suspect.text += fmt::format(", and it counted {}", counted(grouped(*rose), "refusals"));
   return suspect;
 }
 
 Suspect nproc_suspect(const Evidence& evidence) {
-  return {"rlimit-nproc",
-          fmt::format("RLIMIT_NPROC {}: the tasks of uid {} on the whole host are not counted "
-                      "here; this process has {}",
-                      text_of(evidence.fact(FactKey::kRlimitNproc)),
-                      text_of(evidence.fact(FactKey::kUid)),
-                      text_of(evidence.fact(FactKey::kThreads))),
-          2};
+  return {
+      "rlimit-nproc",
+      fmt::format("RLIMIT_NPROC {}: the tasks of uid {} on the whole host are not counted "
+                  "here; this process has {}",
+                  text_of(evidence.fact(FactKey::kRlimitNproc)),
+                  text_of(evidence.fact(FactKey::kUid)), text_of(evidence.fact(FactKey::kThreads))),
+      2};
 }
 
 Suspect host_suspect(const Evidence& evidence, std::string_view cause, std::string_view name,
                      FactKey limit_key) {
   const auto tasks = evidence.fact(FactKey::kTasksTotal), limit = evidence.fact(limit_key);
   const bool near = tasks && limit && *tasks + kLastPids >= *limit;
-  return {cause,
-          fmt::format("{} {}: {} tasks on the host", name, text_of(limit), text_of(tasks)),
+  return {cause, fmt::format("{} {}: {} tasks on the host", name, text_of(limit), text_of(tasks)),
           near ? 1u : 5u};
 }
 

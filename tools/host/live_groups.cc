@@ -106,8 +106,9 @@ const Mount* mount_of(const SystemRoot& root, const std::vector<Mount>& mounts,
                       const std::string& path, const FileRow& row) {
   const Mount* found = nullptr;
   for (const Mount& mount : mounts) {
-    const bool serves = row.version == 2 ? mount.controllers.empty()
-                                         : mount.controllers.find(row.controller) != std::string::npos;
+    const bool serves = row.version == 2
+                            ? mount.controllers.empty()
+                            : mount.controllers.find(row.controller) != std::string::npos;
     const auto below = serves ? path_below(mount, path) : std::nullopt;
     if (below && access((root.files + mount.point + *below).c_str(), F_OK) == 0) found = &mount;
   }
@@ -139,7 +140,8 @@ GroupLimits read_group_limits(const SystemRoot& root, uint32_t pid) {
   for (const FileRow& row : kFiles) {
     const auto path = cgroup ? group_path(*cgroup, row) : std::nullopt;
     if (!path) continue;
-    if (const Mount* mount = mount_of(root, mounts, *path, row)) read_upwards(root, *mount, *path, row, groups);
+    if (const Mount* mount = mount_of(root, mounts, *path, row))
+      read_upwards(root, *mount, *path, row, groups);
     else groups.all_visible = false;
   }
   if (!cgroup || namespace_inode(root.proc + "/self/ns/cgroup") != kInitialCgroupNs)

@@ -231,8 +231,7 @@ std::string why_unknown(const LiveProcess& p, const ForkOutlook& outlook) {
   if (!p.reason.empty() && p.wanted == Depth::kExact) return p.reason;
   const bool unsure = p.fork.rules.totals == HostTotals::kDoubtful || !p.fork.rules.mode ||
                       (p.fork.rules.mode == kModeNever && !knows_committed(p.fork.rules));
-  if (const auto whose = figure_notes(p.fork.rules); unsure && !whose.empty())
-    return whose.front();
+  if (const auto whose = figure_notes(p.fork.rules); unsure && !whose.empty()) return whose.front();
   if (!p.fork.rules.mode) return "vm.overcommit_memory cannot be read";
   if (outlook.estimated && p.listed) {
     const auto& verdict = outlook.commit.mode2;

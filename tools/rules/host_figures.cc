@@ -83,7 +83,8 @@ void settle_memory(HostRules& rules, std::span<const Fact> facts) {
   if (!foreign && agree) return;
   if (ram && swap) return use_sysinfo(rules, facts);
   if (foreign || limit_fits(rules) == false)
-    doubt_memory(rules, foreign ? "sysinfo(2) could not be asked" : "CommitLimit does not fit MemTotal");
+    doubt_memory(rules,
+                 foreign ? "sysinfo(2) could not be asked" : "CommitLimit does not fit MemTotal");
 }
 
 void drop_settings(HostRules& rules) {
@@ -170,8 +171,8 @@ std::vector<std::string> figure_notes(const HostRules& rules) {
         (rules.foreign_files & row.bit))
       others += fmt::format("{}/proc/{}", others.empty() ? "" : ", ", row.path);
   if (!others.empty())
-    notes.push_back(fmt::format("not the kernel's, and not used: {} ({})", others,
-                                fs_text(rules.foreign_fs)));
+    notes.push_back(
+        fmt::format("not the kernel's, and not used: {} ({})", others, fs_text(rules.foreign_fs)));
   return notes;
 }
 

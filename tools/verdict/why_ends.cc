@@ -18,6 +18,7 @@
 
 #include "tools/log/names.h"
 #include "tools/text/output.h"
+#include "tools/verdict/group_kill.h"
 #include "tools/verdict/why_report.h"
 
 namespace ovc {
@@ -221,8 +222,10 @@ class Endings {
                   uint64_t alive_tick) {
     const int signal = child.status && WIFSIGNALED(*child.status) ? WTERMSIG(*child.status) : 0;
     if (signal == 0 || is_plain_signal(signal)) return;
-    add({"killed-by-signal", comm, child.pid, child.tick, true, signal, {}}, key, alive_tick,
-        child.tick);
+    std::vector<std::string> notes;
+    if (signal == SIGKILL) notes = group_kill_notes(scan_, log_, child.position);
+    add({"killed-by-signal", comm, child.pid, child.tick, true, signal, std::move(notes)}, key,
+        alive_tick, child.tick);
   }
 
   void add_vanished(const Process& process, const ProcessSigns& signs, const ProcessKey& key) {
@@ -236,7 +239,8 @@ class Endings {
   }
 
   void add(Ending ending, const ProcessKey& key, uint64_t alive_tick, uint64_t dead_tick) {
-    const bool could_be_oom = ending.signal == SIGKILL || ending.signal == 0;
+    const bool could_be_oom =  // and its group does not say so already
+        (ending.signal == SIGKILL && ending.notes.empty()) || ending.signal == 0;
     const auto window = host_kills_around(scan_, alive_tick, dead_tick,
                                           same_boot(log_, now_) ? now_.oom_kills : std::nullopt);
     if (could_be_oom && window.before && window.after && *window.after >= *window.before)

@@ -195,7 +195,8 @@ class Verdicts {
     const auto newest = newest_.find(key);
     if (newest == newest_.end()) return nullptr;
     const Verdict& group = verdicts_[newest->second];
-    if ((group.finding.cause == "unknown") != proven || !is_storm_call(event.base.op)) return nullptr;
+    if ((group.finding.cause == "unknown") != proven || !is_storm_call(event.base.op))
+      return nullptr;
     if (!asks_no_less(proven ? group.event : event, proven ? event : group.event)) return nullptr;
     GroupKey full = key;
     std::get<kCauseOfKey>(full) = cause;

@@ -322,8 +322,7 @@ void WhyScan::add_mappings(Evidence& evidence, uint64_t position) const {
   const auto by_start = [](const auto& a, const auto& b) { return a.start < b.start; };
   evidence.range_known = position == evidence.event.position &&
                          is_about_range(evidence.event.base.op) &&
-                         evidence.fact(FactKey::kMapsOutsideCount) &&
-                         flags_known(evidence.range);
+                         evidence.fact(FactKey::kMapsOutsideCount) && flags_known(evidence.range);
   evidence.mappings_complete =
       complete && flags_known(evidence.mappings) &&
       std::is_sorted(evidence.mappings.begin(), evidence.mappings.end(), by_start);
@@ -435,8 +434,8 @@ Evidence WhyScan::alone(const Event& event) const {
     doubt_memory(evidence.rules, "more than it says was granted in one call");
   if (const auto process = processes_.find(key_of(event)); process != processes_.end()) {
     const auto granted = process->second.granted_since.find(event.base.op);
-    evidence.granted_before = granted != process->second.granted_since.end() &&
-                              granted->second < event.base.begin_tick;
+    evidence.granted_before =
+        granted != process->second.granted_since.end() && granted->second < event.base.begin_tick;
   }
   evidence.made_before = made_before(event, evidence.rules);
   evidence.old_break = old_break(event);

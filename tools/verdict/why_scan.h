@@ -95,6 +95,10 @@ class WhyScan {
   Evidence evidence(const Event& event) const;
   // The call of the same thread that this one was part of, nullptr if there is none.
   const CallSpan* around(const Event& event) const;
+  // The snapshot that was taken for the record at this position.
+  std::optional<Event> snapshot_about(uint64_t position) const;
+  // The newest record before this one that has counters: of the process, or of an ancestor.
+  std::optional<Event> baseline_of(const Event& event) const;
   // Was any memory call granted to the process of this event between the two ticks?
   bool changed(const Event& event, uint64_t from_tick, uint64_t to_tick) const;
   // The call that the same thread made next, not one of libc's own; nullptr if there is none.
@@ -113,12 +117,10 @@ class WhyScan {
   bool changed_between(const ProcessSigns& signs, uint64_t from_tick, uint64_t to_tick) const;
   std::optional<ovcshim::MappingEntry> made_before(const Event& event,
                                                    const HostRules& rules) const;
-  std::optional<Event> baseline_of(const Event& event) const;
   std::optional<uint64_t> old_break(const Event& event) const;
   const std::vector<CallSpan>* spans_of(const Event& event) const;
   std::vector<const CallSpan*> inside(const Event& event) const;
   bool continues_streak(const CallSpan& earlier, const CallSpan& later) const;
-  std::optional<Event> snapshot_about(uint64_t position) const;
 
   const LogReader& log_;
   HostRules rules_;

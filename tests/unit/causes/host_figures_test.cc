@@ -14,7 +14,8 @@ namespace {
 
 constexpr uint64_t kFuse = 0x65735546;
 
-// The calm host as a container of 2 GB sees it through lxcfs: 8 GB and CommitLimit are the kernel's.
+// The calm host as a container of 2 GB sees it through lxcfs: 8 GB and CommitLimit are the
+// kernel's.
 Case in_lxcfs(Case c) {
   c.with(FactKey::kMemTotalKb, 2000000).with(FactKey::kForeignFiles, ovcshim::kFileMeminfo);
   c.with(FactKey::kForeignFsType, kFuse);
@@ -43,7 +44,8 @@ TEST_CASE("lxcfs: larger than the real RAM is, with the right figure") {
 
 TEST_CASE("lxcfs in mode 2: the ratio is reckoned from the kernel's RAM") {
   Case c = in_lxcfs(big_mmap(4000000));
-  c.with(FactKey::kOvercommitMemory, 2).evidence.rules.committed_kb = 999000;  // as the header had it
+  c.with(FactKey::kOvercommitMemory, 2).evidence.rules.committed_kb =
+      999000;  // as the header had it
   const Finding f = c.verdict();
   REQUIRE(f.cause == "commit-limit");
   REQUIRE(f.would_pass);
@@ -87,9 +89,9 @@ TEST_CASE("where the file is the kernel's, its figures hold however they look") 
 
 TEST_CASE("a kernel whose meminfo has no CommitLimit is not Linux") {
   HostRules rules;
-  rules = with_facts(rules, std::vector{fact(FactKey::kMemTotalKb, 2000000),
-                                        fact(FactKey::kSwapTotalKb, 0),
-                                        fact(FactKey::kForeignFiles, 0)});
+  rules = with_facts(
+      rules, std::vector{fact(FactKey::kMemTotalKb, 2000000), fact(FactKey::kSwapTotalKb, 0),
+                         fact(FactKey::kForeignFiles, 0)});
   CHECK_FALSE(rules.ram_kb);
   CHECK(figure_notes(rules).size() == 1);
 }
