@@ -5,7 +5,11 @@
 . "$(dirname "$0")/../fixtures/e2e.sh"
 ((EUID == 0)) || skip "only root can mount"
 unshare -m true 2>/dev/null || skip "no mount namespace can be made here"
-[[ $(</proc/sys/vm/overcommit_memory) == 0 ]] || skip "vm.overcommit_memory is not 0"
+if [[ ${1-} != --inside ]]; then  # in mode 0, whatever the machine has, and nobody changes it meanwhile
+  status=0
+  overcommit.sh 0 -- "$source_dir/tests/e2e/faked_proc.sh" --inside || status=$?
+  exit $status
+fi
 ram_kb=$(awk '/^MemTotal:/ { print $2 }' /proc/meminfo)
 ((ram_kb > 4 << 20)) || skip "less than 4 GiB of RAM"
 stat -f -c %t /proc/meminfo | grep -qx 9fa0 || skip "/proc/meminfo is already mounted over here"
@@ -43,7 +47,7 @@ inside meminfo bash -c 'coproc F { LD_PRELOAD=$0 OVCSHIM_LOG=$1/forks.ovc exec f
 finds "/proc/meminfo is not the kernel's" check.txt
 if grep -E '^ovc_.*(ram|memory_total).* 2147483648$' check.om; then fail "a faked figure among the metrics"; fi
 exits 0 ovc plan forks.ovc >plan.txt
-finds "granted.*: passes" plan.txt
+finds "granted at .*: would pass$" plan.txt
 
 # The rehearsal of mode 0 refuses what the kernel would.
 exits 1 inside meminfo env LD_PRELOAD="$shim" OVCSHIM_LOG="$work/rehearsed.ovc" OVCSHIM_REHEARSE=mode=0 \

@@ -9,12 +9,14 @@ top=$(awk '$3 == "cgroup" && ("," $4 ",") ~ /,pids,/ { print $2; exit }' /proc/m
 here=$top$(awk -F: '("," $2 ",") ~ /,pids,/ { print $3 }' /proc/self/cgroup)
 outer=${here%/}/ovcshim-groups.$$
 mkdir -p "$outer/inner" 2>/dev/null || skip "cannot make a group under $here"
-on_exit() {
-  for _ in {1..50}; do
-    rmdir "$outer/inner" "$outer" 2>/dev/null && break
-    read -rt 0.1 <> <(:) || true
+# The last processes of a group may be gone for wait() and still be on their way out of it.
+emptied() {
+  for _ in {1..100}; do
+    [[ $(<"$1/pids.current") != 0 ]] || return 0
+    sleep 0.1
   done
 }
+on_exit() { emptied "$outer/inner"; rmdir "$outer/inner" "$outer"; }
 chmod 777 .
 uid=$((200000 + $$))
 
@@ -25,6 +27,7 @@ refused_in() {
   (echo "$BASHPID" >"$group/cgroup.procs" && exec env LD_PRELOAD="$shim" OVCSHIM_LOG="$log" refused "$@" call:fork >/dev/null) ||
     fail "the situation could not be made: $*"
   exits 1 ovc why "$log" >"$log.txt"
+  [[ $group == "$top" ]] || emptied "$group"
 }
 
 echo 3 >"$outer/inner/pids.max"
