@@ -55,7 +55,7 @@ struct HostRules {
   uint64_t foreign_files = 0, foreign_fs = 0;  // HostFile bits, f_type of the first of them
   HostTotals totals = HostTotals::kMeminfo;
   std::string_view doubt;        // of kDoubtful: why
-  bool committed_lives = false;  // Committed_AS was seen to change: no copy that somebody left there
+  bool committed_lives = false;  // Committed_AS was seen to change: it is no copy
 };
 HostRules host_rules(const ovcshim::FileHeader& header);
 // The same host as these later facts describe it; what they do not mention stays.
