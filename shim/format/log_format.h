@@ -236,8 +236,11 @@ enum class Op : uint16_t {
   // records about the process, not calls
   kStart = 128,     // an image begins or a child is first seen. text: exe path. facts: baseline
   kEnd = 129,       // normal end reached: destructors run. facts: /proc/self/status
-  kSnapshot = 130,  // args[0] = position of the event it proves. facts; text: cgroup lines of
-                    // /proc/self/cgroup
+  kSnapshot = 130,  // args[0] = position of the event it proves. facts; text: the control groups of
+                    // the process, a line each from its own to the topmost visible one:
+                    // "pids VERSION LEVEL LIMIT USED REFUSALS PATH" and
+                    // "memory VERSION LEVEL LIMIT USED HITS KILLS PATH"; LEVEL 0 is its own, only
+                    // the first line has the PATH; "max": no limit, "-": not known
   // One part of a list of all mappings, taken between begin_tick and end_tick. args: position of
   // the event it is about (a refusal, kStart, kEnd, or the first kModule of a new list), index of
   // first entry, entries in the list, 1 = list is complete. The last part has facts.
@@ -380,6 +383,20 @@ enum class FactKey : uint32_t {
   kRlimitHard = 269 /* setrlimit: the hard limit that stayed */,
   // kStart only, where OVCSHIM_INJECT or OVCSHIM_REHEARSE was set: 1 it was understood and is in force, 0 it refuses nothing
   kInjectInForce = 270, kRehearseInForce,
+  // beside the files of /proc: sysinfo(2), and which of the files are procfs's own
+  kSysinfoRamKb = 200, kSysinfoSwapKb, kSysinfoTasks /* modulo 65,536 */,
+  kForeignFiles /* HostFile bits: something else is mounted there; absent: not looked at */,
+  kForeignFsType /* statfs f_type of the first of them */,
+  // whose figures kPids* and kMemcg* are: 1 the process's own group (or the nearest above it that
+  // has the controller), 2 the root of the hierarchy, which has no limit; absent: not certain
+  kPidsGroup = 205, kPidsGroupsSeen /* 1: the groups above are visible up to the root */, kMemcgGroup, kMemcgGroupsSeen,
+  // a task refused with EAGAIN: errno of clones that can never make one. kForkProbe fails behind
+  // all checks but the control group's (EFAULT), kForkProbeEarly behind RLIMIT_NPROC and
+  // threads-max and before the process number (EPERM)
+  kForkProbe = 209, kForkProbeEarly,
+  kMapsOutsideCount = 211 /* of kMapsCount: [vsyscall], which is listed but no mapping */,
+  kPidsVersion = 221 /* of the hierarchy of kPids*: 1 or 2 */,
+  kPidsGroupId = 222, kMemcgGroupId /* inode of the process's own group */,
   // kStart only: address of the function that serves the op behind the shim, key = kProviderBase +
   // op
   kProviderBase = 1000,
@@ -418,6 +435,23 @@ enum class LogBound : uint64_t {
   kQuota = 4,        // the filesystem refused more: a quota, or space that is not ours
   kRlimitAs = 5,
   kRlimitFsize = 6,
+};
+
+// Bits of kForeignFiles, by the files that figures are read from.
+enum HostFile : uint32_t {
+  kFileMeminfo = 1 << 0,
+  kFileLoadavg = 1 << 1,
+  kFileVmstat = 1 << 2,
+  kFileOvercommitMemory = 1 << 3,
+  kFileOvercommitRatio = 1 << 4,
+  kFileOvercommitKbytes = 1 << 5,
+  kFileUserReserve = 1 << 6,
+  kFileAdminReserve = 1 << 7,
+  kFileMaxMapCount = 1 << 8,
+  kFileMmapMinAddr = 1 << 9,
+  kFileThreadsMax = 1 << 10,
+  kFilePidMax = 1 << 11,
+  kFileStat = 1 << 12,
 };
 
 // What became of the replacement of system calls inside libc (OVCSHIM_LIBC_INTERNALS)

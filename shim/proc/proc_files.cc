@@ -31,11 +31,9 @@ bool starts_with(const char* s, const char* prefix) {
   return true;
 }
 
-// Appends at `at`, keeping room for the terminator; returns the new end.
-char* append(char* at, const char* end, const char* s, uint64_t len = UINT64_MAX) {
-  while (len-- && *s && *s != '\n' && at < end - 1) *at++ = *s++;
-  *at = '\0';
-  return at;
+const char* next_line(const char* s) {
+  while (*s && *s != '\n') ++s;
+  return *s ? s + 1 : nullptr;
 }
 
 }  // namespace
@@ -188,10 +186,6 @@ void add_limits(Facts& facts) {
       facts.add(row.key, limit.current == UINT64_MAX ? kInfinite : limit.current);
 }
 
-namespace {
-
-// The number in a link like "pid:[4026531836]": kUnknown if the link cannot be read, 0 if it has no
-// target yet.
 uint64_t namespace_inode(const char* path) {
   char link[64];
   const long n = sys::call(__NR_readlinkat, AT_FDCWD, reinterpret_cast<long>(path),
@@ -203,6 +197,8 @@ uint64_t namespace_inode(const char* path) {
   while (*c && *c != '[') ++c;
   return *c ? parse_number(c + 1) : kUnknown;
 }
+
+namespace {
 
 // kernel/user_namespace.c: the initial namespace maps 0 0 4294967295. A child namespace can carry
 // the same map, so this is necessary, not sufficient.
@@ -233,104 +229,6 @@ void add_tasks(Facts& facts, char* io, uint64_t room) {
   facts.add(FactKey::kPidNs, namespace_inode("/proc/self/ns/pid"));
   facts.add(FactKey::kPidForChildrenNs, namespace_inode("/proc/thread-self/ns/pid_for_children"));
   facts.add(FactKey::kUserNsIdentity, identity_map(io, room));
-}
-
-bool has_controller(const char* line, const char* name, const char** path) {
-  while (*line && *line != ':') ++line;
-  if (*line) ++line;
-  const uint64_t len = sys::length(name);
-  bool found = len == 0 && *line == ':';
-  while (*line && *line != ':' && *line != '\n') {
-    if (len && starts_with(line, name) && (line[len] == ',' || line[len] == ':')) found = true;
-    while (*line && *line != ',' && *line != ':' && *line != '\n') ++line;
-    if (*line == ',') ++line;
-  }
-  *path = *line == ':' ? line + 1 : line;
-  return found && *line == ':';
-}
-
-namespace {
-
-struct CgroupFile {
-  const char* name;  // below the cgroup's directory
-  const char* line;  // nullptr: the file is one number
-  FactKey key;
-};
-
-// Documentation/admin-guide/cgroup-v1/memory.rst and pids.rst
-constexpr CgroupFile kMemoryV1[] = {
-    {"/memory.limit_in_bytes", nullptr, FactKey::kMemcgLimit},
-    {"/memory.usage_in_bytes", nullptr, FactKey::kMemcgUsage},
-    {"/memory.failcnt", nullptr, FactKey::kMemcgFailcnt},
-    {"/memory.oom_control", "oom_kill ", FactKey::kMemcgOomKill},
-    {"/memory.oom_control", "oom_kill_disable ", FactKey::kMemcgOomKillDisable},
-};
-constexpr CgroupFile kPids[] = {
-    {"/pids.max", nullptr, FactKey::kPidsMax},
-    {"/pids.current", nullptr, FactKey::kPidsCurrent},
-    {"/pids.events", "max ", FactKey::kPidsEventsMax},
-};
-// Documentation/admin-guide/cgroup-v2.rst
-constexpr CgroupFile kMemoryV2[] = {
-    {"/memory.max", nullptr, FactKey::kMemcgLimit},
-    {"/memory.current", nullptr, FactKey::kMemcgUsage},
-    {"/memory.events", "max ", FactKey::kMemcgFailcnt},
-    {"/memory.events", "oom ", FactKey::kMemcgOom},
-    {"/memory.events", "oom_kill ", FactKey::kMemcgOomKill},
-};
-
-bool read_cgroup_file(const char* root, const char* group, const CgroupFile& file,
-                      uint64_t* value) {
-  char path[512], text[512];
-  char* at = append(path, path + sizeof path, root);
-  if (!(group[0] == '/' && (group[1] == '\n' || group[1] == '\0')))
-    at = append(at, path + sizeof path, group);
-  append(at, path + sizeof path, file.name);
-  if (read_file(path, text, sizeof text) <= 0) return false;
-  *value = file.line ? find_value(text, file.line) : parse_number(text);
-  return true;
-}
-
-template <size_t N>
-bool add_files(Facts& facts, const char* root, const char* group, const CgroupFile (&files)[N]) {
-  bool any = false;
-  for (const CgroupFile& file : files) {
-    uint64_t value = kUnknown;
-    if (!read_cgroup_file(root, group, file, &value)) continue;
-    facts.add(file.key, value);
-    any = true;
-  }
-  return any;
-}
-
-// In a container the group named in /proc/thread-self/cgroup can lie outside what is mounted: then
-// the mount's root is ours.
-template <size_t N>
-bool add_group(Facts& facts, const char* root, const char* group, const CgroupFile (&files)[N]) {
-  return add_files(facts, root, group, files) || add_files(facts, root, "/", files);
-}
-
-}  // namespace
-
-void add_cgroups(Facts& facts, char* io, uint64_t room) {
-  if (read_file("/proc/thread-self/cgroup", io, room) <= 0) return;
-  const char* path = nullptr;
-  // A controller serves one hierarchy only, and version 2 comes last (kernel/cgroup/cgroup.c
-  // proc_cgroup_show()).
-  bool memory = false, pids = false;
-  for (const char* line = io; line && *line; line = next_line(line)) {
-    if (has_controller(line, "memory", &path)) {
-      memory = true;
-      if (add_group(facts, "/sys/fs/cgroup/memory", path, kMemoryV1))
-        facts.add(FactKey::kMemcgVersion, 1);
-    }
-    if (has_controller(line, "pids", &path))
-      pids = true, add_group(facts, "/sys/fs/cgroup/pids", path, kPids);
-    if (!has_controller(line, "", &path)) continue;
-    if (!memory && add_group(facts, "/sys/fs/cgroup", path, kMemoryV2))
-      facts.add(FactKey::kMemcgVersion, 2);
-    if (!pids) add_group(facts, "/sys/fs/cgroup", path, kPids);
-  }
 }
 
 void add_oom_kills(Facts& facts, char* io, uint64_t room) {

@@ -42,6 +42,10 @@ uint32_t effective_user();
 // A file that holds one number.
 uint64_t read_number(const char* path);
 
+// The number in a link like "pid:[4026531836]": kUnknown if the link cannot be read, 0 if it has no
+// target yet.
+uint64_t namespace_inode(const char* path);
+
 // Appends facts to a list, dropping what does not fit.
 struct Facts {
   Fact* list;
@@ -58,9 +62,7 @@ void add_overcommit(Facts& facts);
 void add_status(Facts& facts, char* io, uint64_t room);
 void add_limits(Facts& facts);
 void add_tasks(Facts& facts, char* io, uint64_t room);
-// Counters and limits of the process's memory and pids cgroups, v1 and v2, and the host's OOM kill
-// counter.
-void add_cgroups(Facts& facts, char* io, uint64_t room);
+// The host's OOM kill counter.
 void add_oom_kills(Facts& facts, char* io, uint64_t room);
 
 }  // namespace ovcshim

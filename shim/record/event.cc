@@ -251,6 +251,20 @@ void memory_changes(Op op, const uint64_t* args) {
   if (op == Op::kShmat && (args[2] & SHM_REMAP)) range_goes(args[1], kShmAtMost);
 }
 
+// A wait that tells of a child's SIGKILL: the counters of the group say whether it was the OOM
+// killer, if they are read before the next one dies. Ten times a second at most.
+bool tells_of_kill(const EventBase& base) {
+  constexpr uint64_t kSigkill = 9, kKilled = 2 /* CLD_KILLED */;
+  if (base.op < Op::kWait || base.op > Op::kWaitid || is_quiet()) return false;
+  const bool killed = base.op == Op::kWaitid ? base.args[3] == kKilled && base.args[4] == kSigkill
+                                             : (base.args[2] & 0x7f) == kSigkill && base.result > 0;
+  Private& p = *g_private;
+  const uint64_t now = tick_now();
+  if (!killed || now - p.kill_tick < 100 * g_ticks_per_ms) return false;
+  p.kill_tick = now;
+  return true;
+}
+
 }  // namespace
 
 Scratch* take_scratch() {
@@ -321,6 +335,8 @@ void end(Event& event, int64_t result, bool failed, int err, const char* text) {
   if (base.op == Op::kMadvise && !advice_changes_mapping(base.args[2])) return;
   note_granted(base);
   event.position = record_outcome(event, text, false, nullptr);
+  if (event.position != kUnknown && tells_of_kill(base))
+    write_snapshot(event.position, Proof::kCounters, base);
 }
 
 }  // namespace ovcshim

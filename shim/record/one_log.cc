@@ -9,6 +9,7 @@
 #include <fcntl.h>
 
 #include "shim/format/version.h"
+#include "shim/proc/host_files.h"
 #include "shim/proc/proc_files.h"
 #include "shim/record/clock.h"
 #include "shim/record/log_path.h"
@@ -130,6 +131,8 @@ void read_host(FileHeader& h, const FileHeader& layout, const LogSize& size) {
   facts.add(FactKey::kThreadsMax, read_number("/proc/sys/kernel/threads-max"));
   facts.add(FactKey::kPidMax, read_number("/proc/sys/kernel/pid_max"));
   add_oom_kills(facts, io, sizeof io);
+  add_kernel_totals(facts);
+  add_foreign_files(facts);
   add_size(facts, layout, size);
   h.page_size = page_bytes();
   h.cpus_online = cpus_online();

@@ -5,6 +5,7 @@
 #include "shim/record/process.h"
 #include "shim/record/clock.h"
 
+#include "shim/proc/cgroups.h"
 #include "shim/proc/proc_file.h"
 #include "shim/proc/proc_files.h"
 #include "shim/providers/providers.h"
@@ -26,7 +27,7 @@ void add_baseline(Facts& facts, const StatFields& stat, bool new_image, char* io
   facts.add(FactKey::kInternals, g.internals_word);
   facts.add(FactKey::kOvercommitMemory, read_number("/proc/sys/vm/overcommit_memory"));
   add_limits(facts);
-  add_cgroups(facts, io, room);
+  add_cgroups(facts, io, room, nullptr);
   add_oom_kills(facts, io, room);
   add_own_cost(facts);
   if (rehearses()) {

@@ -16,6 +16,7 @@ enum class Proof {
   kErrno,    // what decides an errno, limits and privileges; the mappings have no part in it
   kFacts,    // everything but the list of mappings
   kFull,
+  kCounters,  // as kFacts, of no failure: a child was killed
 };
 
 struct ProofPlan {

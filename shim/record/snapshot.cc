@@ -6,10 +6,13 @@
 #include "shim/record/snapshot.h"
 #include "shim/record/clock.h"
 
+#include "shim/proc/cgroups.h"
+#include "shim/proc/host_files.h"
 #include "shim/proc/proc_files.h"
 #include "shim/record/errno_facts.h"
 #include "shim/record/event.h"
 #include "shim/record/refusal.h"
+#include "shim/record/refusal_facts.h"
 #include "shim/record/smaps.h"
 #include "shim/record/state.h"
 
@@ -19,13 +22,16 @@ namespace {
 constexpr uint32_t kEntriesPerRecord = 60;
 constexpr uint32_t kMaxListed = 20000;  // entries; 0.65 MB of the lane
 
+constexpr uint64_t kVsyscall = 0xffffffffff600000;  // listed, but part of no process
+
 struct MapTotals {
   uint64_t count = 0, ac_kb = 0, ac_count = 0, dc_kb = 0, nr_kb = 0, biggest_kb = 0,
-           biggest_start = 0, shared_writable_kb = 0;
+           biggest_start = 0, shared_writable_kb = 0, outside = 0;
 
   void add(const MappingEntry& m) {
     const uint64_t kb = (m.end - m.start) / 1024;
     ++count;
+    if (m.start >= kVsyscall) ++outside;
     if ((m.flags & (kMapAc | kMapDc)) == kMapAc) {
       ac_kb += kb, ++ac_count;
       if (kb > biggest_kb) biggest_kb = kb, biggest_start = m.start;
@@ -41,9 +47,20 @@ class MappingWriter {
  public:
   MappingWriter(uint64_t about, BigScratch& big)
       : about_(about), start_tick_(tick_now()), big_(big) {}
+  // Those that this range meets are listed wherever they come.
+  void always_list(uint64_t start, uint64_t bytes) {
+    range_start_ = start;
+    range_end_ = bytes > UINT64_MAX - start ? UINT64_MAX : start + bytes;
+  }
   void add(const MappingEntry& m) {
+    const uint64_t index = totals.count;
     totals.add(m);
-    if (listed_ + pending_ >= kMaxListed) return;
+    if (index >= kMaxListed && !(m.start < range_end_ && range_start_ < m.end)) return;
+    if (index != listed_ + pending_) {  // some were left out before it
+      flush(false);
+      listed_ = static_cast<uint32_t>(index);
+      gap_ = true;
+    }
     big_.mappings[pending_++] = m;
     if (pending_ == kEntriesPerRecord) flush(false);
   }
@@ -54,7 +71,7 @@ class MappingWriter {
     record.base.args[0] = about_;
     record.base.args[1] = listed_;
     record.base.args[2] = totals.count;
-    record.base.args[3] = last && listed_ + pending_ == totals.count;
+    record.base.args[3] = last && !gap_ && listed_ + pending_ == totals.count;
     record.base.mappings = static_cast<uint8_t>(pending_);
     record.mapping_list = big_.mappings;
     if (last && facts_of_list) record.base.facts = static_cast<uint8_t>(facts_of_list->count);
@@ -69,6 +86,8 @@ class MappingWriter {
  private:
   uint64_t about_, start_tick_;
   BigScratch& big_;
+  uint64_t range_start_ = 0, range_end_ = 0;
+  bool gap_ = false;
   uint32_t pending_ = 0, listed_ = 0;
 };
 
@@ -90,6 +109,7 @@ bool list_mappings(MappingWriter& writer, BigScratch& big, uint64_t most = UINT6
 
 void add_map_totals(Facts& facts, const MapTotals& t, uint64_t ticks) {
   facts.add(FactKey::kMapsCount, t.count);
+  facts.add(FactKey::kMapsOutsideCount, t.outside);
   facts.add(FactKey::kMapsAcKb, t.ac_kb);
   facts.add(FactKey::kMapsAcCount, t.ac_count);
   facts.add(FactKey::kMapsDcKb, t.dc_kb);
@@ -109,6 +129,9 @@ void add_rehearsal(Facts& facts) {
   facts.add(FactKey::kRehearsedCommittedKb, t_refusal.committed_kb);
   facts.add(FactKey::kRehearsedAllowedKb, t_refusal.allowed_kb);
 }
+
+// These get addr and len.
+bool takes_range(Op op) { return op == Op::kMunmap || op == Op::kMprotect || op == Op::kMadvise; }
 
 // What a list will cost: by the memory in use, 12 ms per GiB of 4 kB pages and never less than 200
 // us, and by the number of mappings, 1 us each.
@@ -136,12 +159,17 @@ bool write_snapshot(uint64_t position, Proof proof, const EventBase& call) {
   add_meminfo(facts, big.io, sizeof big.io);
   add_overcommit(facts);
   add_status(facts, big.io, sizeof big.io);
+  add_refusal_facts(facts, call);  // soon: it is about the moment of the refusal
   add_limits(facts);
   add_tasks(facts, big.io, sizeof big.io);
-  add_cgroups(facts, big.io, sizeof big.io);
+  GroupText groups{big.text, sizeof big.text};
+  add_cgroups(facts, big.io, sizeof big.io, &groups);
   add_oom_kills(facts, big.io, sizeof big.io);
+  add_kernel_totals(facts);
+  add_foreign_files(facts);
   if (proof == Proof::kFull) {
     MappingWriter writer(position, big);
+    if (takes_range(call.op)) writer.always_list(call.args[0], call.args[1]);
     if (list_mappings(writer, big)) {
       writer.flush(true);
       add_map_totals(facts, writer.totals, writer.ticks());
@@ -151,10 +179,12 @@ bool write_snapshot(uint64_t position, Proof proof, const EventBase& call) {
   }
   if (call.flags & kRehearsed) add_rehearsal(facts);
   else if (is_fork_op(call.op)) add_errno_facts(facts, call, big.io, sizeof big.io);
-  record.vital = proof == Proof::kFull;
+  record.vital = proof == Proof::kFull || proof == Proof::kCounters;
   record.base.args[0] = position;
   record.base.facts = static_cast<uint8_t>(facts.count);
   record.fact_list = facts.list;
+  record.base.text_len = static_cast<uint16_t>(groups.length);
+  record.text = groups.text;
   record.base.end_tick = tick_now();
   const uint64_t written = write_event(record);
   __atomic_store_n(&big.taken, 0, __ATOMIC_RELEASE);

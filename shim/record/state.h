@@ -105,6 +105,7 @@ struct BigScratch {
   Fact facts[128];
   MappingEntry mappings[64];
   char io[8192];  // what the kernel hands out of smaps at a time, a page, and the rest of the last
+  char text[2048];
 };
 
 // A refusal that has a proof of its own in the log: see proofs.h.
@@ -145,6 +146,7 @@ struct Private {
   uint64_t hots_full_until;     // tick before which no free Hot is looked for
   uint64_t stripes_full_until;  // likewise
   uint64_t injected[8];         // calls that matched each rule of OVCSHIM_INJECT
+  uint64_t kill_tick;           // last counters read over a killed child
   BigScratch big;
   Scratch scratch[kScratches];
   Hot hots[kFirstHots];

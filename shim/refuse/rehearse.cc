@@ -8,6 +8,7 @@
 #include <linux/sched.h>
 #include <sys/mman.h>
 
+#include "shim/proc/host_files.h"
 #include "shim/proc/proc_files.h"
 #include "shim/record/event.h"
 #include "shim/record/refusal.h"
@@ -189,16 +190,29 @@ bool kernel_says_no(Op op, const Request& r) {
          now.vm_size_pages + r.charge_kb / kPageKb > limit.g_rehearsal / kPageBytes;
 }
 
+// As mode 0 counts them: what a container shows in /proc/meminfo need not be that.
+uint64_t ram_and_swap_kb() {
+  Fact list[4]{};
+  Facts facts{list, sizeof list / sizeof list[0]};
+  add_kernel_totals(facts);
+  uint64_t sum = 0;
+  for (uint32_t i = 0; i < facts.count; ++i)
+    if (list[i].key == static_cast<uint32_t>(FactKey::kSysinfoRamKb) ||
+        list[i].key == static_cast<uint32_t>(FactKey::kSysinfoSwapKb))
+      sum += list[i].value;
+  return sum ? sum : kUnknown;
+}
+
 }  // namespace
 
 void set_rehearsal(const RehearseSpec& spec) {
   char io[2048];
   g_rehearsal = spec;
   const bool have = read_file("/proc/meminfo", io, sizeof io) > 0;
-  if (g_rehearsal.limit_kb == kUnknown && have)
-    g_rehearsal.limit_kb = g_rehearsal.mode == kModeNever
-                               ? find_value(io, "CommitLimit:")
-                               : find_value(io, "MemTotal:") + find_value(io, "SwapTotal:");
+  if (g_rehearsal.limit_kb == kUnknown && g_rehearsal.mode != kModeNever)
+    g_rehearsal.limit_kb = ram_and_swap_kb();
+  else if (g_rehearsal.limit_kb == kUnknown && have)
+    g_rehearsal.limit_kb = find_value(io, "CommitLimit:");
   char map[64]{};
   const char* rest = map;
   admin_counts = read_file("/proc/self/uid_map", map, sizeof map) > 0 &&

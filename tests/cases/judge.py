@@ -76,6 +76,8 @@ class Group:
     def remove(self):
         for _ in range(500 if self.path else 0):
             try:
+                for inner in self.path.glob("inner"):
+                    inner.rmdir()
                 return self.path.rmdir()
             except OSError as error:
                 if error.errno != errno.EBUSY:

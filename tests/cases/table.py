@@ -188,6 +188,28 @@ def tasks():
     yield Row("memcg", ["fill:{group}:12"], COPIES, memory=True, bare=True)
 
 
+def shown_otherwise():
+    """What the process is shown is not what the kernel goes by: lxcfs over /proc/meminfo, groups in groups, and a part of
+    their tree as in a container without a cgroup namespace."""
+    again = {"err": errno.EAGAIN}
+    few = COPIES[:3] + ["pthread_create"]
+    yield Row("pidns-init-dead", ["map:anon:3G", "fakemem:2G", "deadinit"], COPIES[:3], modes="01", decoy=True)
+    yield Row("rlimit-as", ["fakemem:2G", "limit:as:vmsize+3G"], ["mmap:as+1M"], decoy=True, bare=True, exact=False)
+    yield Row("single-request-over-ram-and-swap", ["fakemem:2G"], ["mmap:9000G"], modes="0", far="9900G", decoy=True)
+    yield Row("rlimit-nproc", ["uid:{uid}", "tasks:{few}", "limit:nproc:2"], few, **again)
+    inner = ["nest:{group}", "tasks:{few}", "write:{group}/pids.max:1"]
+    yield Row("pids-max", inner, few, pids="max", **again)
+    shown = inner + ["shift:{group}:/sys/fs/cgroup/pids"]
+    yield Row("pids-max", shown, few, pids="max", **again)
+    # No tasks of root's here: they would outlive a parent that has become somebody else.
+    user = ["uid:{uid}", "limit:nproc:100"]
+    yield Row("pids-max", ["nest:{group}", "write:{group}/pids.max:1", "shift:{group}:/sys/fs/cgroup/pids"] + user, few, pids="max",
+              decoy=True, bare=True, **again)
+    yield Row("pids-max", user, few, pids="1", decoy=True, **again)
+    yield Row("rlimit-nproc", ["nest:{group}", "shift:{group}:/sys/fs/cgroup/pids", "uid:{uid}", "tasks:{few}", "limit:nproc:2"],
+              few, pids="max", decoy=True, **again)
+
+
 def mappings():
     yield Row("max-map-count", ["many:1"], ["mmap:4K", "mmap-shared:1M", "brk:1M", "malloc:1M"])
     yield Row("max-map-count", ["target:anon:12K", "many:0"], ["munmap-split", "mprotect-split"])
@@ -252,7 +274,7 @@ def reasons():
     yield Row("seccomp", [], ["mmap-seccomp", "fork-seccomp"], err=errno.EPERM, bare=True)
 
 
-SOURCES = [limits, two_limits, locked, overcommit, tasks, mappings, address_space, arguments, reasons]
+SOURCES = [limits, two_limits, locked, overcommit, tasks, shown_otherwise, mappings, address_space, arguments, reasons]
 
 # What may have happened before without being the cause. name: steps, modes, causes in whose rows it would be one
 BEFORE = {

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <memory>
 
+#include "shim/proc/cgroups.h"
 #include "shim/record/process.h"
 #include "shim/record/smaps.h"
 #include "shim/unwind/modules.h"
@@ -29,7 +30,15 @@ void read_facts(unsigned which) {
     case 0: add_meminfo(f.facts, f.io.get(), kIoBytes); break;
     case 1: add_status(f.facts, f.io.get(), kIoBytes); break;
     case 2: add_tasks(f.facts, f.io.get(), kIoBytes); break;
-    case 3: add_cgroups(f.facts, f.io.get(), kIoBytes); break;
+    case 3: {
+      const std::unique_ptr<char[]> lines(new char[kIoBytes]);
+      GroupText text{lines.get(), kIoBytes};
+      GroupFiles files;
+      files.real = false;  // whatever mount the bytes name
+      add_cgroups(f.facts, f.io.get(), kIoBytes, &text, files);
+      if (text.length >= kIoBytes) abort();
+      break;
+    }
     case 4: add_oom_kills(f.facts, f.io.get(), kIoBytes); break;
     default: add_overcommit(f.facts);
   }

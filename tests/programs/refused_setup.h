@@ -362,6 +362,8 @@ static void step_strangerefused(char** words) {
   if (waitpid(child, &status, 0) != child || status != 0) defect("strangerefused");
 }
 
+#include "tests/programs/refused_places.h"
+
 static const struct {
   const char* name;
   void (*make)(char** words);
@@ -380,6 +382,8 @@ static const struct {
     {"newpidns", step_newpidns}, {"deadinit", step_deadinit},
     {"pidmax", step_pidmax},     {"lockfuture", step_lockfuture},
     {"lockall", step_lockall},   {"strangerefused", step_strangerefused},
+    {"fakemem", step_fakemem},   {"nest", step_nest},
+    {"shift", step_shift},
 };
 static void make_step(char* text) {
   char* words[4];

@@ -44,6 +44,7 @@ inline std::vector<ovcshim::Fact> calm_facts() {
           fact(kSeccomp, 0),
           fact(kUid, 1000),
           fact(kThreads, 4),
+          fact(kPidsGroup, 1),
           fact(kTasksTotal, 300),
           fact(kThreadsMax, 60000),
           fact(kPidMax, 32768),

@@ -13,6 +13,7 @@
 
 #include "tools/causes/causes_detail.h"
 #include "tools/causes/errno_rows.h"
+#include "tools/rules/host_figures.h"
 
 namespace ovc {
 
@@ -62,6 +63,19 @@ const ovcshim::MappingEntry* mapping_at(const Evidence& evidence, uint64_t addre
   return nullptr;
 }
 
+// Where the host's figures decided, or could not.
+void say_whose_figures(const Evidence& evidence, Finding& finding) {
+  constexpr std::string_view kDecidedBy[] = {"commit-limit",  "single-request-over-ram-and-swap",
+                                             "threads-max",   "pid-max",
+                                             "rlimit-nproc",  "pids-max",
+                                             "max-map-count", "huge-page-pool",
+                                             "rehearsed",     "unknown"};
+  if (std::find(std::begin(kDecidedBy), std::end(kDecidedBy), finding.cause) ==
+      std::end(kDecidedBy))
+    return;
+  for (auto& note : figure_notes(evidence.rules)) finding.notes.push_back(std::move(note));
+}
+
 namespace {
 
 void say_missing(Finding& finding, bool missing, std::string_view what) {
@@ -92,7 +106,9 @@ void explain_unknown(const Evidence& evidence, Finding& finding) {
   if (op == Op::kPopen && evidence.err() == ENOMEM)
     finding.notes.emplace_back(
         "before glibc 2.37 popen says ENOMEM whatever its start of a program was refused for");
-  if (evidence.fact(FactKey::kSeccomp) == 2)
+  say_namespace(evidence, finding);
+  add_suspects(evidence, finding);
+  if (evidence.fact(FactKey::kSeccomp) == 2 && !evidence.granted_before)
     finding.notes.emplace_back(
         "a seccomp filter is active: it can refuse a call with any errno and leaves no trace");
 }
@@ -210,12 +226,18 @@ std::optional<Finding> decisive_refusal(const Evidence& evidence, std::vector<In
 
 std::optional<uint64_t> Evidence::fact(FactKey key) const {
   if (snapshot)
-    if (const auto value = snapshot->fact(key)) return value;
+    if (const auto value = snapshot->fact(key))
+      return is_kernels_own(key, snapshot->facts) ? value : std::nullopt;
   return event.fact(key);
 }
 
 std::optional<uint64_t> Evidence::rise(FactKey key) const {
   const auto then = baseline ? baseline->fact(key) : std::nullopt, now = fact(key);
+  const bool of_pids = key >= FactKey::kPidsMax && key <= FactKey::kPidsEventsMax,
+             of_memory = key >= FactKey::kMemcgVersion && key <= FactKey::kMemcgOomKillDisable;
+  const FactKey group = of_pids ? FactKey::kPidsGroupId : FactKey::kMemcgGroupId;
+  if ((of_pids || of_memory) && then && baseline->fact(group) != fact(group))
+    return std::nullopt;  // it has been moved to another group since
   if (!then || !now || *now < *then) return std::nullopt;
   return *now - *then;
 }
@@ -239,6 +261,7 @@ Finding diagnose(const Evidence& evidence) {
     if (other.cause != "unknown") finding = std::move(other);
   }
   finding.steps = std::move(steps);
+  causes::say_whose_figures(evidence, finding);
   advise(evidence, finding);
   return finding;
 }

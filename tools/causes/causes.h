@@ -25,6 +25,12 @@ struct Evidence {
   std::optional<Event> baseline;  // newest kStart or kSnapshot of the same process before it
   std::vector<ovcshim::MappingEntry> mappings;  // ascending; only meaningful if mappings_complete
   bool mappings_complete = false;
+  // Of a list that is too long to be whole: those around the range that the call was given. Only
+  // meaningful if range_known.
+  std::vector<ovcshim::MappingEntry> range;
+  bool range_known = false;
+  // Mappings at the newest list before, whatever was granted since.
+  std::optional<uint64_t> count_before;
   // mprotect: the mapping that holds the range, as the same thread made it shortly before, if
   // nothing it did since changed it.
   std::optional<ovcshim::MappingEntry> made_before;
@@ -34,6 +40,8 @@ struct Evidence {
   std::optional<bool> libc_malloc;  // malloc family: is the C library's allocator behind the shim
   std::optional<uint64_t>
       old_break;  // brk, sbrk: where the break was, from the newest granted call before
+  bool granted_before =
+      false;  // the same kind of call was granted to the process earlier: no filter refuses it
   bool sees_libc =
       false;  // libc's own memory calls were recorded too: if there is none, it made none
   std::string comm;
@@ -88,6 +96,13 @@ struct CommitOutlook {
 
 struct CauseRow;
 
+// What may have refused, by figures that exclude it as little as they prove it.
+struct Suspect {
+  std::string_view cause;
+  std::string text;
+  unsigned order = 9;  // the most likely first
+};
+
 struct InnerStep {
   Event event;
   std::optional<uint64_t> charge_kb;
@@ -110,6 +125,7 @@ struct Finding {
       notes;  // what limits this verdict, or what is known though nothing is proven
   std::vector<std::string> advice;  // least invasive first
   std::vector<InnerStep> steps;     // what a malloc tried inside
+  std::vector<Suspect> suspects;    // of `unknown`: none is proven; most likely first
 };
 
 // A way to fail and the proof it needs. First row that applies and proves wins.

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "tools/causes/causes_detail.h"
+#include "tools/rules/host_figures.h"
 
 namespace ovc {
 
@@ -60,14 +61,20 @@ namespace {
 constexpr uint64_t kFreshNs =
     200'000;  // a reading younger than this is taken before one made after the refusal
 constexpr std::string_view kMeminfo = "/proc/meminfo";
+std::string_view source_of_totals(const Evidence& evidence) {
+  return evidence.rules.totals == HostTotals::kSysinfo ? "sysinfo(2)" : kMeminfo;
+}
 
 // Readings of Committed_AS around the refusal, the more trustworthy first. The refused request is
 // in none of them.
 std::vector<uint64_t> committed_readings(const Evidence& evidence) {
   const auto& before = evidence.event.base.before;
   std::vector<uint64_t> readings;
+  if (!knows_committed(evidence.rules)) return readings;
   if (before.committed_kb != ovcshim::kUnknown) readings.push_back(before.committed_kb);
-  if (const auto after = evidence.fact(FactKey::kCommittedAsKb)) readings.push_back(*after);
+  const auto after = evidence.snapshot ? evidence.snapshot->fact(FactKey::kCommittedAsKb)
+                                       : evidence.event.fact(FactKey::kCommittedAsKb);
+  if (after) readings.push_back(*after);
   // Only a fork has a reading of its own; another call's may be older than the memory calls right
   // before it, and mprotect keeps what it was granted before it was refused.
   const bool stale = before.age_ns > kFreshNs || !copies_memory(evidence.event);
@@ -148,8 +155,8 @@ void add_mode2_figures(const Evidence& evidence, Finding& finding, const Mode2Ve
              "min(VmSize / 32, vm.user_reserve_kbytes)");
   add_figure(finding, "admin reserve", amount(v.admin_reserve_kb), "kB",
              "vm.admin_reserve_kbytes, without CAP_SYS_ADMIN");
-  add_figure(finding, "MemTotal", evidence.rules.ram_kb, "kB", kMeminfo);
-  add_figure(finding, "SwapTotal", evidence.rules.swap_kb, "kB", kMeminfo);
+  add_figure(finding, "MemTotal", evidence.rules.ram_kb, "kB", source_of_totals(evidence));
+  add_figure(finding, "SwapTotal", evidence.rules.swap_kb, "kB", source_of_totals(evidence));
   add_figure(finding, "overcommit_ratio", evidence.rules.ratio, "%", "vm.overcommit_ratio");
   add_figure(finding, "overcommit_kbytes", evidence.rules.overcommit_kbytes, "kB",
              "vm.overcommit_kbytes");
@@ -249,8 +256,8 @@ bool over_ram_and_swap(const Evidence& evidence, Finding& finding) {
   finding.summary = "one request larger than RAM and swap together (vm.overcommit_memory = 0)";
   add_figure(finding, "largest request", charge->biggest_kb, "kB",
              copies_memory(evidence.event) ? "/proc/self/smaps, VmFlags ac" : "the call");
-  add_figure(finding, "MemTotal", evidence.rules.ram_kb, "kB", kMeminfo);
-  add_figure(finding, "SwapTotal", evidence.rules.swap_kb, "kB", kMeminfo);
+  add_figure(finding, "MemTotal", evidence.rules.ram_kb, "kB", source_of_totals(evidence));
+  add_figure(finding, "SwapTotal", evidence.rules.swap_kb, "kB", source_of_totals(evidence));
   miss_by(finding, *charge->biggest_kb, *limit, "kB");
   finding.would_pass = would_pass(evidence, *charge, mode2_of(evidence, charge->kb));
   finding.charge = charge;

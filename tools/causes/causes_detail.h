@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string_view>
 
 #include "tools/causes/causes.h"
@@ -51,7 +52,11 @@ std::optional<uint64_t> new_break(const Evidence& evidence);
 // protection is the one refused. nullptr: none is left before the first hole, or the mappings are
 // not known.
 const ovcshim::MappingEntry* mprotect_refused_at(const Evidence& evidence);
-// First address from `start` on that is not mapped. Needs the complete list.
+// The mappings that the call's range lies in: from the complete list, or what was kept of a longer
+// one. Is there either?
+std::span<const ovcshim::MappingEntry> mappings_around(const Evidence& evidence);
+bool knows_around(const Evidence& evidence);
+// First address from `start` on that is not mapped. Needs mappings_around().
 uint64_t mapped_until(const Evidence& evidence, uint64_t start);
 
 // Room in the address space, in the order in which brk and mremap look at it (causes_space.cc).
@@ -79,6 +84,11 @@ bool over_huge_page_pool(const Evidence& evidence, Finding& finding);
 
 // The control group's memory is full and nobody could be killed for it.
 bool memcg_full(const Evidence& evidence, Finding& finding);
+
+void say_whose_figures(const Evidence& evidence, Finding& finding);
+
+// Fills Finding::suspects.
+void add_suspects(const Evidence& evidence, Finding& finding);
 
 // Why nothing could be proven.
 void explain_unknown(const Evidence& evidence, Finding& finding);

@@ -8,8 +8,9 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "tools/causes/causes_detail.h"
+#include "tools/causes/causes_tasks.h"
 #include "tools/log/kernel_numbers.h"
+#include "tools/text/output.h"
 
 namespace ovc {
 
@@ -17,15 +18,6 @@ using ovcshim::FactKey;
 
 namespace causes {
 namespace {
-
-constexpr uint64_t kNumbersPerTask =
-    3;  // its own, and those of a process group and a session that outlive their leader
-constexpr uint64_t kAbsurdTasks = 1 << 30;
-constexpr uint64_t kSchedDeadline = 6;
-constexpr int64_t kBeforeMemoryCopyNs =
-    30'000;  // a fork that took less never came to the cgroup and pid checks
-constexpr KernelVersion kEventsAtOwner{
-    6, 11};  // pids.events of v2 counts where the limit is, not where the fork is
 
 // Until glibc 2.37 (bug 29016) popen says ENOMEM whatever the spawn was refused for.
 bool errno_is_lost(const Evidence& evidence) {
@@ -108,61 +100,7 @@ namespace {
 
 // ---- EAGAIN ----
 
-// Everything that makes copy_process() answer EAGAIN. Each is possible until a figure excludes it.
-struct Suspects {
-  bool nproc, threads, numbers, pids;
-  bool others;  // a seccomp filter, SCHED_DEADLINE
-};
-
-// All others are excluded.
-bool only(const Suspects& s, bool Suspects::*suspect) {
-  return s.*suspect && s.nproc + s.threads + s.numbers + s.pids + s.others == 1;
-}
-
 bool is_finite(std::optional<uint64_t> limit) { return limit && *limit < ovcshim::kInfinite; }
-
-// Whose tasks RLIMIT_NPROC does not count against: root of the initial user namespace, and two
-// capabilities there.
-bool nproc_exempt(const Evidence& evidence) {
-  const bool root =
-      evidence.fact(FactKey::kUid) == 0 && evidence.fact(FactKey::kUserNsIdentity) == 1;
-  return root || capable(evidence, kCapSysResource) == true ||
-         capable(evidence, kCapSysAdmin) == true;
-}
-
-// Too fast to have copied the memory: refused by what is checked before that.
-bool refused_before_copy(const Evidence& evidence) {
-  return copies_memory(evidence.event) && evidence.duration_ns &&
-         *evidence.duration_ns < kBeforeMemoryCopyNs;
-}
-
-// Does every refusal by the pids controller, also by a limit of a group above, count in the group
-// of the task? The shim looks for version 1 only below the directory where it found the memory
-// controller's.
-bool pids_counted_here(const Evidence& evidence) {
-  const bool version1 = evidence.fact(FactKey::kMemcgVersion) == 1;
-  return version1 || (evidence.rules.kernel.known() && evidence.rules.kernel < kEventsAtOwner);
-}
-
-Suspects suspects_of(const Evidence& evidence) {
-  const auto nproc = evidence.fact(FactKey::kRlimitNproc),
-             tasks = evidence.fact(FactKey::kTasksTotal),
-             threads = evidence.fact(FactKey::kThreadsMax),
-             numbers = evidence.fact(FactKey::kPidMax);
-  const auto below = [&](std::optional<uint64_t> limit) {
-    return tasks && limit && *tasks < *limit;
-  };
-  const bool fast = refused_before_copy(evidence);
-  Suspects s{};
-  s.nproc = !nproc_exempt(evidence) && !below(nproc);
-  s.threads = !below(threads);
-  s.numbers = !fast && !(tasks && numbers && *tasks < kAbsurdTasks &&
-                         *tasks * kNumbersPerTask + kReservedPids < *numbers);
-  s.pids = !fast && !(evidence.rise(FactKey::kPidsEventsMax) == 0 && pids_counted_here(evidence));
-  s.others = evidence.fact(FactKey::kSeccomp) != 0 ||
-             evidence.fact(FactKey::kSchedPolicy).value_or(kSchedDeadline) == kSchedDeadline;
-  return s;
-}
 
 // A stack of libc's making comes first: that clone was asked at all is seen only where libc's own
 // calls are.
@@ -179,34 +117,37 @@ void note_exclusion(Finding& finding) {
 }
 
 void fill_pids(const Evidence& evidence, Finding& finding) {
-  const auto limit = evidence.fact(FactKey::kPidsMax),
-             current = evidence.fact(FactKey::kPidsCurrent);
-  const bool full = is_finite(limit) && current && *current >= *limit;
+  const auto full = full_pids_group(evidence);
+  const auto limit = full ? full->limit : evidence.fact(FactKey::kPidsMax),
+             current = full ? full->used : evidence.fact(FactKey::kPidsCurrent);
+  const bool above = full && full->level != 0;
   finding.summary =
-      full ? "task limit of the control group reached (pids.max)"
-           : "task limit of a control group above this one, or reached for a moment (pids.max)";
+      above  ? "task limit of a control group above its own reached (pids.max)"
+      : full ? "task limit of the control group reached (pids.max)"
+             : "task limit of a control group above this one, or reached for a moment (pids.max)";
   add_figure(finding, "pids.max", limit, "tasks", "pids.max");
   add_figure(finding, "pids.current", current, "tasks", "pids.current");
   add_figure(finding, "refusals since baseline", evidence.rise(FactKey::kPidsEventsMax), "",
              "pids.events max");
   if (full) miss_by(finding, *current + 1, *limit, "tasks");
+  if (full && !full->path.empty())
+    finding.notes.push_back("the control group: " + escaped(full->path));
 }
 
 // The group is full, and counted a refusal if that is known at all. What is checked earlier must be
 // excluded: then it would have refused first, and the counter's step be somebody else's.
 bool pids_full(const Evidence& evidence, Finding& finding) {
-  const auto limit = evidence.fact(FactKey::kPidsMax),
-             current = evidence.fact(FactKey::kPidsCurrent);
-  const Suspects s = suspects_of(evidence);
-  if (!is_finite(limit) || !current || *current < *limit || !s.pids || s.nproc || s.threads)
-    return false;
-  if (evidence.rise(FactKey::kPidsEventsMax) == 0) return false;
+  const auto full = full_pids_group(evidence);
+  const TaskSuspects s = task_suspects(evidence);
+  if (!full || !s.pids || s.nproc || s.threads) return false;
+  if (full->level == 0 && evidence.rise(FactKey::kPidsEventsMax) == 0) return false;
   fill_pids(evidence, finding);
   return true;
 }
 
 bool pids_by_exclusion(const Evidence& evidence, Finding& finding) {
-  if (!only(suspects_of(evidence), &Suspects::pids) || !only_clone_is_left(evidence)) return false;
+  if (!only(task_suspects(evidence), &TaskSuspects::pids) || !only_clone_is_left(evidence))
+    return false;
   fill_pids(evidence, finding);
   note_exclusion(finding);
   return true;
@@ -237,6 +178,8 @@ bool numbers_used_up(const Evidence& evidence, Finding& finding) {
   if (!tasks || !limit || evidence.fact(FactKey::kPidNs) != kInitialPidNs ||
       *tasks + kReservedPids < *limit)
     return false;
+  const TaskSuspects s = task_suspects(evidence);  // what is checked before it would say the same
+  if (!s.numbers || s.nproc || s.threads) return false;
   fill_numbers(evidence, finding);
   finding.borderline = *tasks < *limit - 1;
   return true;
@@ -244,7 +187,7 @@ bool numbers_used_up(const Evidence& evidence, Finding& finding) {
 
 // In a pid namespace with a limit of its own (since 6.14) its tasks cannot be told from the host's.
 bool numbers_by_exclusion(const Evidence& evidence, Finding& finding) {
-  if (!only(suspects_of(evidence), &Suspects::numbers) || !only_clone_is_left(evidence))
+  if (!only(task_suspects(evidence), &TaskSuspects::numbers) || !only_clone_is_left(evidence))
     return false;
   fill_numbers(evidence, finding);
   finding.notes.emplace_back(
@@ -275,7 +218,7 @@ bool nproc_by_count(const Evidence& evidence, Finding& finding) {
 
 bool nproc_by_exclusion(const Evidence& evidence, Finding& finding) {
   const auto limit = evidence.fact(FactKey::kRlimitNproc);
-  if (!is_finite(limit) || !only(suspects_of(evidence), &Suspects::nproc) ||
+  if (!is_finite(limit) || !only(task_suspects(evidence), &TaskSuspects::nproc) ||
       !only_clone_is_left(evidence))
     return false;
   fill_nproc(evidence, finding, *limit);

@@ -43,7 +43,7 @@ bool range_may_not_have_holes(const Evidence& evidence) {
 
 bool range_has_hole(const Evidence& evidence, Finding& finding) {
   const auto& args = args_of(evidence);
-  if (!evidence.mappings_complete || args[0] > UINT64_MAX - args[1]) return false;
+  if (!knows_around(evidence) || args[0] > UINT64_MAX - args[1]) return false;
   if (mapped_until(evidence, args[0]) >= args[0] + args[1]) return false;
   if (op_of(evidence) == Op::kMprotect && mprotect_refused_at(evidence))
     return false;  // it never came to the hole
@@ -122,7 +122,8 @@ bool splits(const Evidence& evidence, std::span<const MappingEntry> mappings) {
 bool wants_mapping(const Evidence& evidence) {
   switch (op_of(evidence)) {
     case Op::kMunmap:
-    case Op::kMadvise: return !evidence.mappings_complete || splits(evidence, evidence.mappings);
+    case Op::kMadvise:
+      return !knows_around(evidence) || splits(evidence, mappings_around(evidence));
     case Op::kMprotect: {
       const MappingEntry* at = mprotect_refused_at(evidence);
       return at && splits(evidence, {at, 1});
@@ -132,8 +133,18 @@ bool wants_mapping(const Evidence& evidence) {
   }
 }
 
+// munmap knows no other limit than this one, so a count made some calls before will do.
+std::optional<uint64_t> count_around(const Evidence& evidence) {
+  constexpr uint64_t kFewCalls = 64;
+  if (const auto count = map_count(evidence)) return count;
+  const auto before = evidence.count_before, max = evidence.fact(FactKey::kMaxMapCount);
+  const bool near = before && max && *max <= UINT32_MAX && *before + kFewCalls >= *max;
+  if (op_of(evidence) != Op::kMunmap || !near) return std::nullopt;
+  return std::max(*before, *max);
+}
+
 bool over_map_count(const Evidence& evidence, Finding& finding) {
-  const auto count = map_count(evidence), max = evidence.fact(FactKey::kMaxMapCount);
+  const auto count = count_around(evidence), max = evidence.fact(FactKey::kMaxMapCount);
   if (!count || !max || *max > UINT32_MAX || *count < count_refused_from(op_of(evidence), *max))
     return false;
   if (!wants_mapping(evidence)) return false;
@@ -245,6 +256,8 @@ std::optional<uint64_t> map_count(const Evidence& evidence) {
                       [](const MappingEntry& m) { return m.start < kVsyscall; }));
   const auto listed = evidence.fact(FactKey::kMapsCount);
   if (!listed || *listed == 0) return std::nullopt;
+  if (const auto outside = evidence.fact(FactKey::kMapsOutsideCount))
+    return *listed - std::min(*listed, *outside);
   return evidence.machine == ovcshim::Machine::kX86_64 ? *listed - 1 : *listed;
 }
 

@@ -159,17 +159,27 @@ std::optional<uint64_t> new_break(const Evidence& evidence) {
 }
 
 uint64_t mapped_until(const Evidence& evidence, uint64_t start) {
-  for (const auto& mapping : evidence.mappings)
+  for (const auto& mapping : mappings_around(evidence))
     if (mapping.start <= start && start < mapping.end) start = mapping.end;
   return start;
+}
+
+bool knows_around(const Evidence& evidence) {
+  return evidence.mappings_complete || evidence.range_known;
+}
+
+std::span<const MappingEntry> mappings_around(const Evidence& evidence) {
+  if (evidence.mappings_complete) return evidence.mappings;
+  return evidence.range_known ? std::span<const MappingEntry>(evidence.range)
+                              : std::span<const MappingEntry>();
 }
 
 const MappingEntry* mprotect_refused_at(const Evidence& evidence) {
   const auto& args = evidence.event.base.args;
   if (args[0] > UINT64_MAX - args[1]) return nullptr;
-  if (!evidence.mappings_complete) return evidence.made_before ? &*evidence.made_before : nullptr;
+  if (!knows_around(evidence)) return evidence.made_before ? &*evidence.made_before : nullptr;
   const uint64_t end = std::min(args[0] + args[1], mapped_until(evidence, args[0]));
-  for (const auto& mapping : evidence.mappings)
+  for (const auto& mapping : mappings_around(evidence))
     if (mapping.end > args[0] && mapping.start < end &&
         (mapping.flags & kProtBits) != (args[2] & kProtBits))
       return &mapping;

@@ -11,6 +11,7 @@
 #include "tools/commands/plan_report.h"
 #include "tools/log/log_reader.h"
 #include "tools/outlook/live_process.h"
+#include "tools/rules/host_figures.h"
 #include "tools/verdict/granted_fork.h"
 #include "tools/verdict/why_scan.h"
 
@@ -104,10 +105,18 @@ std::optional<RefusedAt> crossing(const PlanReport& report, const Evidence& fork
   return mode2_crossing(fork.mappings, report.fork.rules, report.mode2->headroom_kb);
 }
 
+std::string whose_figures(const HostRules& rules) {
+  std::string text;
+  for (const auto& note : figure_notes(rules)) text += "; " + note;
+  return text;
+}
+
 void work_out(const PlanOptions& options, const Evidence& fork, PlanReport& report) {
   const auto found = fork_case(fork);
+  report.notes = figure_notes(fork.rules);
   if (!found)
-    throw Error("not known: total_vm, Committed_AS or the flags of the mappings are missing");
+    throw Error("not known: total_vm, Committed_AS or the flags of the mappings are missing" +
+                whose_figures(fork.rules));
   const auto page_kb = static_cast<int64_t>(found->rules.page_kb);
   const auto growth_pages =
       static_cast<int64_t>(round_to_pages_kb(options.grow_bytes.value_or(0), found->rules)) /
@@ -120,8 +129,12 @@ void work_out(const PlanOptions& options, const Evidence& fork, PlanReport& repo
   if (!passing)
     throw Error(
         "not known: a figure that the rule of this mode needs is missing, or the kernel is older "
-        "than 5.2");
+        "than 5.2" +
+        whose_figures(fork.rules));
   report.passes = *passing;
+  if (report.granted_ns && !report.passes && report.given.empty() && report.growth_kb == 0)
+    report.notes.emplace_back(
+        "this very fork was granted: settings or memory were not then what the figures say");
   const bool never = report.fork.rules.mode == kModeNever;
   if (never) report.mode2 = mode2_of(report.fork);
   report.borderline = never && report.fork.charge_kb != 0 && report.mode2->borderline();

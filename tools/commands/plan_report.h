@@ -28,6 +28,7 @@ struct PlanReport {
   std::optional<SmallestSettings> smallest,
       surely;  // mode 2; surely: whatever the kernel's own counter says
   std::vector<Exclusion> largest;
+  std::vector<std::string> notes;  // whose figures these are, what contradicts them
   ReserveEffect reserve;
 };
 

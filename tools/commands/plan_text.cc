@@ -174,6 +174,7 @@ std::string plan_text(const PlanReport& r) {
   add_smallest(out, lines, r);
   add_reserve(lines, r);
   add_largest(out, lines, r);
+  for (const auto& note : r.notes) lines.add("note", note);
   return out;
 }
 
@@ -195,6 +196,7 @@ std::string plan_json(const PlanReport& r) {
   json["smallest_surely"] = r.surely ? smallest_json(*r.surely) : Json(nullptr);
   json["if_noreserve_were_accounted"] = case_json(r.reserve.noreserve_kb, r.reserve.all_accounted);
   json["if_accounted_were_noreserve"] = case_json(r.reserve.could_be_kb, r.reserve.all_noreserve);
+  json["notes"] = r.notes;
   json["without_largest"] = Json::array();
   for (const Exclusion& e : r.largest) {
     Json entry = mapping_json(e.mapping);

@@ -92,25 +92,35 @@ std::optional<GroupLimit> read_limit(const std::string& folder, const FileRow& r
   return found;
 }
 
-const Mount* mount_of(const std::vector<Mount>& mounts, const FileRow& row) {
-  for (const Mount& mount : mounts)
-    if (row.version == 2 ? mount.controllers.empty()
-                         : mount.controllers.find(row.controller) != std::string::npos)
-      return &mount;
-  return nullptr;
+// Below what is mounted there? "" is the mount's own top.
+std::optional<std::string> path_below(const Mount& mount, const std::string& path) {
+  if (path == mount.top) return "";
+  if (!path.starts_with(mount.top + "/") || path.find("/..") != path.npos) return std::nullopt;
+  const std::string rest = path.substr(mount.top.size());
+  return rest == "/" ? "" : rest;
+}
+
+// The mount in which the group is found; of several the one that was mounted last. What lies at the
+// top of another mount is somebody else's group.
+const Mount* mount_of(const SystemRoot& root, const std::vector<Mount>& mounts,
+                      const std::string& path, const FileRow& row) {
+  const Mount* found = nullptr;
+  for (const Mount& mount : mounts) {
+    const bool serves = row.version == 2
+                            ? mount.controllers.empty()
+                            : mount.controllers.find(row.controller) != std::string::npos;
+    const auto below = serves ? path_below(mount, path) : std::nullopt;
+    if (below && access((root.files + mount.point + *below).c_str(), F_OK) == 0) found = &mount;
+  }
+  return found;
 }
 
 // From the group of the process up to the top of the mount.
 void read_upwards(const SystemRoot& root, const Mount& mount, std::string path, const FileRow& row,
                   GroupLimits& groups) {
-  if (path.starts_with(mount.top + "/") || path == mount.top) path.erase(0, mount.top.size());
-  if (path == "/") path.clear();
+  path = path_below(mount, path).value_or("");
   if (!mount.top.empty()) groups.all_visible = false;
   const std::string point = root.files + mount.point;
-  if (path.find("/..") != path.npos || access((point + path).c_str(), F_OK) != 0) {
-    groups.all_visible = false;
-    path.clear();
-  }
   for (;;) {
     if (auto limit = read_limit(point + path, row)) {
       limit->path = mount.point + path;
@@ -130,7 +140,8 @@ GroupLimits read_group_limits(const SystemRoot& root, uint32_t pid) {
   for (const FileRow& row : kFiles) {
     const auto path = cgroup ? group_path(*cgroup, row) : std::nullopt;
     if (!path) continue;
-    if (const Mount* mount = mount_of(mounts, row)) read_upwards(root, *mount, *path, row, groups);
+    if (const Mount* mount = mount_of(root, mounts, *path, row))
+      read_upwards(root, *mount, *path, row, groups);
     else groups.all_visible = false;
   }
   if (!cgroup || namespace_inode(root.proc + "/self/ns/cgroup") != kInitialCgroupNs)

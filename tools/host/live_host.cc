@@ -4,6 +4,7 @@
 #include "tools/host/live_host.h"
 
 #include "tools/host/guess_probe.h"
+#include "tools/host/own_figures.h"
 #include "tools/log/kernel_numbers.h"
 
 #include <unistd.h>
@@ -68,6 +69,22 @@ uint64_t cpus_online(const SystemRoot& root) {
   return cpus;
 }
 
+std::optional<uint64_t> fact_of(const std::vector<Fact>& facts, FactKey key) {
+  for (const Fact& fact : facts)
+    if (fact.key == static_cast<uint32_t>(key)) return fact.value;
+  return std::nullopt;
+}
+
+// Where somebody else's /proc/stat shows less of them.
+uint64_t cpus_possible() {
+  const auto text = read_small("/sys/devices/system/cpu/present");
+  const size_t dash = text ? text->find('-') : std::string::npos;
+  if (!text) return 0;
+  return dash == std::string::npos
+             ? 1
+             : first_number(std::string_view(*text).substr(dash + 1)).value_or(0) + 1;
+}
+
 // All pools of huge pages. The line Hugetlb: is missing before 4.19, and all of them where the
 // kernel has no huge pages.
 std::optional<uint64_t> hugetlb_kb(std::string_view meminfo, const SystemRoot& root) {
@@ -106,6 +123,9 @@ LiveHost::LiveHost(SystemRoot root) : root_(std::move(root)) {
   fixed_.vendor_kernel = release.find(".el") != release.npos;
   fixed_.page_kb = static_cast<uint64_t>(sysconf(_SC_PAGESIZE)) / 1024;
   fixed_.cpus = cpus_online(root_);
+  const auto foreign = fact_of(own_figures(root_), FactKey::kForeignFiles).value_or(0);
+  if (foreign & ovcshim::kFileStat) fixed_.cpus = cpus_possible();
+  if (foreign & ovcshim::kFileMeminfo) fixed_.committed_lives = committed_follows(root_);
   if (guess_is_simple(fixed_) || root_.proc != "/proc") return;
   const HostRules now = rules();
   if (now.mode == kModeGuess && now.ram_kb && now.swap_kb)
@@ -120,6 +140,7 @@ std::vector<Fact> LiveHost::facts() const {
   for (const SettingRow& row : kSettings)
     add(row.fact, number_in(root_.proc + "/sys/" + std::string(row.file)));
   add(FactKey::kTasksTotal, tasks_total(read_small(root_.proc + "/loadavg").value_or("")));
+  for (const Fact& fact : own_figures(root_)) facts.push_back(fact);
   const std::string meminfo = read_small(root_.proc + "/meminfo").value_or("");
   for (const MeminfoRow& row : kMeminfo)
     add(row.fact, row.fact == FactKey::kHugetlbKb ? hugetlb_kb(meminfo, root_)

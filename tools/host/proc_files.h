@@ -9,13 +9,17 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
+
+#include "shim/format/log_format.h"
 
 namespace ovc {
 
 // Where the running system is looked at. Recorded trees (tests) put other folders here.
 struct SystemRoot {
   std::string proc = "/proc";
-  std::string files;  // goes before the mount points of control groups
+  std::string files;                            // goes before the mount points of control groups
+  std::vector<ovcshim::Fact> own_figures = {};  // what host_files.h would give, for recorded trees
 };
 
 // A small file, at most 64 KiB of it. On failure nullopt, and the errno in `error` if given.

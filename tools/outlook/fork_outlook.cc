@@ -10,6 +10,7 @@
 #include <cerrno>
 
 #include "tools/log/kernel_numbers.h"
+#include "tools/rules/host_figures.h"
 #include "tools/text/output.h"
 
 namespace ovc {
@@ -201,6 +202,9 @@ const LimitCheck* refusing(const std::vector<LimitCheck>& limits, bool before_me
 
 void add_notes(const LiveProcess& p, ForkOutlook& outlook) {
   auto& notes = outlook.finding.notes;
+  for (auto& note : figure_notes(p.fork.rules))
+    if (std::find(notes.begin(), notes.end(), note) == notes.end())
+      notes.push_back(std::move(note));
   const MappingSums& sums = p.sums;
   const auto mode = p.fork.rules.mode;
   if (mode == kModeNever && sums.chosen_noreserve_kb != 0)
@@ -227,6 +231,9 @@ void add_notes(const LiveProcess& p, ForkOutlook& outlook) {
 
 std::string why_unknown(const LiveProcess& p, const ForkOutlook& outlook) {
   if (!p.reason.empty() && p.wanted == Depth::kExact) return p.reason;
+  const bool unsure = p.fork.rules.totals == HostTotals::kDoubtful || !p.fork.rules.mode ||
+                      (p.fork.rules.mode == kModeNever && !knows_committed(p.fork.rules));
+  if (const auto whose = figure_notes(p.fork.rules); unsure && !whose.empty()) return whose.front();
   if (!p.fork.rules.mode) return "vm.overcommit_memory cannot be read";
   if (outlook.estimated && p.listed) {
     const auto& verdict = outlook.commit.mode2;

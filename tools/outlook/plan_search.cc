@@ -44,8 +44,12 @@ std::optional<ForkCase> fork_case(const Evidence& fork) {
   if (!fork.mappings_complete) return std::nullopt;
   const Charge charge = fork_charge(fork.mappings, fork.rules);
   const CommitOutlook outlook = commit_outlook(fork, charge);
-  if (!outlook.committed_kb || !outlook.total_vm_pages) return std::nullopt;
-  return ForkCase{fork.rules, *outlook.committed_kb, *outlook.total_vm_pages, charge.kb,
+  // Mode 0 looks at no sum; without the sum nothing is said of mode 2.
+  const bool sum_matters = fork.rules.mode != kModeGuess;
+  if ((!outlook.committed_kb && sum_matters) || !outlook.total_vm_pages) return std::nullopt;
+  HostRules rules = fork.rules;
+  if (!outlook.committed_kb) rules.limit_kb.reset(), rules.ratio.reset();
+  return ForkCase{rules, outlook.committed_kb.value_or(0), *outlook.total_vm_pages, charge.kb,
                   charge.biggest_kb.value_or(0)};
 }
 

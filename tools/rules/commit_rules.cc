@@ -14,6 +14,7 @@
 #include "shim/format/refusal_spec.h"
 #include "tools/log/kernel_numbers.h"
 #include "tools/log/log_reader.h"
+#include "tools/rules/host_figures.h"
 
 namespace ovc {
 namespace {
@@ -106,6 +107,7 @@ KernelVersion parse_kernel_release(std::string_view release) {
 }
 
 HostRules with_facts(HostRules rules, std::span<const ovcshim::Fact> facts) {
+  const auto committed_before = rules.committed_kb;
   take(rules.mode, facts, FactKey::kOvercommitMemory);
   take(rules.ram_kb, facts, FactKey::kMemTotalKb);
   take(rules.swap_kb, facts, FactKey::kSwapTotalKb);
@@ -117,6 +119,8 @@ HostRules with_facts(HostRules rules, std::span<const ovcshim::Fact> facts) {
   take(rules.limit_kb, facts, FactKey::kCommitLimitKb);
   take(rules.committed_kb, facts, FactKey::kCommittedAsKb);
   if (const auto admin = admin_of(facts)) rules.admin = admin;
+  if (committed_before && rules.committed_kb != committed_before) rules.committed_lives = true;
+  settle_figures(rules, facts);
   return rules;
 }
 
@@ -311,7 +315,8 @@ std::optional<uint64_t> guess_limit_kb(const HostRules& rules) {
 
 std::optional<int64_t> guess_estimate_at_most_kb(const HostRules& rules,
                                                  std::span<const ovcshim::Fact> facts) {
-  if (guess_is_simple(rules).value_or(true)) return std::nullopt;
+  if (guess_is_simple(rules).value_or(true) || rules.totals != HostTotals::kMeminfo)
+    return std::nullopt;
   int64_t sum = 0;
   for (const auto& step : guess_steps()) {
     if (!holds(step.since, step.until, rules).value_or(false) ||

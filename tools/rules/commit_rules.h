@@ -30,6 +30,9 @@ KernelVersion parse_kernel_release(std::string_view release);  // "6.1.0-18-amd6
 // Values of vm.overcommit_memory, as the kernel names them.
 inline constexpr uint64_t kModeGuess = 0, kModeAlways = 1, kModeNever = 2;
 
+// Where RAM and swap were read: host_figures.h says when /proc/meminfo does not count.
+enum class HostTotals : uint8_t { kMeminfo, kSysinfo, kDoubtful };
+
 // What decides whether the kernel grants a charge: settings and sizes of the host, and the caller's
 // privilege.
 struct HostRules {
@@ -47,6 +50,12 @@ struct HostRules {
   bool noreserve_ignored =
       false;                  // recorded under a rehearsal of mode 2: the shim took the flag away
   std::optional<bool> admin;  // CAP_SYS_ADMIN in the initial user namespace
+  // Whose figures these are, see host_figures.h.
+  bool files_looked_at = false;
+  uint64_t foreign_files = 0, foreign_fs = 0;  // HostFile bits, f_type of the first of them
+  HostTotals totals = HostTotals::kMeminfo;
+  std::string_view doubt;        // of kDoubtful: why
+  bool committed_lives = false;  // Committed_AS was seen to change: it is no copy
 };
 HostRules host_rules(const ovcshim::FileHeader& header);
 // The mode that OVCSHIM_REHEARSE put in force; nullopt: none, or it was not understood.

@@ -19,6 +19,7 @@
 #include "tools/log/names.h"
 #include "tools/text/output.h"
 #include "tools/verdict/exit_sight.h"
+#include "tools/verdict/group_kill.h"
 #include "tools/verdict/why_report.h"
 
 namespace ovc {
@@ -241,7 +242,10 @@ class Endings {
     ending.tick = ending.by_wait ? end.told->tick : end.tick;
     ending.exact = true;
     ending.signal = end.signal;
-    if (end.signal == SIGKILL) add_oom_notes(ending, seen, ending.tick);
+    if (end.signal == SIGKILL && ending.by_wait)
+      ending.notes = group_kill_notes(scan_, log_, end.told->position);
+    // and its group does not say so already
+    if (end.signal == SIGKILL && ending.notes.empty()) add_oom_notes(ending, seen, ending.tick);
     if (end.signal == SIGSYS)
       ending.notes.emplace_back(
           "SIGSYS: a seccomp filter refused a system call. It may have been one that the shim "

@@ -8,6 +8,7 @@
 #include <cerrno>
 
 #include "tools/log/call_text.h"
+#include "tools/rules/host_figures.h"
 #include "tools/verdict/why_scan.h"
 
 namespace ovc {
@@ -43,8 +44,9 @@ const Moment* newest_before(const std::vector<Moment>& moments, uint64_t tick) {
 }
 
 bool is_about_mappings(uint32_t key) {
-  return key >= static_cast<uint32_t>(FactKey::kMapsCount) &&
-         key <= static_cast<uint32_t>(FactKey::kSharedWritableKb);
+  return (key >= static_cast<uint32_t>(FactKey::kMapsCount) &&
+          key <= static_cast<uint32_t>(FactKey::kSharedWritableKb)) ||
+         key == static_cast<uint32_t>(FactKey::kMapsOutsideCount);
 }
 
 // What stays as it is whatever the kernel grants.
@@ -105,19 +107,42 @@ std::optional<Event> WhyScan::snapshot_about(uint64_t position) const {
   return found == snapshots_.end() ? std::nullopt : log_.event_at(found->second);
 }
 
+namespace {
+
+// What the refused call's range meets. Since the fact kMapsOutsideCount was added the shim keeps
+// these however long the list is.
+void add_range(Evidence& evidence, const Event& part) {
+  const auto& args = evidence.event.base.args;
+  if (args[0] > UINT64_MAX - args[1]) return;
+  for (const auto& mapping : part.mappings)
+    if (mapping.start < args[0] + args[1] && args[0] < mapping.end)
+      evidence.range.push_back(mapping);
+}
+
+bool is_about_range(Op op) {
+  return op == Op::kMunmap || op == Op::kMprotect || op == Op::kMadvise;
+}
+
+}  // namespace
+
 void WhyScan::add_mappings(Evidence& evidence, uint64_t position) const {
   const auto found = mappings_.find(position);
   if (found == mappings_.end()) return;
   bool complete = false;
   for (const uint64_t part : found->second) {
     const auto record = log_.event_at(part);
-    if (!record || record->base.args[1] != evidence.mappings.size())
-      return evidence.mappings.clear();
+    if (!record) return evidence.mappings.clear();
+    add_range(evidence, *record);
+    if (record->base.args[1] > evidence.mappings.size()) continue;  // behind the part that was cut
+    if (record->base.args[1] != evidence.mappings.size()) return evidence.mappings.clear();
     evidence.mappings.insert(evidence.mappings.end(), record->mappings.begin(),
                              record->mappings.end());
     complete = record->base.args[3] == 1 && record->base.args[2] == evidence.mappings.size();
   }
   const auto by_start = [](const auto& a, const auto& b) { return a.start < b.start; };
+  evidence.range_known = position == evidence.event.position &&
+                         is_about_range(evidence.event.base.op) &&
+                         evidence.fact(FactKey::kMapsOutsideCount) && flags_known(evidence.range);
   evidence.mappings_complete =
       complete && flags_known(evidence.mappings) &&
       std::is_sorted(evidence.mappings.begin(), evidence.mappings.end(), by_start);
@@ -148,6 +173,10 @@ void WhyScan::borrow_mappings(Evidence& evidence) const {
   const Moment* newest = newest_before(process->second.listed, evidence.event.base.begin_tick);
   const auto earlier = newest ? log_.event_at(newest->position) : std::nullopt;
   const auto snapshot = earlier ? snapshot_about(earlier->position) : std::nullopt;
+  if (const auto listed = snapshot ? snapshot->fact(FactKey::kMapsCount) : std::nullopt) {
+    const uint64_t outside = snapshot->fact(FactKey::kMapsOutsideCount).value_or(1);
+    evidence.count_before = *listed - std::min(*listed, outside);
+  }
   if (!snapshot ||
       changed_between(process->second, earlier->base.begin_tick, evidence.event.base.begin_tick))
     return;
@@ -244,6 +273,13 @@ Evidence WhyScan::alone(const Event& event) const {
   evidence.rules = host_rules(log_.header());
   if (evidence.baseline) evidence.rules = with_facts(evidence.rules, evidence.baseline->facts);
   if (evidence.snapshot) evidence.rules = with_facts(evidence.rules, evidence.snapshot->facts);
+  if (granted_over_limit_ && !evidence.rules.files_looked_at)
+    doubt_memory(evidence.rules, "more than it says was granted in one call");
+  if (const auto process = processes_.find(key_of(event)); process != processes_.end()) {
+    const auto granted = process->second.granted_since.find(event.base.op);
+    evidence.granted_before =
+        granted != process->second.granted_since.end() && granted->second < event.base.begin_tick;
+  }
   evidence.made_before = made_before(event, evidence.rules);
   evidence.old_break = old_break(event);
   if (event.base.end_tick > event.base.begin_tick)

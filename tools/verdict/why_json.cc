@@ -46,6 +46,10 @@ Json finding_json(const Finding& f) {
   json["borderline"] = f.borderline;
   json["would_pass"] = f.would_pass ? would_pass_json(*f.would_pass) : Json(nullptr);
   json["figures"] = figures_json(f.figures);
+  json["suspects"] = Json::array();
+  for (const auto& suspect : f.suspects)
+    json["suspects"].push_back(
+        {{"cause", suspect.cause}, {"text", suspect.text}, {"proven", false}});
   json["inside"] = steps_json(f.steps);
   json["notes"] = f.notes;
   json["advice"] = f.advice;

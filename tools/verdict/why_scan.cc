@@ -10,6 +10,7 @@
 
 #include "tools/log/call_families.h"
 #include "tools/log/call_text.h"
+#include "tools/rules/host_figures.h"
 
 namespace ovc {
 
@@ -99,11 +100,14 @@ void WhyScan::take_call(const Event& event, ProcessSigns& signs) {
   signs.spans[base.tid].push_back(span);
   signs.failures += event.failed();
   if (event.failed()) return;
+  signs.granted_since.try_emplace(base.op, base.end_tick);
   if (base.op == Op::kBrk || base.op == Op::kSbrk)
     signs.breaks.emplace_back(base.end_tick, break_after(base));
   if (base.op != Op::kMmap) return;
   const MappingKind kind = mapping_kind_of(event, rules_);
   const auto charge = charge_kb(event, rules_);
+  const auto most = guess_limit_kb(rules_);
+  if (rules_.mode == kModeGuess && most && charge && *charge > *most) granted_over_limit_ = true;
   if (kind.noreserve && kind.writable && !kind.shared && charge == 0) {
     signs.noreserve_kb += round_to_pages_kb(base.args[1], rules_);
     ++signs.noreserve_calls;
@@ -134,7 +138,9 @@ void WhyScan::take_fork(const Event& event, ProcessSigns& signs) {
 }
 
 void WhyScan::take_facts(const Event& event, ProcessSigns& signs) {
-  if (const auto mode = event.fact(FactKey::kOvercommitMemory)) rules_.mode = mode;
+  if (const auto mode = event.fact(FactKey::kOvercommitMemory);
+      mode && !(rules_.foreign_files & ovcshim::kFileOvercommitMemory))
+    rules_.mode = mode;
   if (const auto on = event.fact(FactKey::kInjectInForce)) inject_in_force_ = *on != 0;
   if (const auto on = event.fact(FactKey::kRehearseInForce)) rehearse_in_force_ = *on != 0;
   if (event.fact(FactKey::kMapsCount))

@@ -58,6 +58,7 @@ struct ProcessSigns {
   std::vector<Moment> listed;     // refused calls whose mappings were listed, ascending
   std::vector<Moment> baselines;  // kStart and kSnapshot records with counters, ascending
   std::map<uint32_t, std::vector<CallSpan>> spans;  // by thread, ascending begin
+  std::map<Op, uint64_t> granted_since;  // tick of the first call of a kind that was granted
   std::vector<std::pair<uint64_t, uint64_t>>
       breaks;  // when brk or sbrk was granted, and the break then; ascending
   uint64_t noreserve_kb = 0,
@@ -102,6 +103,10 @@ class WhyScan {
   Evidence evidence(const Event& event) const;
   // The call of the same thread that this one was part of, nullptr if there is none.
   const CallSpan* around(const Event& event) const;
+  // The snapshot that was taken for the record at this position.
+  std::optional<Event> snapshot_about(uint64_t position) const;
+  // The newest record before this one that has counters: of the process, or of an ancestor.
+  std::optional<Event> baseline_of(const Event& event) const;
   // The call that the same thread made next, not one of libc's own; nullptr if there is none.
   const CallSpan* next_of(const Event& event) const;
 
@@ -117,16 +122,15 @@ class WhyScan {
   bool changed_between(const ProcessSigns& signs, uint64_t from_tick, uint64_t to_tick) const;
   std::optional<ovcshim::MappingEntry> made_before(const Event& event,
                                                    const HostRules& rules) const;
-  std::optional<Event> baseline_of(const Event& event) const;
   std::optional<uint64_t> old_break(const Event& event) const;
   const std::vector<CallSpan>* spans_of(const Event& event) const;
   std::vector<const CallSpan*> inside(const Event& event) const;
   bool continues_streak(const CallSpan& earlier, const CallSpan& later) const;
-  std::optional<Event> snapshot_about(uint64_t position) const;
   void add_proof(Evidence& evidence) const;
 
   const LogReader& log_;
   HostRules rules_;
+  bool granted_over_limit_ = false;  // of mode 0: then the limit is not the kernel's
   std::vector<uint64_t> refused_;
   std::map<ProcessKey, ProcessSigns> processes_;
   std::map<ProcessKey, ProcessKey> parents_;

@@ -194,6 +194,7 @@ Told tell(const LogReader& log, const Verdict& v) {
   Told told{title(log, v), {}};
   told.add("asked by", callers_text(v.callers, v.purpose));
   told.add("cause", f.cause == "unknown" ? "unknown: " + f.summary : f.summary);
+  for (const auto& suspect : f.suspects) told.add("suspect", suspect.text + "  (not proven)");
   if (tells_more(v)) add_steps(told, f.steps);
   if (f.charge) told.add("charge", charge_text(*f.charge));
   if (f.mode2) told.add("headroom", headroom_text(*f.mode2));

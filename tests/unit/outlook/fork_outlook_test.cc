@@ -201,13 +201,13 @@ TEST_CASE("check: an estimate says pass only if the highest charge would pass") 
   CHECK(low.estimated);
   CHECK(low.commit.charge.kb == 602000);
   CHECK(low.answer == Answer::kPass);
-  tree.meminfo(8000000, 0, 1500000, 1000000, 0);
+  tree.meminfo(8000000, 0, 1500000, 1000000, 0).put("sys/vm/overcommit_kbytes", "1500000");
   const ForkOutlook high = outlook(tree, Depth::kEstimate);
   CHECK(high.answer == Answer::kUnknown);
   CHECK(high.reason ==
         "the charge is between 0 and 602,000 kB; without --estimate it is read exactly");
   CHECK(outlook(tree).answer == Answer::kPass);  // 1,000 kB in truth
-  tree.meminfo(8000000, 0, 9500000, 300000, 0);
+  tree.meminfo(8000000, 0, 9500000, 300000, 0).put("sys/vm/overcommit_kbytes", "9500000");
   CHECK(outlook(tree, Depth::kEstimate).commit.charge.kb ==
         300000);  // no more than all that was promised to anybody
 }

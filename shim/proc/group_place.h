@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+//
+// The folder of the control group that a controller counts the process in. Rules: as proc_files.h.
+#pragma once
+#include "shim/proc/cgroups.h"
+
+namespace ovcshim {
+
+class GroupPlace {
+ public:
+  explicit GroupPlace(const GroupFiles& files) : files_(files) {}
+
+  // Looks it up; false: /proc says nothing of such a controller. io: of at least 2048 bytes.
+  bool find(const char* controller, char* io, uint64_t room);
+  bool is_found() const { return length_ != 0; }
+  unsigned version() const { return version_; }
+  uint64_t inode() const { return inode_; }
+  // It is the root of the hierarchy by its path alone: in the initial namespace "/" can be nothing
+  // else, whatever is mounted.
+  bool is_initial_root() const { return initial_root_; }
+
+  const char* path() const { return path_ + prefix_; }  // as the program sees it
+  bool has(const char* file);
+  bool read(const char* file, char* to, uint64_t room);  // false: no such file
+  bool is_top() const { return length_ <= top_; }        // nothing above is visible
+  bool is_root(unsigned version);                        // it is the root of the hierarchy
+  void up();
+
+ private:
+  bool own_path(const char* controller, char* io, uint64_t room);
+  void look_at_mounts(const char* controller, char* io, uint64_t room);
+  void try_mount(char* line, const char* controller);
+  bool take(const char* point, const char* rest);
+  bool holds_us(char* io, uint64_t room);
+
+  const GroupFiles& files_;
+  unsigned version_ = 0;
+  bool initial_root_ = false, ambiguous_ = false;
+  uint64_t length_ = 0, top_ = 0, prefix_ = 0;  // of path_
+  char group_[512];                             // as /proc/thread-self/cgroup has it
+  char path_[640];
+  char other_[640];  // a mount's root, which is ours if its cgroup.procs says so
+  uint64_t other_length_ = 0;
+  uint64_t inode_ = kUnknown, other_inode_ = kUnknown;
+};
+
+}  // namespace ovcshim

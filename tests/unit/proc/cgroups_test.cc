@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT
+//
+// Which control group the shim takes for the process's own, on made-up trees of both versions.
+#include "shim/proc/cgroups.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "tests/unit/catch.h"
+
+using namespace ovcshim;
+
+namespace {
+
+class Tree {
+ public:
+  Tree() {
+    char name[] = "/tmp/ovc_groups_XXXXXX";
+    top_ = mkdtemp(name);
+    put("cgroup", "");
+    std::filesystem::create_symlink("cgroup:[4026532000]", top_ + "/ns");
+  }
+  ~Tree() { std::filesystem::remove_all(top_); }
+  Tree(const Tree&) = delete;
+  Tree& operator=(const Tree&) = delete;
+
+  Tree& put(const std::string& path, const std::string& text) {
+    const std::string full = top_ + "/" + path;
+    std::filesystem::create_directories(std::filesystem::path(full).parent_path());
+    std::ofstream(full) << text;
+    return *this;
+  }
+  Tree& pids(const std::string& group, const std::string& limit, const std::string& used) {
+    put(group + "/pids.max", limit + "\n").put(group + "/pids.current", used + "\n");
+    return put(group + "/pids.events", "max 5\n");
+  }
+  // Reads; the facts and the text stay until the next call.
+  Tree& read() {
+    const std::string cgroup = top_ + "/cgroup", mounts = top_ + "/mounts", ns = top_ + "/ns";
+    const GroupFiles files{cgroup.c_str(), mounts.c_str(), ns.c_str(), top_.c_str(), false};
+    facts_.count = 0;
+    GroupText text{text_, sizeof text_};
+    add_cgroups(facts_, io_, sizeof io_, &text, files);
+    text_[text.length] = '\0';
+    return *this;
+  }
+  uint64_t fact(FactKey key) const {
+    for (uint32_t i = 0; i < facts_.count; ++i)
+      if (list_[i].key == static_cast<uint32_t>(key)) return list_[i].value;
+    return kUnknown;
+  }
+  std::string text() const { return text_; }
+
+ private:
+  std::string top_;
+  Fact list_[64]{};
+  Facts facts_{list_, 64};
+  char io_[2048]{}, text_[2048]{};
+};
+
+}  // namespace
+
+TEST_CASE("version 1: the mount's root is taken off the path") {
+  Tree tree;
+  tree.put("cgroup", "8:pids:/docker/abc/app.service\n");
+  tree.put("mounts", "40 30 0:36 /docker/abc /cg/pids rw - cgroup cgroup rw,pids\n");
+  tree.pids("cg/pids/app.service", "3", "3").pids("cg/pids", "20", "9").read();
+  CHECK(tree.fact(FactKey::kPidsGroup) == 1);
+  CHECK(tree.fact(FactKey::kPidsMax) == 3);
+  CHECK(tree.fact(FactKey::kPidsGroupsSeen) == kUnknown);  // there may be more above
+  CHECK(tree.text() == "pids 1 0 3 3 5 /cg/pids/app.service\npids 1 1 20 9 5\n");
+}
+
+TEST_CASE("a group that the mount does not hold is not replaced by the mount's root") {
+  Tree tree;
+  tree.put("cgroup", "8:pids:/host/x\n");
+  tree.put("mounts", "40 30 0:36 /docker/abc /cg/pids rw - cgroup cgroup rw,pids\n");
+  tree.pids("cg/pids", "20", "9").read();
+  CHECK(tree.fact(FactKey::kPidsMax) == kUnknown);
+  CHECK(tree.fact(FactKey::kPidsGroup) == kUnknown);
+  tree.put("cg/pids/cgroup.procs", "1\n" + std::to_string(getpid()) + "\n").read();
+  CHECK(tree.fact(FactKey::kPidsMax) == 20);  // it holds this process
+}
+
+TEST_CASE("the root of a hierarchy has no limit") {
+  Tree tree;
+  tree.put("cgroup", "8:pids:/\n");
+  tree.put("mounts", "40 30 0:36 / /cg/pids rw - cgroup cgroup rw,pids\n");
+  tree.put("cg/pids/release_agent", "").put("cg/pids/cgroup.procs", "").read();
+  CHECK(tree.fact(FactKey::kPidsGroup) == 2);
+  CHECK(tree.fact(FactKey::kPidsGroupsSeen) == 1);
+}
+
+TEST_CASE("version 2: the nearest group that has the controller, and all above it") {
+  Tree tree;
+  tree.put("cgroup", "0::/kube/pod/app\n");
+  tree.put("mounts", "40 30 0:36 / /cg rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate\n");
+  tree.put("cg/kube/pod/app/cgroup.type", "domain\n").pids("cg/kube/pod", "20", "20");
+  tree.pids("cg/kube", "max", "31").put("cg/cgroup.procs", "").read();
+  CHECK(tree.fact(FactKey::kPidsMax) == 20);
+  CHECK(tree.fact(FactKey::kPidsVersion) == 2);
+  CHECK(tree.fact(FactKey::kPidsGroupsSeen) == 1);
+  CHECK(tree.text() == "pids 2 1 20 20 5 /cg/kube/pod\npids 2 2 max 31 5\npids 2 3 - - -\n");
+}
+
+TEST_CASE("two mounts that both could hold the group decide nothing") {
+  Tree tree;
+  tree.put("cgroup", "8:pids:/a\n");
+  tree.put("mounts",
+           "40 30 0:36 / /one rw - cgroup cgroup rw,pids\n"
+           "41 30 0:36 /a /two rw - cgroup cgroup rw,pids\n");
+  tree.pids("one/a", "3", "1").pids("two", "4", "1").read();
+  CHECK(tree.fact(FactKey::kPidsMax) == kUnknown);
+}
+
+TEST_CASE("paths too long for the buffers, and cut lines, are not known") {
+  Tree tree;
+  tree.put("cgroup", "8:pids:/" + std::string(600, 'x') + "\n");
+  tree.put("mounts", "40 30 0:36 / /cg rw - cgroup cgroup\n40 30\n\n").read();
+  CHECK(tree.fact(FactKey::kPidsGroup) == kUnknown);
+}
