@@ -225,12 +225,14 @@ uint64_t minor_faults() {
   return static_cast<uint64_t>(usage.ru_minflt);
 }
 
-OVC_COLD void record_end(Op op, int status, uint64_t caller, const FrameState& frame) {
+// True if libc's own way out must not be recorded again.
+OVC_COLD bool record_end(Op op, int status, uint64_t caller, const FrameState& frame) {
   Event event;
   set_args(event, status, minor_faults());
-  if (!begin(event, op, When::kIntent, Freshness::kCheap, caller, frame)) return;
+  if (!begin(event, op, When::kIntent, Freshness::kCheap, caller, frame)) return false;
   count_event(op, 0, false);
   if (op != Op::kAbort) note_exit_status(status);
+  return true;
 }
 
 }  // namespace
@@ -241,14 +243,14 @@ OVC_EXPORT void exit(int status) noexcept {
   __builtin_unreachable();
 }
 OVC_EXPORT void _exit(int status) {
-  record_end(Op::kUnderscoreExit, status, OVC_CALLER, here());
-  expect_in_libc(kMarkBase + __NR_exit_group);
+  if (record_end(Op::kUnderscoreExit, status, OVC_CALLER, here()))
+    expect_in_libc(kMarkBase + __NR_exit_group);
   found(next._exit, "_exit")(status);
   __builtin_unreachable();
 }
 OVC_EXPORT void _Exit(int status) noexcept {
-  record_end(Op::kUnderscoreExit, status, OVC_CALLER, here());
-  expect_in_libc(kMarkBase + __NR_exit_group);
+  if (record_end(Op::kUnderscoreExit, status, OVC_CALLER, here()))
+    expect_in_libc(kMarkBase + __NR_exit_group);
   found(next._Exit, "_Exit")(status);
   __builtin_unreachable();
 }
@@ -258,8 +260,8 @@ OVC_EXPORT void quick_exit(int status) noexcept {
   __builtin_unreachable();
 }
 OVC_EXPORT void abort() noexcept {
-  record_end(Op::kAbort, 0, OVC_CALLER, here());
-  expect_in_libc(kMarkBase + __NR_rt_sigprocmask);
+  if (record_end(Op::kAbort, 0, OVC_CALLER, here()))
+    expect_in_libc(kMarkBase + __NR_rt_sigprocmask);
   found(next.abort, "abort")();
   __builtin_unreachable();
 }

@@ -31,11 +31,6 @@ bool starts_with(const char* s, const char* prefix) {
   return true;
 }
 
-const char* next_line(const char* s) {
-  while (*s && *s != '\n') ++s;
-  return *s ? s + 1 : nullptr;
-}
-
 }  // namespace
 
 const char* next_line(const char* s) {
@@ -229,6 +224,20 @@ void add_tasks(Facts& facts, char* io, uint64_t room) {
   facts.add(FactKey::kPidNs, namespace_inode("/proc/self/ns/pid"));
   facts.add(FactKey::kPidForChildrenNs, namespace_inode("/proc/thread-self/ns/pid_for_children"));
   facts.add(FactKey::kUserNsIdentity, identity_map(io, room));
+}
+
+bool has_controller(const char* line, const char* name, const char** path) {
+  while (*line && *line != ':') ++line;
+  if (*line) ++line;
+  const uint64_t len = sys::length(name);
+  bool found = len == 0 && *line == ':';
+  while (*line && *line != ':' && *line != '\n') {
+    if (len && starts_with(line, name) && (line[len] == ',' || line[len] == ':')) found = true;
+    while (*line && *line != ',' && *line != ':' && *line != '\n') ++line;
+    if (*line == ',') ++line;
+  }
+  *path = *line == ':' ? line + 1 : line;
+  return found && *line == ':';
 }
 
 void add_oom_kills(Facts& facts, char* io, uint64_t room) {

@@ -11,7 +11,7 @@ constexpr uint64_t kShareOfAddressSpace = 32;
 // events: 64K are 192 records of a slot, and 8 of the longest in the ring of the vitals... the
 // least that OVCSHIM_EVENTS_SIZE takes, too.
 constexpr uint64_t kLeastLane = 64 * 1024, kUsefulLane = 1024 * 1024;
-constexpr uint64_t kFewStripes = 256, kLeastStripes = 64;
+constexpr uint64_t kManyStripes = 1024, kFewStripes = 256, kLeastStripes = 64;
 
 uint64_t round_up(uint64_t bytes) { return (bytes + kPageBytes - 1) & ~(kPageBytes - 1); }
 uint64_t smaller(uint64_t a, uint64_t b) { return a < b ? a : b; }
@@ -21,6 +21,7 @@ void halve(uint64_t& lane) { lane = lane / 2 > kLeastLane ? round_up(lane / 2) :
 // One step. False: nothing is left to give.
 bool shrink(LogSize& s) {
   if (s.calls_bytes > s.events_bytes && s.calls_bytes > kLeastLane) halve(s.calls_bytes);
+  else if (s.stripes > kManyStripes) s.stripes = kManyStripes;
   else if (s.events_bytes > kUsefulLane) halve(s.events_bytes);
   else if (s.calls_bytes > kLeastLane) halve(s.calls_bytes);
   else if (s.stripes > kFewStripes) s.stripes = kFewStripes;

@@ -321,7 +321,7 @@ void find_single_threaded() {
 // forwards.
 [[gnu::constructor]] static void ovcshim_start(int, char**, char** envp) {
   const int saved = errno;
-  if (envp) {
+  if (gnu_get_libc_version && envp) {
     g_auxv = auxv_behind(envp);
     note_libc_tls(&t_hot, auxv_value(g_auxv, AT_HWCAP2));
     mark_hots(reinterpret_cast<const uint64_t*>(auxv_value(g_auxv, AT_RANDOM)));

@@ -7,7 +7,9 @@ bad=0
 complain() { echo "$*"; bad=1; }
 
 # From the bottom up. A room may include its own files and those of rooms before it.
+# shellcheck disable=SC2034  # by name, below
 shim_rooms=(format sys proc unwind providers record refuse libc interpose session)
+# shellcheck disable=SC2034
 tools_rooms=(text log rules symbols host replay causes outlook verdict export report follow commands cli)
 
 declare -A place

@@ -11,6 +11,7 @@
 behind_mem() {
   local log=$1
   shift
+  # shellcheck disable=SC2016  # for the inner shell
   unshare -m bash -c 'mount --bind /dev/full /proc/$$/mem 2>/dev/null || exit 77
     exec env LD_PRELOAD="$0" OVCSHIM_LOG="$1" "${@:2}"' "$shim" "$log" "$@"
 }
@@ -30,7 +31,7 @@ behind_mem mprotect.ovc cat /proc/self/maps >maps || status=$?
 (($(libc_mappings maps | wc -l) <= $(libc_mappings plain.maps | wc -l) + 14)) || fail "too many mappings: $(libc_mappings maps | wc -l)"
 # libc's own brk and mmap beneath malloc, which only its patched code shows
 ovc show --json mprotect.ovc >shown
-[[ $(jq -s 'map(select(.flags? // [] | index("inside_libc"))) | length' shown) -gt 0 ]] || fail "no call inside libc is recorded"
+[[ $(jq -s 'map(select(.flags? // [] | index("inside-libc"))) | length' shown) -gt 0 ]] || fail "no call inside libc is recorded"
 # The pages changed are charged: the shim says so.
 ((100 + $(ovc stats --json mprotect.ovc | jq '.processes[0].own_commit_kb') > 100 + $(ovc stats --json plain.ovc | jq '.processes[0].own_commit_kb'))) ||
   fail "the charge of the changed pages is not in the shim's own cost"
@@ -49,6 +50,7 @@ if ctypes.CDLL(None, use_errno=True).prctl(65, 1, 0, 0, 0):  # PR_SET_MDWE
 os.execvp(sys.argv[1], sys.argv[1:])
 PY
 status=0
+# shellcheck disable=SC2016  # for the inner shell
 unshare -m bash -c 'mount --bind /dev/full /proc/$$/mem; exec python3 "$0" env LD_PRELOAD="$1" OVCSHIM_LOG="$2" cat /proc/self/maps' \
   "$work/deny.py" "$shim" "$work/denied.ovc" >maps || status=$?
 if ((status == 77)); then

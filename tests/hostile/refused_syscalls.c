@@ -44,7 +44,9 @@ static const struct {
     NUMBER(getrandom), NUMBER(arch_prctl), NUMBER(faccessat),      NUMBER(rt_sigaction),
     NUMBER(ioctl),     NUMBER(setrlimit),  NUMBER(memfd_create),   NUMBER(getppid),
     NUMBER(getgid),    NUMBER(getegid),    NUMBER(membarrier),     NUMBER(sched_yield),
-    NUMBER(futex),     NUMBER(wait4),      NUMBER(waitid),         NUMBER(flock)};
+    NUMBER(futex),     NUMBER(wait4),      NUMBER(waitid),         NUMBER(clone),
+    NUMBER(exit),      NUMBER(getpgid),    NUMBER(getsockopt),     NUMBER(sendto),
+    NUMBER(shmctl),    NUMBER(vmsplice),   NUMBER(flock)};
 enum { kCalls = sizeof calls / sizeof *calls };
 
 static int number_of(const char* name) {

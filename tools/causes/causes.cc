@@ -106,7 +106,6 @@ void explain_unknown(const Evidence& evidence, Finding& finding) {
   if (op == Op::kPopen && evidence.err() == ENOMEM)
     finding.notes.emplace_back(
         "before glibc 2.37 popen says ENOMEM whatever its start of a program was refused for");
-  say_namespace(evidence, finding);
   add_suspects(evidence, finding);
   if (evidence.fact(FactKey::kSeccomp) == 2 && !evidence.granted_before)
     finding.notes.emplace_back(

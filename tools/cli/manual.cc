@@ -15,7 +15,7 @@ constexpr ManualSection kReader[] = {
 
 `ovc run` exits with the status of its command, or with 128 plus the number of the signal that killed it. Data goes to standard output, messages to standard error. A closed pipe is a normal end. Colours are used on a terminal only, never with NO_COLOR or TERM=dumb.)"},
     {"logs", "FILES",
-     R"(- `ovcshim.COMMAND.PID.ovc` a log: one file for a program and all its descendants, in the directory it was started in, else in /var/tmp. It is 84 MB by default, allocated in full at the start, and never grows: the newest records replace the oldest, and what was overwritten is counted.
+     R"(- `ovcshim.COMMAND.PID.ovc` a log: one file for a program and all its descendants, in the directory it was started in, else in /var/tmp. It is 97 MB by default, allocated in full at the start, and never grows: the newest records replace the oldest, and what was overwritten is counted.
 
 A log can be read at any time: while the program runs, after its end, and after it was killed. A SIGKILL loses nothing: every call that returned is in the log. Without LOG, ovc reads the newest one here, else in /var/tmp. To move a log, copy the whole file (`cp --sparse=always`; or gzip it, and gunzip it before reading). Logs of older versions of the shim are read; one that needs a newer ovc is refused with that message.
 
@@ -69,6 +69,10 @@ The log is a file mapping: every call that returned is in it, even if the progra
      R"(Whoever truncates a log while it is written (its owner or root: it has mode 0600) ends the program with SIGBUS, as with any file that a program has mapped. To remove or rename it does no harm.
 
 A log takes what can be spared: an eighth of the free space of its filesystem; in memory (`/dev/shm`) an eighth of what is left in the memory group, too; 1/32 of RLIMIT_AS; RLIMIT_FSIZE. If that is less than was asked for, the log is smaller, and `ovc stats` says so and why. `ovc stats` prints the address space that the log and the shim take. A program that lowers its own RLIMIT_AS has that much less.
+
+After a refused fork the shim asks the kernel by one or two clones that cannot succeed which limit it was; strace shows them.
+
+Under seccomp profiles that refuse process_vm_readv (Podman, CRI-O) or statx (old Docker) records have their stacks and names all the same. A thread with a thread pointer of its own (not libc's) runs unrecorded. Under ThreadSanitizer pthread_create is not recorded.
 
 A program that goes on as another user by exec cannot write the first user's log. It has one of its own beside it (`a.uid999.ovc` beside `a.ovc`), or in `/var/tmp` if it may not write there; `ovc` reads both if it is given the first.)"},
     {nullptr, "SEE ALSO", R"(`ovc(1)`, `ld.so(8)`, `proc(5)`, `fork(2)`, `mmap(2)`, `malloc(3)`)"},

@@ -155,7 +155,8 @@ class Gatherer {
 
   void add_blind_spots() {
     auto& list = stats_.blind_spots;
-    for (const UnseenProgram& program : unseen_programs(log_, seen_)) list.push_back(program.text());
+    for (const UnseenProgram& program : unseen_programs(log_, seen_))
+      list.push_back(program.text());
     for (const std::string& sentence : unseen_code(log_, symbols_))
       list.push_back(escaped(sentence));
     for (const std::string& sentence : spots_.sentences()) list.push_back(escaped(sentence));

@@ -47,7 +47,9 @@ const std::map<std::string, long> kNumbers = {
     NUMBER(uname),     NUMBER(unlinkat),   NUMBER(write),          NUMBER(fstatfs),
     NUMBER(ftruncate), NUMBER(getpgid),    NUMBER(getsockopt),     NUMBER(ioctl),
     NUMBER(ppoll),     NUMBER(sendto),     NUMBER(rt_sigpending),  NUMBER(rt_sigtimedwait),
-    NUMBER(vmsplice),  NUMBER(newfstatat), NUMBER(getresuid),      NUMBER(arch_prctl)};
+    NUMBER(vmsplice),  NUMBER(newfstatat), NUMBER(getresuid),      NUMBER(arch_prctl),
+    NUMBER(clone),     NUMBER(exit),       NUMBER(faccessat),      NUMBER(getegid),
+    NUMBER(shmctl),    NUMBER(statfs),     NUMBER(sysinfo)};
 #undef NUMBER
 const std::map<std::string, long> kErrors = {
 #define ERROR(name) \

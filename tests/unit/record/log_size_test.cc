@@ -26,7 +26,7 @@ TEST_CASE("log size: what fits is left as asked for") {
 TEST_CASE("log size: whatever is allowed, the log has no more, and no less than it can") {
   constexpr uint64_t kLeast = 800 * 1024;
   uint64_t before = 0;
-  for (uint64_t allowed = 4096; allowed < (100u << 20); allowed = allowed * 5 / 4) {
+  for (uint64_t allowed = 4096; allowed < (160u << 20); allowed = allowed * 5 / 4) {
     LogSize size = wanted_size({});
     const bool fits = make_fit(size, LogBound::kMemoryGroup, allowed * 8, allowed);
     CAPTURE(allowed);
