@@ -7,6 +7,7 @@
 // here. A program is mapped far from its libraries, out of a stub's reach, so that it has to be
 // started through the loader: `ld.so PROGRAM CHECK`.
 #pragma once
+#include "shim/sys/readable.cc"
 #include "shim/libc/code_writer.cc"
 #include "shim/libc/libc_patch.cc"
 

@@ -57,13 +57,14 @@ std::string family_json(const LogReader& log, const WhyReport& report, const Log
 int why(const WhyOptions& options) {
   const LogReader log(options.log.empty() ? newest_log() : options.log);
   const LogFamily family = family_of(log);
-  SeenElsewhere seen;
+  SeenElsewhere seen, seen_here;
+  for (const Process& process : log.processes()) seen_here.insert(process.slot.pid);
   for (const Relative& relative : family.others)
     for (const Process& process : relative.log->processes()) seen.insert(process.slot.pid);
   const WhyReport report = why_report(log, host_now(), seen);
   std::vector<WhyReport> theirs;
   for (const Relative& relative : family.others)
-    theirs.push_back(why_report(*relative.log, host_now()));
+    theirs.push_back(why_report(*relative.log, host_now(), seen_here));
   const bool found = report.found() || std::any_of(theirs.begin(), theirs.end(),
                                                    [](const auto& r) { return r.found(); });
   Out out;
