@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "tools/text/output.h"
 
 namespace ovc {
@@ -89,6 +91,21 @@ std::string_view yes_no(const std::optional<bool>& answer) {
 std::string would_pass_text(const WouldPass& pass) {
   return fmt::format("mode 0: {}   mode 1: {}   mode 2: {}", yes_no(pass.mode0), yes_no(pass.mode1),
                      mode2_with_text(pass));
+}
+
+std::string statement(const Finding& finding) {
+  std::string text =
+      fmt::format("{}\n{}\n{}\n{}", finding.cause, finding.summary, finding.meaning, finding.rule);
+  for (const auto& note : finding.notes) text += '\n' + note;
+  return text;
+}
+
+bool same_figures(const Finding& a, const Finding& b) {
+  const auto same = [](const Figure& x, const Figure& y) {
+    return x.label == y.label && x.value == y.value;
+  };
+  return a.short_by == b.short_by &&
+         std::equal(a.figures.begin(), a.figures.end(), b.figures.begin(), b.figures.end(), same);
 }
 
 }  // namespace ovc

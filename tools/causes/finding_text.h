@@ -35,4 +35,8 @@ std::string headroom_text(
 std::string short_text(const Finding& finding);  // of a finding with short_by
 std::string would_pass_text(const WouldPass& pass);  // "mode 0: yes   mode 1: ..."
 
+// All that a verdict says in words: two with the same cause can say different things.
+std::string statement(const Finding& finding);
+bool same_figures(const Finding& a, const Finding& b);
+
 }  // namespace ovc

@@ -13,6 +13,7 @@
 #include <unordered_set>
 
 #include "shim/format/refusal_spec.h"
+#include "tools/causes/finding_text.h"
 #include "tools/log/call_text.h"
 #include "tools/symbols/purposes.h"
 #include "tools/text/output.h"
@@ -27,22 +28,6 @@ constexpr size_t kCallersShown = 6;
 // A server forks in one place for several reasons: the caller alone does not tell them apart.
 using GroupKey =
     std::tuple<ProcessKey, Op, uint16_t, uint64_t, std::string_view, std::string, bool>;
-
-// All that a verdict says in words. Two with the same cause can say different things.
-std::string statement(const Finding& finding) {
-  std::string text =
-      fmt::format("{}\n{}\n{}\n{}", finding.cause, finding.summary, finding.meaning, finding.rule);
-  for (const auto& note : finding.notes) text += '\n' + note;
-  return text;
-}
-
-bool same_figures(const Finding& a, const Finding& b) {
-  const auto same = [](const Figure& x, const Figure& y) {
-    return x.label == y.label && x.value == y.value;
-  };
-  return a.short_by == b.short_by &&
-         std::equal(a.figures.begin(), a.figures.end(), b.figures.begin(), b.figures.end(), same);
-}
 
 std::string comm_of(const LogReader& log, const Event& event) {
   const auto process = log.process(event.base.process, event.base.process_serial);
