@@ -155,9 +155,13 @@ void add_groups(Facts& facts, GroupPlace& place, const Level& level, GroupText* 
 
 }  // namespace
 
+constexpr uint64_t kLeastIo = 2048;
+
 void add_cgroups(Facts& facts, char* io, uint64_t room, GroupText* text, const GroupFiles& files) {
+  if (room < kLeastIo + GroupPlace::kMemory) return;
+  room -= GroupPlace::kMemory;
   for (const Controller& controller : kControllers) {
-    GroupPlace place(files);
+    GroupPlace place(files, io + room);
     if (!place.find(controller.name, io, room)) continue;
     const unsigned version = place.version();
     if (place.is_initial_root()) {  // there is nothing above, and nothing to look at

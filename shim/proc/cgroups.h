@@ -25,7 +25,8 @@ struct GroupText {
   uint64_t length = 0;
 };
 
-// io: working memory of at least 2048 bytes. text: nullptr if the groups above do not matter.
+// io: working memory of at least 4608 bytes (nothing is added if there is less). text: nullptr if
+// the groups above do not matter.
 void add_cgroups(Facts& facts, char* io, uint64_t room, GroupText* text,
                  const GroupFiles& files = {});
 

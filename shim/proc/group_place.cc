@@ -111,7 +111,7 @@ bool GroupPlace::own_path(const char* controller, char* io, uint64_t room) {
     while (*at && *at != ':') ++at;
     if (!(v1 || v2) || *at != ':' || at[1] != '/') continue;
     uint64_t length = 0;
-    if (!put(group_, sizeof group_, length, at + 1)) return false;
+    if (!put(group_, kPathRoom, length, at + 1)) return false;
     version_ = v1 ? 1 : 2;
     found = true;
     if (v1) break;
@@ -120,10 +120,10 @@ bool GroupPlace::own_path(const char* controller, char* io, uint64_t room) {
 }
 
 bool GroupPlace::take(const char* point, const char* rest) {
-  char path[sizeof path_];
+  char* const path = built_;
   uint64_t length = 0;
-  if (!put(path, sizeof path, length, files_.before_points) ||
-      !put(path, sizeof path, length, point) || !put(path, sizeof path, length, rest))
+  if (!put(path, kPathRoom, length, files_.before_points) || !put(path, kPathRoom, length, point) ||
+      !put(path, kPathRoom, length, rest))
     return false;
   if (is_found() && !same(path, path_)) ambiguous_ = true;
   sys::copy(path_, path, length + 1);
@@ -148,12 +148,11 @@ void GroupPlace::try_mount(char* line, const char* controller) {
   if (version_ == 1 && !among(options, controller, '\0')) return;
   unescaped(root), unescaped(point);
   const char* rest = below(group_, root);
-  char path[sizeof path_];
+  char* const path = built_;
   uint64_t length = 0;
   Where where{kNoMount, 0, 0};
-  if (!put(path, sizeof path, length, files_.before_points) ||
-      !put(path, sizeof path, length, point) || !put(path, sizeof path, length, rest ? rest : "") ||
-      !where_is(path, where))
+  if (!put(path, kPathRoom, length, files_.before_points) || !put(path, kPathRoom, length, point) ||
+      !put(path, kPathRoom, length, rest ? rest : "") || !where_is(path, where))
     return;
   const bool here = where.mount_id != kNoMount ? where.mount_id == parse_number(id)
                                                : where.device == device_of(device);
@@ -168,9 +167,9 @@ void GroupPlace::try_mount(char* line, const char* controller) {
 }
 
 bool GroupPlace::holds_us(char* io, uint64_t room) {
-  char path[sizeof path_];
+  char* const path = built_;
   uint64_t length = 0;
-  if (!put(path, sizeof path, length, other_) || !put(path, sizeof path, length, "/cgroup.procs"))
+  if (!put(path, kPathRoom, length, other_) || !put(path, kPathRoom, length, "/cgroup.procs"))
     return false;
   constexpr int kMostLines = 4096;
   const auto pid = static_cast<uint64_t>(sys::call(__NR_getpid));
@@ -202,7 +201,7 @@ bool GroupPlace::find(const char* controller, char* io, uint64_t room) {
 
 bool GroupPlace::has(const char* file) {
   uint64_t length = length_;
-  if (!put(path_, sizeof path_, length, file)) return false;
+  if (!put(path_, kPathRoom, length, file)) return false;
   const long answer = sys::call(__NR_faccessat, AT_FDCWD, reinterpret_cast<long>(path_), 0);
   path_[length_] = '\0';
   return !sys::failed(answer);
@@ -210,7 +209,7 @@ bool GroupPlace::has(const char* file) {
 
 bool GroupPlace::read(const char* file, char* to, uint64_t room) {
   uint64_t length = length_;
-  if (!put(path_, sizeof path_, length, file)) return false;
+  if (!put(path_, kPathRoom, length, file)) return false;
   const bool got = read_file(path_, to, room) > 0;
   path_[length_] = '\0';
   return got;

@@ -8,7 +8,14 @@ namespace ovcshim {
 
 class GroupPlace {
  public:
-  explicit GroupPlace(const GroupFiles& files) : files_(files) {}
+  static constexpr uint64_t kPathRoom = 640, kMemory = 4 * kPathRoom;
+  // memory: kMemory bytes, for as long as this lives; a stack may be too small for them.
+  GroupPlace(const GroupFiles& files, char* memory)
+      : files_(files),
+        group_(memory),
+        path_(memory + kPathRoom),
+        other_(memory + 2 * kPathRoom),
+        built_(memory + 3 * kPathRoom) {}
 
   // Looks it up; false: /proc says nothing of such a controller. io: of at least 2048 bytes.
   bool find(const char* controller, char* io, uint64_t room);
@@ -37,9 +44,10 @@ class GroupPlace {
   unsigned version_ = 0;
   bool initial_root_ = false, ambiguous_ = false;
   uint64_t length_ = 0, top_ = 0, prefix_ = 0;  // of path_
-  char group_[512];                             // as /proc/thread-self/cgroup has it
-  char path_[640];
-  char other_[640];  // a mount's root, which is ours if its cgroup.procs says so
+  char* group_;                                 // as /proc/thread-self/cgroup has it
+  char* path_;
+  char* other_;  // a mount's root, which is ours if its cgroup.procs says so
+  char* built_;  // one that is just being looked at
   uint64_t other_length_ = 0;
   uint64_t inode_ = kUnknown, other_inode_ = kUnknown;
 };

@@ -15,7 +15,7 @@ namespace {
 
 using namespace ovcshim;
 
-constexpr uint64_t kIoBytes = 2048;
+constexpr uint64_t kIoBytes = 8192;
 
 struct FactList {
   std::unique_ptr<Fact[]> list{new Fact[kRoom]};

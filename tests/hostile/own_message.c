@@ -25,12 +25,12 @@
 static const char *self, *shim, *shim_log;
 
 struct scene {
-  int two;  // becomes descriptor 2; -1: closed
-  int other;  // what comes through is read here; -1: nothing can
-  off_t kept;  // bytes that were there before
+  int two;       // becomes descriptor 2; -1: closed
+  int other;     // what comes through is read here; -1: nothing can
+  off_t kept;    // bytes that were there before
   rlim_t fsize;  // RLIMIT_FSIZE
-  int zero;  // becomes descriptor 0, if not -1
-  int pending;  // a SIGPIPE is held back and pending before
+  int zero;      // becomes descriptor 0, if not -1
+  int pending;   // a SIGPIPE is held back and pending before
   int terminal;  // slave that becomes the controlling terminal; the program runs in its background
 };
 

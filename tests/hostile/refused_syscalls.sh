@@ -35,8 +35,8 @@ for call in "${calls[@]}"; do
     plain=0 shim_status=0
     program "$call" "$error" >plain.out 2>plain.err || plain=$?
     ((plain != 77)) || skip "no seccomp filters here"
-    rm -f log.ovc
-    program "$call" "$error" env LD_PRELOAD="$shim" OVCSHIM_LOG="$work/log.ovc" >shim.out 2>shim.err || shim_status=$?
+    rm -f log.ovc shim.err
+    program "$call" "$error" env LD_PRELOAD="$shim" OVCSHIM_LOG="$work/log.ovc" >shim.out 2>>shim.err || shim_status=$?
     same plain.out shim.out "$call, $error"
     ((plain == shim_status)) || fail "$call, $error: the program ends with $shim_status, not $plain"
     ((plain == 3)) || { lost+=("$call"); continue; }  # the program itself does not start without it

@@ -7,9 +7,9 @@
 // here. A program is mapped far from its libraries, out of a stub's reach, so that it has to be
 // started through the loader: `ld.so PROGRAM CHECK`.
 #pragma once
-#include "shim/sys/readable.cc"
 #include "shim/libc/code_writer.cc"
 #include "shim/libc/libc_patch.cc"
+#include "shim/sys/readable.cc"
 
 #include <dlfcn.h>
 #include <errno.h>

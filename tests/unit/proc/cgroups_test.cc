@@ -60,7 +60,7 @@ class Tree {
   std::string top_;
   Fact list_[64]{};
   Facts facts_{list_, 64};
-  char io_[2048]{}, text_[2048]{};
+  char io_[8192]{}, text_[2048]{};
 };
 
 }  // namespace

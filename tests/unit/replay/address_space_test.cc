@@ -312,7 +312,7 @@ TEST_CASE("damaged records change nothing beyond reason", "[ledger]") {
   s.call(Op::kSbrk, UINT64_MAX, {UINT64_MAX});
   s.call(Op::kMmap, kAt + 100 * kPage, {0, UINT64_MAX / 2, kRw, kAnon | MAP_HUGETLB, 0, 0});
   CHECK(s.charged() == kb(16));
-  CHECK(s.space.contradictions() == 9);                  // the sums are not said to be exact
+  CHECK(s.space.contradictions() == 9);                   // the sums are not said to be exact
   s.call(Op::kMprotect, 0, {UINT64_MAX - 4095, 0, kRw});  // of no bytes: granted anywhere
   CHECK(s.space.contradictions() == 9);
 }
