@@ -74,6 +74,9 @@ mkdir -m 1777 dropped
 contained dropped DATA=/srv OVCSHIM_REHEARSE="$(rehearse_limit $((stack_mib * 5)))"
 [[ $(redis bgsave 2>&1 || true) == *ERR* ]] || fail "BGSAVE was not refused"
 redis config set stop-writes-on-bgsave-error no >/dev/null
+# bwrap's death does not end it: who changes his user loses the signal for that (prctl(2), PR_SET_PDEATHSIG).
+redis shutdown nosave >/dev/null 2>&1 || true
+until_so 10 "the end of the server" eval '! pings'
 server_stop TERM
 ! grep -q '^ovcshim' dropped.out || fail "said: $(<dropped.out)"
 [[ $(stat -c '%n %u %a' dropped/*) == "dropped/image.sh.box.ovc 0 600"$'\n'"dropped/image.sh.box.uid61234.ovc 61234 600" ]] || fail "logs: $(ls -la dropped)"
