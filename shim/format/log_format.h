@@ -111,8 +111,9 @@ namespace ovcshim {
 inline constexpr char kMagic[16] = {'o', 'v', 'c', 's',  'h',  'i',    'm',  '-',
                                     'l', 'o', 'g', '\r', '\n', '\x1a', '\n', '\0'};
 inline constexpr uint32_t kEndianMark = 0x01020304;
-inline constexpr uint32_t kFormatVersion =
-    4;  // 2: the event lane has two rings; 3: more calls; 4: proofs by reference
+// 2: the event lane has two rings; 3: more calls; 4: a proof may be an earlier refusal's, and the
+// number of stripes varies
+inline constexpr uint32_t kFormatVersion = 4;
 inline constexpr uint64_t kTwoRings =
     1 << 0;  // incompatible: a reader of version 1 would miss the vitals
 inline constexpr uint64_t kKnownIncompatibleFlags = kTwoRings;

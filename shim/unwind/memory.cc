@@ -17,7 +17,6 @@ namespace ovcshim {
 namespace {
 
 constexpr unsigned kPageBits = 12;  // a divisor of every page size is right
-constexpr uint64_t kPageBytes = 1u << kPageBits;
 
 struct Kept {
   uint64_t start;

@@ -47,7 +47,7 @@ inside meminfo bash -c 'coproc F { LD_PRELOAD=$0 OVCSHIM_LOG=$1/forks.ovc exec f
 finds "/proc/meminfo is not the kernel's" check.txt
 if grep -E '^ovc_.*(ram|memory_total).* 2147483648$' check.om; then fail "a faked figure among the metrics"; fi
 exits 0 ovc plan forks.ovc >plan.txt
-finds "granted at .*: would pass$" plan.txt
+finds "passed at .*: would pass$" plan.txt
 
 # The rehearsal of mode 0 refuses what the kernel would.
 exits 1 inside meminfo env LD_PRELOAD="$shim" OVCSHIM_LOG="$work/rehearsed.ovc" OVCSHIM_REHEARSE=mode=0 \

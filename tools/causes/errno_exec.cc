@@ -15,7 +15,6 @@ using ovcshim::FactKey;
 namespace on_exec {
 namespace {
 
-constexpr unsigned kCapResource = kCapSysResource;
 constexpr uint64_t kLongestString = 32 * 4096;  // include/uapi/linux/binfmts.h MAX_ARG_STRLEN
 constexpr uint64_t kMostByStack = 6 << 20, kLeast = 128 << 10;  // fs/exec.c bprm_stack_limits()
 

@@ -16,7 +16,7 @@ namespace {
 
 constexpr uint64_t kHuge = 0x4, kNoexec = 0x8, kExec = 0x10;  // MFD_*
 constexpr uint64_t kKnownMfd = 0x1f, kSizeBits = 0x3full << 26;
-constexpr KernelVersion kNoexecSince{6, 3}, kSealedHugeSince{4, 16};
+constexpr KernelVersion kNoexecSince{6, 3};
 constexpr size_t kLongestName = 249;
 constexpr uint64_t kSealResize = 0x2 | 0x4, kSealWrites = 0x4 | 0x8 | 0x10;  // F_SEAL_*
 
