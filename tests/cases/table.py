@@ -271,7 +271,6 @@ def reasons():
     yield Row("shm-limit", [], ["shmget-shmmax"], err=errno.EINVAL, bare=True)
     yield Row("shm-limit", [], ["shmget-shmall", "shmget-shmmni"], err=errno.ENOSPC, bare=True)
     yield Row("file-system-full", [], ["fallocate-full"], err=errno.ENOSPC, bare=True)
-    yield Row("seccomp", [], ["mmap-seccomp", "fork-seccomp"], err=errno.EPERM, bare=True)
 
 
 SOURCES = [limits, two_limits, locked, overcommit, tasks, shown_otherwise, mappings, address_space, arguments, reasons]
