@@ -163,6 +163,11 @@ bool WhyScan::changed_between(const ProcessSigns& signs, uint64_t from_tick,
   return false;
 }
 
+bool WhyScan::changed(const Event& event, uint64_t from_tick, uint64_t to_tick) const {
+  const auto process = processes_.find(key_of(event));
+  return process == processes_.end() || changed_between(process->second, from_tick, to_tick);
+}
+
 // The list costs too much to be made for every failure of a storm. One made shortly before holds as
 // long as every memory call since then was refused.
 void WhyScan::borrow_mappings(Evidence& evidence) const {

@@ -19,6 +19,7 @@
 #include "tools/text/output.h"
 #include "tools/verdict/exit_sight.h"
 #include "tools/verdict/harmless.h"
+#include "tools/verdict/storms.h"
 
 namespace ovc {
 namespace {
@@ -77,6 +78,7 @@ class Verdicts {
   std::vector<Verdict> all(std::span<const uint64_t> refused, bool grouped) {
     grouped_ = grouped;
     for (int level = 0; level < 3; ++level) judge_all(refused, level);
+    if (grouped) join_storms(scan_, verdicts_);
     std::stable_sort(verdicts_.begin(), verdicts_.end(), [](const Verdict& a, const Verdict& b) {
       return a.event.base.begin_tick < b.event.base.begin_tick;
     });

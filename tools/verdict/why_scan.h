@@ -107,6 +107,8 @@ class WhyScan {
   std::optional<Event> snapshot_about(uint64_t position) const;
   // The newest record before this one that has counters: of the process, or of an ancestor.
   std::optional<Event> baseline_of(const Event& event) const;
+  // Was any memory call granted to the process of this event between the two ticks?
+  bool changed(const Event& event, uint64_t from_tick, uint64_t to_tick) const;
   // The call that the same thread made next, not one of libc's own; nullptr if there is none.
   const CallSpan* next_of(const Event& event) const;
 
