@@ -10,7 +10,7 @@ build=build
 what="all tests, about 15 minutes on 2 cores after the build (3 minutes the first time)"
 arguments=("$@")
 if [[ ${1-} == quick ]]; then
-  what="unit tests, checks and end-to-end tests, under 4 minutes on 2 cores after the build (3 minutes the first time)"
+  what="unit tests, checks and end-to-end tests, a few minutes on 2 cores after the build (3 minutes the first time)"
   arguments=(-L '^(unit|check|e2e)$' -LE '^slow$' "${@:2}")
 elif (($#)); then
   what="ctest $*"

@@ -202,7 +202,7 @@ def report(path):
         if r["answer"] not in ("right", "granted"):
             print(f"{r['answer']} (set: {r['cause']}): mode {r['mode']}: refused {' '.join(r['words'])}")
     print(f"{sum(r['decoy'] for r in results)} of {total.total()} with another limit near or passed as well")
-    bad = total["wrong"] or total["defect"] or total["unknown"] * 50 > total.total()
+    bad = total["wrong"] or total["defect"] or total["unknown"] * 100 > total.total()
     return 1 if bad else 0
 
 

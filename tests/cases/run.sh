@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # The judge of `ovc why`: makes hundreds of failing situations for real (tests/programs/refused.c), each with a cause that is
-# known because it was set (table.py), and compares the verdicts with it: no wrong one, at most 2 % unknown.
+# known because it was set (table.py), and compares the verdicts with it: no wrong one, at most 1 % unknown.
 #   run.sh [--seed N] [--count N] [--only WORD] [--keep DIR]
 # Other seeds draw other amounts and other things that happened before. Needs root.
 set -euo pipefail
