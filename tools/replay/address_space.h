@@ -95,6 +95,10 @@ struct Mapping {
   uint64_t end() const { return pieces.back().end; }
 };
 
+// Whether these are mappings as /proc/PID/smaps lists them: each with an end above its start, none
+// below the one before it. A damaged log may say anything.
+bool in_order(std::span<const ovcshim::MappingEntry> list);
+
 class AddressSpace {
  public:
   explicit AddressSpace(const HostRules& rules) : rules_(rules) {}

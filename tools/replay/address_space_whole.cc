@@ -35,6 +35,15 @@ Piece piece_of(const MappingEntry& m, bool image_start) {
 
 }  // namespace
 
+bool in_order(std::span<const MappingEntry> list) {
+  uint64_t end = 0;
+  return std::all_of(list.begin(), list.end(), [&end](const MappingEntry& m) {
+    const bool follows = m.start >= end && m.end > m.start;
+    end = m.end;
+    return follows;
+  });
+}
+
 // Fills in what the calls told of the part of a listed mapping that begins at `known`.
 void AddressSpace::remember(Piece& piece, const Piece& known) const {
   piece.made_by = known.made_by, piece.charged_by = known.charged_by, piece.object = known.object,
@@ -89,7 +98,7 @@ bool AddressSpace::set_stack_kb(uint64_t kb) {
   if (std::count_if(pieces_.begin(), pieces_.end(), grows) != 1) return false;
   const auto it = std::find_if(pieces_.begin(), pieces_.end(), grows);
   Piece stack = it->second;
-  if (kb * 1024 >= stack.end) return false;
+  if (kb == 0 || kb >= stack.end / 1024) return false;
   stack.start = stack.end - kb * 1024;
   pieces_.erase(it);
   remove(stack.start, stack.end);

@@ -229,7 +229,8 @@ std::optional<std::vector<MappingEntry>> Ledger::read_list(const List& list) con
   const auto known = [](const MappingEntry& m) {
     return (m.flags & kMapFlagsKnown) || m.start >= kKernelHalf;
   };
-  if (all.size() != list.total || !std::all_of(all.begin(), all.end(), known)) return std::nullopt;
+  if (all.size() != list.total || !std::all_of(all.begin(), all.end(), known) || !in_order(all))
+    return std::nullopt;
   return all;
 }
 

@@ -290,10 +290,26 @@ TEST_CASE("a list replaces what was thought and keeps who made it", "[ledger]") 
   CHECK(m.pieces[1].made_by == 100);
 }
 
+TEST_CASE("mappings that overlap or end before they start are no list of the kernel", "[ledger]") {
+  const auto entry = [](uint64_t from, uint64_t to) {
+    return MappingEntry{kAt + from * kPage, kAt + to * kPage, kListed, 0, 0, 0};
+  };
+  using List = std::vector<MappingEntry>;
+  CHECK(in_order(List{}));
+  CHECK(in_order(List{entry(0, 1), entry(1, 2), entry(5, 7)}));
+  CHECK_FALSE(in_order(List{entry(0, 2), entry(1, 3)}));
+  CHECK_FALSE(in_order(List{entry(5, 7), entry(0, 1)}));
+  CHECK_FALSE(in_order(List{entry(2, 2)}));
+  CHECK_FALSE(in_order(List{entry(2, 1)}));
+}
+
 TEST_CASE("VmStk moves the stack's lower end", "[ledger]") {
   Space s;
   s.list({{kAt, kAt + 33 * kPage, kListed | kMapStack | kMapGd, 0, 0, 0}});
   CHECK(s.space.set_stack_kb(400));
+  CHECK(s.charged() == kb(400));
+  CHECK_FALSE(s.space.set_stack_kb(0));
+  CHECK_FALSE(s.space.set_stack_kb(UINT64_MAX / 1024 + 1));
   CHECK(s.charged() == kb(400));
   CHECK_FALSE(Space().space.set_stack_kb(400));
 }
