@@ -10,7 +10,8 @@
 #   tests/setup.sh bench   what ctest needs and what tests/bench/run.sh measures beside the shim
 set -euo pipefail
 
-demo=(g++ cmake make ninja-build pkg-config libfmt-dev libdw-dev libelf-dev libcli11-dev nlohmann-json3-dev libsqlite3-dev redis-server redis-tools)
+demo=(g++ cmake make ninja-build pkg-config libfmt-dev libdw-dev libelf-dev libcli11-dev nlohmann-json3-dev libsqlite3-dev
+  libunwind-dev redis-server redis-tools)
 tests=("${demo[@]}" catch2 jq python3 sqlite3
   curl strace memcached gunicorn nodejs postgresql apache2 nginx-light php-fpm  # tests/servers
   systemd bubblewrap procps  # tests/recipes

@@ -236,8 +236,10 @@ enum class Op : uint16_t {
   kQuickExit = 87,  // as kExit; no destructor runs, so no kEnd follows
   kCallOps = 96,    // end of the counted calls
   // records about the process, not calls
-  kStart = 128,     // an image begins or a child is first seen. text: exe path. facts: baseline
-  kEnd = 129,       // normal end reached: destructors run. facts: /proc/self/status
+  kStart = 128,     // an image begins or a child is first seen. text: exe path. facts: baseline.
+                    // args[0] = 1: it ran already, recording begins here (ovc attach)
+  kEnd = 129,       // normal end reached: destructors run. facts: /proc/self/status.
+                    // args[0] = 1: it lives on, recording ends here (ovc detach)
   kSnapshot = 130,  // args[0] = position of the event it proves. facts; text: the control groups of
                     // the process, a line each from its own to the topmost visible one:
                     // "pids VERSION LEVEL LIMIT USED REFUSALS PATH" and

@@ -9,7 +9,7 @@
 //      file's private mapping is not taken back). Tried only where way 1 fails, never under a
 //      seccomp filter (it may kill over W+X), and in one step to W+X, which is what
 //      MemoryDenyWriteExecute and SELinux refuse at once, with nothing changed.
-// Rules: the constructor only, one thread; no libc calls.
+// Rules: one thread, or all others stand still; no libc calls.
 #pragma once
 #include <cstddef>
 #include <cstdint>

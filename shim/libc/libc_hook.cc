@@ -31,7 +31,7 @@ void record_mark(long nr, const long args[6], const FrameState& at) {
   if (exits && !exit_is_news(status)) return;
   Event event;
   for (uint64_t& arg : event.base.args) arg = 0;
-  event.flags = kInsideLibc;
+  event.flags = g.attached ? 0 : kInsideLibc;
   if (exits) event.base.args[0] = static_cast<uint64_t>(status), event.base.args[1] = kUnknown;
   const Op op = exits ? Op::kUnderscoreExit : Op::kAbort;
   if (begin(event, op, When::kIntent, Freshness::kCheap, at.pc, at)) count_event(op, 0, false);
@@ -49,11 +49,14 @@ extern "C" long ovcshim_libc_syscall(long nr, const long args[6], const LibcSysc
                    frame->r14, frame->r15});
     return nr - kMarkBase;
   }
-  const RawCall call =
+  RawCall call =
       g.recording && has_libc_tls() && !is_forwarded(nr) ? raw_call(nr, args) : RawCall{};
   if (call.op == Op::kNone)
     return sys::call(nr, args[0], args[1], args[2], args[3], args[4], args[5]);
   const FrameState at{frame->site_return, frame->sp,  frame->rbp, frame->rbx,
                       frame->r12,         frame->r13, frame->r14, frame->r15};
-  return record_syscall(nr, args, call, kInsideLibc, frame->site_return, at);
+  // Where no wrapper stands before libc, its system calls are the program's calls; that of _Fork is
+  // fork.
+  if (g.attached && call.op == Op::kClone) call = {Op::kFork, {}, nullptr};
+  return record_syscall(nr, args, call, g.attached ? 0 : kInsideLibc, frame->site_return, at);
 }

@@ -14,15 +14,13 @@
 
 #if defined(__x86_64__) && defined(__LP64__)
 #include <fcntl.h>
-#include <link.h>
 #include <cstddef>
 
 #include "shim/libc/code_writer.h"
 #include "shim/libc/libc_sites.h"
+#include "shim/libc/loaded_libc.h"
+#include "shim/libc/near_page.h"
 #include "shim/sys/sys.h"
-
-// The loader's list of objects. Weak: other C libraries do not have it.
-#pragma weak _r_debug
 
 // clang-format off
 #define SLOT(symbol, nr, tail, edi)                                                  \
@@ -42,10 +40,9 @@ static_assert(sizeof(LibcSyscallFrame) == 64 && offsetof(LibcSyscallFrame, site_
 namespace ovcshim {
 namespace {
 
-constexpr size_t kSiteBytes = 7;            // mov $nr,%eax (5); syscall (2)
-constexpr size_t kJumpBytes = 5;            // jmp rel32
-constexpr size_t kTailBytes = 15;           // at most looked at behind a site
-constexpr size_t kMaxFunctionBytes = 4096;  // a thin wrapper is far shorter
+constexpr size_t kSiteBytes = 7;   // mov $nr,%eax (5); syscall (2)
+constexpr size_t kJumpBytes = 5;   // jmp rel32
+constexpr size_t kTailBytes = 15;  // at most looked at behind a site
 enum class Tail { kErrno, kBreak, kMarkAbort, kMarkExit };
 
 struct Site {
@@ -74,113 +71,15 @@ constexpr unsigned call_sites() {
 static_assert(__NR_mmap == 9 && __NR_mprotect == 10 && __NR_munmap == 11 && __NR_brk == 12 &&
               __NR_mremap == 25 && __NR_madvise == 28 && __NR_clone == 56);
 
-struct Code {  // one function of libc
-  const unsigned char* begin = nullptr;
-  const unsigned char* end = nullptr;
-};
-
-struct Libc {
-  uint64_t base = 0;
-  const Elf64_Sym* symbols = nullptr;
-  const char* names = nullptr;
-  const uint32_t* hash = nullptr;  // DT_GNU_HASH
-};
-
 uint32_t load32(const unsigned char* p) {
   return uint32_t{p[0]} | uint32_t{p[1]} << 8 | uint32_t{p[2]} << 16 | uint32_t{p[3]} << 24;
 }
 
-bool same_text(const char* a, const char* b) {
-  for (; *a == *b; ++a, ++b)
-    if (!*a) return true;
-  return false;
-}
-
-// ---- libc and its functions
-
-// The dynamic section of one loaded object. glibc has relocated its addresses, but not where the
-// section is read-only (vdso).
-struct Dynamic {
-  uint64_t names = 0, symbols = 0, hash = 0, soname = UINT64_MAX;
-};
-
-Dynamic read_dynamic(const link_map& object) {
-  Dynamic d;
-  for (const Elf64_Dyn* entry = object.l_ld; entry->d_tag != DT_NULL; ++entry) {
-    uint64_t value = entry->d_un.d_val;
-    uint64_t address = value < object.l_addr ? value + object.l_addr : value;
-    if (entry->d_tag == DT_STRTAB) d.names = address;
-    if (entry->d_tag == DT_SYMTAB) d.symbols = address;
-    if (entry->d_tag == DT_GNU_HASH) d.hash = address;
-    if (entry->d_tag == DT_SONAME) d.soname = value;
-  }
-  return d;
-}
-
-// Walks the loader's list without its lock: in the constructor there is no second thread to change
-// it.
-bool find_libc(Libc& libc) {
-  if (&_r_debug == nullptr || _r_debug.r_version < 1) return false;
-  for (const link_map* object = _r_debug.r_map; object; object = object->l_next) {
-    if (!object->l_ld) continue;
-    Dynamic d = read_dynamic(*object);
-    if (d.soname == UINT64_MAX || !d.names) continue;
-    if (!same_text(reinterpret_cast<const char*>(d.names + d.soname), "libc.so.6")) continue;
-    libc.base = object->l_addr;
-    libc.symbols = reinterpret_cast<const Elf64_Sym*>(d.symbols);
-    libc.names = reinterpret_cast<const char*>(d.names);
-    libc.hash = reinterpret_cast<const uint32_t*>(d.hash);
-    return d.symbols && d.hash;
-  }
-  return false;
-}
-
-// True if [address, address + bytes) lies in a segment of plain code by libc's own program headers.
-bool in_text(const Libc& libc, uint64_t address, uint64_t bytes) {
-  constexpr uint32_t kAccess = PF_R | PF_W | PF_X;
-  auto* header = reinterpret_cast<const Elf64_Ehdr*>(libc.base);
-  if (!sys::readable(header) ||
-      !sys::equal(reinterpret_cast<const char*>(header->e_ident), ELFMAG, SELFMAG))
-    return false;
-  auto* segment = reinterpret_cast<const Elf64_Phdr*>(libc.base + header->e_phoff);
-  for (unsigned i = 0; i < header->e_phnum; ++i) {
-    if (segment[i].p_type != PT_LOAD || (segment[i].p_flags & kAccess) != (PF_R | PF_X)) continue;
-    uint64_t start = libc.base + segment[i].p_vaddr;
-    uint64_t end = start + segment[i].p_filesz;
-    if (address >= start && address < end && bytes <= end - address) return true;
-  }
-  return false;
-}
-
-const Elf64_Sym* find_symbol(const Libc& libc, const char* name) {
-  uint32_t wanted = 5381;
-  for (const char* c = name; *c; ++c) wanted = wanted * 33 + static_cast<unsigned char>(*c);
-  uint32_t buckets = libc.hash[0], first = libc.hash[1], bloom_words = libc.hash[2];
-  const uint32_t* bucket = libc.hash + 4 + 2 * bloom_words;
-  const uint32_t* chain = bucket + buckets;
-  if (!buckets) return nullptr;
-  uint32_t i = bucket[wanted % buckets];
-  if (i < first) return nullptr;
-  for (;; ++i) {
-    uint32_t hash = chain[i - first];
-    if ((hash | 1) == (wanted | 1) && same_text(libc.names + libc.symbols[i].st_name, name))
-      return &libc.symbols[i];
-    if (hash & 1) return nullptr;
-  }
-}
-
-Code find_function(const Libc& libc, const char* name) {
-  const Elf64_Sym* symbol = find_symbol(libc, name);
-  if (!symbol || ELF64_ST_TYPE(symbol->st_info) != STT_FUNC || symbol->st_shndx == SHN_UNDEF)
-    return {};
-  if (symbol->st_size > kMaxFunctionBytes ||
-      !in_text(libc, libc.base + symbol->st_value, symbol->st_size))
-    return {};
-  auto* begin = reinterpret_cast<const unsigned char*>(libc.base + symbol->st_value);
-  return {begin, begin + symbol->st_size};
-}
-
 // ---- shapes
+
+bool same_bytes(const unsigned char* a, const unsigned char* b, size_t count) {
+  return sys::equal(reinterpret_cast<const char*>(a), reinterpret_cast<const char*>(b), count);
+}
 
 bool is_call_site(const unsigned char* at, uint8_t nr) {
   const unsigned char expected[kSiteBytes] = {0xb8, nr, 0, 0, 0, 0x0f, 0x05};
@@ -308,8 +207,18 @@ Plan make_plan(const Libc& libc) {
   return plan;
 }
 
+// Where the stubs are out of reach: a page near libc that has for each site
+//     jmp *0(%rip); the stub's address
+constexpr unsigned kThunkBytes = 16;
+constinit uint64_t g_thunks = 0;
+
+uint64_t jump_to(const Site& site) {
+  return g_thunks ? g_thunks + static_cast<uint64_t>(&site - kSites) * kThunkBytes
+                  : reinterpret_cast<uint64_t>(site.stub);
+}
+
 int64_t distance(const unsigned char* at, const Site& site) {
-  return reinterpret_cast<int64_t>(site.stub) - reinterpret_cast<int64_t>(at + kJumpBytes);
+  return static_cast<int64_t>(jump_to(site)) - reinterpret_cast<int64_t>(at + kJumpBytes);
 }
 
 bool is_near(const Plan& plan) {
@@ -318,6 +227,36 @@ bool is_near(const Plan& plan) {
         distance(plan.at[i], kSites[i]) != static_cast<int32_t>(distance(plan.at[i], kSites[i])))
       return false;
   return true;
+}
+
+bool write_thunks(CodeWriter& code) {
+  for (const Site& site : kSites) {
+    unsigned char thunk[kThunkBytes] = {0xff, 0x25};
+    const auto stub = reinterpret_cast<uint64_t>(site.stub);
+    sys::copy(thunk + 6, &stub, sizeof stub);
+    if (!code.write(reinterpret_cast<unsigned char*>(jump_to(site)), thunk, kThunkBytes))
+      return false;
+  }
+  return true;
+}
+
+// Only a shim that comes late is too far away. Its charge is none: a page that nobody may write to.
+bool come_near(const Plan& plan, CodeWriting& writing) {
+  uint64_t lowest = UINT64_MAX, highest = 0;
+  for (const unsigned char* at : plan.at) {
+    const auto address = reinterpret_cast<uint64_t>(at);
+    if (at && address < lowest) lowest = address;
+    if (at && address > highest) highest = address;
+  }
+  g_thunks = map_near(lowest, highest);
+  if (!g_thunks) return false;
+  CodeWriter code;
+  const bool written = write_thunks(code);
+  writing = code.outcome();
+  if (written && is_near(plan)) return true;
+  sys::call(__NR_munmap, static_cast<long>(g_thunks), 4096);
+  g_thunks = 0;
+  return false;
 }
 
 // Number of threads of this process: field 20 of /proc/self/stat. 0 if it cannot be read.
@@ -338,17 +277,43 @@ long count_threads() {
   return threads;
 }
 
+struct Jump {
+  unsigned char bytes[kJumpBytes];
+};
+Jump jump_bytes(const unsigned char* at, const Site& site) {
+  Jump jump{{0xe9}};
+  const auto rel32 = static_cast<int32_t>(distance(at, site));
+  sys::copy(jump.bytes + 1, &rel32, sizeof rel32);
+  return jump;
+}
+
+struct Replaced {
+  unsigned char* at;  // nullptr: was left alone
+  unsigned char bytes[kJumpBytes];
+};
+constinit Replaced g_replaced[kSiteCount]{};
+
+// The code was written under another address than it runs under: the processor wants a serializing
+// instruction between. A thread that stood still comes back by one (iret).
+void serialize() {
+  uint32_t a = 0, b, c = 0, d;
+  asm volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d) : : "memory");
+}
+
 // The jump takes the place of `mov $nr,%eax` alone. The syscall behind it stays: a uprobe set here
 // later runs the mov it read from the file and goes on behind it, and must find the system call
 // there, not nothing.
 bool replace_site(CodeWriter& code, unsigned char* at, const Site& site) {
   unsigned char before[kJumpBytes];
-  unsigned char after[kJumpBytes] = {0xe9};
-  auto rel32 = static_cast<int32_t>(distance(at, site));
+  const Jump after = jump_bytes(at, site);
   for (size_t i = 0; i < kJumpBytes; ++i) before[i] = at[i];
-  sys::copy(after + 1, &rel32, sizeof rel32);
   *site.site_return = reinterpret_cast<uint64_t>(at + (is_mark(site) ? kJumpBytes : kSiteBytes));
-  if (code.write(at, after, kJumpBytes)) return true;
+  if (code.write(at, after.bytes, kJumpBytes)) {
+    Replaced& kept = g_replaced[&site - kSites];
+    kept.at = at;
+    sys::copy(kept.bytes, before, kJumpBytes);
+    return true;
+  }
   code.write(at, before, kJumpBytes);  // a short write must not stay
   return false;
 }
@@ -359,26 +324,42 @@ unsigned replace_all(const Plan& plan, CodeWriting& writing) {
   for (unsigned i = 0; i < kSiteCount; ++i)
     done += plan.at[i] && replace_site(code, plan.at[i], kSites[i]) && !is_mark(kSites[i]);
   writing = code.outcome();
-  // The code was written under another address than it runs under: the processor wants a
-  // serializing instruction between.
-  uint32_t a = 0, b, c = 0, d;
-  asm volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d) : : "memory");
+  serialize();
   return done;
 }
 
 }  // namespace
 
-InternalsState patch_libc(CodeWriting& writing) {
+InternalsState patch_libc(CodeWriting& writing, OtherThreads others) {
   Libc libc;
   if (!find_libc(libc)) return InternalsState::kUnknownLibc;
   Plan plan = make_plan(libc);
   if (!plan.known) return InternalsState::kUnknownLibc;
-  if (!is_near(plan)) return InternalsState::kTooFar;
-  long threads = count_threads();
+  if (!is_near(plan) && !(others == OtherThreads::kStopped && come_near(plan, writing)))
+    return InternalsState::kTooFar;
+  const long threads = others == OtherThreads::kStopped ? 1 : count_threads();
   if (threads != 1) return threads ? InternalsState::kThreaded : InternalsState::kRefused;
   unsigned done = replace_all(plan, writing);
   if (!done) return InternalsState::kRefused;
   return done == call_sites() && plan.fork_covered ? InternalsState::kOn : InternalsState::kPartly;
+}
+
+uint64_t near_page() { return g_thunks; }
+
+bool give_libc_back() {
+  CodeWriter code;
+  bool all = true;
+  for (unsigned i = 0; i < kSiteCount; ++i) {
+    Replaced& site = g_replaced[i];
+    if (!site.at) continue;
+    const Jump jump = jump_bytes(site.at, kSites[i]);
+    if (!same_bytes(site.at, jump.bytes, kJumpBytes) ||
+        !code.write(site.at, site.bytes, kJumpBytes))
+      all = false;  // changed by somebody else since
+    else site.at = nullptr;
+  }
+  serialize();
+  return all;
 }
 
 }  // namespace ovcshim
@@ -386,7 +367,9 @@ InternalsState patch_libc(CodeWriting& writing) {
 #else  // other machines: their libc is not known here
 
 namespace ovcshim {
-InternalsState patch_libc(CodeWriting&) { return InternalsState::kUnknownLibc; }
+InternalsState patch_libc(CodeWriting&, OtherThreads) { return InternalsState::kUnknownLibc; }
+bool give_libc_back() { return true; }
+uint64_t near_page() { return 0; }
 }  // namespace ovcshim
 
 #endif

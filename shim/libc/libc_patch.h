@@ -12,9 +12,20 @@
 
 namespace ovcshim {
 
-// Replaces the sites. Call once, single-threaded, from the constructor. Leaves libc exactly as it
-// was unless it returns kOn or kPartly; `writing` says how the code was written, or why not.
-InternalsState patch_libc(CodeWriting& writing);
+// A site is one instruction before and after, so a thread that stands still may stand anywhere.
+enum class OtherThreads : uint8_t { kNone, kStopped };
+
+// Replaces the sites: from the constructor, or while all other threads stand still. Leaves libc
+// exactly as it was unless it returns kOn or kPartly; `writing` says how the code was written, or
+// why not.
+InternalsState patch_libc(CodeWriting& writing, OtherThreads others = OtherThreads::kNone);
+
+// Gives every byte back, while all other threads stand still. A thread that is in a stub goes on
+// behind its site, in code that was never changed. False: some byte is not what it was.
+bool give_libc_back();
+// The page beside libc that its sites jump to, 0: there is none. To be unmapped when no thread
+// stands in it any more.
+uint64_t near_page();
 
 }  // namespace ovcshim
 

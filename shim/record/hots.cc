@@ -122,6 +122,13 @@ bool hots_are_full() {
   return OVC_UNLIKELY(until != 0) && tick_now() < until;
 }
 
+void give_hots_back() {
+  for (unsigned block = 1; block < kBlocks; ++block)
+    if (Hot* hots = hots_of(block))
+      sys::call(__NR_munmap, reinterpret_cast<long>(hots),
+                static_cast<long>(size_of(block) * sizeof(Hot)));
+}
+
 bool is_private_memory(uint64_t address) {
   const auto own = reinterpret_cast<uint64_t>(g_private);
   if (address >= own && address < own + sizeof(Private)) return true;

@@ -16,6 +16,9 @@ Hot* claim_hot(uint32_t tid);
 // None could be had a moment ago: asking again would cost more than it is worth.
 bool hots_are_full();
 
+// Unmaps the blocks: no thread will ask for its own any more.
+void give_hots_back();
+
 // Is this address the shim's private memory?
 bool is_private_memory(uint64_t address);
 

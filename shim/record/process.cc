@@ -4,6 +4,7 @@
 // event_lane.cc.
 #include "shim/record/process.h"
 #include "shim/record/clock.h"
+#include "shim/record/leaving.h"
 
 #include "shim/proc/cgroups.h"
 #include "shim/proc/proc_file.h"
@@ -36,7 +37,7 @@ void add_baseline(Facts& facts, const StatFields& stat, bool new_image, char* io
   }
   if (g.inject_in_force != kUnknown) facts.add(FactKey::kInjectInForce, g.inject_in_force);
   if (g.rehearse_in_force != kUnknown) facts.add(FactKey::kRehearseInForce, g.rehearse_in_force);
-  add_providers(facts, unrefused());
+  if (!g.attached) add_providers(facts, unrefused());  // nothing comes by the shim's own functions
 }
 
 uint64_t write_start(const StatFields& stat, bool new_image) {
@@ -54,6 +55,7 @@ uint64_t write_start(const StatFields& stat, bool new_image) {
   record.base.facts = static_cast<uint8_t>(facts.count);
   record.fact_list = facts.list;
   if (!new_image) record.base.flags |= kChildSide;
+  record.base.args[0] = new_image && g.attached;
   if (g_private->slot != kNoIndex) {  // bounded: others can write there, too
     const auto& exe = g.processes[g_private->slot].exe;
     while (record.base.text_len < sizeof exe && exe[record.base.text_len]) ++record.base.text_len;
@@ -127,10 +129,11 @@ bool exit_is_news(int status) {
   return !ended;
 }
 
-void end_process() {
-  if (!g.recording || !has_libc_tls() || !ensure_process() || !g.recording) return;
-  const Private& p = *g_private;
+namespace {
+
+uint64_t write_end(bool detached) {
   Record record{plain_base(Op::kEnd)};
+  record.base.args[0] = detached;
   commit_state(record.base.before, Freshness::kFresh);
   Fact list[16];
   Facts facts{list, sizeof list / sizeof list[0]};
@@ -140,9 +143,22 @@ void end_process() {
   record.fact_list = list;
   const uint64_t position = write_event(record);
   constexpr uint64_t kMost = 20000;
-  if (record.base.pid == p.pid && may_list_mappings(ListOccasion::kEnd))
+  if (record.base.pid == g_private->pid && may_list_mappings(ListOccasion::kEnd))
     write_mapping_list(position, kMost);
-  if (p.slot == kNoIndex || record.base.pid != p.pid) return;
+  return record.base.pid;
+}
+
+}  // namespace
+
+void leave_process() {
+  if (g.recording && has_libc_tls() && ensure_process()) write_end(true);
+}
+
+void end_process() {
+  if (!g.recording || !has_libc_tls() || !ensure_process() || !g.recording) return;
+  const Private& p = *g_private;
+  const uint64_t pid = write_end(false);
+  if (p.slot == kNoIndex || pid != p.pid) return;
   __atomic_store_n(&g.processes[p.slot].end_tick, tick_now(), __ATOMIC_RELEASE);
   __atomic_store_n(&g.processes[p.slot].use, static_cast<uint32_t>(SlotUse::kEnded),
                    __ATOMIC_RELEASE);

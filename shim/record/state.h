@@ -57,6 +57,7 @@ struct alignas(64) Session {
   uint64_t pidns = 0;
   uint64_t internals_word = 0;  // InternalsWord
   bool joined = false;          // the log was there before this image
+  bool attached = false;        // by `ovc attach`: no wrapper is called, libc's sites are all
   uint64_t own_commit_kb = 0;   // private writable memory the shim adds to the process
   uint64_t start_tick = 0;      // when the constructor began
   // OVCSHIM_INJECT, OVCSHIM_REHEARSE: kUnknown not set, 1 in force, 0 not understood

@@ -9,7 +9,6 @@
 #include <fcntl.h>
 #include <link.h>
 
-#include "shim/libc/libc_patch.h"
 #include "shim/proc/proc_file.h"
 #include "shim/proc/proc_files.h"
 #include "shim/providers/providers.h"
@@ -18,25 +17,16 @@
 #include "shim/record/process.h"
 #include "shim/refuse/refuse.h"
 #include "shim/session/complaint.h"
+#include "shim/session/late.h"
+#include "shim/session/start.h"
 #include "shim/sys/auxv.h"
 #include "shim/sys/thread_pointer.h"
 #include "shim/unwind/known_stack.h"
-#include "shim/unwind/memory.h"
-
-#if defined(__x86_64__)
-#include <cpuid.h>
-#endif
 
 extern "C" [[gnu::weak]] const char* gnu_get_libc_version();
 
 namespace ovcshim {
 namespace {
-
-struct Settings {
-  LogWish log;
-  bool enabled = true;
-  bool internals = true;
-};
 
 const char* value_of(char** envp, const char* name) {
   const uint64_t len = sys::length(name);
@@ -104,18 +94,6 @@ void mark_hots(const uint64_t* random) {
 // directory) stays passive.
 bool is_secure_execution() { return auxv_value(g_auxv, AT_SECURE) != 0; }
 
-// Intel SDM vol. 3, 18.17.1: CPUID 80000007H EDX bit 8, the TSC runs at a constant rate in all
-// states.
-bool tsc_is_invariant() {
-#if defined(__x86_64__)
-  unsigned a, b, c, d;
-  if (!__get_cpuid(0x80000007, &a, &b, &c, &d)) return false;
-  return d & 1u << 8;
-#else
-  return true;
-#endif
-}
-
 const char* reason(int err) {
   static constexpr struct {
     int err;
@@ -174,128 +152,23 @@ void set_refusals(const Settings& s) {
   install_refusals(inject, rehearse);
 }
 
-uint64_t pid_namespace() {
-  char link[64];
-  const long n = sys::call(__NR_readlinkat, AT_FDCWD, reinterpret_cast<long>("/proc/self/ns/pid"),
-                           reinterpret_cast<long>(link), sizeof link - 1);
-  if (sys::failed(n)) return 0;
-  link[n] = '\0';
-  const char* c = link;
-  while (*c && *c != '[') ++c;
-  const uint64_t inode = *c ? parse_number(c + 1) : 0;
-  return inode == kUnknown ? 0 : inode;
-}
-
-uint32_t namespace_index(uint64_t inode) {
-  for (uint32_t i = 0; inode && i < kNoNamespace; ++i) {
-    uint64_t there = 0;
-    if (__atomic_compare_exchange_n(&g.header->namespaces[i], &there, inode, false,
-                                    __ATOMIC_RELAXED, __ATOMIC_RELAXED) ||
-        there == inode)
-      return i;
-  }
-  return kNoNamespace;
-}
-
-// The object's own writable segments (relro included: it was writable when it was mapped) are
-// charged like any private mapping.
-extern "C" [[gnu::visibility("hidden")]] const ElfW(Ehdr) __ehdr_start;
-
-uint64_t own_segments_kb() {
-  auto* headers = reinterpret_cast<const ElfW(Phdr)*>(reinterpret_cast<const char*>(&__ehdr_start) +
-                                                      __ehdr_start.e_phoff);
-  uint64_t bytes = 0;
-  for (unsigned i = 0; i < __ehdr_start.e_phnum; ++i) {
-    const ElfW(Phdr)& h = headers[i];
-    if (h.p_type != PT_LOAD || !(h.p_flags & PF_W)) continue;
-    const uint64_t start = h.p_vaddr & ~(kPageBytes - 1);
-    bytes += (h.p_vaddr + h.p_memsz + kPageBytes - 1 - start) & ~(kPageBytes - 1);
-  }
-  return bytes / 1024;
-}
-
-// The errno of what failed, or 0.
-int map_private() {
-  constexpr long kBytes = (sizeof(Private) + kPageBytes - 1) & ~(kPageBytes - 1);
-  const long at = map_wiped(kBytes);
-  if (sys::failed(at)) return static_cast<int>(-at);
-  g_private = reinterpret_cast<Private*>(at);
-  own_pid_is_at(&g_private->pid);
-  g.own_commit_kb = kBytes / 1024 + own_segments_kb();
-  return 0;
-}
-
-// Rate of the clock, to about 1 %: good enough for ages and rate limits. From the creator's
-// calibration if the log is old enough.
-void estimate_tick_rate() {
-  if (!g.use_tsc) return;
-#if defined(__x86_64__)
-  unsigned a = 0, b = 0, c = 0, d = 0;
-  if (__get_cpuid_max(0, nullptr) >= 0x15 && __get_cpuid(0x15, &a, &b, &c, &d) && a && b && c) {
-    g_ticks_per_ms = static_cast<uint64_t>(c) * b / a / 1000;
-    return;
-  }
-  if (__get_cpuid_max(0, nullptr) >= 0x16 && __get_cpuid(0x16, &a, &b, &c, &d) && (a & 0xffff)) {
-    g_ticks_per_ms = static_cast<uint64_t>(a & 0xffff) * 1000;
-    return;
-  }
-  struct {
-    long sec, nsec;
-  } from{}, to{};
-  if (sys::failed(sys::call(__NR_clock_gettime, 1, reinterpret_cast<long>(&from)))) return;
-  const uint64_t start = tick_now();
-  long ns = 0;
-  do {  // 50 microseconds
-    if (sys::failed(sys::call(__NR_clock_gettime, 1, reinterpret_cast<long>(&to))))
-      return;  // a sandbox: the rate stays a guess
-    ns = (to.sec - from.sec) * 1000000000 + to.nsec - from.nsec;
-  } while (ns < 50000);
-  g_ticks_per_ms = (tick_now() - start) * 1000000 / static_cast<uint64_t>(ns);
-#else
-  uint64_t hz;
-  asm("mrs %0, cntfrq_el0" : "=r"(hz));
-  g_ticks_per_ms = hz / 1000;
-#endif
-}
-
-void apply(const Settings& s) {
-  g.stack_depth = s.log.stack_depth;
-  g.follow = s.log.follow;
-  g.pidns = pid_namespace();
-  g.ns_index = namespace_index(g.pidns);
-  CodeWriting writing;
-  const InternalsState state = s.internals ? patch_libc(writing) : InternalsState::kOff;
-  g.internals_word =
-      internals_word({state, writing.mem_error, writing.mprotect_error, writing.filtered});
-  g.own_commit_kb += writing.charged_kb;
-  g.internals = state == InternalsState::kOn || state == InternalsState::kPartly;
-  set_refusals(s);
-  g.recording = true;
-  register_process(kUnknown, true);
-  g.min_size = g.chunk_count ? s.log.min_size : UINT64_MAX;
-}
-
 bool is_descendant() { return g.joined; }
 
 void start(const Settings& s) {
   char path[kPathRoom]{};
-  const char* why = nullptr;
-  int err = 0;
+  StartProblem problem{nullptr, 0, path};
   note_inherited_seccomp();
-  g.use_tsc = tsc_is_invariant();
-  estimate_tick_rate();
-  g.start_tick = tick_now();
-  if (!open_log(s.log, &why, &err, path)) return complain(why ? why : "cannot start", err, path);
+  begin_clock();
+  if (!open_log(s.log, &problem.why, &problem.err, path))
+    return complain(problem.why ? problem.why : "cannot start", problem.err, path);
   if (s.log.follow != 2 && is_descendant())
     return;  // an exec'd descendant that is not to be followed
-  if (const int failed = map_private(); failed != 0)
-    return complain(failed == EINVAL   ? "this kernel has no MADV_WIPEONFORK (Linux 4.14 has it)"
-                    : failed == ENOMEM ? "cannot map private memory"
-                                       : "a seccomp filter refuses madvise(MADV_WIPEONFORK)",
-                    failed == EINVAL ? 0 : failed, "");
+  if (!map_private(problem)) return complain(problem.why, problem.err, "");
   know_main_stack(reinterpret_cast<uint64_t>(__builtin_frame_address(0)),
                   reinterpret_cast<uint64_t>(g_auxv));
-  apply(s);
+  enter_libc(s, OtherThreads::kNone);
+  set_refusals(s);
+  begin_recording(s);
 }
 
 }  // namespace
@@ -321,6 +194,11 @@ void find_single_threaded() {
 // forwards.
 [[gnu::constructor]] static void ovcshim_start(int, char**, char** envp) {
   const int saved = errno;
+  if (gnu_get_libc_version && is_loaded_late()) {  // by `ovc attach`: nothing until it says so
+    if (resolve_all()) find_single_threaded(), note_late();
+    errno = saved;
+    return;
+  }
   if (gnu_get_libc_version && envp) {
     g_auxv = auxv_behind(envp);
     note_libc_tls(&t_hot, auxv_value(g_auxv, AT_HWCAP2));

@@ -15,6 +15,7 @@ namespace {
 constexpr unsigned kKnownBits = 10;
 constinit uint64_t known[1u << kKnownBits]{};  // by hash; a newcomer takes the place
 constinit uint64_t first_thread = 0;           // its thread pointer; 0: not noted, nothing is asked
+constinit uint64_t pointer_guard = 0;          // of this process; its first thread may have ended
 constinit uint64_t variable_at = 0;            // distance of ours from the thread pointer
 
 uint64_t& place_of(uint64_t pointer) {
@@ -46,7 +47,7 @@ uint64_t thread_pointer() {
 
 bool is_libcs(uint64_t pointer) {
   return word(pointer) == pointer && word(pointer + kSelf) == pointer &&
-         word(pointer + kPointerGuard) == word(first_thread + kPointerGuard);
+         word(pointer + kPointerGuard) == pointer_guard;
 }
 
 bool is_mapped_around(uint64_t pointer) {
@@ -110,6 +111,9 @@ void note_libc_tls(const void* variable, uint64_t hwcap2) {
   if (!pointer) return;
   variable_at = reinterpret_cast<uint64_t>(variable) - pointer;
   first_thread = pointer;
+#if defined(__x86_64__)
+  pointer_guard = word(pointer + kPointerGuard);
+#endif
 }
 
 }  // namespace ovcshim

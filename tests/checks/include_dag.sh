@@ -10,7 +10,7 @@ complain() { echo "$*"; bad=1; }
 # shellcheck disable=SC2034  # by name, below
 shim_rooms=(format sys proc unwind providers record refuse libc interpose session)
 # shellcheck disable=SC2034
-tools_rooms=(text log rules symbols host replay causes outlook verdict export report follow commands cli)
+tools_rooms=(text log rules symbols host attach replay causes outlook verdict export report follow commands cli)
 
 declare -A place
 for top in shim tools; do

@@ -134,11 +134,17 @@ CLI::App* add_check(CLI::App& app, CheckOptions& o) {
       ->check(CLI::Range(0.1, 1e6));
   c->add_flag("--estimate", o.estimate,
               "read maps, statm and status only, not smaps: bounds of the charge");
+  c->add_flag("--stacks", o.stacks,
+              "not the fork: where each thread is now, and which lock it waits for")
+      ->excludes("--all", "--openmetrics", "--watch", "--estimate");
   c->footer(
       "The exact charge is read from /proc/PID/smaps: about 12 ms for each GiB resident in 4 kB "
       "pages, and the process's mmap,\nmunmap and brk calls are blocked for that long, as by a "
       "fork. --estimate takes microseconds and needs no privilege; it\nsays pass only if the "
-      "highest possible charge would pass, else unknown.\nExit status: 0 a fork would pass; 1 it "
+      "highest possible charge would pass, else unknown.\n--stacks stops the process for about a "
+      "millisecond (ptrace) and walks the stacks when it runs again, by libunwind; status 1:\na "
+      "thread waits for a lock that no thread of the process holds.\nExit status: 0 a fork would "
+      "pass; 1 it "
       "would be refused, by the overcommit mode in force or another limit, or is\nborderline "
       "(closer to the limit than the error of the kernel's own counter); 2 no such process, or not "
       "known.");
@@ -202,6 +208,32 @@ CLI::App* add_export(CLI::App& app, ExportOptions& o) {
   return c;
 }
 
+CLI::App* add_attach(CLI::App& app, AttachOptions& o) {
+  CLI::App* c = app.add_subcommand("attach", "records a program that runs already, from now on");
+  c->add_option("PID", o.pid, "the process")->required();
+  c->add_option(
+      "-o,--log", o.log,
+      "the log; %c command, %p pid; default: ovcshim.%c.%p.ovc here, else in /var/tmp. The "
+      "process makes it: its user must be allowed to");
+  c->footer(
+      "The loader of the process loads the shim in a thread that waits for work; all threads stand "
+      "still (ptrace) only while libc's\nsystem calls are changed and the mappings are listed. "
+      "Recorded are fork, mmap, munmap, mremap, mprotect, brk, madvise and\nends, of the process "
+      "and of the children that it forks; not malloc, and not the programs that they execute.\n"
+      "Where a doubt is left it says why, and does not attach.\nExit status: 0 recorded, 2 not.");
+  return c;
+}
+
+CLI::App* add_detach(CLI::App& app, AttachOptions& o) {
+  CLI::App* c = app.add_subcommand("detach", "ends what ovc attach began");
+  c->add_option("PID", o.pid, "the process")->required();
+  c->footer(
+      "Every changed byte of libc is given back, and the shim's memory; its library stays mapped, "
+      "silent. The log stays.\nChildren that were forked meanwhile are recorded on: detach each.\n"
+      "Exit status: 0 done, 2 not.");
+  return c;
+}
+
 CLI::App* add_help(CLI::App& app, HelpOptions& o) {
   CLI::App* c = app.add_subcommand("help", "this help, or that of one command or topic");
   c->add_option("COMMAND|TOPIC", o.topic, "a command, or one of the topics that `ovc help` names");
@@ -247,6 +279,8 @@ void add_commands(CLI::App& app, Options& o, std::function<int()>& work) {
   add_reading(add_report(app, o.report), [&o] { return report(o.report); });
   add(add_follow(app, o.follow), [&o] { return follow(o.follow); });
   add(add_run(app, o.run), [&o] { return run(o.run); });
+  add(add_attach(app, o.attach), [&o] { return attach(o.attach); });
+  add(add_detach(app, o.detach), [&o] { return detach(o.detach); });
   add(add_help(app, o.help), [&o] { return help(o.help.topic); });
 }
 

@@ -24,6 +24,7 @@ struct Options {
   ForksOptions forks;
   StatsOptions stats;
   RunOptions run;
+  AttachOptions attach, detach;
   WhyOptions why;
   CheckOptions check;
   PlanOptions plan;

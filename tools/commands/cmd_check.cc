@@ -142,6 +142,11 @@ int watch(const CheckOptions& options) {
 int check(const CheckOptions& options) {
   if (options.all != options.target.empty())
     throw Error("name one: a pid, a command name, or --all");
+  if (options.stacks) {
+    const auto pids = pids_of(LiveHost{SystemRoot{}}, options);
+    if (pids.empty()) throw Error(nothing_found(options, {}));
+    return stacks(options, pids);
+  }
   if (options.watch_seconds > 0) return watch(options);
   const CheckReport report = look(options);
   if (report.rows.empty()) throw Error(nothing_found(options, report));

@@ -67,19 +67,6 @@ class Signals {
   std::array<struct sigaction, kForwarded.size()> before_{};
 };
 
-// Beside this very program in the build directory, or where it was installed with it. Else by name,
-// for the loader to find.
-std::string find_shim() {
-  std::error_code error;
-  const fs::path self = fs::read_symlink("/proc/self/exe", error);
-  if (error) return kShimName;
-  for (const char* place : {".", OVC_SHIM_FOLDER}) {
-    const fs::path shim = (self.parent_path() / place / kShimName).lexically_normal();
-    if (fs::is_regular_file(shim, error)) return shim;  // an error here means: not there
-  }
-  return kShimName;
-}
-
 // The loader splits LD_PRELOAD at both.
 void check_preloadable(const std::string& shim) {
   if (shim.find_first_of(" :\t\n") != std::string::npos)
@@ -238,6 +225,19 @@ void report(const std::string& command, const std::string& path, pid_t pid, int 
 
 }  // namespace
 
+// Beside this very program in the build directory, or where it was installed with it. Else by name,
+// for the loader to find.
+std::string shim_path() {
+  std::error_code error;
+  const fs::path self = fs::read_symlink("/proc/self/exe", error);
+  if (error) return kShimName;
+  for (const char* place : {".", OVC_SHIM_FOLDER}) {
+    const fs::path shim = (self.parent_path() / place / kShimName).lexically_normal();
+    if (fs::is_regular_file(shim, error)) return shim;  // an error here means: not there
+  }
+  return kShimName;
+}
+
 int cut_run_command(int argc, char** argv, std::vector<std::string>& command) {
   if (argc < 2 || std::string_view(argv[1]) != "run") return argc;
   int at = 2;
@@ -296,7 +296,7 @@ int run(const RunOptions& given) {
     check_spec(ovcshim::parse_inject(rule.c_str(), spec), "--inject");
   }
   options.rehearse = resolved(options.rehearse);
-  const std::string shim = find_shim();
+  const std::string shim = shim_path();
   check_preloadable(shim);
   const Signals signals;
   const pid_t pid = start(options, shim, signals);

@@ -24,13 +24,15 @@ int why(const WhyOptions& options);
 
 struct CheckOptions {
   std::string target;  // a process number, or a command name as in /proc/PID/comm; empty with `all`
-  bool all = false, json = false, openmetrics = false, estimate = false;
+  bool all = false, json = false, openmetrics = false, estimate = false, stacks = false;
   double watch_seconds = 0;  // 0: once
 };
 
 // 0: a fork of each process that could be judged would pass. 1: one would be refused, or is
 // borderline. Throws Error if there is no such process, or nothing could be judged.
 int check(const CheckOptions& options);
+// ovc check PID --stacks. 1: a thread waits for a lock that no thread of its process holds.
+int stacks(const CheckOptions& options, const std::vector<uint32_t>& pids);
 
 struct PlanOptions {
   std::string target;  // a process number, else a log; empty: the newest log
@@ -99,6 +101,17 @@ struct StatsOptions {
   size_t limit = 20;  // processes shown, busiest first; 0: all
 };
 int stats(const StatsOptions& options);
+
+struct AttachOptions {
+  std::string pid, log;  // empty: a name made of command and pid, here, else in /var/tmp
+};
+// 0: recorded from now on, or no longer. Throw Error with the reason, and what to do, where that
+// cannot be.
+int attach(const AttachOptions& options);
+int detach(const AttachOptions& options);
+
+// The shim's file beside ovc or where it is installed; its bare name if neither is there.
+std::string shim_path();
 
 struct RunOptions {
   std::string log;  // -o; empty: a name made of command and pid

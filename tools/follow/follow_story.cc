@@ -166,6 +166,13 @@ void Story::take_start(const Event& event) {
 
 void Story::take_exit(const Event& event) {
   const EventBase& b = event.base;
+  if (b.op == Op::kEnd && b.args[0]) {
+    children_[b.pid].end_tick = std::max<uint64_t>(b.begin_tick, 1);
+    Happening& line = tell(Kind::kEnded, b.begin_tick, b.pid, comm_of(event));
+    line.text = "is no longer recorded (ovc detach)";
+    line.fields = {{"how", "detached"}};
+    return;
+  }
   if (b.op == Op::kEnd) {
     goodbyes_[b.pid] = {b.begin_tick, comm_of(event), 0};
     return;

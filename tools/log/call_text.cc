@@ -132,13 +132,17 @@ void append_record(std::string& out, const Event& event) {
   auto to = std::back_inserter(out);
   switch (event.base.op) {
     case Op::kStart:
-      out += event.base.flags & kChildSide ? "--- new child of fork: " : "--- new image: ";
+      out += event.base.flags & kChildSide ? "--- new child of fork: "
+             : args[0]                     ? "--- attached to: "
+                                           : "--- new image: ";
       append_escaped(out, event.text);
       if (const auto parent = event.fact(FactKey::kParentPid))
         fmt::format_to(to, ", parent {}", *parent);
       out += " ---";
       break;
-    case Op::kEnd: out += "--- normal end ---"; break;
+    case Op::kEnd:
+      out += args[0] ? "--- no longer recorded (ovc detach) ---" : "--- normal end ---";
+      break;
     case Op::kSnapshot:
       out += "--- state at the failure";
       append_kb_fact(out, event, FactKey::kMapsAcKb, "charged mappings");

@@ -255,6 +255,16 @@ void innermost_line(const Parts& parts, Dwarf_Die* unit, uint64_t address, Sourc
 ElfObject::ElfObject() = default;
 ElfObject::~ElfObject() = default;
 
+std::string ElfObject::build_id(const std::string& path) {
+  elf_version(EV_CURRENT);
+  Parts parts;
+  struct stat info {};
+  parts.fd = open_regular(path, info);
+  if (parts.fd >= 0) parts.elf = elf_begin(parts.fd, ELF_C_READ, nullptr);
+  if (!parts.elf || elf_kind(parts.elf) != ELF_K_ELF) return "";
+  return std::string(build_id_of(parts.elf));
+}
+
 std::unique_ptr<ElfObject> ElfObject::open(const std::string& path, std::string_view build_id) {
   if (build_id.size() < kShortestBuildId || build_id.size() > kLongestBuildId) return nullptr;
   elf_version(EV_CURRENT);

@@ -33,6 +33,8 @@ class ElfObject {
   // root or of our own user: libdw was not made for those of an adversary.
   static std::unique_ptr<ElfObject> open(const std::string& path, std::string_view build_id);
   ~ElfObject();
+  // Raw bytes; empty if the file has none or is not a regular ELF file.
+  static std::string build_id(const std::string& path);
 
   struct Symbol {
     uint64_t start, size;

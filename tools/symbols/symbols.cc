@@ -107,6 +107,10 @@ Symbols::Symbols(const LogReader& log) {
   for (auto& [image, modules] : images_) modules = without_overlaps(std::move(modules));
 }
 
+Symbols::Symbols(std::vector<ModuleInfo> modules) {
+  images_[0] = without_overlaps(std::move(modules));
+}
+
 Symbols::~Symbols() = default;
 
 void Symbols::add_module(const Event& event) {

@@ -57,6 +57,7 @@ bool is_plumbing(std::string_view module);
 class Symbols {
  public:
   explicit Symbols(const LogReader& log);
+  explicit Symbols(std::vector<ModuleInfo> modules);  // of image 0: a process that runs
   ~Symbols();
   Symbols(const Symbols&) = delete;
   Symbols& operator=(const Symbols&) = delete;

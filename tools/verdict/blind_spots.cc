@@ -44,6 +44,7 @@ void BlindSpots::note(const Event& event) {
 void BlindSpots::note_start(const Event& event) {
   const EventBase& b = event.base;
   program_[{b.process, b.process_serial}] = event.text;
+  if (b.args[0] && !(b.flags & kChildSide)) attached_.insert(event.text);
   for (const Fact& fact : event.facts) {
     if (fact.key ==
         static_cast<uint32_t>(FactKey::kProviderBase) + static_cast<uint32_t>(Op::kMalloc))
@@ -83,6 +84,11 @@ std::map<BlindSpots::Place, BlindSpots::Mapper> BlindSpots::by_program() const {
 
 std::vector<std::string> BlindSpots::sentences() {
   std::vector<std::string> list;
+  for (const std::string& program : attached_)
+    list.push_back(
+        fmt::format("what {} did before ovc attach; after it malloc and its family, exec, "
+                    "waits, threads, and the programs that it starts",
+                    program));
   for (const auto& [who, calls] : before_us_)
     list.push_back(
         fmt::format("{} of {}: {} defines them and comes before the shim in the loader's search "

@@ -78,7 +78,7 @@ std::optional<EndSign> asked_for(const Event& event) {
   } else if (b.op == Op::kAbort) {
     sign.kind = EndKind::kAborted;
     sign.signal = SIGABRT;
-  } else if (b.op == Op::kEnd) {
+  } else if (b.op == Op::kEnd && !b.args[0]) {  // not by ovc detach
     sign.seen_by = "log";
   } else if (b.op == Op::kDaemon && event.returned() && !event.failed()) {
     sign.status = 0;  // misc/daemon.c: _exit(0) is the parent's last act

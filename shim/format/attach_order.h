@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+//
+// What `ovc attach` and `ovc detach` hand to the shim in a process that runs, and what it answers.
+// Lies in memory that ovc had the process map; both are of one build: ovc looks at the build id
+// first. Entries of the shim, each called in one thread of the process:
+//     uint64_t ovcshim_attach(AttachOrder*)
+// Rules: an entry that fails leaves the process as it was.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+namespace ovcshim {
+
+enum class AttachStep : uint32_t {
+  kOpen = 1,   // the log and the private memory; the other threads run
+  kBegin = 2,  // libc's sites, then recording; all other threads stand still
+  kEnd = 3,    // sites given back, recording ended; all other threads stand still
+  kClose = 4,  // the memory given back; no thread is inside the shim, all others stand still
+};
+
+enum class AttachState : uint32_t {
+  kIdle = 0,    // in the process, and silent
+  kOpened = 1,  // the log is there, nothing is recorded yet
+  kRecording = 2,
+  kEnded = 3,      // nothing is recorded any more, the memory is still there
+  kPreloaded = 4,  // it came with the program: not to be attached or detached
+};
+
+struct AttachOrder {
+  AttachStep step;
+  uint32_t stack_depth;
+  uint64_t events_bytes;
+  char log[1024];  // as the process sees it
+
+  // answers
+  uint32_t done;       // 1: yes
+  int32_t err;         // else the errno of what failed; 0: none fits
+  AttachState state;   // after it
+  uint32_t internals;  // InternalsState
+  uint32_t mem_error, mprotect_error;
+  uint64_t own_ns;     // that the step took
+  uint64_t near_page;  // of code beside libc, 0: none
+  char why[256];
+};
+static_assert(sizeof(AttachOrder) % 8 == 0);
+
+}  // namespace ovcshim

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+//
+// The libc.so.6 that is loaded, by the loader's list and its own tables. No libc calls: another
+// preload may come first in dlsym's order.
+#pragma once
+#include <elf.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#pragma GCC visibility push(hidden)
+
+namespace ovcshim {
+
+struct Code {  // one function of libc
+  const unsigned char* begin = nullptr;
+  const unsigned char* end = nullptr;
+};
+
+struct Libc {
+  uint64_t base = 0;
+  const Elf64_Sym* symbols = nullptr;
+  const char* names = nullptr;
+  const uint32_t* hash = nullptr;  // DT_GNU_HASH
+};
+
+// Walks the loader's list without its lock: libc stands among the objects of the start, which stay.
+bool find_libc(Libc& libc);
+// Empty if there is none of that name, or it is no plain code.
+Code find_function(const Libc& libc, const char* name);
+
+// Does the loader have this object, of which `own` is the dynamic section, behind libc.so.6? Then
+// it was loaded by dlopen; what is preloaded stands before.
+bool is_behind_libc(const void* own);
+
+}  // namespace ovcshim
+
+#pragma GCC visibility pop

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+//
+// The steps that recording begins with, whether the program begins (session.cc) or runs already
+// (attach.cc). In this order: begin_clock(), open_log(), map_private(), enter_libc(),
+// begin_recording().
+#pragma once
+#include "shim/libc/libc_patch.h"
+#include "shim/record/log_file.h"
+
+namespace ovcshim {
+
+struct Settings {
+  LogWish log;
+  bool enabled = true;
+  bool internals = true;
+};
+
+struct StartProblem {
+  const char* why;
+  int err;  // 0: none fits
+  char* path;
+};
+
+void begin_clock();
+bool map_private(StartProblem& problem);
+// libc's own system calls, from now on.
+void enter_libc(const Settings& settings, OtherThreads others);
+// The process enters the log, with its objects and its mappings.
+void begin_recording(const Settings& settings);
+
+}  // namespace ovcshim

@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# `ovc attach` and `ovc detach` killed at a ptrace call, or refused one by the kernel: the program goes on unharmed, ovc says
+# what was the matter, and afterwards it can be attached to and detached from as ever. OVC_ATTACH_STRIDE: each how manyth call.
+. "$(dirname "$0")/../fixtures/e2e.sh"
+[[ $(uname -m) == x86_64 ]] || skip "attaching is for x86-64"
+command -v strace >/dev/null || skip "no strace"
+stride=${OVC_ATTACH_STRIDE:-23}
+on_exit() { exec 9>&-; kill -KILL "$pid" 2>/dev/null || true; }
+mkfifo in
+many_threads 4 <in >many.out 2>many.err &
+pid=$!
+exec 9>in
+until [[ $(<many.out) == *ready* ]]; do kill -0 "$pid"; done
+
+# under_strace WHAT COMMAND...: 0, 2: as ovc; 137: killed
+under_strace() {
+  local what=$1 status=0
+  shift
+  strace -qq -o calls -e trace=ptrace -e "inject=ptrace:$what" "$@" >said 2>err || status=$?
+  echo "$status"
+}
+counts() {
+  strace -qq -o calls -e trace=ptrace "$@" >said || fail "$*"
+  grep -c '^ptrace(' calls
+}
+whole=$(counts ovc attach "$pid" -o "$work/count.ovc")
+whole_end=$(counts ovc detach "$pid")
+# As ever: one way or another it ends detached.
+is_well() {
+  kill -0 "$pid" || fail "the program has ended: $1"
+  ovc detach "$pid" >said 2>err || grep -q 'is not recorded' err || fail "$1: then detach: $(cat err)"
+  rm -f well.ovc
+  ovc attach "$pid" -o "$work/well.ovc" >said 2>err || fail "$1: then attach: $(cat err)"
+  ovc detach "$pid" >said 2>err || fail "$1: then detach: $(cat err)"
+}
+tried=0
+# try LAST WHAT COMMAND...
+try() {
+  local last=$1 what=$2 n status
+  shift 2
+  for ((n = 1; n <= last; n += stride)); do
+    rm -f tried.ovc
+    [[ $1 != detach ]] || ovc attach "$pid" -o "$work/tried.ovc" >said
+    status=$(under_strace "$what:when=$n" ovc "$@")
+    case $status in
+      0 | 137) ;;
+      2) finds '^ovc: ' err ;;
+      *) fail "$what at call $n of $*: status $status" ;;
+    esac
+    tried=$((tried + 1))
+    is_well "$what at call $n of ovc $*"
+  done
+}
+try "$whole" signal=SIGKILL attach "$pid" -o "$work/tried.ovc"
+try "$whole_end" signal=SIGKILL detach "$pid"
+try 40 error=EIO attach "$pid" -o "$work/tried.ovc"
+exec 9>&-
+wait "$pid" || fail "the program noticed: $(cat many.err)"
+finds 'all right' many.out
+echo "$tried of $((whole + whole_end)) calls tried"

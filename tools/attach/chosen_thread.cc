@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MIT
+#if defined(__x86_64__)  // elsewhere: elsewhere.cc
+#include "tools/attach/chosen_thread.h"
+
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+
+#include <algorithm>
+#include <cstring>
+#include <thread>
+
+#include "tools/attach/remote_call.h"
+#include "tools/attach/waiting_calls.h"
+#include "tools/host/proc_files.h"
+#include "tools/text/output.h"
+
+namespace ovc {
+namespace {
+
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+constexpr auto kOneStop = 500ms;  // the machine may be busy
+
+// Those that wait for work come first, by what the kernel says of them without a stop.
+std::vector<uint32_t> waiting_first(uint32_t pid) {
+  std::vector<uint32_t> ids = thread_ids(pid);
+  const auto waits = [pid](uint32_t tid) {
+    const auto call = read_small(fmt::format("/proc/{}/task/{}/syscall", pid, tid));
+    const auto nr = call ? first_number(*call) : std::nullopt;
+    return nr && (waits_for_work(static_cast<long>(*nr)) || *nr == SYS_futex);
+  };
+  std::stable_partition(ids.begin(), ids.end(), waits);
+  return ids;
+}
+
+bool is_call_exit(int status) { return (status >> 8 & 0xff) == (SIGTRAP | 0x80); }
+
+}  // namespace
+
+ThreadChooser::ThreadChooser(const ProcessFacts& facts)
+    : facts_(facts), memory_(facts.pid), walker_(facts.pid) {}
+
+bool ThreadChooser::is_safe(uint32_t tid) {
+  const ThreadState state = copy_state(facts_.pid, tid, memory_);
+  if (!state.error && !is_callable(state.registers, facts_.seccomp != 0)) {
+    in_the_way_.emplace_back(tid, "it sleeps under a seccomp filter");
+    return false;
+  }
+  const Walk walk = walker_.walk(state);
+  std::vector<Frame> functions;
+  for (size_t i = 0; i < walk.addresses.size(); ++i) {
+    const bool exact = i == 0 || walk.handler_below[i] || walk.handler_below[i - 1];
+    functions.push_back(
+        symbols_
+            ->resolve(0, walk.addresses[i], exact ? Pc::kExact : Pc::kReturnAddress, Detail::kNames)
+            .back());
+  }
+  Place place = judge_place(state, walk, functions, lines_);
+  if (!place.safe) in_the_way_.emplace_back(tid, std::move(place.why_not));
+  return place.safe;
+}
+
+std::unique_ptr<Tracee> ThreadChooser::try_waiting(uint32_t tid) {
+  auto thread = std::make_unique<Tracee>(tid);
+  if (const int failed = thread->seize()) {
+    if (failed != ESRCH) error_ = failed;
+    return nullptr;
+  }
+  if (!thread->wait_stopped(Clock::now() + kOneStop)) {
+    if (!thread->is_gone()) in_the_way_.emplace_back(tid, "it does not stop");
+    return nullptr;
+  }
+  return is_safe(tid) ? std::move(thread) : nullptr;
+}
+
+// A thread that is never found waiting is looked at whenever a system call has just ended.
+std::unique_ptr<Tracee> ThreadChooser::try_next_calls(uint32_t tid, Deadline until) {
+  auto thread = std::make_unique<Tracee>(tid);
+  if (thread->seize() != 0 || !thread->wait_stopped(Clock::now() + kOneStop)) return nullptr;
+  bool inside = false;  // its next stop by a system call is the end of one
+  for (int signal = 0; Clock::now() < until;) {
+    Registers r{};
+    if (get_registers(tid, r) != 0) return nullptr;
+    if (inside && !is_restarted(r) && waits_for_work(static_cast<long>(r.orig_rax)) && is_safe(tid))
+      return thread;
+    if (thread->resume(PTRACE_SYSCALL, signal) != 0) return nullptr;
+    const int status = thread->wait_next(until);
+    if (status < 0) return nullptr;
+    signal = 0;
+    if (is_call_exit(status))
+      inside = get_registers(tid, r) == 0 && r.rax != static_cast<uint64_t>(-ENOSYS);
+    else if (status >> 16 == 0) signal = status >> 8 & 0xff, inside = false;
+    else inside = false;
+  }
+  return nullptr;
+}
+
+std::unique_ptr<Tracee> ThreadChooser::choose(Deadline until) {
+  for (auto pause = 1ms; Clock::now() < until && !error_; pause = std::min(pause * 2, 20ms)) {
+    in_the_way_.clear();
+    lines_ = read_map_lines(facts_.pid);
+    symbols_ = std::make_unique<Symbols>(live_modules(facts_.pid, lines_));
+    const std::vector<uint32_t> ids = waiting_first(facts_.pid);
+    if (ids.empty()) error_ = ESRCH;
+    for (const uint32_t tid : ids) {
+      if (error_ || Clock::now() > until) break;
+      if (auto thread = try_waiting(tid)) return thread;
+    }
+    if (error_) break;
+    for (const uint32_t tid : ids) {
+      if (Clock::now() > until) break;
+      if (auto thread = try_next_calls(tid, Clock::now() + 100ms)) return thread;
+    }
+    std::this_thread::sleep_for(pause);
+  }
+  return nullptr;
+}
+
+std::string ThreadChooser::why_none() const {
+  constexpr size_t kNamed = 3;
+  std::string text;
+  for (size_t i = 0; i < in_the_way_.size() && i < kNamed; ++i)
+    text +=
+        fmt::format("{}thread {}: {}", i ? "; " : "", in_the_way_[i].first, in_the_way_[i].second);
+  return text.empty() ? "no thread stopped" : text;
+}
+
+bool ThreadChooser::is_inside(uint32_t tid, const std::vector<Range>& ranges) {
+  const ThreadState state = copy_state(facts_.pid, tid, memory_);
+  if (state.error) return true;
+  const auto holds = [&](uint64_t address) {
+    return std::any_of(ranges.begin(), ranges.end(), [address](const Range& range) {
+      return address >= range.start && address < range.end;
+    });
+  };
+  const Walk walk = walker_.walk(state);
+  if (std::any_of(walk.addresses.begin(), walk.addresses.end(), holds)) return true;
+  if (walk.end == WalkEnd::kBottom) return false;
+  for (size_t at = 0; at + 8 <= state.stack.size(); at += 8) {
+    uint64_t word = 0;
+    std::memcpy(&word, state.stack.data() + at, sizeof word);
+    if (holds(word)) return true;
+  }
+  return false;
+}
+
+}  // namespace ovc
+
+#endif

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: MIT
+#if defined(__x86_64__)  // elsewhere: elsewhere.cc
+#include "tools/attach/guest.h"
+
+#include <dlfcn.h>
+#include <fmt/format.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+#include <algorithm>
+
+#include "tools/attach/exported.h"
+#include "tools/text/error.h"
+#include "tools/text/output.h"
+
+namespace ovc {
+namespace {
+
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+constexpr auto kSearch = 5s;   // for a thread that may be used
+constexpr auto kLoader = 20s;  // for the loader: disks are slow
+constexpr auto kOneCall = 5s;
+constexpr uint64_t kRegionBytes = 512 * 1024;  // order at its beginning, the stack from its end
+
+// mov errno@gottpoff(%rip),%rax; add %fs:0,%rax; ret, behind an endbr64 or not. The distance of
+// errno from the thread pointer; 0: the function has another shape.
+int64_t errno_distance(const Memory& memory, uint64_t function) {
+  unsigned char code[32]{};
+  if (!function || memory.read(function, code, sizeof code) != sizeof code) return 0;
+  constexpr unsigned char kEndbr[] = {0xf3, 0x0f, 0x1e, 0xfa}, kLoad[] = {0x48, 0x8b, 0x05},
+                          kAdd[] = {0x64, 0x48, 0x03, 0x04, 0x25, 0, 0, 0, 0, 0xc3};
+  const size_t at = memcmp(code, kEndbr, sizeof kEndbr) == 0 ? sizeof kEndbr : 0;
+  if (memcmp(code + at, kLoad, sizeof kLoad) != 0 || memcmp(code + at + 7, kAdd, sizeof kAdd) != 0)
+    return 0;
+  int32_t offset = 0;
+  int64_t distance = 0;
+  memcpy(&offset, code + at + 3, sizeof offset);
+  const uint64_t slot = function + at + 7 + static_cast<uint64_t>(int64_t{offset});
+  return memory.get(slot, distance) ? distance : 0;
+}
+
+}  // namespace
+
+Guest::Guest(const ProcessFacts& facts) : facts_(facts), memory_(facts.pid), chooser_(facts) {
+  thread_ = chooser_.choose(Clock::now() + kSearch);
+  if (!thread_ && chooser_.error())
+    throw Error(why_not_stopped(read_facts(facts.pid), chooser_.error()));
+  if (!thread_)
+    throw Error(
+        fmt::format("{} was not touched: in {} no thread stood where the loader may be "
+                    "called ({}); try again when it has less to do",
+                    who(facts), counted(static_cast<uint64_t>(kSearch.count()), "second"),
+                    chooser_.why_none()));
+  lines_ = read_map_lines(facts.pid);
+  const auto gadgets = find_gadgets(memory_, lines_);
+  if (!gadgets) throw Error(fmt::format("the libc of {} is not known", who(facts)));
+  find_errno();
+  caller_ = std::make_unique<RemoteCaller>(*thread_, memory_, *gadgets, facts.seccomp != 0);
+  const CallResult mapped = checked(
+      caller_->system_call(
+          SYS_mmap,
+          {0, kRegionBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, ~uint64_t{0}, 0},
+          Clock::now() + kOneCall),
+      "mmap");
+  if (mapped.value < 0 && mapped.value > -4096)
+    throw Error(fmt::format("{} cannot map {} of memory: {}", who(facts), size_text(kRegionBytes),
+                            strerrordesc_np(static_cast<int>(-mapped.value))));
+  region_ = static_cast<uint64_t>(mapped.value);
+}
+
+// Nothing here throws: the thread is let go whatever happens.
+Guest::~Guest() {
+  if (!caller_ || on_its_own_) return;
+  CallResult result;
+  if (region_)
+    result = caller_->system_call(SYS_munmap, {region_, kRegionBytes, 0, 0, 0, 0},
+                                  Clock::now() + kOneCall);
+  if (result.end == CallEnd::kSlow || result.end == CallEnd::kGone) return;
+  memory_.write(errno_at_, &errno_before_, sizeof errno_before_);
+}
+
+void Guest::find_errno() {
+  const int64_t distance = errno_distance(
+      memory_, exported_function(facts_.pid, lines_, "libc.so.6", "__errno_location"));
+  Registers r{};
+  if (!distance || get_registers(thread_->tid(), r) != 0)
+    throw Error(fmt::format("the libc of {} is not known: its errno is not found", who(facts_)));
+  errno_at_ = r.fs_base + static_cast<uint64_t>(distance);
+  if (!memory_.get(errno_at_, errno_before_))
+    throw Error(fmt::format("the libc of {} is not known: its errno is not found", who(facts_)));
+}
+
+CallResult Guest::checked(CallResult result, const char* what) {
+  if (result.end == CallEnd::kDone) return result;
+  on_its_own_ = result.end == CallEnd::kSlow || result.end == CallEnd::kGone;
+  switch (result.end) {
+    case CallEnd::kNotBegun:
+      throw Error(fmt::format("{} was not touched: thread {} cannot be made to call {}: {}",
+                              who(facts_), tid(), what, strerrordesc_np(result.error)));
+    case CallEnd::kCrashed:
+      throw Error(
+          fmt::format("{} in thread {} of {} ended by signal {}; the thread goes on where "
+                      "it stood, the shim records nothing",
+                      what, tid(), who(facts_), result.signal));
+    case CallEnd::kSlow:
+      throw Error(
+          fmt::format("{} in thread {} of {} is not back in time: it waits for another "
+                      "thread or a disk, ends by itself, and the thread goes on; the shim "
+                      "records nothing",
+                      what, tid(), who(facts_)));
+    default: throw Error(fmt::format("{} has ended meanwhile", who(facts_)));
+  }
+}
+
+void Guest::find_shim() {
+  lines_ = read_map_lines(facts_.pid);
+  const MapLine* first = object_named(lines_, "libovcshim.so");
+  if (!first) return;
+  shim_ = *first;
+  for (const MapLine& line : lines_)
+    if (line.path == shim_.path) shim_end_ = std::max(shim_end_, line.end);
+  entry_ = exported_function(facts_.pid, lines_, "libovcshim.so", "ovcshim_attach");
+}
+
+int64_t Guest::load(const std::string& path) {
+  find_shim();
+  if (entry_) return 0;
+  uint64_t mode = RTLD_NOW | RTLD_NODELETE;
+  uint64_t function = exported_function(facts_.pid, lines_, "libc.so.6", "dlopen");
+  if (!function) {  // before glibc 2.34
+    function = exported_function(facts_.pid, lines_, "libc.so.6", "__libc_dlopen_mode");
+    mode |= 0x80000000;
+  }
+  if (!function) throw Error(fmt::format("the libc of {} has no dlopen", who(facts_)));
+  if (!memory_.write(region_, path.c_str(), path.size() + 1))
+    throw Error(fmt::format("the memory of {} cannot be written", who(facts_)));
+  const auto start = Clock::now();
+  checked(caller_->function(function, region_, mode, region_ + kRegionBytes, start + kLoader),
+          "dlopen");
+  const int64_t took = std::chrono::nanoseconds(Clock::now() - start).count();
+  find_shim();
+  if (!entry_)
+    throw Error(
+        fmt::format("the loader of {} does not load {}: may its user read the file, is it "
+                    "on a file system mounted noexec, does a security module forbid it?",
+                    who(facts_), escaped(path)));
+  return took;
+}
+
+ovcshim::AttachOrder Guest::step(const ovcshim::AttachOrder& order, Deadline until) {
+  ovcshim::AttachOrder answer = order;
+  if (!memory_.write(region_, &order, sizeof order))
+    throw Error(fmt::format("the memory of {} cannot be written", who(facts_)));
+  checked(caller_->function(entry_, region_, 0, region_ + kRegionBytes, until), "the shim");
+  if (!memory_.get(region_, answer))
+    throw Error(fmt::format("the memory of {} cannot be read", who(facts_)));
+  return answer;
+}
+
+}  // namespace ovc
+
+#endif

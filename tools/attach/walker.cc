@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT
+#if defined(__x86_64__)  // elsewhere: elsewhere.cc
+#include "tools/attach/walker.h"
+
+#include <libunwind-ptrace.h>
+
+#include <cstring>
+#include <new>
+
+namespace ovc {
+namespace {
+
+constexpr size_t kMostFrames = 1024;
+
+// One at a time: libunwind hands its callbacks different arguments for tables and for frames.
+struct Walking {
+  const ThreadState* state = nullptr;
+  const Memory* memory = nullptr;
+  void* files = nullptr;  // libunwind-ptrace's, for the process
+};
+Walking walking;
+
+unsigned long long Registers::*const kByNumber[] = {  // libunwind-x86_64.h, which is DWARF's order
+    &Registers::rax, &Registers::rdx, &Registers::rcx, &Registers::rbx, &Registers::rsi,
+    &Registers::rdi, &Registers::rbp, &Registers::rsp, &Registers::r8,  &Registers::r9,
+    &Registers::r10, &Registers::r11, &Registers::r12, &Registers::r13, &Registers::r14,
+    &Registers::r15, &Registers::rip};
+
+int find_proc_info(unw_addr_space_t space, unw_word_t ip, unw_proc_info_t* info, int need, void*) {
+  return _UPT_find_proc_info(space, ip, info, need, walking.files);
+}
+void put_unwind_info(unw_addr_space_t space, unw_proc_info_t* info, void*) {
+  _UPT_put_unwind_info(space, info, walking.files);
+}
+int no_dynamic_code(unw_addr_space_t, unw_word_t*, void*) { return -UNW_ENOINFO; }
+
+int access_memory(unw_addr_space_t, unw_word_t at, unw_word_t* value, int write, void*) {
+  if (write) return -UNW_EINVAL;
+  const auto& stack = walking.state->stack;
+  const uint64_t low = walking.state->registers.rsp;
+  if (at >= low && at - low + sizeof *value <= stack.size()) {
+    std::memcpy(value, stack.data() + (at - low), sizeof *value);
+    return 0;
+  }
+  return walking.memory->get(at, *value) ? 0 : -UNW_EINVAL;
+}
+
+int access_register(unw_addr_space_t, unw_regnum_t number, unw_word_t* value, int write, void*) {
+  if (write || number < 0 || static_cast<size_t>(number) >= std::size(kByNumber))
+    return -UNW_EBADREG;
+  *value = walking.state->registers.*kByNumber[number];
+  return 0;
+}
+
+int no_float(unw_addr_space_t, unw_regnum_t, unw_fpreg_t*, int, void*) { return -UNW_EBADREG; }
+int no_resume(unw_addr_space_t, unw_cursor_t*, void*) { return -UNW_EINVAL; }
+int no_name(unw_addr_space_t, unw_word_t, char*, size_t, unw_word_t*, void*) {
+  return -UNW_ENOINFO;
+}
+
+unw_accessors_t accessors{find_proc_info,  put_unwind_info, no_dynamic_code, access_memory,
+                          access_register, no_float,        no_resume,       no_name};
+
+}  // namespace
+
+struct Walker::Parts {
+  Memory memory;
+  unw_addr_space_t space;
+  void* files;
+  explicit Parts(uint32_t pid)
+      : memory(pid),
+        space(unw_create_addr_space(&accessors, 0)),
+        files(_UPT_create(static_cast<pid_t>(pid))) {
+    if (!space || !files) throw std::bad_alloc();
+    unw_set_caching_policy(space, UNW_CACHE_GLOBAL);
+  }
+  ~Parts() {
+    _UPT_destroy(files);
+    unw_destroy_addr_space(space);
+  }
+};
+
+Walker::Walker(uint32_t pid) : parts_(std::make_unique<Parts>(pid)) {}
+Walker::~Walker() = default;
+
+Walk Walker::walk(const ThreadState& state) {
+  Walk walk;
+  if (state.error) return walk;
+  walking = {&state, &parts_->memory, parts_->files};
+  unw_cursor_t cursor;
+  if (unw_init_remote(&cursor, parts_->space, parts_->files) != 0) return walk;
+  for (;;) {
+    unw_word_t ip = 0, sp = 0;
+    unw_get_reg(&cursor, UNW_REG_IP, &ip);
+    unw_get_reg(&cursor, UNW_REG_SP, &sp);
+    if (ip == 0) break;
+    walk.addresses.push_back(ip);
+    walk.stacks.push_back(sp);
+    walk.handler_below.push_back(unw_is_signal_frame(&cursor) > 0);
+    if (walk.addresses.size() == kMostFrames) {
+      walk.end = WalkEnd::kMany;
+      return walk;
+    }
+    const int step = unw_step(&cursor);
+    if (step > 0) continue;
+    walk.end = step == 0 ? WalkEnd::kBottom : WalkEnd::kLost;
+    break;
+  }
+  return walk;
+}
+
+}  // namespace ovc
+
+#endif
