@@ -5,8 +5,8 @@
 #include <cpuid.h>
 #include <elf.h>
 #include <errno.h>
-#include <linux/ptrace.h>
 #include <signal.h>
+#include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
@@ -14,9 +14,6 @@
 #include <cstddef>
 #include <cstring>
 #include <string_view>
-
-extern "C" long ptrace(int request,
-                       ...) noexcept;  // <sys/ptrace.h> does not go with linux/ptrace.h
 
 namespace ovc {
 namespace {
@@ -223,7 +220,7 @@ CallResult RemoteCaller::run(uint64_t frame, Deadline until) {
       signal = stopped_by;  // SIGSTOP: cannot be held back
       continue;
     }
-    ptrace_syscall_info info{};
+    __ptrace_syscall_info info{};
     if (ptrace(PTRACE_GET_SYSCALL_INFO, thread_.tid(), sizeof info, &info) <= 0) break;
     if (info.op == PTRACE_SYSCALL_INFO_EXIT) result.value = info.exit.rval;
     const bool is_back = info.op == PTRACE_SYSCALL_INFO_ENTRY &&
