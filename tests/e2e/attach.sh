@@ -46,10 +46,11 @@ exits 2 ovc detach "$redis_pid" 2>err
 finds 'is not recorded' err
 
 # Again and again, under load: no request fails, no key is lost.
-redis-benchmark -p "$redis_port" -q -t set,get,lpush -n 300000 -c 20 >load 2>&1 &
+wanted=${OVC_ATTACH_ROUNDS:-20}
+redis-benchmark -p "$redis_port" -q -t set,get,lpush -n $((wanted * 15000)) -c 20 >load 2>&1 &
 load=$!
 rounds=0
-while kill -0 "$load" 2>/dev/null && ((rounds < ${OVC_ATTACH_ROUNDS:-20})); do
+while kill -0 "$load" 2>/dev/null && ((rounds < wanted)); do
   ovc attach "$redis_pid" -o "$work/again.ovc" >said 2>err || fail "round $rounds: $(cat err)"
   ovc detach "$redis_pid" >said 2>err || fail "round $rounds: $(cat err)"
   rm again.ovc
