@@ -24,6 +24,7 @@ enum class AttachState : uint32_t {
   kRecording = 2,
   kEnded = 3,      // nothing is recorded any more, the memory is still there
   kPreloaded = 4,  // it came with the program: not to be attached or detached
+  kBusy = 5,       // an earlier step is under way in another thread: its ovc was killed
 };
 
 struct AttachOrder {

@@ -34,6 +34,7 @@ namespace ovcshim {
 namespace {
 
 constinit AttachState g_state = AttachState::kPreloaded;
+constinit uint32_t g_busy = 0;  // a step is under way
 
 // ---- the variables as the loader left them
 
@@ -228,9 +229,13 @@ void note_late() { g_state = AttachState::kIdle; }
 extern "C" [[gnu::visibility("default")]] uint64_t ovcshim_attach(ovcshim::AttachOrder* order) {
   using namespace ovcshim;
   const uint64_t begin = now_ns();
-  const Row* row = row_for(order->step);
+  if (__atomic_exchange_n(&g_busy, 1, __ATOMIC_ACQUIRE)) {
+    order->done = refuse(*order, "an earlier step is under way there; try again");
+    order->state = AttachState::kBusy;
+    return 0;
+  }
   order->near_page = near_page();
-  if (row) {
+  if (const Row* row = row_for(order->step)) {
     order->done = row->work(*order);
     g_state = order->done ? row->to : row->after_failure;
   } else {
@@ -238,5 +243,6 @@ extern "C" [[gnu::visibility("default")]] uint64_t ovcshim_attach(ovcshim::Attac
   }
   order->state = g_state;
   order->own_ns = now_ns() - begin;
+  __atomic_store_n(&g_busy, 0, __ATOMIC_RELEASE);
   return order->done;
 }

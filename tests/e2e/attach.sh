@@ -64,6 +64,7 @@ redis_stop
 
 # Threads in malloc and in signal handlers all the time.
 mkfifo in
+: >many.out  # before it is looked into
 many_threads 64 <in >many.out 2>many.err &
 pid=$!
 pids+=("$pid")

@@ -8,6 +8,7 @@ on_exit() { exec 9>&- 8>&-; for pid in "${pids[@]}"; do kill -CONT "$pid"; kill 
 # begins NAME ARGUMENT...: the program with its input open on descriptor 9, its pid in `pid`, when it says that it is ready
 begins() {
   mkfifo "$1.in"
+  : >"$1.out"  # before it is looked into
   "$@" <"$1.in" >"$1.out" 2>"$1.err" &
   pid=$!
   pids+=("$pid")

@@ -105,6 +105,22 @@ AttachOutcome outcome_of(const ProcessFacts& facts, const Guest& guest) {
   return outcome;
 }
 
+// After a kEnd: is there memory to be given back? False: to be asked again. kOpened: an ovc attach
+// was killed before it could begin.
+bool is_to_close(const AttachOrder& answer, const ProcessFacts& facts) {
+  if (answer.done) return true;
+  switch (answer.state) {
+    case AttachState::kEnded:
+    case AttachState::kOpened: return true;
+    case AttachState::kBusy: return false;
+    case AttachState::kPreloaded:
+      throw Error(
+          fmt::format("{} was started with the shim: it stays in it until it ends", who(facts)));
+    case AttachState::kIdle: throw Error(fmt::format("{} is not recorded", who(facts)));
+    default: throw Error(fmt::format("{} is still recorded: {}", who(facts), answer_text(answer)));
+  }
+}
+
 }  // namespace
 
 AttachOutcome attach_to(const AttachWish& wish) {
@@ -147,27 +163,11 @@ AttachOutcome detach_from(uint32_t pid) {
   Guest guest(facts);
   guest.load(shim->path);
   AttachOutcome outcome = outcome_of(facts, guest);
-  AttachOrder order{};
-  bool ended = false;
-  uint64_t near_page = 0;
+  const AttachOrder order{};
   for (const auto until = Clock::now() + kStepTime; Clock::now() < until;) {
     Standstill still(facts, guest.tid());
-    if (!ended) {
-      const AttachOrder answer = step(guest, order, AttachStep::kEnd, kStepTime);
-      if (!answer.done && answer.state == AttachState::kPreloaded)
-        throw Error(
-            fmt::format("{} was started with the shim: it stays in it until it ends", who(facts)));
-      if (!answer.done && answer.state == AttachState::kIdle)
-        throw Error(fmt::format("{} is not recorded", who(facts)));
-      // kOpened: an ovc attach was killed before it could begin
-      const bool is_to_close =
-          answer.state == AttachState::kEnded || answer.state == AttachState::kOpened;
-      if (!answer.done && !is_to_close)
-        throw Error(fmt::format("{} is still recorded: {}", who(facts), answer_text(answer)));
-      ended = true;
-      near_page = answer.near_page;
-    }
-    outcome.whole = !anybody_inside(guest, still, near_page) &&
+    const AttachOrder answer = step(guest, order, AttachStep::kEnd, kStepTime);
+    outcome.whole = is_to_close(answer, facts) && !anybody_inside(guest, still, answer.near_page) &&
                     step(guest, order, AttachStep::kClose, kStepTime).done;
     outcome.stopped_ns = still.end();
     if (outcome.whole) return outcome;

@@ -6,7 +6,8 @@
 // moment stand where it must not go on.
 // What a stop alone does to a program: system calls that are interrupted are restarted by the
 // kernel. A few answer EINTR instead (epoll_wait, semop, ...; signal(7)): that is turned into a
-// restart here, unless a signal is there to be handled.
+// restart here, unless a signal is there to be handled. (If ovc is killed between the stop and
+// that, microseconds later, they answer EINTR, as after SIGSTOP and SIGCONT.)
 #pragma once
 #include <sys/types.h>
 #include <sys/user.h>
