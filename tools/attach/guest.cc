@@ -74,11 +74,18 @@ Guest::Guest(const ProcessFacts& facts) : facts_(facts), memory_(facts.pid), cho
 Guest::~Guest() {
   if (!caller_ || on_its_own_) return;
   CallResult result;
-  if (region_)
-    result = caller_->system_call(SYS_munmap, {region_, kRegionBytes, 0, 0, 0, 0},
-                                  Clock::now() + kOneCall);
+  if (region_) result = unmap_region();
   if (result.end == CallEnd::kSlow || result.end == CallEnd::kGone) return;
   memory_.write(errno_at_, &errno_before_, sizeof errno_before_);
+}
+
+// By libc's function: where its calls are recorded the memory is in the list of mappings, and has
+// to be seen to go.
+CallResult Guest::unmap_region() {
+  const uint64_t function = exported_function(facts_.pid, lines_, "libc.so.6", "munmap");
+  const auto until = Clock::now() + kOneCall;
+  return function ? caller_->function(function, region_, kRegionBytes, 0, until)
+                  : caller_->system_call(SYS_munmap, {region_, kRegionBytes, 0, 0, 0, 0}, until);
 }
 
 void Guest::find_errno() {

@@ -32,6 +32,7 @@ class Guest {
 
  private:
   CallResult checked(CallResult result, const char* what);
+  CallResult unmap_region();
   void find_errno();
   void find_shim();
 

@@ -182,7 +182,7 @@ CallResult RemoteCaller::function(uint64_t entry, uint64_t first, uint64_t secon
   start.rip = entry;
   start.rdi = first, start.rsi = second;
   start.rax = 0;
-  return call(start, stack_top, until);
+  return call(start, stack_top ? stack_top : before_.rsp - kRedZone, until);
 }
 
 // Only when everything lies in memory are the registers set, all at once. The mask comes after them

@@ -54,7 +54,7 @@ class RemoteCaller {
       : thread_(thread), memory_(memory), gadgets_(gadgets), filtered_(filtered) {}
 
   CallResult system_call(long nr, std::array<uint64_t, 6> args, Deadline until);
-  // On a stack that ends at `stack_top`; up to two arguments.
+  // On a stack that ends at `stack_top`, 0: on the thread's own; up to two arguments.
   CallResult function(uint64_t entry, uint64_t first, uint64_t second, uint64_t stack_top,
                       Deadline until);
 

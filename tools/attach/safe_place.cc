@@ -105,7 +105,7 @@ Place no(std::string why) { return {false, std::move(why)}; }
 
 // Room below the stack pointer for what is written there; the kernel lets no stack grow for ovc.
 bool has_room(const std::vector<MapLine>& lines, uint64_t stack_pointer) {
-  constexpr uint64_t kRoom = 12 * 1024;
+  constexpr uint64_t kRoom = 32 * 1024;
   const MapLine* line = line_at(lines, stack_pointer);
   return line && line->access.starts_with("rw") && stack_pointer - line->start >= kRoom;
 }
