@@ -56,7 +56,7 @@ assert libc.ptrace(0x4206, int(sys.argv[1]), None, None) == 0  # PTRACE_SEIZE
 done = subprocess.run(sys.argv[2:], capture_output=True, text=True)
 assert done.returncode == 2 and f"is traced already, by python3 (pid {os.getpid()}); end that first" in done.stderr, done
 PY
-bash -c 'exec 3< <(exec true); exec sleep 600' &
+python3 -c 'import os, time; os.fork() or os._exit(0); time.sleep(600)' &  # never waits for its child
 parent=$!
 pids+=("$parent")
 zombie() { ps -o pid=,stat= --ppid "$parent" | awk '$2 ~ /^Z/ { print $1 }'; }
