@@ -247,8 +247,10 @@ enum class Op : uint16_t {
   // the event it is about (a refusal, kStart, kEnd, or the first kModule of a new list), index of
   // first entry, entries in the list, 1 = list is complete. The last part has facts.
   kMappings = 131,
-  kModule = 132,  // args: start, end, load bias, build id length. facts: none. text: build id
-                  // bytes, then path
+  // args: start, end, load bias, build id length; without a build id the file's inode and the time
+  // of its last change (st_ctim, ns), 0 each if not known. facts: none. text: build id bytes, then
+  // path
+  kModule = 132,
 };
 
 // Whatever makes a process or a thread.

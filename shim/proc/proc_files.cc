@@ -70,12 +70,16 @@ uint64_t find_value(const char* text, const char* name) {
 }
 
 // Not statx: old container runtimes refuse it. AT_EMPTY_PATH has been known since Linux 2.6.39.
+static uint64_t in_ns(int64_t seconds, int64_t ns) {
+  return static_cast<uint64_t>(seconds) * 1'000'000'000 + static_cast<uint64_t>(ns);
+}
+
 bool file_stat(long descriptor, const char* path, FileStat& out) {
   struct stat st {};
   if (!sys::failed(sys::call(__NR_newfstatat, descriptor, reinterpret_cast<long>(path),
                              reinterpret_cast<long>(&st), AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW))) {
-    out = {static_cast<uint64_t>(st.st_size), static_cast<uint64_t>(st.st_ctim.tv_sec), st.st_uid,
-           st.st_mode, st.st_ino};
+    out = {static_cast<uint64_t>(st.st_size), in_ns(st.st_ctim.tv_sec, st.st_ctim.tv_nsec),
+           st.st_uid, st.st_mode, st.st_ino};
     return true;
   }
   struct statx stx {};
@@ -83,8 +87,8 @@ bool file_stat(long descriptor, const char* path, FileStat& out) {
                             AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS,
                             reinterpret_cast<long>(&stx))))
     return false;
-  out = {stx.stx_size, static_cast<uint64_t>(stx.stx_ctime.tv_sec), stx.stx_uid, stx.stx_mode,
-         stx.stx_ino};
+  out = {stx.stx_size, in_ns(stx.stx_ctime.tv_sec, stx.stx_ctime.tv_nsec), stx.stx_uid,
+         stx.stx_mode, stx.stx_ino};
   return true;
 }
 

@@ -29,7 +29,7 @@ bool has_controller(const char* line, const char* name, const char** path);
 // Owner, mode, size and number of an open descriptor (path "") or of a name itself, links not
 // followed.
 struct FileStat {
-  uint64_t bytes, changed_s;
+  uint64_t bytes, changed_ns;  // st_ctim since the epoch
   uint32_t uid, mode;
   uint64_t inode;
   bool is_regular() const { return (mode & 0170000) == 0100000; }

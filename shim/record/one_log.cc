@@ -254,8 +254,8 @@ bool usable(const FileHeader& h, uint64_t file_bytes) {
 // Another process may be between creating the file and filling it: what changed just now and does
 // not begin like something else is worth half a second, since that process may have lost its
 // processor there.
-bool read_ready_header(long fd, FileHeader& h, uint64_t changed_s) {
-  const bool is_fresh = clock_pair().posix_ns / 1000000000 - changed_s <= 2;
+bool read_ready_header(long fd, FileHeader& h, uint64_t changed_ns) {
+  const bool is_fresh = clock_pair().posix_ns / 1000000000 - changed_ns / 1000000000 <= 2;
   for (int tries = is_fresh ? 2000 : 1; tries; --tries) {
     const long n = sys::call(__NR_pread64, fd, reinterpret_cast<long>(&h), sizeof h, 0);
     if (sys::failed(n) && n != -EINTR)
@@ -303,7 +303,7 @@ bool join_log(const char* path, Problem& problem, bool* foreign) {
     problem.set(told ? "not a regular file of this user"
                      : "the kernel does not say whose file this is (newfstatat and statx fail):");
   // The size is asked for again: it is final only when the header is ready.
-  *foreign = ok && (!read_ready_header(fd, h, st.changed_s) || !file_stat(fd, "", st) ||
+  *foreign = ok && (!read_ready_header(fd, h, st.changed_ns) || !file_stat(fd, "", st) ||
                     !usable(h, st.bytes));
   if (*foreign) ok = problem.set("not a log of this boot and version");
   if (ok) ok = keeps_its_room(fd, problem) && map_log(fd, h, problem);

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <link.h>
+#include <unistd.h>
 
 #include "shim/libc/libc_patch.h"
 #include "shim/proc/proc_file.h"
@@ -19,6 +20,7 @@
 #include "shim/refuse/refuse.h"
 #include "shim/session/complaint.h"
 #include "shim/sys/auxv.h"
+#include "shim/sys/libc_kind.h"
 #include "shim/sys/thread_pointer.h"
 #include "shim/unwind/known_stack.h"
 #include "shim/unwind/memory.h"
@@ -26,8 +28,6 @@
 #if defined(__x86_64__)
 #include <cpuid.h>
 #endif
-
-extern "C" [[gnu::weak]] const char* gnu_get_libc_version();
 
 namespace ovcshim {
 namespace {
@@ -305,6 +305,12 @@ using namespace ovcshim;
 
 namespace {
 
+// glibc hands a constructor the program's arguments and environment; musl nothing, but has set
+// `environ` by then. Others: not known to be there, so the shim only forwards.
+char** environment(Libc libc, char** handed) {
+  return libc == Libc::kGlibc ? handed : libc == Libc::kMusl ? environ : nullptr;
+}
+
 // Looked for only where it is: a dlsym that fails allocates. By name, since a reference would ask
 // every libc for version 2.32.
 void find_single_threaded() {
@@ -317,19 +323,20 @@ void find_single_threaded() {
 
 }  // namespace
 
-// glibc hands the constructor the program's arguments; other libcs do not, and there the shim only
-// forwards.
-[[gnu::constructor]] static void ovcshim_start(int, char**, char** envp) {
+[[gnu::constructor]] static void ovcshim_start(int, char**, char** handed) {
   const int saved = errno;
-  if (gnu_get_libc_version && envp) {
+  const Libc libc = libc_kind();
+  char** envp = environment(libc, handed);
+  bool known = envp != nullptr;
+  if (known) {
     g_auxv = auxv_behind(envp);
-    note_libc_tls(&t_hot, auxv_value(g_auxv, AT_HWCAP2));
+    known = note_libc_tls(libc, &t_hot, auxv_value(g_auxv, AT_HWCAP2));
     mark_hots(reinterpret_cast<const uint64_t*>(auxv_value(g_auxv, AT_RANDOM)));
   }
-  if (resolve_all() && gnu_get_libc_version && envp && !is_secure_execution()) {
+  if (resolve_all() && known && !is_secure_execution()) {
     const Settings settings = read_settings(envp);
     if (settings.enabled) {
-      find_single_threaded();
+      if (libc == Libc::kGlibc) find_single_threaded();
       start(settings);
     }
   }

@@ -2,8 +2,10 @@
 //
 // See thread_pointer.h. glibc's block is told by what only glibc puts there: its own address,
 // twice, and the pointer guard, a random number that all threads of a process have
-// (sysdeps/x86_64/nptl/ tls.h tcbhead_t). Each thread pointer is looked at closely once, with
-// system calls that prove it mapped; then it is found in a table, and only the words are compared.
+// (sysdeps/x86_64/nptl/tls.h tcbhead_t); musl's by its own address and the stack protector's
+// canary, which new threads copy (src/internal/pthread_impl.h struct pthread). Each thread pointer
+// is looked at closely once, with system calls that prove it mapped; then it is found in a table,
+// and only the words are compared.
 #include "shim/sys/thread_pointer.h"
 
 #include "shim/sys/seccomp.h"
@@ -27,7 +29,11 @@ bool mapped(uint64_t at) { return at % 8 == 0 && sys::readable(reinterpret_cast<
 
 #if defined(__x86_64__)
 
-constexpr uint64_t kSelf = 0x10, kPointerGuard = 0x30;
+struct Shape {
+  uint64_t self, secret;  // where its own address and the random number stand
+};
+constexpr Shape kGlibcShape = {0x10, 0x30}, kMuslShape = {0, 0x28};
+constinit Shape shape = kGlibcShape;
 constexpr uint64_t kFsgsbase = 1u << 1;  // HWCAP2_FSGSBASE: the instruction is allowed
 constinit bool has_rdfsbase = false;
 
@@ -45,12 +51,12 @@ uint64_t thread_pointer() {
 }
 
 bool is_libcs(uint64_t pointer) {
-  return word(pointer) == pointer && word(pointer + kSelf) == pointer &&
-         word(pointer + kPointerGuard) == word(first_thread + kPointerGuard);
+  return word(pointer) == pointer && word(pointer + shape.self) == pointer &&
+         word(pointer + shape.secret) == word(first_thread + shape.secret);
 }
 
 bool is_mapped_around(uint64_t pointer) {
-  return mapped(pointer) && mapped(pointer + kPointerGuard) &&
+  return mapped(pointer) && mapped(pointer + shape.secret) &&
          mapped((pointer + variable_at) & ~uint64_t{7});
 }
 
@@ -100,16 +106,18 @@ bool has_libc_tls() {
   return look_closely(pointer);
 }
 
-void note_libc_tls(const void* variable, uint64_t hwcap2) {
+bool note_libc_tls(Libc libc, const void* variable, uint64_t hwcap2) {
 #if defined(__x86_64__)
   has_rdfsbase = hwcap2 & kFsgsbase;
+  shape = libc == Libc::kMusl ? kMuslShape : kGlibcShape;
 #else
-  (void)hwcap2;
+  (void)libc, (void)hwcap2;
 #endif
   const uint64_t pointer = thread_pointer();
-  if (!pointer) return;
+  if (!pointer) return libc == Libc::kGlibc;
   variable_at = reinterpret_cast<uint64_t>(variable) - pointer;
   first_thread = pointer;
+  return is_libcs(pointer);
 }
 
 }  // namespace ovcshim

@@ -134,7 +134,7 @@ void begin(Draft& draft, const Line& line) {
   draft.module.start = line.start;
   draft.module.end = line.end;
   draft.device = line.device;
-  draft.inode = line.inode;
+  draft.inode = draft.module.inode = line.inode;
   bool headers_may_be_here = line.offset == 0 && (line.inode != 0 || is_vdso(line));
   draft.content = headers_may_be_here ? Draft::Content::kUnread : Draft::Content::kOther;
   take_path(line, draft.module);

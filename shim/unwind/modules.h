@@ -20,7 +20,9 @@ struct Module {
   uint16_t build_id_len;  // 0 if none
   uint16_t path_len;
   unsigned char build_id[20];
-  char path[212];  // cut at its end if longer; not terminated when full
+  char path[212];       // cut at its end if longer; not terminated when full
+  uint64_t inode;       // of its file; 0: none
+  uint64_t changed_ns;  // st_ctim of that file when the object was first seen; 0: not known
 };
 
 inline constexpr unsigned kMaxModules = 128;

@@ -56,7 +56,7 @@ The log is a file mapping: every call that returned is in it, even if the progra
 - malloc in a program that carries its own, such as upstream Redis with its static jemalloc: its mmap calls are recorded
 - system calls by inline assembly; those through `syscall(2)` are recorded
 - the pid of a child made by popen, system, wordexp or pidfd_spawn: `ovc forks` names it where no other call can have made that child
-- calls inside libc where its code has an unknown shape: `ovc stats` says so for each process
+- calls inside libc where its code has an unknown shape: `ovc stats` says so for each process. So it is in programs of musl (Alpine): what they call is recorded as in those of glibc, but not the mmap and brk by which musl's malloc grows, nor the clone of its posix_spawn
 - free_sized and free_aligned_sized of glibc 2.43 and later: to export them where libc has none would change what a program finds
 - a successful madvise that changes no charge is counted, not recorded
 - growth of the stack, and what the loader maps for dlopen. All mappings are listed at each program's start and at refusals, and at a dlopen and a normal end where reading them is quick; `ovc maps` says where it is not certain

@@ -75,9 +75,16 @@ std::string debug_path(std::string_view build_id) {
 
 constexpr size_t kShortestBuildId = 2, kLongestBuildId = 64;
 
-// The ELF file at `path` if it carries this build id.
+bool is_same(const struct stat& info, const FileIdentity& file) {
+  const auto changed_ns = static_cast<uint64_t>(info.st_ctim.tv_sec) * 1'000'000'000 +
+                          static_cast<uint64_t>(info.st_ctim.tv_nsec);
+  return file.inode != 0 && info.st_ino == file.inode && changed_ns == file.changed_ns;
+}
+
+// The ELF file at `path` if it carries this build id; or, without one, if it is this file.
 template <typename Parts>
-std::unique_ptr<Parts> open_file(const std::string& path, std::string_view build_id) {
+std::unique_ptr<Parts> open_file(const std::string& path, std::string_view build_id,
+                                 const FileIdentity& file = {}) {
   auto parts = std::make_unique<Parts>();
   struct stat info {};
   parts->fd = open_regular(path, info);
@@ -86,6 +93,7 @@ std::unique_ptr<Parts> open_file(const std::string& path, std::string_view build
   parts->elf = elf_begin(parts->fd, ELF_C_READ, nullptr);
   if (!parts->elf || elf_kind(parts->elf) != ELF_K_ELF || build_id_of(parts->elf) != build_id)
     return nullptr;
+  if (build_id.empty() && !is_same(info, file)) return nullptr;
   return parts;
 }
 
@@ -255,12 +263,16 @@ void innermost_line(const Parts& parts, Dwarf_Die* unit, uint64_t address, Sourc
 ElfObject::ElfObject() = default;
 ElfObject::~ElfObject() = default;
 
-std::unique_ptr<ElfObject> ElfObject::open(const std::string& path, std::string_view build_id) {
-  if (build_id.size() < kShortestBuildId || build_id.size() > kLongestBuildId) return nullptr;
+std::unique_ptr<ElfObject> ElfObject::open(const std::string& path, std::string_view build_id,
+                                           const FileIdentity& file) {
+  const bool has_id = !build_id.empty();
+  if (has_id ? build_id.size() < kShortestBuildId || build_id.size() > kLongestBuildId
+             : file.inode == 0)
+    return nullptr;
   elf_version(EV_CURRENT);
   std::unique_ptr<ElfObject> object(new ElfObject);
-  object->own_ = open_file<Parts>(path, build_id);
-  if (!object->own_ || !has_debug_info(object->own_->elf))
+  object->own_ = open_file<Parts>(path, build_id, file);
+  if (has_id && (!object->own_ || !has_debug_info(object->own_->elf)))
     object->debug_ = open_file<Parts>(debug_path(build_id), build_id);
   if (!object->own_ && !object->debug_) return nullptr;
   for (Parts* parts : {object->own_.get(), object->debug_.get()})

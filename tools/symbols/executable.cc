@@ -67,7 +67,8 @@ std::string why_not_by_loader(std::string_view head) {
         head.substr(std::min<uint64_t>(part.p_offset, head.size()), part.p_filesz);
     loader = loader.substr(0, loader.find('\0'));
     const std::string_view name = loader.substr(loader.rfind('/') + 1);
-    return name.starts_with("ld-linux") ? "" : fmt::format("its loader is {}, not glibc's", loader);
+    if (name.starts_with("ld-linux") || name.starts_with("ld-musl")) return "";
+    return fmt::format("its loader is {}, neither glibc's nor musl's", loader);
   }
   return "it is a static binary: LD_PRELOAD needs a dynamic loader";
 }
