@@ -32,7 +32,8 @@ done
 failed=0 booted=0
 run_machine() {
   local kernel=$1 dir=$2 name=$3 cpus=$5 mib=$6 swap=$7 cgroup=$8 mode=$9 thp=${10} parameters=${11} seconds=${12} own=${13}
-  local out=$kept/results/$kernel/$name status=0 begun=$SECONDS
+  # What was run in part stands beside what the whole machine gave.
+  local out=$kept/results/$kernel/$name${parts:++}${parts//,/+} status=0 begun=$SECONDS
   "$here/boot.sh" "$dir" "$kept/disk" "$out" "$cpus" "$mib" "$swap" "$seconds" ovc.guest="$here/guest/main.sh" ovc.build="$build" \
     ovc.source="$source_dir" ovc.cgroup="$cgroup" ovc.mode="$mode" ovc.thp="$thp" ovc.parts="${parts:-$own}" "${parameters/#-/}" || status=$?
   booted=$((booted + 1))

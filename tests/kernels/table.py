@@ -36,7 +36,7 @@ def results(folder):
         parts = [tuple(line.split("\t")) for line in text.splitlines()]
         console = (out / "console").read_text(errors="replace") if (out / "console").exists() else ""
         release = (out / "release").read_text().strip() if (out / "release").exists() else out.parent.name
-        yield out.parent.name, release, out.name, parts, "ovc-kernel: end" in console
+        yield out.parent.name, release, out.name.split("+")[0], parts, "ovc-kernel: end" in console
 
 
 def table(known, folder):
