@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # The rules and the verdicts on other kernels: Debian's own, each as a whole machine under QEMU.
-#   run.sh [--machine NAME[,NAME...]] [--parts PART[,PART...]] [--write] [KERNEL...]
+#   run.sh [--machine NAME[,NAME...]] [--parts PART[,PART...]] [--set NAME=VALUE] [--write] [KERNEL...]
 # KERNEL: bullseye, bookworm, trixie, sid (the small kernels for virtual machines; SUITE-generic: the one for every machine); all four by
-# default. --machine: only these of machines.txt. --parts: these instead of the machine's own. --write: puts the table of all results
+# default. --machine: only these of machines.txt. --parts: these instead of the machine's own. --set: count=N situations, seeds=N, thp=never
+# and others of guest/main.sh. --write: puts the table of all results
 # that are kept into README.md here; --table: only prints it. Kernels and results are kept in the build folder (kernels/).
 # Exit status 1: something was wrong, or a machine did not come to its end. 77: cannot be done here, with the reason.
 set -euo pipefail
@@ -13,14 +14,15 @@ build=$(realpath -m "${OVC_BUILD:-$source_dir/build}")
 kept=$build/kernels
 skip() { echo "skipped: $*"; exit 77; }
 
-machines=() parts="" write=0 run=1 kernels=()
+machines=() settings=() parts="" write=0 run=1 kernels=()
 while (($#)); do
   case $1 in
     --machine) IFS=, read -ra machines <<<"$2"; shift ;;
     --parts) parts=$2; shift ;;
+    --set) settings+=("ovc.$2"); shift ;;
     --write) write=1 ;;
     --table) run=0 ;;
-    -h | --help) sed -n '3,9s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h | --help) sed -n '3,10s/^# \{0,1\}//p' "$0"; exit 0 ;;
     -*) echo "run.sh: no option $1" >&2; exit 2 ;;
     *) kernels+=("$1") ;;
   esac
@@ -35,7 +37,7 @@ run_machine() {
   # What was run in part stands beside what the whole machine gave.
   local out=$kept/results/$kernel/$name${parts:++}${parts//,/+} status=0 begun=$SECONDS
   "$here/boot.sh" "$dir" "$kept/disk" "$out" "$cpus" "$mib" "$swap" "$seconds" ovc.guest="$here/guest/main.sh" ovc.build="$build" \
-    ovc.source="$source_dir" ovc.cgroup="$cgroup" ovc.mode="$mode" ovc.thp="$thp" ovc.parts="${parts:-$own}" "${parameters/#-/}" || status=$?
+    ovc.source="$source_dir" ovc.cgroup="$cgroup" ovc.mode="$mode" ovc.thp="$thp" ovc.parts="${parts:-$own}" "${parameters/#-/}" "${settings[@]}" || status=$?
   booted=$((booted + 1))
   echo "$kernel $name: $cpus x $mib MiB, $swap MiB of swap, control groups $cgroup, mode $mode: $((SECONDS - begun)) s"
   grep -a '^ovc-kernel: ' "$out/console" | sed 's/^ovc-kernel: /  /; s/\r$//' | grep -vx '  end' || true
