@@ -30,8 +30,8 @@ def machines(path):
 
 
 def results(folder):
-    """(kernel, release, machine, [(part, status, seconds, figures)], ended) of each boot that is kept."""
-    for out in sorted(folder.glob("*/*")):
+    """(kernel, release, machine, [(part, status, seconds, figures)], ended) of each boot that is kept, the newest last."""
+    for out in sorted(folder.glob("*/*"), key=lambda out: out.stat().st_mtime):
         text = (out / "parts").read_text() if (out / "parts").exists() else ""
         parts = [tuple(line.split("\t")) for line in text.splitlines()]
         console = (out / "console").read_text(errors="replace") if (out / "console").exists() else ""
@@ -42,18 +42,20 @@ def results(folder):
 def table(known, folder):
     """Lines of Markdown."""
     lines = []
-    sums = collections.defaultdict(lambda: [0, 0, 0])
+    newest = {}  # by part, kernel and machine: the figures
     skipped, ended_early, releases, ran = collections.defaultdict(set), [], {}, set()
     for kernel, release, machine, parts, ended in results(folder):
         releases[kernel] = release
         ran.add(machine)
         if not ended:
             ended_early.append(f"{release} on `{machine}`")
-        for part, _, _, figures in parts:
-            if figures.startswith("skipped "):
-                skipped[part, kernel].add(figures.removeprefix("skipped "))
-            else:
-                sums[part, kernel] = [a + int(b) for a, b in zip(sums[part, kernel], figures.split())]
+        newest |= {(part, kernel, machine): figures for part, _, _, figures in parts}
+    sums = collections.defaultdict(lambda: [0, 0, 0])
+    for (part, kernel, _), figures in newest.items():
+        if figures.startswith("skipped "):
+            skipped[part, kernel].add(figures.removeprefix("skipped "))
+        else:
+            sums[part, kernel] = [a + int(b) for a, b in zip(sums[part, kernel], figures.split())]
     order = sorted(releases, key=lambda k: [int(n) for n in re.findall(r"\d+", releases[k])])
     lines.append("| right / unknown / wrong | " + " | ".join(f"Linux {releases[k]}" for k in order) + " |")
     lines.append("| --- |" + " --- |" * len(order))
