@@ -3,7 +3,7 @@
 # The rules and the verdicts on other kernels: Debian's own, each as a whole machine under QEMU.
 #   run.sh [--machine NAME[,NAME...]] [--parts PART[,PART...]] [--set NAME=VALUE] [--write] [KERNEL...]
 # KERNEL: bullseye, bookworm, trixie, sid (the small kernels for virtual machines; SUITE-generic: the one for every machine); all four by
-# default. --machine: only these of machines.txt. --parts: these instead of the machine's own. --set: count=N situations, seeds=N, thp=never
+# default. --machine: only these of machines.txt. --parts: these instead of the machine's own. --set: count=N or only=WORD of the situations, seeds=N, thp=never
 # and others of guest/main.sh. --write: puts the table of all results
 # that are kept into README.md here; --table: only prints it. Kernels and results are kept in the build folder (kernels/).
 # Exit status 1: something was wrong, or a machine did not come to its end. 77: cannot be done here, with the reason.

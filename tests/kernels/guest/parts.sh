@@ -27,7 +27,7 @@ part_ledger() {
 }
 part_cases() {
   local status=0
-  "$tests/cases/run.sh" ${ovc[count]:+--count "${ovc[count]}"} >cases.out 2>&1 || status=$?
+  "$tests/cases/run.sh" ${ovc[count]:+--count "${ovc[count]}"} ${ovc[only]:+--only "${ovc[only]}"} >cases.out 2>&1 || status=$?
   cat cases.out
   # of the table by mode: cases right unknown wrong defect granted left out; an amount in the band may be granted
   awk '$1 == "all" { right = $3 + $7; unknown = $4; wrong = $5 + $6 } END { print "figures", right + 0, unknown + 0, wrong + 0 }' cases.out
