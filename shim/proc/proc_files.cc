@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#include "shim/proc/proc_file.h"
+#include "shim/proc/lines.h"
 #include "shim/sys/auxv.h"
 #include "shim/sys/sys.h"
 
@@ -128,8 +128,9 @@ void add_meminfo(Facts& facts, char* io, uint64_t room) {
       {"Hugepagesize:", FactKey::kHugepagesizeKb},
       {"Hugetlb:", FactKey::kHugetlbKb},
   };
-  if (read_file("/proc/meminfo", io, room) > 0)
-    add_lines(facts, io, kLines, sizeof kLines / sizeof kLines[0]);
+  Lines file("/proc/meminfo", io, room);
+  while (const char* line = file.next())
+    add_lines(facts, line, kLines, sizeof kLines / sizeof kLines[0]);
 }
 
 void add_overcommit(Facts& facts) {
@@ -157,12 +158,12 @@ void add_status(Facts& facts, char* io, uint64_t room) {
       {"Seccomp:", FactKey::kSeccomp},
       {"NoNewPrivs:", FactKey::kNoNewPrivs},
   };
-  if (read_file("/proc/thread-self/status", io, room) <= 0) return;
-  add_lines(facts, io, kLines, sizeof kLines / sizeof kLines[0]);
-  for (const char* line = io; line; line = next_line(line)) {
+  Lines file("/proc/thread-self/status", io, room);  // "Groups:" alone can be longer than the room
+  while (const char* line = file.next()) {
+    add_lines(facts, line, kLines, sizeof kLines / sizeof kLines[0]);
     if (!starts_with(line, "CapEff:\t")) continue;
     uint64_t value = 0;
-    for (const char* c = line + 8; *c && *c != '\n'; ++c)
+    for (const char* c = line + 8; *c; ++c)
       value = value << 4 | static_cast<uint64_t>(*c <= '9' ? *c - '0' : *c - 'a' + 10);
     facts.add(FactKey::kCapEff, value);
   }

@@ -3,6 +3,7 @@
 // See huge_facts.h.
 #include "shim/record/huge_facts.h"
 
+#include "shim/proc/lines.h"
 #include "shim/sys/sys.h"
 
 namespace ovcshim {
@@ -99,8 +100,12 @@ void add_huge_sizes(Facts& facts, char* io) {
   if (sizes) facts.add(FactKey::kHugeSizes, sizes);
 }
 
+// Line by line: it stands near the end, and each kernel has more lines before it.
 uint64_t default_huge_kb(char* io, uint64_t room) {
-  return read_file("/proc/meminfo", io, room) > 0 ? find_value(io, "Hugepagesize:") : kUnknown;
+  Lines lines("/proc/meminfo", io, room);
+  while (const char* line = lines.next())
+    if (const uint64_t kb = find_value(line, "Hugepagesize:"); kb != kUnknown) return kb;
+  return kUnknown;
 }
 
 void add_huge_pool(Facts& facts, uint64_t size_kb, char* io, uint64_t room) {

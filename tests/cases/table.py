@@ -199,14 +199,14 @@ def shown_otherwise():
     yield Row("rlimit-nproc", ["uid:{uid}", "tasks:{few}", "limit:nproc:2"], few, **again)
     inner = ["nest:{group}", "tasks:{few}", "write:{group}/pids.max:1"]
     yield Row("pids-max", inner, few, pids="max", **again)
-    shown = inner + ["shift:{group}:/sys/fs/cgroup/pids"]
+    shown = inner + ["shift:{group}:{top}"]
     yield Row("pids-max", shown, few, pids="max", **again)
     # No tasks of root's here: they would outlive a parent that has become somebody else.
     user = ["uid:{uid}", "limit:nproc:100"]
-    yield Row("pids-max", ["nest:{group}", "write:{group}/pids.max:1", "shift:{group}:/sys/fs/cgroup/pids"] + user, few, pids="max",
+    yield Row("pids-max", ["nest:{group}", "write:{group}/pids.max:1", "shift:{group}:{top}"] + user, few, pids="max",
               decoy=True, bare=True, **again)
     yield Row("pids-max", user, few, pids="1", decoy=True, **again)
-    yield Row("rlimit-nproc", ["nest:{group}", "shift:{group}:/sys/fs/cgroup/pids", "uid:{uid}", "tasks:{few}", "limit:nproc:2"],
+    yield Row("rlimit-nproc", ["nest:{group}", "shift:{group}:{top}", "uid:{uid}", "tasks:{few}", "limit:nproc:2"],
               few, pids="max", decoy=True, **again)
 
 
@@ -300,7 +300,7 @@ class Amounts(dict):
     """Random amounts by name, each drawn once per case. What depends on the machine is in MiB."""
 
     def __init__(self, rng, far, room_mib, ram_mib, group):
-        super().__init__(far=far, group=group)
+        super().__init__(far=far, group=group and group.path, top=group and group.top)
         self.draws = {
             "over": lambda: rng.choice(["4K", "8K", "60K", "1M", "33M", "200M"]),
             "big": lambda: rng.choice(["1M", "33M", "200M"]),

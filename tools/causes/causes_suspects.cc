@@ -50,10 +50,15 @@ void add_commit(const Evidence& evidence, Finding& finding) {
     return;
   }
   if (rules.mode == kModeGuess) {
+    const bool sizes = rules.ram_kb && rules.swap_kb;
     if (!guess_limit_kb(rules))
-      finding.suspects.push_back({"single-request-over-ram-and-swap",
-                                  "overcommit (mode 0): RAM and swap of the host are not known",
-                                  kPossible});
+      finding.suspects.push_back(
+          {"single-request-over-ram-and-swap",
+           sizes ? "overcommit (mode 0): this kernel may compare a request with free memory, as "
+                   "before "
+                   "Linux 5.2"
+                 : "overcommit (mode 0): RAM and swap of the host are not known",
+           kPossible});
     return;
   }
   const auto committed = committed_kb(evidence);
