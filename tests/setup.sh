@@ -8,6 +8,7 @@
 #   tests/setup.sh exports what ctest needs and what opens reports and exports: sqlite3, ClickHouse (100 MB), Prometheus (150 MB), Chromium
 #                          (400 MB), and of npm DuckDB (70 MB), speedscope and DevTools' trace engine (20 MB). Without: skipped
 #   tests/setup.sh recipes what ctest needs, and for tests/recipes/static_jemalloc.sh a redis-server of Debian's source package (4 minutes)
+#   tests/setup.sh suites  what ctest needs and what tests/trust/suites.sh runs: CPython's tests, stress-ng, Chromium (400 MB)
 #   tests/setup.sh bench   what ctest needs and what tests/bench/run.sh measures beside the shim
 set -euo pipefail
 
@@ -29,6 +30,7 @@ modules=(@duckdb/node-api@1.5.6-r.1 speedscope@1.25.0 @paulirish/trace_engine@0.
 modules_folder=${OVC_TEST_NODE:-/usr/local/lib/ovcshim-tests}
 bench=("${tests[@]}" heaptrack lttng-tools libc-devtools uftrace bpftrace ltrace afl++)  # afl++: tests/fuzz/run.sh --afl
 recipes=("${tests[@]}" dpkg-dev)
+suites=("${tests[@]}" "libpython3.13-testsuite|libpython3.11-testsuite" stress-ng chromium)
 static_redis=${OVC_TEST_STATIC_REDIS:-/usr/local/lib/ovcshim-tests/redis-static-jemalloc}  # where tests/recipes/static_jemalloc.sh looks
 case ${1:-tests} in
   demo) wanted=("${demo[@]}") ;;
@@ -37,8 +39,9 @@ case ${1:-tests} in
   ci) wanted=("${ci[@]}") ;;
   exports) wanted=("${exports[@]}") ;;
   recipes) wanted=("${recipes[@]}") ;;
+  suites) wanted=("${suites[@]}") ;;
   bench) wanted=("${bench[@]}") ;;
-  *) echo "usage: $0 [demo|tests|kernels|ci|exports|recipes|bench]" >&2; exit 2 ;;
+  *) echo "usage: $0 [demo|tests|kernels|ci|exports|recipes|suites|bench]" >&2; exit 2 ;;
 esac
 command -v dpkg-query >/dev/null || { echo "Not a Debian system; taken as installed: ${wanted[*]}"; exit 0; }
 

@@ -14,6 +14,7 @@
 #include "shim/record/call_lane.h"
 #include "shim/record/forking.h"
 #include "shim/record/forwarding.h"
+#include "shim/record/proofs.h"
 #include "shim/refuse/refuse.h"
 
 using namespace ovcshim;
@@ -25,7 +26,7 @@ template <typename Function>
   Event event;
   set_args(event, 0);
   const bool on = begin(event, op, When::kIntent, Freshness::kFresh, caller, here());
-  if (on) beneath_fork(true);
+  if (on) beneath_fork(Beneath::kFork);
   const pid_t pid = function();  // in the child, thread state is zero again
   if (!on) return pid;
   if (pid == 0) child_side(event.position);
@@ -84,10 +85,10 @@ using CreateFunction = int(pthread_t*, const pthread_attr_t*, StartFunction, voi
   set_args(event, attr != nullptr, reinterpret_cast<uint64_t>(start));
   const bool on =
       begin(event, Op::kPthreadCreate, When::kIntent, Freshness::kCheap, caller, here());
-  if (on) beneath_fork(true);
+  if (on) beneath_fork(Beneath::kFork);
   const int code = function(thread, attr, start, arg);
   if (on) {
-    beneath_fork(false);
+    beneath_fork(Beneath::kNothing);
     finish<Failure::kCode>(event, code);
   }
   return code;
@@ -133,6 +134,7 @@ extern "C" [[gnu::visibility("hidden")]] int64_t ovcshim_vfork_end(int64_t resul
     event.position = position;
     event.when = When::kIntent;
     event.base.args[5] = kUnknown;
+    event.granted = granted_count();  // a child that was refused changed nothing
     end(event, failed ? -1 : result, failed, static_cast<int>(-result));
   }
   if (!failed) return result;

@@ -200,10 +200,7 @@ bool is_memory_call(Op op) { return op < Op::kFork; }
 void add_reference(Facts& facts, const ProofPlan& plan) {
   if (!plan.refers()) return;
   facts.add(FactKey::kProvenBy, plan.proven_by);
-  Scratch* scratch = plan.proof == Proof::kChanged ? take_scratch() : nullptr;
-  if (!scratch) return;
-  add_status(facts, scratch->io, sizeof scratch->io);
-  give_back(scratch);
+  if (plan.proof == Proof::kChanged) add_changed_sizes(facts);
 }
 
 uint64_t record_outcome(Event& event, const char* text, bool vital, const Facts* facts) {
@@ -233,7 +230,7 @@ OVC_COLD void end_refused(Event& event, const char* text) {
   Facts facts{list, sizeof list / sizeof list[0]};
   if (event.when != When::kIntent) add_reference(facts, plan);
   event.position =
-      record_outcome(event, text, plan.proof == Proof::kFull || t_hot->beneath, &facts);
+      record_outcome(event, text, plan.proof >= Proof::kFull || t_hot->beneath, &facts);
   if (plan.own() && event.position != kUnknown) write_proof(event, plan.proof);
   else if (plan.refers() && event.when == When::kIntent && event.position != kUnknown)
     write_reference(event.position, plan.proven_by);

@@ -179,7 +179,7 @@ bool write_snapshot(uint64_t position, Proof proof, const EventBase& call) {
   }
   if (call.flags & kRehearsed) add_rehearsal(facts);
   else if (is_fork_op(call.op)) add_errno_facts(facts, call, big.io, sizeof big.io);
-  record.vital = proof == Proof::kFull || proof == Proof::kCounters;
+  record.vital = proof >= Proof::kFull;
   record.base.args[0] = position;
   record.base.facts = static_cast<uint8_t>(facts.count);
   record.fact_list = facts.list;

@@ -79,8 +79,7 @@ struct alignas(64) Hot {
   uint32_t starved;                     // calls to let pass before asking for a chunk again
   uint16_t forwarding;  // number of the system call that a wrapper is about to make itself (see
                         // libc_hook.cc)
-  uint16_t beneath;  // inside a call of the fork family: its own record will bring the proof of a
-                     // failure
+  uint16_t beneath;     // Beneath (forwarding.h)
 };
 static_assert(sizeof(Hot) == 64);
 
@@ -108,6 +107,14 @@ struct BigScratch {
   char text[2048];
 };
 
+// Sizes read for a refusal, which hold for this thread until something is granted: see proofs.h.
+inline constexpr uint32_t kSizeFacts = 11;
+struct ChangedSizes {
+  uint64_t granted, tick;
+  uint32_t tid, count;
+  Fact list[kSizeFacts];
+};
+
 // A refusal that has a proof of its own in the log: see proofs.h.
 struct Proven {
   uint64_t position;       // of its record
@@ -117,6 +124,7 @@ struct Proven {
   uint64_t caller;
   Op op;
   uint16_t err;
+  bool tasks;  // a limit on tasks: mappings have no part in it
 };
 
 inline constexpr unsigned kFirstHots = 128;  // more are mapped as threads come: see hots.h
@@ -134,19 +142,21 @@ struct Private {
   uint32_t stripe_hand;          // where a free one is looked for next
   uint64_t reading_seq;
   Reading reading;
-  uint64_t granted;  // calls that changed the process
+  uint64_t granted;  // calls that changed the process: see granted_count()
+  ChangedSizes sizes;
   uint32_t proven_lock;
   Proven proven[8];
   uint32_t first_lists;  // of storms that could not be paid for
   int64_t credit;        // ticks that proofs may take, as of credit_tick
   uint64_t credit_tick, full_cost, facts_cost;
-  uint64_t objects_looked_for;  // Reading::tick at which the loader's list was last looked at
-  uint64_t list_tick;           // last mapping list without a failure, likewise
-  uint64_t listed_at;           // slots of the events ring claimed when it was made
-  uint64_t hots_full_until;     // tick before which no free Hot is looked for
-  uint64_t stripes_full_until;  // likewise
-  uint64_t injected[8];         // calls that matched each rule of OVCSHIM_INJECT
-  uint64_t kill_tick;           // last counters read over a killed child
+  uint64_t lately_since, lately;  // a tick, and proofs since then: see proofs.cc
+  uint64_t objects_looked_for;    // Reading::tick at which the loader's list was last looked at
+  uint64_t list_tick;             // last mapping list without a failure, likewise
+  uint64_t listed_at;             // slots of the events ring claimed when it was made
+  uint64_t hots_full_until;       // tick before which no free Hot is looked for
+  uint64_t stripes_full_until;    // likewise
+  uint64_t injected[8];           // calls that matched each rule of OVCSHIM_INJECT
+  uint64_t kill_tick;             // last counters read over a killed child
   BigScratch big;
   Scratch scratch[kScratches];
   Hot hots[kFirstHots];

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # The tests that take hours, and one table of what came of them.
-#   long.sh [--quick] [--write] [PART...]   parts: kill fuzz faults soak model builds exports kernels; all by default, one after the other
+#   long.sh [--quick] [--write] [PART...]   parts: kill fuzz faults soak model builds exports kernels suites; all by default, one after the other
 #   long.sh --table [--write]               runs nothing: the table of what was run before
 # Each part's newest result is kept in the build folder (long/), with its own date and commit, so that parts can be run at different
 # times. --quick tries the script, in minutes. --write puts the table between `<!-- long -->` and `<!-- /long -->` in
@@ -12,7 +12,7 @@ source_dir=$(realpath "$(dirname "$0")/../..")
 build=$(realpath -m "${OVC_BUILD:-$source_dir/build}")
 export OVC_BUILD=$build OVC_SOURCE=$source_dir
 kept=$build/long
-parts=(kill fuzz faults soak model builds exports kernels)
+parts=(kill fuzz faults soak model builds exports kernels suites)
 
 quick=0 write=0 run=1 chosen=()
 while (($#)); do
@@ -90,6 +90,10 @@ run_kernels() {
 figures_kernels() {
   awk '/^[a-z].*control groups/ { ++boots } /^  [a-z]+: status [0-9]+,.* s, [0-9]+ [0-9]+ [0-9]+$/ { right += $(NF - 2); unknown += $(NF - 1); wrong += $NF }
     END { if (boots) print wrong + 0, boots " machines, " right " right, " unknown " unknown" }' "$1"
+run_suites() { if ((quick)); then "$source_dir/tests/trust/suites.sh" --quick; else "$source_dir/tests/trust/suites.sh"; fi; }
+figures_suites() {
+  awk -F'[:, ]+' '/: [0-9]+ tests, [0-9]+ differ$/ { findings += $4; list = list (list ? ", " : "") $2 " of " $1 }
+    END { if (list) print findings, "tests: " list }' "$1"
 }
 
 commit() {

@@ -72,7 +72,7 @@ A log takes what can be spared: an eighth of the free space of its filesystem; i
 
 After a refused fork the shim asks the kernel by one or two clones that cannot succeed which limit it was; strace shows them.
 
-Under seccomp profiles that refuse process_vm_readv (Podman, CRI-O) or statx (old Docker) records have their stacks and names all the same. A thread with a thread pointer of its own (not libc's) runs unrecorded. Under ThreadSanitizer pthread_create is not recorded.
+Under seccomp profiles that refuse process_vm_readv (Podman, CRI-O) or statx (old Docker) records have their stacks and names all the same. A thread with a thread pointer of its own (not libc's) runs unrecorded. Under ThreadSanitizer pthread_create is not recorded. In what g++'s AddressSanitizer reports, the stack of an allocation has one frame of the shim more: it records what the call returned, so the call returns to it.
 
 A program that goes on as another user by exec cannot write the first user's log. It has one of its own beside it (`a.uid999.ovc` beside `a.ovc`), or in `/var/tmp` if it may not write there; `ovc` reads both if it is given the first.)"},
     {nullptr, "SEE ALSO", R"(`ovc(1)`, `ld.so(8)`, `proc(5)`, `fork(2)`, `mmap(2)`, `malloc(3)`)"},

@@ -260,9 +260,14 @@ void WhyScan::add_proof(Evidence& evidence) const {
   }
   evidence.baseline = baseline_of(*earlier);  // the proof's own counters are newer
   const auto process = processes_.find(key_of(event));
-  const bool changed = says_changed(event) || process == processes_.end() ||
-                       changed_between(process->second, earlier->base.begin_tick,
-                                       std::max(event.base.begin_tick, event.base.end_tick));
+  // EAGAIN of a fork, and what popen calls ENOMEM, is a limit on tasks, or the shim has found what
+  // it depends on unchanged.
+  const bool of_tasks = ovcshim::is_fork_op(event.base.op) &&
+                        (event.base.err == EAGAIN || event.base.op == Op::kPopen);
+  const bool changed =
+      says_changed(event) || process == processes_.end() ||
+      (!of_tasks && changed_between(process->second, earlier->base.begin_tick,
+                                    std::max(event.base.begin_tick, event.base.end_tick)));
   if (!changed) return add_mappings(evidence, *proven_by);
   auto& facts = evidence.snapshot->facts;
   std::erase_if(facts, [](const auto& fact) { return !is_setting(fact.key); });
