@@ -3,9 +3,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <map>
 #include <set>
 
 #include "tools/symbols/executable.h"
+#include "tools/verdict/fork_list.h"
 
 namespace ovc {
 
@@ -49,6 +52,36 @@ bool has_second_libc(Symbols& symbols, const Process& process) {
   return biases.size() > 1;
 }
 
+bool may_be_unmade(const Process& process) {
+  return process.slot.fork_position == kUnknown && process.slot.parent != kNoIndex;
+}
+
+// Children that no recorded call made: by what their parent runs, the first and how many.
+void add_unmade(const LogReader& log, std::set<std::string>& sentences) {
+  const std::vector<Process> all = log.processes();
+  if (std::none_of(all.begin(), all.end(), may_be_unmade)) return;
+  struct Children {
+    std::string first;
+    uint64_t count = 0;
+  };
+  std::map<std::string, Children> made;
+  for (const Process& child : ForkList(log).unseen_births()) {
+    const auto parent = std::find_if(all.begin(), all.end(), [&](const Process& p) {
+      return p.slot.pid == child.slot.parent_pid;
+    });
+    Children& children = made[parent == all.end() ? std::string("a process") : parent->exe()];
+    if (children.count++ == 0)
+      children.first = fmt::format("{} (pid {})", child.comm(), child.slot.pid);
+  }
+  for (const auto& [parent, children] : made)
+    sentences.insert(
+        fmt::format("how {} started {}{}: no recorded call did; its code can reach libc past the "
+                    "shim (a module "
+                    "opened with dlmopen or RTLD_DEEPBIND) or make system calls itself",
+                    parent, children.first,
+                    children.count > 1 ? fmt::format(" and {} more", children.count - 1) : ""));
+}
+
 }  // namespace
 
 std::vector<std::string> unseen_code(const LogReader& log, Symbols& symbols) {
@@ -64,6 +97,7 @@ std::vector<std::string> unseen_code(const LogReader& log, Symbols& symbols) {
           "what code with a libc of its own (dlmopen) did in {}: its calls do not pass the shim",
           process.exe()));
   }
+  add_unmade(log, sentences);
   return {sentences.begin(), sentences.end()};
 }
 
