@@ -20,6 +20,7 @@ import table
 
 GROUPS = {"pids": pathlib.Path("/sys/fs/cgroup/pids"), "memory": pathlib.Path("/sys/fs/cgroup/memory")}
 SECONDS = 20  # for one case
+STEADY_KB = 2048  # of Committed_AS, from before a case to behind it
 BATCH = 400  # cases between two moments when others may have the machine's setting
 OPS = {"aligned_alloc", "posix_memalign", "pthread_create", "posix_spawn", "posix_spawnp", "_Fork", "thrd_create"}
 
@@ -54,6 +55,48 @@ def own_group(controller):
     raise SystemExit(f"no {controller} cgroup here")
 
 
+def unified():
+    """Where version 2 is mounted, if it has the controller of huge pages and lets it be handed on."""
+    for line in open("/proc/mounts"):
+        _, point, kind, *_ = line.split()
+        top = pathlib.Path(point)
+        if kind == "cgroup2" and "hugetlb" in (top / "cgroup.controllers").read_text().split():
+            with contextlib.suppress(OSError):
+                (top / "cgroup.subtree_control").write_text("+hugetlb")
+                return top
+    return None
+
+
+class HugeGroup:
+    """Two groups, one in the other; the process is in the inner one, the limit on one of them."""
+
+    def __init__(self, row):
+        self.path = unified() / f"ovcshim-case.{os.getpid()}"
+        self.inner = self.path / "inner"
+        self.path.mkdir()
+        (self.path / "cgroup.subtree_control").write_text("+hugetlb")
+        self.inner.mkdir()
+        (self.inner if row.huge == "own" else self.path).joinpath("hugetlb.2MB.rsvd.max").write_text(str(4 << 20))
+
+    def join(self):
+        (self.inner / "cgroup.procs").write_text(str(os.getpid()))
+
+    def remove(self):
+        remove_groups([self.inner, self.path])
+
+
+def remove_groups(groups):
+    for group in groups:
+        for _ in range(500):
+            try:
+                group.rmdir()
+                break
+            except OSError as error:
+                if error.errno != errno.EBUSY:
+                    raise
+                time.sleep(0.01)  # its last processes are on their way out
+
+
 class Group:
     """A cgroup for one case, removed with it."""
 
@@ -74,21 +117,16 @@ class Group:
             (self.path / "cgroup.procs").write_text(str(os.getpid()))
 
     def remove(self):
-        for _ in range(500 if self.path else 0):
-            try:
-                for inner in self.path.glob("inner"):
-                    inner.rmdir()
-                return self.path.rmdir()
-            except OSError as error:
-                if error.errno != errno.EBUSY:
-                    raise
-                time.sleep(0.01)  # its last processes are on their way out
+        if self.path:
+            remove_groups([*self.path.glob("inner"), self.path])
 
 
 def left_out_because(row):
     """Why the situation cannot be made on this machine, or None."""
     if row.pids and not GROUPS["pids"].is_dir() or row.memory and not GROUPS["memory"].is_dir():
         return "version 1 control groups are not mounted here"
+    if row.huge and not unified():
+        return "no control groups of version 2 with huge pages here"
     release = tuple(int(n) for n in os.uname().release.split("-")[0].split(".")[:2])
     if row.cause == "pid-max" and release < (6, 14):
         return "before 6.14 pid_max is the whole machine's"
@@ -101,13 +139,24 @@ class Judge:
         self.results = []
 
     def run(self, case, number):
-        """One case: (verdict on the verdict, words)."""
+        """One case: (verdict on the verdict, words). What is set against Committed_AS is made again where others moved it meanwhile."""
+        for _ in range(8):
+            before = meminfo_kb("Committed_AS")
+            answer = self.run_once(case, number)
+            moved_kb = abs(meminfo_kb("Committed_AS") - before)
+            if case.row.cause != "commit-limit" or answer[0] in ("right", "granted") or moved_kb < STEADY_KB:
+                break
+            (self.work / f"{number}.ovc").unlink(missing_ok=True)
+        return answer
+
+    def run_once(self, case, number):
         log = self.work / f"{number}.ovc"
-        group = Group(case.row)
+        group = HugeGroup(case.row) if case.row.huge else Group(case.row)
         room_mib = (meminfo_kb("CommitLimit") - meminfo_kb("Committed_AS")) // 1024 - 100
         ram_mib = (meminfo_kb("MemTotal") + meminfo_kb("SwapTotal")) // 1024
         words, amounts = case.words(room_mib, ram_mib, group.path)
-        room = "16M" if any(word.startswith("many:") for word in words) else "1M"  # for a list of 65,530 mappings
+        many = any(word.startswith("many:") or word.endswith("-mappings") for word in words)
+        room = "16M" if many else "1M"  # for a list of 65,530 mappings
         env = dict(os.environ, LD_PRELOAD=str(self.build / "libovcshim.so"), OVCSHIM_LOG=str(log), OVCSHIM_EVENTS_SIZE=room,
                    OVCSHIM_CALLS_SIZE="0")
 
@@ -156,6 +205,8 @@ class Judge:
         if getattr(errno, found["errno"], None) != said["errno"]:  # two names can be one number
             return f"wrong: errno {found['errno']}"
         if found["cause"] != row.cause:
+            if found["cause"] == "unknown" and not found["suspects"]:
+                return "wrong: unknown, and no suspects"
             return "unknown" if found["cause"] == "unknown" else f"wrong: {found['cause']}"
         return self.compare_figures(case, said, found, amounts)
 
