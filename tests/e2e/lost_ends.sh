@@ -47,6 +47,19 @@ else
   echo "not tested: SIGBUS (no compiler, or not root)"
 fi
 
+# --- a sanitizer's shadow memory under RLIMIT_AS: its system calls are not seen, the limit is named
+printf 'int main(void) { return 0; }\n' >nothing.c
+if gcc -fsanitize=address -o checked nothing.c 2>/dev/null && ./checked; then
+  (ulimit -v 2000000 && under shadow.ovc ./checked) 2>/dev/null && fail "a sanitizer lives with RLIMIT_AS"
+  exits 1 ovc why shadow.ovc >told
+  finds 'suspect: libasan.* maps terabytes of address space .* RLIMIT_AS is 2,000,000 kB  \(not proven\)' told
+  under unlimited.ovc bash -c 'ulimit -c 0; ./checked; exit 0'
+  exits 0 ovc why unlimited.ovc >told
+  ! grep suspect told >&3 || fail "a limit is suspected where there is none"
+else
+  echo "not tested: a sanitizer's shadow memory (no compiler with its runtime)"
+fi
+
 # --- the OOM killer of its group, and nobody recorded who could have been told
 status=0
 # shellcheck disable=SC2016

@@ -193,6 +193,31 @@ else
   missing+=(go)
 fi
 
+# A libc of its own: what it starts is said to be unseen, before anything is said of the rest
+cat >elsewhere.c <<'END'
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <spawn.h>
+#include <sys/wait.h>
+extern char** environ;
+int main(void) {
+  void* libc = dlmopen(LM_ID_NEWLM, "libc.so.6", RTLD_NOW);
+  int (*spawn)(pid_t*, const char*, const posix_spawn_file_actions_t*, const posix_spawnattr_t*, char* const*, char* const*) =
+      libc ? (__typeof__(spawn))dlsym(libc, "posix_spawn") : 0;
+  char name[] = "true";
+  char* words[] = {name, 0};
+  pid_t child;
+  int status = 0;
+  if (!spawn || spawn(&child, "/bin/true", 0, 0, words, environ)) return 3;
+  return waitpid(child, &status, 0) == child ? status : 3;
+}
+END
+if type -P gcc >/dev/null && gcc -o elsewhere elsewhere.c -ldl; then
+  exits 0 under elsewhere.ovc ./elsewhere
+  calm elsewhere.ovc "a program with a second libc"
+  [[ $(head -n 1 elsewhere.ovc.why) == "not seen: "* ]] || { cat elsewhere.ovc.why >&3; fail "code with a libc of its own is not said to be unseen"; }
+fi
+
 # ---- ends that are no exits ----
 # abort() is told once, by its own name, whoever waited for it; what passes the end on is no second one.
 cat >aborts.c <<'END'

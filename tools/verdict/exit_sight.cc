@@ -8,6 +8,7 @@
 #include <set>
 
 #include "tools/symbols/executable.h"
+#include "tools/text/output.h"
 #include "tools/verdict/fork_list.h"
 
 namespace ovc {
@@ -19,6 +20,7 @@ namespace {
 // Runtimes whose own end is an inline exit_group, by the file or, linked in, by a function.
 constexpr std::string_view kSanitizers[] = {"libtsan.", "libasan.", "liblsan.", "libmsan.",
                                             "libubsan."};
+constexpr uint64_t kShadowBytes = uint64_t{1} << 44;  // ASan's, the smallest of them on 64 bits
 constexpr std::string_view kSanitizerFunction = "__sanitizer_set_death_callback";
 
 std::string sanitizer_of(Symbols& symbols, const Process& process) {
@@ -99,6 +101,30 @@ std::vector<std::string> unseen_code(const LogReader& log, Symbols& symbols) {
   }
   add_unmade(log, sentences);
   return {sentences.begin(), sentences.end()};
+}
+
+void add_shadow_memory(const LogReader& log, const WhyScan& scan, Symbols& symbols,
+                       const Process& process, std::vector<std::string>& notes) {
+  const std::string runtime = sanitizer_of(symbols, process);
+  const auto signs = scan.processes().find({process.index, process.slot.serial, 0});
+  if (runtime.empty() || signs == scan.processes().end()) return;
+  std::optional<uint64_t> limit, mode;
+  for (const Moment& moment : signs->second.baselines)
+    if (const auto event = log.event_at(moment.position); event && event->base.op == Op::kStart) {
+      limit = event->fact(FactKey::kRlimitAs);
+      mode = event->fact(FactKey::kOvercommitMemory);
+    }
+  const bool limited = limit && *limit < kShadowBytes, mode2 = mode == kModeNever;
+  if (!limited && !mode2) return;
+  const std::string met = limited ? fmt::format("RLIMIT_AS is {} kB", grouped(*limit / 1024))
+                                  : std::string("vm.overcommit_memory is 2");
+  notes.push_back(fmt::format(
+      "suspect: {} maps terabytes of address space for itself (shadow memory), by system calls of "
+      "its own that are not seen here; {}  (not proven)",
+      runtime, met));
+  notes.emplace_back(
+      limited ? "to do: no RLIMIT_AS for programs built with a sanitizer (ulimit -v unlimited)"
+              : "to do: vm.overcommit_memory = 0 or 1 where programs built with a sanitizer run");
 }
 
 std::string exit_unseen(const LogReader& log, const ProcessEnds& ends, Symbols& symbols,

@@ -202,7 +202,12 @@ class Endings {
     const ProcessEnd end = scan_.ends().of(log_, process);
     if (end.told) mark_told(*end.told, slot.start_tick);
     const Seen seen{process.comm(), slot.pid, key, last, slot.start_tick};
-    if (is_suspicious(end)) return add_suspicious(end, seen);
+    if (is_suspicious(end)) {
+      add_suspicious(end, seen);
+      if (end.signal == SIGABRT)
+        add_shadow_memory(log_, scan_, symbols_, process, found_.back().ending.notes);
+      return;
+    }
     const bool unseen_image = scan_.exec_tick(slot.pid) >= slot.start_tick && slot.start_tick != 0;
     if (end.kind != EndKind::kNotRecorded || unseen_image || last == 0 || !is_gone(slot)) return;
     // It may have ended between the reading of its records and the look for it.
@@ -272,6 +277,7 @@ class Endings {
     auto kills = same_boot(log_, now_) ? kills_since(log_, scan_, seen.key) : std::nullopt;
     if (kills) ending.notes = kills->notes;
     else add_oom_notes(ending, seen, 0);
+    add_shadow_memory(log_, scan_, symbols_, process, ending.notes);
     quiet_.push_back({std::move(ending), std::nullopt, seen.last_tick, std::move(kills)});
   }
 
