@@ -57,7 +57,7 @@ if gcc -fsanitize=address -o checked nothing.c 2>/dev/null && ./checked; then
   exits 0 ovc why unlimited.ovc >told
   ! grep suspect told >&3 || fail "a limit is suspected where there is none"
 else
-  echo "not tested: a sanitizer's shadow memory (no compiler with its runtime)"
+  echo "not tested: a sanitizer's shadow memory (no compiler with its runtime, or vm.overcommit_memory = 2)"
 fi
 
 # --- the OOM killer of its group, and nobody recorded who could have been told
