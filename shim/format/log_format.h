@@ -242,7 +242,8 @@ enum class Op : uint16_t {
   kEnd = 129,       // normal end reached: destructors run. facts: /proc/self/status
   kSnapshot = 130,  // args[0] = position of the event it proves. facts; text: the control groups of
                     // the process, a line each from its own to the topmost visible one:
-                    // "pids VERSION LEVEL LIMIT USED REFUSALS PATH" and
+                    // "pids VERSION LEVEL LIMIT USED REFUSALS PATH",
+                    // "hugetlb VERSION LEVEL LIMIT USED PATH" (about huge pages only) and
                     // "memory VERSION LEVEL LIMIT USED HITS KILLS PATH"; LEVEL 0 is its own, only
                     // the first line has the PATH; "max": no limit, "-": not known
   // One part of a list of all mappings, taken between begin_tick and end_tick. args: position of
@@ -403,6 +404,8 @@ enum class FactKey : uint32_t {
   kMapsOutsideCount = 211 /* of kMapsCount: [vsyscall], which is listed but no mapping */,
   kPidsVersion = 221 /* of the hierarchy of kPids*: 1 or 2 */,
   kPidsGroupId = 222, kMemcgGroupId /* inode of the process's own group */,
+  // whose kHugeGroup* are, as kPidsGroup; read with a snapshot
+  kHugeGroup = 340, kHugeGroupsSeen, kHugeGroupVersion, kHugeGroupId,
   // kStart only: address of the function that serves the op behind the shim, key = kProviderBase +
   // op
   kProviderBase = 1000,

@@ -207,12 +207,19 @@ bool GroupPlace::has(const char* file) {
   return !sys::failed(answer);
 }
 
-bool GroupPlace::read(const char* file, char* to, uint64_t room) {
-  uint64_t length = length_;
-  if (!put(path_, kPathRoom, length, file)) return false;
-  const bool got = read_file(path_, to, room) > 0;
+uint64_t GroupPlace::figure(const char* file, const char* line) {
+  uint64_t length = length_, value = kUnknown;
+  if (!put(path_, kPathRoom, length, file)) return kUnknown;
+  char io[512];  // memory.stat is longer: line by line
+  Lines lines(path_, io, sizeof io);
+  const uint64_t name = line ? sys::length(line) : 0;
+  while (const char* at = lines.next()) {
+    if (line && !sys::equal(at, line, name)) continue;
+    value = parse_number(at + name);
+    break;
+  }
   path_[length_] = '\0';
-  return got;
+  return value;
 }
 
 // Files that only the root has, or that all but the root have (kernel/cgroup/cgroup.c

@@ -28,9 +28,10 @@ class GroupPlace {
 
   const char* path() const { return path_ + prefix_; }  // as the program sees it
   bool has(const char* file);
-  bool read(const char* file, char* to, uint64_t room);  // false: no such file
-  bool is_top() const { return length_ <= top_; }        // nothing above is visible
-  bool is_root(unsigned version);                        // it is the root of the hierarchy
+  // The number in a file of one, or behind `line` at the start of a line. kUnknown: there is none.
+  uint64_t figure(const char* file, const char* line = nullptr);
+  bool is_top() const { return length_ <= top_; }  // nothing above is visible
+  bool is_root(unsigned version);                  // it is the root of the hierarchy
   void up();
 
  private:

@@ -9,7 +9,9 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "shim/format/meminfo_lines.h"
 #include "shim/proc/lines.h"
+#include "shim/proc/proc_file.h"
 #include "shim/sys/auxv.h"
 #include "shim/sys/sys.h"
 
@@ -108,29 +110,11 @@ uint64_t read_number(const char* path) {
 }
 
 void add_meminfo(Facts& facts, char* io, uint64_t room) {
-  static constexpr Line kLines[] = {
-      {"MemTotal:", FactKey::kMemTotalKb},
-      {"MemFree:", FactKey::kMemFreeKb},
-      {"MemAvailable:", FactKey::kMemAvailableKb},
-      {"Buffers:", FactKey::kBuffersKb},
-      {"Cached:", FactKey::kCachedKb},
-      {"SwapCached:", FactKey::kSwapCachedKb},
-      {"SwapTotal:", FactKey::kSwapTotalKb},
-      {"SwapFree:", FactKey::kSwapFreeKb},
-      {"Shmem:", FactKey::kShmemKb},
-      {"KReclaimable:", FactKey::kKReclaimableKb},
-      {"SReclaimable:", FactKey::kSReclaimableKb},
-      {"CommitLimit:", FactKey::kCommitLimitKb},
-      {"Committed_AS:", FactKey::kCommittedAsKb},
-      {"HugePages_Total:", FactKey::kHugePagesTotal},
-      {"HugePages_Free:", FactKey::kHugePagesFree},
-      {"HugePages_Rsvd:", FactKey::kHugePagesRsvd},
-      {"Hugepagesize:", FactKey::kHugepagesizeKb},
-      {"Hugetlb:", FactKey::kHugetlbKb},
-  };
   Lines file("/proc/meminfo", io, room);
-  while (const char* line = file.next())
-    add_lines(facts, line, kLines, sizeof kLines / sizeof kLines[0]);
+  while (const char* text = file.next())
+    for (const MeminfoLine& line : kMeminfoLines)
+      if (starts_with(text, line.name))
+        facts.add(line.key, parse_number(text + sys::length(line.name)));
 }
 
 void add_overcommit(Facts& facts) {
@@ -229,20 +213,6 @@ void add_tasks(Facts& facts, char* io, uint64_t room) {
   facts.add(FactKey::kPidNs, namespace_inode("/proc/self/ns/pid"));
   facts.add(FactKey::kPidForChildrenNs, namespace_inode("/proc/thread-self/ns/pid_for_children"));
   facts.add(FactKey::kUserNsIdentity, identity_map(io, room));
-}
-
-bool has_controller(const char* line, const char* name, const char** path) {
-  while (*line && *line != ':') ++line;
-  if (*line) ++line;
-  const uint64_t len = sys::length(name);
-  bool found = len == 0 && *line == ':';
-  while (*line && *line != ':' && *line != '\n') {
-    if (len && starts_with(line, name) && (line[len] == ',' || line[len] == ':')) found = true;
-    while (*line && *line != ',' && *line != ':' && *line != '\n') ++line;
-    if (*line == ',') ++line;
-  }
-  *path = *line == ':' ? line + 1 : line;
-  return found && *line == ':';
 }
 
 void add_oom_kills(Facts& facts, char* io, uint64_t room) {

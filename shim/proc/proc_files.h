@@ -22,10 +22,6 @@ uint64_t find_value(const char* text, const char* name);
 // Behind the end of the line that `s` is in; nullptr if it is the last.
 const char* next_line(const char* s);
 
-// A line of /proc/PID/cgroup, "9:pids:/a/b": does its list of controllers hold `name`? "0::/" is
-// version 2, which has none. *path is the group's.
-bool has_controller(const char* line, const char* name, const char** path);
-
 // Owner, mode, size and number of an open descriptor (path "") or of a name itself, links not
 // followed.
 struct FileStat {

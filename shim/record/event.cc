@@ -134,12 +134,12 @@ void add_stack(Event& event, Record& record, Scratch* scratch) {
 constexpr uint32_t kEventFacts = 40;
 void add_facts(const EventBase& base, Record& record, Scratch* scratch) {
   const bool asked_for = base.flags & (kInjected | kRehearsed), failed = base.flags & kFailed;
-  if (is_quiet() || asked_for || !(failed || may_be_huge_file(base))) return;
+  if (is_quiet() || asked_for || !(failed || maps_special_file(base))) return;
   auto* list = reinterpret_cast<Fact*>(scratch->io);
   Facts facts{list, kEventFacts};
   char* io = scratch->io + kEventFacts * sizeof(Fact);
   if (failed) add_errno_facts(facts, base, io, sizeof scratch->io - kEventFacts * sizeof(Fact));
-  else add_file_system(facts, static_cast<int>(base.args[4]));
+  else add_file_system(facts, base);
   record.fact_list = list;
   record.base.facts = static_cast<uint8_t>(facts.count);
 }
@@ -171,7 +171,7 @@ uint64_t record_now(Event& event, const char* text, bool vital = false,
   const bool refers = facts && facts->count != 0;  // to an earlier proof, which has them
   const bool wants_facts =
       !refers && ((event.base.flags & kFailed) ||
-                  (!(event.base.flags & kIntent) && may_be_huge_file(event.base)));
+                  (!(event.base.flags & kIntent) && maps_special_file(event.base)));
   Scratch* scratch = take_scratch();
   Scratch* more = wants_facts ? take_scratch() : nullptr;
   const uint64_t position = write_with_stack(event, text, scratch, more, vital, facts);

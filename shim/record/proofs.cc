@@ -85,7 +85,7 @@ Proof best_proof(const EventBase& call) {
   const Op op = call.op;
   const bool other = is_exec_op(op) || op == Op::kUnshare || op == Op::kSetns || is_file_op(op);
   if (is_plain_failure(op, call.err) || is_quiet() || t_hot->beneath) return Proof::kNone;
-  if (other || (is_fork_op(op) && call.err == EINVAL)) return Proof::kErrno;
+  if (other || (is_fork_op(op) && arguments_tell(call))) return Proof::kErrno;
   if (is_task_limit(call)) return Proof::kTasks;
   return (op < Op::kFork || is_fork_op(op)) && !arguments_tell(call) ? Proof::kFull : Proof::kNone;
 }

@@ -131,7 +131,10 @@ void add_rehearsal(Facts& facts) {
 }
 
 // These get addr and len.
-bool takes_range(Op op) { return op == Op::kMunmap || op == Op::kMprotect || op == Op::kMadvise; }
+bool takes_range(Op op) {
+  return op == Op::kMunmap || op == Op::kMprotect || op == Op::kMadvise || op == Op::kMlock ||
+         op == Op::kMlock2;
+}
 
 // What a list will cost: by the memory in use, 12 ms per GiB of 4 kB pages and never less than 200
 // us, and by the number of mappings, 1 us each.
@@ -164,6 +167,8 @@ bool write_snapshot(uint64_t position, Proof proof, const EventBase& call) {
   add_tasks(facts, big.io, sizeof big.io);
   GroupText groups{big.text, sizeof big.text};
   add_cgroups(facts, big.io, sizeof big.io, &groups);
+  if (const uint64_t kb = huge_kb_asked_for(call, big.io, sizeof big.io); kb != kUnknown && kb != 0)
+    add_huge_group(facts, kb, big.io, sizeof big.io, &groups);
   add_oom_kills(facts, big.io, sizeof big.io);
   add_kernel_totals(facts);
   add_foreign_files(facts);

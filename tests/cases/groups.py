@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Control groups for single cases, of version 1 or 2, whichever has the controller here."""
+import contextlib
 import errno
 import os
 import pathlib
@@ -66,11 +67,47 @@ class Group:
             (self.path / "cgroup.procs").write_text(str(os.getpid()))
 
     def remove(self):
-        for _ in range(500 if self.path else 0):
+        if self.path:
+            remove_groups([*self.path.glob("inner"), self.path])
+
+
+def unified_with_huge_pages():
+    """Where version 2 is mounted, if it has the controller of huge pages and lets it be handed on."""
+    for line in open("/proc/self/mounts"):
+        _, point, kind, *_ = line.split()
+        top = pathlib.Path(point)
+        if kind == "cgroup2" and "hugetlb" in (top / "cgroup.controllers").read_text().split():
+            with contextlib.suppress(OSError):
+                (top / "cgroup.subtree_control").write_text("+hugetlb")
+                return top
+    return None
+
+
+class HugeGroup:
+    """Two groups, one in the other; the process is in the inner one, the limit on one of them."""
+
+    def __init__(self, row):
+        self.top = unified_with_huge_pages()
+        self.path = self.top / f"ovcshim-case.{os.getpid()}"
+        self.inner = self.path / "inner"
+        self.path.mkdir()
+        (self.path / "cgroup.subtree_control").write_text("+hugetlb")
+        self.inner.mkdir()
+        (self.inner if row.huge == "own" else self.path).joinpath("hugetlb.2MB.rsvd.max").write_text(str(4 << 20))
+
+    def join(self):
+        (self.inner / "cgroup.procs").write_text(str(os.getpid()))
+
+    def remove(self):
+        remove_groups([self.inner, self.path])
+
+
+def remove_groups(folders):
+    for folder in folders:
+        for _ in range(500):
             try:
-                for inner in self.path.glob("inner"):
-                    inner.rmdir()
-                return self.path.rmdir()
+                folder.rmdir()
+                break
             except OSError as error:
                 if error.errno != errno.EBUSY:
                     raise

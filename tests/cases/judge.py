@@ -20,6 +20,7 @@ import table
 
 SECONDS = int(os.environ.get("OVC_CASE_SECONDS", "20"))  # for one case
 KEEPS_FREE = 256 << 20  # bytes
+STEADY_KB = 2048  # of Committed_AS, from before a case to behind it
 BATCH = 400  # cases between two moments when others may have the machine's setting
 OPS = {"aligned_alloc", "posix_memalign", "pthread_create", "posix_spawn", "posix_spawnp", "_Fork", "thrd_create"}
 
@@ -49,6 +50,8 @@ def left_out_because(row):
     for controller in ["pids"] * bool(row.pids) + ["memory"] * row.memory:
         if not groups.parent_for(controller):
             return f"no group with the {controller} controller can be made here"
+    if row.huge and not groups.unified_with_huge_pages():
+        return "no control groups of version 2 with huge pages here"
     release = tuple(int(n) for n in os.uname().release.split("-")[0].split(".")[:2])
     if row.cause == "pid-max" and release < (6, 14):
         return "before 6.14 pid_max is the whole machine's"
@@ -66,13 +69,25 @@ class Judge:
         return free.f_bavail * free.f_frsize > KEEPS_FREE
 
     def run(self, case, number):
-        """One case: (verdict on the verdict, words)."""
+        """One case: (verdict on the verdict, words). What others moved meanwhile is made again."""
+        for _ in range(8):
+            before = meminfo_kb("Committed_AS")
+            answer = self.run_once(case, number)
+            moved = abs(meminfo_kb("Committed_AS") - before) >= STEADY_KB
+            unsteady = case.row.cause == "commit-limit" and moved or case.row.memory and answer[0].startswith("defect")
+            if answer[0] in ("right", "granted") or not unsteady:
+                break
+            (self.work / f"{number}.ovc").unlink(missing_ok=True)
+        return answer
+
+    def run_once(self, case, number):
         log = self.work / f"{number}.ovc"
-        group = groups.Group(case.row)
+        group = groups.HugeGroup(case.row) if case.row.huge else groups.Group(case.row)
         room_mib = (meminfo_kb("CommitLimit") - meminfo_kb("Committed_AS")) // 1024 - 100
         ram_mib = (meminfo_kb("MemTotal") + meminfo_kb("SwapTotal")) // 1024
         words, amounts = case.words(room_mib, ram_mib, group)
-        room = "16M" if any(word.startswith("many:") for word in words) else "1M"  # for a list of 65,530 mappings
+        many = any(word.startswith("many:") or word.endswith("-mappings") for word in words)
+        room = "16M" if many else "1M"  # for a list of 65,530 mappings
         env = dict(os.environ, LD_PRELOAD=str(self.build / "libovcshim.so"), OVCSHIM_LOG=str(log), OVCSHIM_EVENTS_SIZE=room,
                    OVCSHIM_CALLS_SIZE="0")
 
@@ -121,6 +136,8 @@ class Judge:
         if getattr(errno, found["errno"], None) != said["errno"]:  # two names can be one number
             return f"wrong: errno {found['errno']}"
         if found["cause"] != row.cause:
+            if found["cause"] == "unknown" and not found["suspects"]:
+                return "wrong: unknown, and no suspects"
             return "unknown" if found["cause"] == "unknown" else f"wrong: {found['cause']}"
         return self.compare_figures(case, said, found, amounts)
 

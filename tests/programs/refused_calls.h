@@ -280,7 +280,7 @@ static struct outcome call_mlockall(char** words) {
   return from_int(mlockall(MCL_CURRENT | MCL_ONFAULT), -1);
 }
 
-#include "tests/programs/refused_errno.h"
+#include "tests/programs/refused_kinds.h"
 
 static const struct {
   const char* name;
@@ -332,6 +332,25 @@ static const struct {
     {"mmap-huge", call_mmap_huge},
     {"mlock", call_mlock},
     {"mlockall", call_mlockall},
+    {"unshare-none", call_unshare_none},
+    {"unshare-full", call_unshare_full},
+    {"clone-none", call_clone_none},
+    {"execve-long", call_execve},
+    {"execv-long", call_execv},
+    {"execvp-long", call_execvp},
+    {"execvpe-long", call_execvpe},
+    {"fexecve-long", call_fexecve},
+    {"execveat-long", call_execveat},
+    {"posix_spawn-long", call_spawn_long},
+    {"mmap-huge-private", call_mmap_huge_private},
+    {"mmap-huge-shared", call_mmap_huge_shared},
+    {"mmap-huge-memory", call_mmap_huge_memory},
+    {"mmap-huge-memory-shared", call_mmap_huge_memory_shared},
+    {"mmap-huge-on-mount", call_mmap_huge_on_mount},
+    {"shmget-huge-new", call_shmget_huge},
+    {"mmap-denied", call_mmap_denied},
+    {"mprotect-denied", call_mprotect_denied},
+    {"posix_fallocate-tmpfs", call_fallocate_tmpfs},
 };
 
 static struct outcome make_call(char** words) {

@@ -194,6 +194,7 @@ static void step_limit(char** words) {
   } names[] = {{"as", RLIMIT_AS},
                {"data", RLIMIT_DATA},
                {"memlock", RLIMIT_MEMLOCK},
+               {"stack", RLIMIT_STACK},
                {"nproc", RLIMIT_NPROC}};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     if (strcmp(names[i].name, words[0]) != 0) continue;

@@ -81,6 +81,7 @@ figures_builds() { awk '/: builds and records/ { ++n } END { print 0, (n ? n " c
 
 run_exports() { "$source_dir/tests/e2e/export_damaged.sh" "$(choose 3 500)"; }
 figures_exports() { sed -nE 's/^([0-9]+) exports of damaged logs, ([0-9]+) refused$/0 \1 exports of damaged logs, \2 more refused by name/p' "$1"; }
+
 run_kernels() {
   local how=()
   ((!quick)) || how=(--machine smallest bookworm)
@@ -90,6 +91,8 @@ run_kernels() {
 figures_kernels() {
   awk '/^[a-z].*control groups/ { ++boots } /^  [a-z]+: status [0-9]+,.* s, [0-9]+ [0-9]+ [0-9]+$/ { right += $(NF - 2); unknown += $(NF - 1); wrong += $NF }
     END { if (boots) print wrong + 0, boots " machines, " right " right, " unknown " unknown" }' "$1"
+}
+
 run_suites() { if ((quick)); then "$source_dir/tests/trust/suites.sh" --quick; else "$source_dir/tests/trust/suites.sh"; fi; }
 figures_suites() {
   awk -F'[:, ]+' '/: [0-9]+ tests, [0-9]+ differ$/ { findings += $4; list = list (list ? ", " : "") $2 " of " $1 }

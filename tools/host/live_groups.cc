@@ -3,9 +3,11 @@
 // See live_groups.h.
 #include "tools/host/live_groups.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <string_view>
 
 #include "shim/format/log_format.h"
@@ -131,7 +133,46 @@ void read_upwards(const SystemRoot& root, const Mount& mount, std::string path, 
   }
 }
 
+// All folders below a mount, up to a number that no machine's groups come near.
+std::optional<std::string> folder_of(const std::string& top, uint64_t inode) {
+  constexpr int kMost = 50000;
+  std::error_code error;
+  struct stat info {};
+  if (stat(top.c_str(), &info) == 0 && info.st_ino == inode) return top;
+  int looked_at = 0;
+  for (std::filesystem::recursive_directory_iterator
+           it(top, std::filesystem::directory_options::skip_permission_denied, error),
+       end;
+       !error && it != end && looked_at < kMost; it.increment(error)) {
+    if (!it->is_directory(error) || it->is_symlink(error)) continue;
+    ++looked_at;
+    if (stat(it->path().c_str(), &info) == 0 && info.st_ino == inode) return it->path();
+  }
+  return std::nullopt;
+}
+
+MemoryGroupNow memory_figures(const std::string& folder, bool v2) {
+  MemoryGroupNow group;
+  group.path = folder;
+  group.limit = number_in(folder + (v2 ? "/memory.max" : "/memory.limit_in_bytes"));
+  group.used = number_in(folder + (v2 ? "/memory.current" : "/memory.usage_in_bytes"));
+  const auto events = read_small(folder + (v2 ? "/memory.events" : "/memory.oom_control"));
+  group.kills = number_after(events.value_or(""), "oom_kill ");
+  if (group.limit && *group.limit >= kNoLimitV1) group.limit.reset();
+  return group;
+}
+
 }  // namespace
+
+std::optional<MemoryGroupNow> find_memory_group(const SystemRoot& root, uint64_t inode) {
+  for (const Mount& mount : cgroup_mounts(root)) {
+    const bool v2 = mount.controllers.empty();
+    if (!v2 && mount.controllers.find(",memory,") == std::string::npos) continue;
+    if (const auto folder = folder_of(root.files + mount.point, inode))
+      return memory_figures(*folder, v2);
+  }
+  return std::nullopt;
+}
 
 GroupLimits read_group_limits(const SystemRoot& root, uint32_t pid) {
   GroupLimits groups;

@@ -28,4 +28,11 @@ struct GroupLimits {
 
 GroupLimits read_group_limits(const SystemRoot& root, uint32_t pid);
 
+// A memory group whose process may be gone: found again by the number of its folder.
+struct MemoryGroupNow {
+  std::string path;                            // may be hostile
+  std::optional<uint64_t> limit, used, kills;  // bytes, kInfinite: none; kills of its OOM killer
+};
+std::optional<MemoryGroupNow> find_memory_group(const SystemRoot& root, uint64_t inode);
+
 }  // namespace ovc

@@ -118,7 +118,8 @@ constexpr Name kFacts[] = {
     OVC_FACT(Mdwe), OVC_FACT(SecurityModule), OVC_FACT(FileOpenFlags), OVC_FACT(FileMode), OVC_FACT(FileFsType), OVC_FACT(FileFsBlock),
     OVC_FACT(FileFsFlags), OVC_FACT(FileFsBlocks), OVC_FACT(FileFsFree), OVC_FACT(FileSeals), OVC_FACT(HugeSizes), OVC_FACT(HugePoolKb),
     OVC_FACT(HugePoolFree), OVC_FACT(HugePoolRsvd), OVC_FACT(HugePoolSurplus), OVC_FACT(HugePoolOvercommit), OVC_FACT(HugeGroupMax),
-    OVC_FACT(HugeGroupUsage), OVC_FACT(NamespaceLimit), OVC_FACT(NamespaceLimitKind), OVC_FACT(UsernsRestricted), OVC_FACT(UsernsClone),
+    OVC_FACT(HugeGroupUsage), OVC_FACT(HugeGroup), OVC_FACT(HugeGroupsSeen), OVC_FACT(HugeGroupVersion), OVC_FACT(HugeGroupId),
+    OVC_FACT(NamespaceLimit), OVC_FACT(NamespaceLimitKind), OVC_FACT(UsernsRestricted), OVC_FACT(UsernsClone),
     OVC_FACT(Chrooted), OVC_FACT(Egid), OVC_FACT(ShmMax), OVC_FACT(ShmAll), OVC_FACT(ShmMni), OVC_FACT(ShmUsedPages), OVC_FACT(ShmUsedIds),
     OVC_FACT(RlimitHard),
 };

@@ -18,8 +18,10 @@
 #include "tools/log/kernel_numbers.h"
 #include "tools/log/names.h"
 #include "tools/text/output.h"
+#include "tools/verdict/bus_errors.h"
 #include "tools/verdict/exit_sight.h"
 #include "tools/verdict/group_kill.h"
+#include "tools/verdict/lost_kills.h"
 #include "tools/verdict/why_report.h"
 
 namespace ovc {
@@ -180,6 +182,7 @@ class Endings {
       for (const EndSign& told : signs)
         if (!told_.contains(told.position)) look_at(told);
     fold_passed_on();
+    name_group_kills();
     return {collapsed(std::move(found_)), collapsed(std::move(quiet_))};
   }
 
@@ -188,7 +191,7 @@ class Endings {
     std::string comm;
     uint32_t pid = 0;
     ProcessKey key;
-    uint64_t last_tick = 0;
+    uint64_t last_tick = 0, born = 0;
   };
 
   void look_at(const Process& process) {
@@ -198,8 +201,13 @@ class Endings {
     const uint64_t last = signs == scan_.processes().end() ? 0 : signs->second.last_tick;
     const ProcessEnd end = scan_.ends().of(log_, process);
     if (end.told) mark_told(*end.told, slot.start_tick);
-    const Seen seen{process.comm(), slot.pid, key, last};
-    if (is_suspicious(end)) return add_suspicious(end, seen);
+    const Seen seen{process.comm(), slot.pid, key, last, slot.start_tick};
+    if (is_suspicious(end)) {
+      add_suspicious(end, seen);
+      if (end.signal == SIGABRT)
+        add_shadow_memory(log_, scan_, symbols_, process, found_.back().ending.notes);
+      return;
+    }
     const bool unseen_image = scan_.exec_tick(slot.pid) >= slot.start_tick && slot.start_tick != 0;
     if (end.kind != EndKind::kNotRecorded || unseen_image || last == 0 || !is_gone(slot)) return;
     // It may have ended between the reading of its records and the look for it.
@@ -216,7 +224,8 @@ class Endings {
     mark_told(told, told.tick - 1);
     const ProcessEnd end = scan_.ends().of(told.pid, told.tick - 1, to);
     if (is_suspicious(end))
-      add_suspicious(end, {base_name(scan_.ends().image_of(told.pid, told.tick)), told.pid, {}, 0});
+      add_suspicious(end,
+                     {base_name(scan_.ends().image_of(told.pid, told.tick)), told.pid, {}, 0, 0});
   }
 
   // waitid(WNOWAIT) and the wait after it tell of the same end.
@@ -246,6 +255,8 @@ class Endings {
       ending.notes = group_kill_notes(scan_, log_, end.told->position);
     // and its group does not say so already
     if (end.signal == SIGKILL && ending.notes.empty()) add_oom_notes(ending, seen, ending.tick);
+    if (end.signal == SIGBUS)
+      ending.notes = bus_error_notes(log_, seen.pid, seen.born, ending.tick);
     if (end.signal == SIGSYS)
       ending.notes.emplace_back(
           "SIGSYS: a seccomp filter refused a system call. It may have been one that the shim "
@@ -263,8 +274,26 @@ class Endings {
     if (!now_.boot_id.empty() && !same_boot(log_, now_))
       ending.notes.emplace_back(
           "the machine has been started anew since: a crash or power cut looks the same");
-    add_oom_notes(ending, seen, 0);
-    quiet_.push_back({std::move(ending), std::nullopt, seen.last_tick});
+    auto kills = same_boot(log_, now_) ? kills_since(log_, scan_, seen.key) : std::nullopt;
+    if (kills) ending.notes = kills->notes;
+    else add_oom_notes(ending, seen, 0);
+    add_shadow_memory(log_, scan_, symbols_, process, ending.notes);
+    quiet_.push_back({std::move(ending), std::nullopt, seen.last_tick, std::move(kills)});
+  }
+
+  // As many processes of a group are gone as its OOM killer counted and nobody was told of: it was
+  // these.
+  void name_group_kills() {
+    std::map<uint64_t, uint64_t> gone;
+    for (const Found& found : quiet_)
+      if (found.kills) ++gone[found.kills->group];
+    for (Found& found : quiet_) {
+      if (!found.kills || found.kills->explained + gone[found.kills->group] > found.kills->kills)
+        continue;
+      found_.push_back(std::move(found));
+      found.ending.id = "";
+    }
+    std::erase_if(quiet_, [](const Found& found) { return found.ending.id.empty(); });
   }
 
   void add_oom_notes(Ending& ending, const Seen& seen, uint64_t dead_tick) {
@@ -280,6 +309,7 @@ class Endings {
     Ending ending;
     std::optional<EndSign> told;
     uint64_t last_tick;  // of the process: its last record
+    std::optional<GroupKills> kills = {};
   };
 
   // A program that waits for its child and, as the last it does, ends by the same signal (timeout,
@@ -315,7 +345,7 @@ class Endings {
     std::vector<Ending> kept;
     std::stable_sort(all.begin(), all.end(),
                      [](const Found& a, const Found& b) { return a.ending.tick < b.ending.tick; });
-    for (auto& [ending, told, last] : all) {
+    for (auto& [ending, told, last, kills] : all) {
       const auto [place, fresh] =
           places.try_emplace({ending.id, ending.comm, ending.signal, ending.reason}, kept.size());
       ending.last_tick = ending.tick;

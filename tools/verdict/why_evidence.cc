@@ -119,8 +119,10 @@ void add_range(Evidence& evidence, const Event& part) {
       evidence.range.push_back(mapping);
 }
 
-bool is_about_range(Op op) {
-  return op == Op::kMunmap || op == Op::kMprotect || op == Op::kMadvise;
+// Of locks the range was not kept at first: what is listed of it proves that it was.
+bool is_about_range(Op op, bool listed) {
+  return op == Op::kMunmap || op == Op::kMprotect || op == Op::kMadvise ||
+         (listed && (op == Op::kMlock || op == Op::kMlock2));
 }
 
 }  // namespace
@@ -141,7 +143,7 @@ void WhyScan::add_mappings(Evidence& evidence, uint64_t position) const {
   }
   const auto by_start = [](const auto& a, const auto& b) { return a.start < b.start; };
   evidence.range_known = position == evidence.event.position &&
-                         is_about_range(evidence.event.base.op) &&
+                         is_about_range(evidence.event.base.op, !evidence.range.empty()) &&
                          evidence.fact(FactKey::kMapsOutsideCount) && flags_known(evidence.range);
   evidence.mappings_complete =
       complete && flags_known(evidence.mappings) &&

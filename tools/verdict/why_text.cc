@@ -53,20 +53,6 @@ std::string callers_text(const std::vector<std::string>& callers, std::string_vi
   return text;
 }
 
-std::string amount(const Figure& figure) {
-  if (figure.unit == "address") return fmt::format("{:x}", figure.value);
-  if (figure.value == ovcshim::kInfinite) return "unlimited";
-  return counted(grouped(figure.value), figure.unit);
-}
-
-// The mode-2 arithmetic has lines of its own; of any other finding these are the proof.
-std::string figures_text(const Finding& f) {
-  std::string text;
-  for (const auto& figure : f.figures)
-    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", figure.label, amount(figure));
-  return text;
-}
-
 std::string step_text(const InnerStep& step) {
   std::string text;
   append_call(text, step.event);
@@ -198,7 +184,7 @@ Told tell(const LogReader& log, const Verdict& v) {
   if (tells_more(v)) add_steps(told, f.steps);
   if (f.charge) told.add("charge", charge_text(*f.charge));
   if (f.mode2) told.add("headroom", headroom_text(*f.mode2));
-  else if (!f.figures.empty()) told.add("figures", figures_text(f));
+  else if (!f.figures.empty()) told.add("figures", figures_text(f.figures));  // the proof
   if (f.short_by) told.add("short by", short_text(f));
   if (f.would_pass) told.add("would pass", would_pass_text(*f.would_pass));
   if (!f.meaning.empty()) told.add("meaning", f.meaning);
