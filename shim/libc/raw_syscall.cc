@@ -180,7 +180,8 @@ long record_syscall(long nr, const long args[6], const RawCall& call, uint16_t f
              intent ? call.text : nullptr))
     return issue(nr, args);
   const uint64_t fork_position = event.position;
-  if (call.op == Op::kUnderscoreExit) note_exit_status(static_cast<int>(call.args[0]));
+  if (call.op == Op::kUnderscoreExit)
+    note_exit_status(static_cast<int>(call.args[0]), event.base.pid);
   const long result = forwarded(call.op, nr, args);
   if (copies && result == 0) {
     child_side(fork_position);

@@ -62,13 +62,28 @@ constexpr Controller kControllers[] = {
 
 constexpr int kMostLevels = 8;
 
-uint64_t figure(GroupPlace& place, const CgroupFile& file) {
-  char text[512];
-  uint64_t value = kUnknown;
-  if (place.read(file.name, text, sizeof text))
-    value = file.line ? find_value(text, file.line) : parse_number(text);
-  return value;
-}
+// The group's files, one after the other; rows of one file stand together and are one reading.
+class Figures {
+ public:
+  explicit Figures(GroupPlace& place) : place_(place) {}
+  uint64_t of(const CgroupFile& file) {
+    if (!name_ || !same_name(name_, file.name)) {
+      name_ = file.name;
+      read_ = place_.read(file.name, text_, sizeof text_);
+    }
+    if (!read_) return kUnknown;
+    return file.line ? find_value(text_, file.line) : parse_number(text_);
+  }
+
+ private:
+  static bool same_name(const char* a, const char* b) {
+    return sys::length(a) == sys::length(b) && sys::equal(a, b, sys::length(a));
+  }
+  GroupPlace& place_;
+  const char* name_ = nullptr;
+  bool read_ = false;
+  char text_[512];
+};
 
 class TextLine {
  public:
@@ -117,10 +132,11 @@ void add_group(Facts& facts, GroupPlace& place, const Level& level, int number, 
   line.word(level.controller->name);
   line.number(level.version);
   line.number(static_cast<uint64_t>(number));
+  Figures figures(place);
   for (int i = 0; i < level.files.count; ++i) {
     const CgroupFile& file = level.files.list[i];
     if (!own && (!text || !file.in_text)) continue;
-    const uint64_t value = figure(place, file);
+    const uint64_t value = figures.of(file);
     if (own) facts.add(file.key, value);
     if (file.in_text) line.number(value);
   }
@@ -155,13 +171,19 @@ void add_groups(Facts& facts, GroupPlace& place, const Level& level, GroupText* 
 
 }  // namespace
 
-constexpr uint64_t kLeastIo = 2048;
+constexpr uint64_t kLeastIo = 2048, kOwnGroups = 1024;
 
 void add_cgroups(Facts& facts, char* io, uint64_t room, GroupText* text, const GroupFiles& files) {
   if (room < kLeastIo + GroupPlace::kMemory) return;
   room -= GroupPlace::kMemory;
+  char *const memory = io + room, *own_groups = nullptr;
+  if (room >= kLeastIo + kOwnGroups) {  // one reading for all controllers, if it is whole
+    room -= kOwnGroups;
+    const long bytes = read_file(files.cgroup, io + room, kOwnGroups);
+    if (bytes > 0 && bytes < static_cast<long>(kOwnGroups) - 1) own_groups = io + room;
+  }
   for (const Controller& controller : kControllers) {
-    GroupPlace place(files, io + room);
+    GroupPlace place(files, memory, own_groups);
     if (!place.find(controller.name, io, room)) continue;
     const unsigned version = place.version();
     if (place.is_initial_root()) {  // there is nothing above, and nothing to look at

@@ -274,9 +274,16 @@ void add_errno_facts(Facts& facts, const EventBase& base, char* io, uint64_t roo
     if (row.op == base.op && (row.err == 0 || row.err == base.err)) row.add(facts, failure);
 }
 
+// Those begin at a multiple of their page's size (fs/hugetlbfs/inode.c
+// hugetlb_get_unmapped_area()); before the call is made any may be one.
 bool may_be_huge_file(const EventBase& base) {
+#if defined(__x86_64__)
+  constexpr uint64_t kSmallest = 2 << 20;
+#else
+  constexpr uint64_t kSmallest = 64 << 10;
+#endif
   return base.op == Op::kMmap && (base.args[3] & 0xf) == MAP_PRIVATE &&
-         !(base.args[3] & MAP_ANONYMOUS);
+         !(base.args[3] & MAP_ANONYMOUS) && static_cast<uint64_t>(base.result) % kSmallest == 0;
 }
 
 void add_file_system(Facts& facts, long descriptor) {

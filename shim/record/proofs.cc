@@ -82,7 +82,7 @@ bool is_same(const Proven& proven, const EventBase& base) {
 // VmSize tells of what the shim does not see: a stack that grew, calls inside libc.
 bool holds(const Proven& proven, uint64_t granted) {
   return proven.granted == granted && granted == granted_count() &&
-         proven.vm_size_pages == g_private->reading.vm_size_pages;
+         proven.vm_size_pages == g_private->reading.value.vm_size_pages;
 }
 
 const Proven* newest(const EventBase& base, bool any) {
@@ -163,7 +163,7 @@ void begin_proof(const EventBase& base, uint64_t position) {
     if (proven.tick != 0 && proven.op == base.op && is_same(proven, base)) own = &proven;
     if (proven.tick < oldest->tick) oldest = &proven;
   }
-  *(own ? own : oldest) = {position,   granted_count(), p.reading.vm_size_pages,
+  *(own ? own : oldest) = {position,   granted_count(), p.reading.value.vm_size_pages,
                            tick_now(), base.caller,     base.op,
                            base.err};
 }
@@ -178,7 +178,7 @@ void end_proof(uint64_t position, Proof proof, uint64_t ticks, bool written) {
   if (written) (proof == Proof::kFull ? p.full_cost : p.facts_cost) = ticks;
   for (Proven& proven : p.proven)
     if (proven.position == position) {
-      proven.vm_size_pages = p.reading.vm_size_pages;  // read anew for the snapshot
+      proven.vm_size_pages = p.reading.value.vm_size_pages;  // read anew for the snapshot
       if (!written) proven = {};
     }
 }

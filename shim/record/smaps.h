@@ -18,7 +18,8 @@ class Smaps {
  private:
   Lines lines_;
   MappingEntry ahead_{};
-  bool open_ = false;  // ahead_ is the header of a mapping whose attributes were not read yet
+  bool ended_ = false;  // that was the last one: nothing more need be read
+  bool open_ = false;   // ahead_ is the header of a mapping whose attributes were not read yet
 };
 
 }  // namespace ovcshim

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: MIT
+//
+// The kernel's clocks, read without a system call where its vdso has them. As sys.h: callable at
+// any time; but not under strict seccomp, which takes the TSC away.
+#pragma once
+#include <cstdint>
+
+#pragma GCC visibility push(hidden)
+
+namespace ovcshim::sys {
+
+// From the constructor. Until then, and where the vdso is not understood, the kernel is asked.
+void find_vdso(const uint64_t* auxv);
+
+// The program takes these bytes away.
+void forget_vdso(uint64_t start, uint64_t end);
+
+// 0 if even the kernel does not say.
+uint64_t clock_ns(long clock);
+
+}  // namespace ovcshim::sys
+
+#pragma GCC visibility pop
