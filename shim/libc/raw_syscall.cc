@@ -16,6 +16,7 @@
 #include "shim/record/limit_args.h"
 #include "shim/record/lock_all.h"
 #include "shim/refuse/refuse.h"
+#include "shim/sys/vdso.h"
 
 namespace ovcshim {
 namespace {
@@ -300,7 +301,7 @@ constinit const Watched ovcshim_watched_syscalls;
     return done(enter_seccomp(args, wish));
   if (!g.recording) return {kForward, 0};
   if (nr == __NR_prctl && args[1] == PR_SET_TSC && args[2] == PR_TSC_SIGSEGV)
-    g.use_tsc = false;  // as prctl() itself
+    g.use_tsc = false, sys::forget_vdso();  // as prctl() itself
 #if defined(__x86_64__)
   if (nr == __NR_vfork) return {kVfork, 0};
 #endif

@@ -7,6 +7,7 @@
 #include <elf.h>
 
 #include "shim/sys/auxv.h"
+#include "shim/sys/seccomp.h"
 #include "shim/sys/sys.h"
 
 namespace ovcshim::sys {
@@ -106,7 +107,7 @@ void forget_vdso(uint64_t start, uint64_t end) {
 
 uint64_t clock_ns(long clock) {
   Time t{};
-  auto* read = __atomic_load_n(&function, __ATOMIC_RELAXED);
+  auto* read = is_without_tsc() ? nullptr : __atomic_load_n(&function, __ATOMIC_RELAXED);
   if (!read || read(clock, &t) != 0) call(__NR_clock_gettime, clock, reinterpret_cast<long>(&t));
   return static_cast<uint64_t>(t.sec) * 1000000000u + static_cast<uint64_t>(t.nsec);
 }
