@@ -92,6 +92,7 @@ class MappingWriter {
 // Mappings in the newest list of this process, or of the one that forked it. One that was given up
 // counts as many more, and after some times of asking it is tried again.
 constinit uint64_t g_listed = 0;
+constinit uint32_t g_listed_by = 0;  // the process that wrote it
 
 // False: nothing to be read, or there are more than `most` and it is given up. By their number, not
 // by the clock: a busy machine must not decide what is known.
@@ -211,6 +212,7 @@ void forget_some_mappings() {
 bool may_list_mappings(ListOccasion occasion) {
   const uint64_t cost = expected_list_ticks(), now = tick_now();
   const bool seldom = now - g_private->list_tick > 100 * cost;
+  if (occasion == ListOccasion::kEnd && g_listed_by != g_private->pid) return false;
   if (occasion == ListOccasion::kEnd)
     return cost < g_ticks_per_ms || (cost < 20 * g_ticks_per_ms && seldom);
   return cost < g_ticks_per_ms && (occasion == ListOccasion::kNewObjects || seldom);
@@ -228,6 +230,7 @@ void write_mapping_list(uint64_t about, uint64_t most, uint64_t overcommit_mode)
     add_map_totals(facts, writer.totals, writer.ticks());
     writer.facts_of_list = &facts;
     writer.flush(true);
+    g_listed_by = g_private->pid;
   }
   note_listed();
   __atomic_store_n(&big.taken, 0, __ATOMIC_RELEASE);
