@@ -231,9 +231,9 @@ uint64_t minor_faults() {
 OVC_COLD bool record_end(Op op, int status, uint64_t caller, const FrameState& frame) {
   Event event;
   set_args(event, status, minor_faults());
-  if (!begin(event, op, When::kIntent, Freshness::kCheap, caller, frame)) return false;
+  if (!begin(event, op, When::kIntent, Freshness::kLast, caller, frame)) return false;
   count_event(op, 0, false);
-  if (op != Op::kAbort) note_exit_status(status);
+  if (op != Op::kAbort) note_exit_status(status, event.base.pid);
   return true;
 }
 

@@ -130,7 +130,7 @@ bool find_libc(Libc& libc) {
     libc.symbols = reinterpret_cast<const Elf64_Sym*>(d.symbols);
     libc.names = reinterpret_cast<const char*>(d.names);
     libc.hash = reinterpret_cast<const uint32_t*>(d.hash);
-    return d.symbols && d.hash;
+    return d.symbols && d.hash && sys::readable(reinterpret_cast<const void*>(libc.base));
   }
   return false;
 }
@@ -139,9 +139,7 @@ bool find_libc(Libc& libc) {
 bool in_text(const Libc& libc, uint64_t address, uint64_t bytes) {
   constexpr uint32_t kAccess = PF_R | PF_W | PF_X;
   auto* header = reinterpret_cast<const Elf64_Ehdr*>(libc.base);
-  if (!sys::readable(header) ||
-      !sys::equal(reinterpret_cast<const char*>(header->e_ident), ELFMAG, SELFMAG))
-    return false;
+  if (!sys::equal(reinterpret_cast<const char*>(header->e_ident), ELFMAG, SELFMAG)) return false;
   auto* segment = reinterpret_cast<const Elf64_Phdr*>(libc.base + header->e_phoff);
   for (unsigned i = 0; i < header->e_phnum; ++i) {
     if (segment[i].p_type != PT_LOAD || (segment[i].p_flags & kAccess) != (PF_R | PF_X)) continue;
@@ -320,44 +318,65 @@ bool is_near(const Plan& plan) {
   return true;
 }
 
-// Number of threads of this process: field 20 of /proc/self/stat. 0 if it cannot be read.
-long count_threads() {
-  char text[1024];
-  long fd = sys::call(__NR_openat, AT_FDCWD, reinterpret_cast<long>("/proc/self/stat"),
-                      O_RDONLY | O_CLOEXEC);
-  if (sys::failed(fd)) return 0;
-  long length = sys::call(__NR_read, fd, reinterpret_cast<long>(text), sizeof text - 1);
-  sys::call(__NR_close, fd);
-  if (sys::failed(length)) return 0;
-  text[length] = 0;
-  long at = length;
-  while (at > 0 && text[at] != ')') --at;  // the name before it may hold blanks and parentheses
-  for (int blanks = 0; text[at] && blanks < 18; ++at) blanks += text[at] == ' ';
-  long threads = 0;
-  for (; text[at] >= '0' && text[at] <= '9'; ++at) threads = threads * 10 + text[at] - '0';
-  return threads;
-}
+// Sites that lie close together are one write: what is between them is written as it was.
+struct Run {
+  static constexpr size_t kRoom = 512;
+  unsigned char* at;
+  size_t bytes = 0;
+  unsigned char before[kRoom], after[kRoom];
+};
 
 // The jump takes the place of `mov $nr,%eax` alone. The syscall behind it stays: a uprobe set here
 // later runs the mov it read from the file and goes on behind it, and must find the system call
 // there, not nothing.
-bool replace_site(CodeWriter& code, unsigned char* at, const Site& site) {
-  unsigned char before[kJumpBytes];
-  unsigned char after[kJumpBytes] = {0xe9};
+void put_jump(Run& run, unsigned char* at, const Site& site) {
+  unsigned char* to = run.after + (at - run.at);
   auto rel32 = static_cast<int32_t>(distance(at, site));
-  for (size_t i = 0; i < kJumpBytes; ++i) before[i] = at[i];
-  sys::copy(after + 1, &rel32, sizeof rel32);
+  to[0] = 0xe9;
+  sys::copy(to + 1, &rel32, sizeof rel32);
   *site.site_return = reinterpret_cast<uint64_t>(at + (is_mark(site) ? kJumpBytes : kSiteBytes));
-  if (code.write(at, after, kJumpBytes)) return true;
-  code.write(at, before, kJumpBytes);  // a short write must not stay
+}
+
+bool write_run(CodeWriter& code, const Run& run) {
+  if (code.write(run.at, run.after, run.bytes)) return true;
+  code.write(run.at, run.before, run.bytes);  // a short write must not stay
   return false;
+}
+
+// The lowest site not below `from`.
+unsigned char* next_site(const Plan& plan, const unsigned char* from) {
+  unsigned char* lowest = nullptr;
+  for (unsigned char* site : plan.at)
+    if (site && site >= from && (!lowest || site < lowest)) lowest = site;
+  return lowest;
+}
+
+// All sites of the plan that begin less than a run behind this one, and their number.
+unsigned replace_run(CodeWriter& code, const Plan& plan, unsigned char* at) {
+  Run run;
+  run.at = at;
+  unsigned calls = 0;
+  const auto inside = [&](const unsigned char* site) {
+    return site && site >= at && site + kJumpBytes <= at + Run::kRoom;
+  };
+  for (const unsigned char* site : plan.at)
+    if (inside(site) && static_cast<size_t>(site + kJumpBytes - at) > run.bytes)
+      run.bytes = static_cast<size_t>(site + kJumpBytes - at);
+  sys::copy(run.before, at, run.bytes);
+  sys::copy(run.after, at, run.bytes);
+  for (unsigned i = 0; i < kSiteCount; ++i)
+    if (inside(plan.at[i])) put_jump(run, plan.at[i], kSites[i]), calls += !is_mark(kSites[i]);
+  return write_run(code, run) ? calls : 0;
 }
 
 unsigned replace_all(const Plan& plan, CodeWriting& writing) {
   CodeWriter code;
   unsigned done = 0;
-  for (unsigned i = 0; i < kSiteCount; ++i)
-    done += plan.at[i] && replace_site(code, plan.at[i], kSites[i]) && !is_mark(kSites[i]);
+  const unsigned char* end = nullptr;
+  while (unsigned char* at = next_site(plan, end)) {
+    done += replace_run(code, plan, at);
+    end = at + Run::kRoom - kJumpBytes + 1;
+  }
   writing = code.outcome();
   // The code was written under another address than it runs under: the processor wants a
   // serializing instruction between.
@@ -368,14 +387,14 @@ unsigned replace_all(const Plan& plan, CodeWriting& writing) {
 
 }  // namespace
 
-InternalsState patch_libc(CodeWriting& writing) {
+InternalsState patch_libc(uint64_t threads, CodeWriting& writing) {
   Libc libc;
   if (!find_libc(libc)) return InternalsState::kUnknownLibc;
   Plan plan = make_plan(libc);
   if (!plan.known) return InternalsState::kUnknownLibc;
   if (!is_near(plan)) return InternalsState::kTooFar;
-  long threads = count_threads();
-  if (threads != 1) return threads ? InternalsState::kThreaded : InternalsState::kRefused;
+  if (threads == kUnknown) return InternalsState::kRefused;
+  if (threads != 1) return InternalsState::kThreaded;
   unsigned done = replace_all(plan, writing);
   if (!done) return InternalsState::kRefused;
   return done == call_sites() && plan.fork_covered ? InternalsState::kOn : InternalsState::kPartly;
@@ -386,7 +405,7 @@ InternalsState patch_libc(CodeWriting& writing) {
 #else  // other machines: their libc is not known here
 
 namespace ovcshim {
-InternalsState patch_libc(CodeWriting&) { return InternalsState::kUnknownLibc; }
+InternalsState patch_libc(uint64_t, CodeWriting&) { return InternalsState::kUnknownLibc; }
 }  // namespace ovcshim
 
 #endif

@@ -12,9 +12,10 @@
 
 namespace ovcshim {
 
-// Replaces the sites. Call once, single-threaded, from the constructor. Leaves libc exactly as it
-// was unless it returns kOn or kPartly; `writing` says how the code was written, or why not.
-InternalsState patch_libc(CodeWriting& writing);
+// Replaces the sites, if the process has one thread. Call once, from the constructor. Leaves libc
+// exactly as it was unless it returns kOn or kPartly; `writing` says how the code was written, or
+// why not.
+InternalsState patch_libc(uint64_t threads, CodeWriting& writing);
 
 }  // namespace ovcshim
 

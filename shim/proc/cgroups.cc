@@ -145,13 +145,13 @@ void add_groups(Facts& facts, GroupPlace& place, const Level& level, GroupText* 
   }
 }
 
-constexpr uint64_t kLeastIo = 2048;
+constexpr uint64_t kLeastIo = 2048, kOwnGroups = 1024;
 
 void add_controller(Facts& facts, const Controller& controller, char* io, uint64_t room,
-                    GroupText* text, const GroupFiles& files) {
+                    GroupText* text, const GroupFiles& files, const char* own_groups = nullptr) {
   if (room < kLeastIo + GroupPlace::kMemory) return;
   room -= GroupPlace::kMemory;
-  GroupPlace place(files, io + room);
+  GroupPlace place(files, io + room, own_groups);
   if (!place.find(controller.name, io, room)) return;
   const unsigned version = place.version();
   if (place.is_initial_root()) {  // there is nothing above, and nothing to look at
@@ -202,8 +202,15 @@ class HugeNames {
 }  // namespace
 
 void add_cgroups(Facts& facts, char* io, uint64_t room, GroupText* text, const GroupFiles& files) {
+  char* own_groups = nullptr;
+  if (room >= kLeastIo + GroupPlace::kMemory + kOwnGroups) {
+    room -= kOwnGroups;
+    const long bytes = read_file(files.cgroup, io + room, kOwnGroups);
+    // One reading for all controllers, if it is whole.
+    if (bytes > 0 && bytes < static_cast<long>(kOwnGroups) - 1) own_groups = io + room;
+  }
   for (const Controller& controller : kControllers)
-    add_controller(facts, controller, io, room, text, files);
+    add_controller(facts, controller, io, room, text, files, own_groups);
 }
 
 void add_huge_group(Facts& facts, uint64_t size_kb, char* io, uint64_t room, GroupText* text,

@@ -10,8 +10,10 @@ class GroupPlace {
  public:
   static constexpr uint64_t kPathRoom = 640, kMemory = 4 * kPathRoom;
   // memory: kMemory bytes, for as long as this lives; a stack may be too small for them.
-  GroupPlace(const GroupFiles& files, char* memory)
+  // own_groups: what files.cgroup says, if it is at hand.
+  GroupPlace(const GroupFiles& files, char* memory, const char* own_groups = nullptr)
       : files_(files),
+        own_groups_(own_groups),
         group_(memory),
         path_(memory + kPathRoom),
         other_(memory + 2 * kPathRoom),
@@ -36,12 +38,15 @@ class GroupPlace {
 
  private:
   bool own_path(const char* controller, char* io, uint64_t room);
+  enum class Path : uint8_t { kNone, kUnified, kOwn, kTooLong };
+  Path path_in(char* line, const char* controller);
   void look_at_mounts(const char* controller, char* io, uint64_t room);
   void try_mount(char* line, const char* controller);
   bool take(const char* point, const char* rest);
   bool holds_us(char* io, uint64_t room);
 
   const GroupFiles& files_;
+  const char* own_groups_;
   unsigned version_ = 0;
   bool initial_root_ = false, ambiguous_ = false;
   uint64_t length_ = 0, top_ = 0, prefix_ = 0;  // of path_

@@ -153,21 +153,41 @@ void add_status(Facts& facts, char* io, uint64_t room) {
   }
 }
 
-void add_limits(Facts& facts) {
+namespace {
+
+constexpr struct {
+  const char* line;  // of /proc/PID/limits (fs/proc/base.c lnames)
+  long resource;
+  FactKey key;
+} kLimits[] = {
+    {"Max address space", 9, FactKey::kRlimitAs},
+    {"Max data size", 2, FactKey::kRlimitData},
+    {"Max locked memory", 8, FactKey::kRlimitMemlock},
+    {"Max processes", 6, FactKey::kRlimitNproc},
+    {"Max stack size", 3, FactKey::kRlimitStack},
+    {"Max open files", 7, FactKey::kRlimitNofile},
+    {"Max file size", 1, FactKey::kRlimitFsize},
+};
+
+// The soft limit; kUnknown if it cannot be had.
+uint64_t limit_of(long resource) {
   struct {
     uint64_t current, maximum;
   } limit;
-  static constexpr struct {
-    long resource;
-    FactKey key;
-  } kLimits[] = {
-      {9, FactKey::kRlimitAs},    {2, FactKey::kRlimitData},  {8, FactKey::kRlimitMemlock},
-      {6, FactKey::kRlimitNproc}, {3, FactKey::kRlimitStack}, {7, FactKey::kRlimitNofile},
-      {1, FactKey::kRlimitFsize},
-  };
-  for (const auto& row : kLimits)
-    if (sys::call(__NR_prlimit64, 0, row.resource, 0, reinterpret_cast<long>(&limit)) == 0)
-      facts.add(row.key, limit.current == UINT64_MAX ? kInfinite : limit.current);
+  if (sys::call(__NR_prlimit64, 0, resource, 0, reinterpret_cast<long>(&limit)) != 0)
+    return kUnknown;
+  return limit.current == UINT64_MAX ? kInfinite : limit.current;
+}
+
+}  // namespace
+
+// All by one file, or one by one where that cannot be read.
+void add_limits(Facts& facts, char* io, uint64_t room) {
+  const bool read = read_file("/proc/thread-self/limits", io, room) > 0;
+  for (const auto& row : kLimits) {
+    const uint64_t value = read ? find_value(io, row.line) : kUnknown;
+    facts.add(row.key, value == kUnknown ? limit_of(row.resource) : value);
+  }
 }
 
 uint64_t namespace_inode(const char* path) {

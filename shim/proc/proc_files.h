@@ -56,7 +56,7 @@ struct Facts {
 void add_meminfo(Facts& facts, char* io, uint64_t room);
 void add_overcommit(Facts& facts);
 void add_status(Facts& facts, char* io, uint64_t room);
-void add_limits(Facts& facts);
+void add_limits(Facts& facts, char* io, uint64_t room);
 void add_tasks(Facts& facts, char* io, uint64_t room);
 // The host's OOM kill counter.
 void add_oom_kills(Facts& facts, char* io, uint64_t room);

@@ -18,6 +18,8 @@ enum class When {
 enum class Freshness {
   kCheap,  // newest reading, renewed when older than kReadingMaxAgeMs
   kFresh,  // read now: the call costs far more than the reading
+  kAgain,  // as kFresh, soon after another: no filter can have come unseen in between
+  kLast,   // as kCheap; a child just forked has its parent's figures of the host, none of its own
 };
 
 // A reading older than this is renewed even for cheap calls: two small files every 10 ms are 0.2 %

@@ -41,8 +41,9 @@ uint64_t soft_limit(long resource) {
 }
 
 uint64_t address_space_left(uint64_t limit) {
+  if (limit == kInfinite) return limit;
   const uint64_t pages = read_number("/proc/self/statm");
-  if (limit == kInfinite || pages == kUnknown) return limit;
+  if (pages == kUnknown) return limit;
   return limit > pages * kPageBytes ? limit - pages * kPageBytes : 0;
 }
 

@@ -25,7 +25,7 @@ constexpr uint64_t kFirstPauseMs = 100, kLongestPauseMs = 10000;
 constexpr uint64_t kForkPauses =
     10;  // a fork's list may take a tenth of the time if the one before brought something new
 
-constinit ModuleTable tables[2]{};
+alignas(4096) constinit ModuleTable tables[2]{};
 constinit uint32_t refreshing = 0;
 constinit uint64_t next_refresh_tick = 0, pause_ms = kFirstPauseMs;
 constinit uint64_t next_fork_tick = 0;  // when a fork may have the list read again
@@ -128,8 +128,10 @@ void write_modules() {
 }
 
 void begin_image_modules() {
+  BigScratch& big = g_private->big;  // nobody else uses it before we are registered
+  proof_era_is(proof_era(tick_now()));
   keep_startup_objects(g_auxv);
-  read_modules(tables[0]);
+  read_modules(tables[0], big.io, sizeof big.io);
   note_files(tables[0], tables[1]);
   put_in_force(&tables[0]);
   last_object = find_last_object();

@@ -56,6 +56,7 @@ bool map_log(long fd, const FileHeader& h, Problem& problem) {
   if (sys::failed(at)) return problem.set("cannot map", at);
   auto* base = reinterpret_cast<unsigned char*>(at);
   g.header = reinterpret_cast<FileHeader*>(base);
+  touch_for_writing(g.header->ready);
   g.retired = reinterpret_cast<RetiredTotals*>(base + kRetiredOffset);
   g.pid_index = reinterpret_cast<uint32_t*>(base + kPidIndexOffset);
   g.processes = reinterpret_cast<ProcessSlot*>(base + h.processes.offset);
@@ -68,7 +69,7 @@ bool map_log(long fd, const FileHeader& h, Problem& problem) {
   g.chunks = base + h.calls.offset;
   g.chunk_count = bytes > h.calls.offset ? h.calls.bytes / kChunkBytes : 0;
   g.mapped_bytes = bytes;
-  advise_log();
+  advise_log(false);
   return true;
 }
 
@@ -272,13 +273,15 @@ bool read_ready_header(long fd, FileHeader& h, uint64_t changed_ns) {
 
 }  // namespace
 
-void advise_log() {
+void advise_log(bool mapped_again) {
   const auto base = reinterpret_cast<long>(g.header), whole = static_cast<long>(g.mapped_bytes);
   const long calls = g.chunk_count ? reinterpret_cast<long>(g.chunks) - base : whole;
   // Read-ahead would fill up to read_ahead_kb at each first touch, milliseconds (mm/filemap.c
   // filemap_fault()).
   sys::call(__NR_madvise, base, calls, 1 /* MADV_RANDOM */);
-  if (calls < whole) sys::call(__NR_madvise, base + calls, whole - calls, 0 /* MADV_NORMAL */);
+  // what a mapping begins with
+  if (mapped_again && calls < whole)
+    sys::call(__NR_madvise, base + calls, whole - calls, 0 /* MADV_NORMAL */);
 }
 
 bool create_log(const char* path, const LogWish& wish, Problem& problem) {
@@ -302,9 +305,9 @@ bool join_log(const char* path, Problem& problem, bool* foreign) {
   if (!ok)
     problem.set(told ? "not a regular file of this user"
                      : "the kernel does not say whose file this is (newfstatat and statx fail):");
-  // The size is asked for again: it is final only when the header is ready.
-  *foreign = ok && (!read_ready_header(fd, h, st.changed_ns) || !file_stat(fd, "", st) ||
-                    !usable(h, st.bytes));
+  // The size may have to be asked for again: it is final only when the header is ready.
+  *foreign = ok && (!read_ready_header(fd, h, st.changed_ns) ||
+                    (st.bytes != h.file_bytes && !file_stat(fd, "", st)) || !usable(h, st.bytes));
   if (*foreign) ok = problem.set("not a log of this boot and version");
   if (ok) ok = keeps_its_room(fd, problem) && map_log(fd, h, problem);
   sys::call(__NR_close, fd);

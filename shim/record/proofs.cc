@@ -113,7 +113,7 @@ bool holds(const Proven& proven, uint64_t granted) {
   const uint64_t now = granted_count();
   if (proven.tasks) return same_beyond(kTaskShift, proven.granted, granted);
   return proven.granted == granted && granted == now &&
-         proven.vm_size_pages == g_private->reading.vm_size_pages;
+         proven.vm_size_pages == g_private->reading.value.vm_size_pages;
 }
 
 const Proven* newest(const EventBase& base, bool any) {
@@ -221,8 +221,9 @@ void begin_proof(const EventBase& base, uint64_t position) {
     if (proven.tick < oldest->tick) oldest = &proven;
   }
   const uint64_t now = tick_now();
-  *(own ? own : oldest) = {position, granted_count(), p.reading.vm_size_pages, now, base.caller,
-                           base.op,  base.err,        is_task_limit(base)};
+  *(own ? own : oldest) = {position, granted_count(),    p.reading.value.vm_size_pages,
+                           now,      base.caller,        base.op,
+                           base.err, is_task_limit(base)};
   if (now - p.lately_since >= kLatelyMs * g_ticks_per_ms) p.lately_since = now, p.lately = 0;
   ++p.lately;
 }
@@ -237,7 +238,7 @@ void end_proof(uint64_t position, Proof proof, uint64_t ticks, bool written) {
   if (written) (proof == Proof::kFull ? p.full_cost : p.facts_cost) = ticks;
   for (Proven& proven : p.proven)
     if (proven.position == position) {
-      proven.vm_size_pages = p.reading.vm_size_pages;  // read anew for the snapshot
+      proven.vm_size_pages = p.reading.value.vm_size_pages;  // read anew for the snapshot
       proven.tick = now;
       if (!written) proven = {};
     }
@@ -256,7 +257,7 @@ void note_granted(const EventBase& base) {
 void add_changed_sizes(Facts& facts) {
   const TableLock lock;
   ChangedSizes& sizes = g_private->sizes;
-  const uint64_t granted = granted_count(), tick = g_private->reading.tick;
+  const uint64_t granted = granted_count(), tick = g_private->reading.value.tick;
   const bool known = lock.held() && sizes.count != 0 && sizes.granted == granted &&
                      sizes.tick == tick && sizes.tid == t_hot->tid;
   if (known) {

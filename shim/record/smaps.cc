@@ -149,13 +149,14 @@ bool Smaps::take_by_layout(MappingEntry& m) {
 
 // Headers begin with an address in small letters, all other lines with a capital.
 bool Smaps::next(MappingEntry& mapping) {
-  if (!lines_.ok()) return false;
+  if (!lines_.ok() || ended_) return false;
   MappingEntry fresh;
   while (char* line = lines_.next()) {
     if (*line >= 'A' && *line <= 'Z') {
       if (!open_ || !parse_attribute(line, ahead_)) continue;
       mapping = ahead_;
       open_ = false;
+      ended_ = mapping.start == kVsyscall;
       return true;
     }
     if (!parse_header(line, fresh)) continue;

@@ -29,6 +29,7 @@ class Smaps {
 
   Lines lines_;
   MappingEntry ahead_{};
+  bool ended_ = false;   // that was the last one: nothing more need be read
   bool open_ = false;    // ahead_ is the header of a mapping whose attributes were not read yet
   uint32_t walked_ = 0;  // bytes behind that header
   Layout layout_{};

@@ -89,6 +89,29 @@ struct Reading {
   uint64_t committed_kb, limit_kb, vm_size_pages, resident_pages, data_pages;
 };
 
+// A sequence lock: one writer at a time sees to itself, readers give up rather than wait.
+struct SharedReading {
+  uint64_t sequence;
+  Reading value;
+  void write(const Reading& now) {
+    const uint64_t busy = (sequence + 1) | 1;  // odd: being written, or left so by a fork
+    __atomic_store_n(&sequence, busy, __ATOMIC_RELAXED);
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+    value = now;
+    __atomic_store_n(&sequence, busy + 1, __ATOMIC_RELEASE);
+  }
+  bool read(Reading& out) const {  // pairs with write()
+    for (int tries = 0; tries < 4; ++tries) {
+      const uint64_t before = __atomic_load_n(&sequence, __ATOMIC_ACQUIRE);
+      out = value;
+      __atomic_thread_fence(__ATOMIC_ACQUIRE);
+      if (!(before & 1) && before == __atomic_load_n(&sequence, __ATOMIC_RELAXED))
+        return out.tick != 0;
+    }
+    return false;
+  }
+};
+
 // Working memory for events, so that wrappers stay small on foreign stacks. Taken by
 // compare-and-swap, never waited for.
 struct Scratch {
@@ -134,14 +157,14 @@ inline constexpr unsigned kScratches = 8;
 struct Private {
   uint32_t registered;  // 0 new, 1 being registered, 2 done
   uint32_t pid;
+  uint32_t entering_tid;     // the thread that enters it, while registered is 1
   uint32_t slot, serial;     // of g.processes; kNoIndex if none could be had
   uint64_t module_position;  // where this process knows the module list to stand in the event lane
   uint32_t reading_lock;
   uint32_t hots_used, hot_hand;  // see hots.cc
   uint32_t first_stripe_asked;   // the stripe of an earlier image has been looked at
   uint32_t stripe_hand;          // where a free one is looked for next
-  uint64_t reading_seq;
-  Reading reading;
+  SharedReading reading;
   uint64_t granted;  // calls that changed the process: see granted_count()
   ChangedSizes sizes;
   uint32_t proven_lock;
@@ -157,9 +180,10 @@ struct Private {
   uint64_t stripes_full_until;    // likewise
   uint64_t injected[8];           // calls that matched each rule of OVCSHIM_INJECT
   uint64_t kill_tick;             // last counters read over a killed child
-  BigScratch big;
+  // What each process touches comes first, on as few pages as may be.
   Scratch scratch[kScratches];
   Hot hots[kFirstHots];
+  BigScratch big;
 };
 extern Private* g_private;  // set before g.recording is; null otherwise
 
@@ -232,6 +256,12 @@ inline uint32_t tid_of(const Hot& hot) { return __atomic_load_n(&hot.tid, __ATOM
 inline bool thread_is_dead(uint32_t tid) {
   return !is_quiet() && tid != 0 && sys::call(__NR_tkill, tid, 0) == -3 /* ESRCH */;
 }
+
+// Before a page of the log is first read: one that is written at once takes one fault, not two.
+inline void touch_for_writing(uint32_t& word) { __atomic_fetch_add(&word, 0, __ATOMIC_RELAXED); }
+
+// For proof_era_is(): about a second.
+inline uint64_t proof_era(uint64_t tick) { return tick / (g_ticks_per_ms << 10); }
 
 inline void count(uint64_t& counter, uint64_t n = 1) {
   __atomic_fetch_add(&counter, n, __ATOMIC_RELAXED);

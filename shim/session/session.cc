@@ -22,6 +22,7 @@
 #include "shim/sys/auxv.h"
 #include "shim/sys/libc_kind.h"
 #include "shim/sys/thread_pointer.h"
+#include "shim/sys/vdso.h"
 #include "shim/unwind/known_stack.h"
 #include "shim/unwind/memory.h"
 
@@ -225,8 +226,20 @@ int map_private() {
   return 0;
 }
 
-// Rate of the clock, to about 1 %: good enough for ages and rate limits. From the creator's
-// calibration if the log is old enough.
+// What a log that was joined has seen of the clock; false where that says nothing.
+bool tick_rate_of_log() {
+  constexpr uint64_t kLeastUs = 1000, kLeastRate = 100, kMostRate = 20000;  // ticks a microsecond
+  constexpr long kMonotonic = 1;
+  const ClockPair& first = g.header->created;
+  const uint64_t now = tick_now(), ns = sys::clock_ns(kMonotonic);
+  if (now < first.tick || ns < first.monotonic_ns + kLeastUs * 1000) return false;
+  const uint64_t rate = (now - first.tick) / ((ns - first.monotonic_ns) / 1000);
+  if (rate < kLeastRate || rate > kMostRate) return false;  // another time namespace
+  g_ticks_per_ms = rate * 1000;
+  return true;
+}
+
+// Rate of the clock, to about 1 %: good enough for ages and rate limits.
 void estimate_tick_rate() {
   if (!g.use_tsc) return;
 #if defined(__x86_64__)
@@ -239,18 +252,15 @@ void estimate_tick_rate() {
     g_ticks_per_ms = static_cast<uint64_t>(a & 0xffff) * 1000;
     return;
   }
-  struct {
-    long sec, nsec;
-  } from{}, to{};
-  if (sys::failed(sys::call(__NR_clock_gettime, 1, reinterpret_cast<long>(&from)))) return;
-  const uint64_t start = tick_now();
-  long ns = 0;
+  constexpr long kMonotonic = 1;
+  const uint64_t from = sys::clock_ns(kMonotonic), start = tick_now();
+  uint64_t ns = 0;
   do {  // 50 microseconds
-    if (sys::failed(sys::call(__NR_clock_gettime, 1, reinterpret_cast<long>(&to))))
-      return;  // a sandbox: the rate stays a guess
-    ns = (to.sec - from.sec) * 1000000000 + to.nsec - from.nsec;
+    const uint64_t to = sys::clock_ns(kMonotonic);
+    if (to <= from) return;  // a sandbox: the rate stays a guess
+    ns = to - from;
   } while (ns < 50000);
-  g_ticks_per_ms = (tick_now() - start) * 1000000 / static_cast<uint64_t>(ns);
+  g_ticks_per_ms = (tick_now() - start) * 1000000 / ns;
 #else
   uint64_t hz;
   asm("mrs %0, cntfrq_el0" : "=r"(hz));
@@ -264,14 +274,16 @@ void apply(const Settings& s) {
   g.pidns = pid_namespace();
   g.ns_index = namespace_index(g.pidns);
   CodeWriting writing;
-  const InternalsState state = s.internals ? patch_libc(writing) : InternalsState::kOff;
+  const StatFields stat = read_stat(0);
+  const InternalsState state =
+      s.internals ? patch_libc(stat.threads, writing) : InternalsState::kOff;
   g.internals_word =
       internals_word({state, writing.mem_error, writing.mprotect_error, writing.filtered});
   g.own_commit_kb += writing.charged_kb;
   g.internals = state == InternalsState::kOn || state == InternalsState::kPartly;
   set_refusals(s);
   g.recording = true;
-  register_process(kUnknown, true);
+  register_image(stat);
   g.min_size = g.chunk_count ? s.log.min_size : UINT64_MAX;
 }
 
@@ -282,10 +294,11 @@ void start(const Settings& s) {
   const char* why = nullptr;
   int err = 0;
   note_inherited_seccomp();
+  sys::find_vdso(g_auxv);
   g.use_tsc = tsc_is_invariant();
-  estimate_tick_rate();
   g.start_tick = tick_now();
   if (!open_log(s.log, &why, &err, path)) return complain(why ? why : "cannot start", err, path);
+  if (!g.joined || !g.use_tsc || !tick_rate_of_log()) estimate_tick_rate();
   if (s.log.follow != 2 && is_descendant())
     return;  // an exec'd descendant that is not to be followed
   if (const int failed = map_private(); failed != 0)

@@ -15,9 +15,9 @@ namespace ovcshim {
 namespace {
 
 constexpr unsigned kKnownBits = 10;
-constinit uint64_t known[1u << kKnownBits]{};  // by hash; a newcomer takes the place
-constinit uint64_t first_thread = 0;           // its thread pointer; 0: not noted, nothing is asked
-constinit uint64_t variable_at = 0;            // distance of ours from the thread pointer
+alignas(4096) constinit uint64_t known[1u << kKnownBits]{};  // by hash; a newcomer takes the place
+constinit uint64_t first_thread = 0;  // its thread pointer; 0: not noted, nothing is asked
+constinit uint64_t variable_at = 0;   // distance of ours from the thread pointer
 
 uint64_t& place_of(uint64_t pointer) {
   return known[(pointer * 0x9e3779b97f4a7c15u) >> (64 - kKnownBits)];

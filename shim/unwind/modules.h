@@ -7,6 +7,7 @@
 // foreign memory through copy_memory, since a dlclose in another thread may unmap anything at
 // any time.
 #pragma once
+#include <cstddef>
 #include <cstdint>
 
 namespace ovcshim {
@@ -26,6 +27,7 @@ struct Module {
 };
 
 inline constexpr unsigned kMaxModules = 128;
+inline constexpr uint64_t kVsyscall = 0xffffffffff600000;  // x86-64: the last of every list
 
 struct ModuleTable {
   unsigned count;
@@ -34,7 +36,9 @@ struct ModuleTable {
 };
 
 // Fills the table from the running process. False if /proc cannot be read; the table is then empty.
+// With more room than it has on the stack the list takes fewer reads.
 bool read_modules(ModuleTable& table);
+bool read_modules(ModuleTable& table, char* io, size_t room);
 
 // The module whose executable part holds pc, or nullptr.
 const Module* find_module(const ModuleTable& table, uint64_t pc);
