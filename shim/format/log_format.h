@@ -177,7 +177,8 @@ enum class Op : uint16_t {
   kMunlock = 30,     // addr, len           0
   kMunlockall = 31,  //                     0
   // fork family, see is_fork_op. result: child pid. On completion args[5] = Committed_AS after, kB
-  // (kUnknown if not read)
+  // (kUnknown if not read); of fork and _Fork args[4] = the caller's minor page faults so far (0 or
+  // kUnknown: not read)
   kFork = 32,
   kUnderscoreFork = 33,
   kVfork = 34,
@@ -186,7 +187,8 @@ enum class Op : uint16_t {
   kPosixSpawn = 37,   // child pid, argc, 1 if LD_PRELOAD is passed on, strings in the environment;
                       // text: the path the return code. Copies no memory: vfork beneath
   kPosixSpawnp = 38,  // the same, the file is searched for in PATH
-  // waits. result: pid (waitid: 0)
+  // waits. result: pid (waitid: 0). But for waitid args[4] = the caller's minor page faults so far
+  // (0 or kUnknown: not read)
   kWait = 40,     // pid, options, wait status
   kWaitpid = 41,  // pid, options, wait status
   kWait3 = 42,    // pid (-1), options, wait status, ru_maxrss kB if asked for
@@ -204,7 +206,8 @@ enum class Op : uint16_t {
   kExeclp = 55,
   kExecle = 56,
   // ends asked for
-  kExit = 60,  // status, minor page faults since the fork (getrusage; 0 or kUnknown: not read)
+  kExit = 60,  // status, minor page faults since the fork (getrusage; 0 or kUnknown: not read),
+               // errno of the thread just then (0: none, or not read)
   kUnderscoreExit = 61,  // the same (_exit and _Exit)
   kAbort = 62,
   // the fork family goes on
@@ -236,7 +239,13 @@ enum class Op : uint16_t {
                     // old hard (kUnknown: not asked)
   // ends asked for, continued
   kQuickExit = 87,  // as kExit; no destructor runs, so no kEnd follows
-  kCallOps = 96,    // end of the counted calls
+  // signals sent that can end a process (see shim/interpose/interpose_signal.cc). As given: a pid
+  // may be 0 or negative
+  kKill = 91,             // pid, signal                 0
+  kTgkill = 92,           // pid, tid, signal            0
+  kSigqueue = 93,         // pid, signal                 0
+  kPidfdSendSignal = 94,  // pidfd, signal, flags, pid behind it (0: not known)   0
+  kCallOps = 96,          // end of the counted calls
   // records about the process, not calls
   kStart = 128,     // an image begins or a child is first seen. text: exe path. facts: baseline
   kEnd = 129,       // normal end reached: destructors run. facts: /proc/self/status
@@ -406,6 +415,7 @@ enum class FactKey : uint32_t {
   kPidsGroupId = 222, kMemcgGroupId /* inode of the process's own group */,
   // whose kHugeGroup* are, as kPidsGroup; read with a snapshot
   kHugeGroup = 340, kHugeGroupsSeen, kHugeGroupVersion, kHugeGroupId,
+  kPlaceFiles = 420 /* PlaceFile bits: signs of where it runs; absent: not looked at */,
   // kStart only: address of the function that serves the op behind the shim, key = kProviderBase +
   // op
   kProviderBase = 1000,
@@ -461,6 +471,13 @@ enum HostFile : uint32_t {
   kFileThreadsMax = 1 << 10,
   kFilePidMax = 1 << 11,
   kFileStat = 1 << 12,
+};
+
+// Bits of kPlaceFiles: files that those who make containers leave in them.
+enum PlaceFile : uint32_t {
+  kPlaceDocker = 1 << 0,      // /.dockerenv
+  kPlacePodman = 1 << 1,      // /run/.containerenv
+  kPlaceKubernetes = 1 << 2,  // /var/run/secrets/kubernetes.io
 };
 
 // What became of the replacement of system calls inside libc (OVCSHIM_LIBC_INTERNALS)

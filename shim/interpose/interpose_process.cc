@@ -21,10 +21,20 @@ using namespace ovcshim;
 
 namespace {
 
+// What a process faulted in or copied: its minor page faults. One cheap system call (kernel/sys.c
+// getrusage()).
+uint64_t minor_faults() {
+  struct rusage usage {};
+  if (!g.recording || is_quiet() ||
+      sys::failed(sys::call(__NR_getrusage, RUSAGE_SELF, reinterpret_cast<long>(&usage))))
+    return kUnknown;
+  return static_cast<uint64_t>(usage.ru_minflt);
+}
+
 template <typename Function>
 [[gnu::always_inline]] inline pid_t traced_fork(Op op, uint64_t caller, Function* function) {
   Event event;
-  set_args(event, 0);
+  set_args(event, 0, 0, 0, 0, minor_faults());
   const bool on = begin(event, op, When::kIntent, Freshness::kFresh, caller, here());
   if (on) beneath_fork(Beneath::kFork);
   const pid_t pid = function();  // in the child, thread state is zero again
@@ -167,6 +177,7 @@ template <typename Call>
   if (got > 0) {
     event.base.args[2] = static_cast<uint32_t>(*to);
     if (usage) event.base.args[3] = static_cast<uint64_t>(usage->ru_maxrss);
+    event.base.args[4] = minor_faults();
   }
   finish<Failure::kMinusOne>(event, got);
   return got;
@@ -217,20 +228,11 @@ OVC_EXPORT int waitid(idtype_t type, id_t id, siginfo_t* info, int options) {
 
 namespace {
 
-// What a child faulted in or copied: its minor page faults. One cheap system call (kernel/sys.c
-// getrusage()).
-uint64_t minor_faults() {
-  struct rusage usage {};
-  if (is_quiet() ||
-      sys::failed(sys::call(__NR_getrusage, RUSAGE_SELF, reinterpret_cast<long>(&usage))))
-    return kUnknown;
-  return static_cast<uint64_t>(usage.ru_minflt);
-}
-
 // True if libc's own way out must not be recorded again.
 OVC_COLD bool record_end(Op op, int status, uint64_t caller, const FrameState& frame) {
   Event event;
-  set_args(event, status, minor_faults());
+  // What went wrong last, as libc has it: often why it ends.
+  set_args(event, status, minor_faults(), g.recording && has_libc_tls() ? errno : 0);
   if (!begin(event, op, When::kIntent, Freshness::kLast, caller, frame)) return false;
   count_event(op, 0, false);
   if (op != Op::kAbort) note_exit_status(status, event.base.pid);

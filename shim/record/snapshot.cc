@@ -171,6 +171,7 @@ bool write_snapshot(uint64_t position, Proof proof, const EventBase& call) {
   add_oom_kills(facts, big.io, sizeof big.io);
   add_kernel_totals(facts);
   add_foreign_files(facts);
+  add_place_files(facts);
   if (proof == Proof::kFull) {
     MappingWriter writer(position, big);
     if (takes_range(call.op)) writer.always_list(call.args[0], call.args[1]);

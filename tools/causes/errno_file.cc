@@ -96,8 +96,7 @@ void say_full(const Evidence& e, Finding& finding) {
   add_figure(finding, "size of the file system", kb(FactKey::kFileFsBlocks), "kB", "fstatfs");
   if (e.fact(FactKey::kFileFsType) == TMPFS_MAGIC)
     finding.notes.emplace_back(
-        "the file is memory (tmpfs): its size is an option of the mount (size=; docker --shm-size "
-        "for /dev/shm)");
+        "the file is memory (tmpfs): its size is an option of the mount (size=)");
 }
 void say_file_size(const Evidence& e, Finding& finding) {
   add_figure(finding, "request", offset_of(e) + length_of(e), "bytes", "the call");

@@ -30,7 +30,7 @@ CLI::App* add_show(CLI::App& app, ShowOptions& o) {
       app, "show", "the records, one line each, like strace; --json: one object per line", o);
   c->add_option("--op", o.ops,
                 "only these: mmap,fork,... or a family: %malloc %memory %shared %fork %wait %exec "
-                "%end %limit %record")
+                "%end %limit %signal %record")
       ->delimiter(',')
       ->allow_extra_args(false);
   c->add_flag("--failed", o.failed, "only calls that failed");
@@ -122,9 +122,13 @@ CLI::App* add_run(CLI::App& app, RunOptions& o) {
 CLI::App* add_check(CLI::App& app, CheckOptions& o) {
   CLI::App* c =
       app.add_subcommand("check", "would a fork of this running process pass now? Needs no shim");
-  c->add_option("PID|NAME", o.target,
-                "a process, or all with this command name (comm); several get a line each");
+  c->add_option("PID|NAME|LOG", o.target,
+                "a process, or all with this command name (comm), a line each; or the log of one "
+                "that runs");
   c->add_flag("--all", o.all, "every process, a line each");
+  c->add_option("--root", o.root,
+                "look at DIR/proc and DIR/sys: the host's, mounted into a container at DIR")
+      ->type_name("DIR");
   CLI::Option* json = c->add_flag("--json", o.json, "JSON instead of text");
   c->add_flag("--openmetrics", o.openmetrics, "metrics for Prometheus instead of text")
       ->excludes(json);

@@ -10,7 +10,7 @@ namespace {
 
 constexpr ManualSection kReader[] = {
     {"exit-status", "EXIT STATUS", R"(- `0` nothing found wrong
-- `1` something found: a refused call, a suspicious end, a fork that would be refused or is borderline
+- `1` something found: a refused call, a suspicious end, saves that failed, a child that never ends, a fork that would be refused or is borderline
 - `2` error: a line on standard error that begins with `ovc: ` says which
 
 `ovc run` exits with the status of its command, or with 128 plus the number of the signal that killed it. Data goes to standard output, messages to standard error. A closed pipe is a normal end. Colours are used on a terminal only, never with NO_COLOR or TERM=dumb.)"},
@@ -33,6 +33,15 @@ Before it happens, without the shim; and what would let the fork pass:
 
   ovc check redis-server
   ovc plan $(pidof redis-server)
+
+Will the save survive, and what did the former ones need?
+
+  ovc check /var/lib/redis/redis-server.1234.ovc
+
+Who killed it, who sends signals?
+
+  ovc why
+  ovc show --op %signal
 
 What would be refused with vm.overcommit_memory = 2 and a CommitLimit 1 GiB above today's Committed_AS?
 
@@ -59,6 +68,7 @@ The log is a file mapping: every call that returned is in it, even if the progra
 - calls inside libc where its code has an unknown shape: `ovc stats` says so for each process. So it is in programs of musl (Alpine): what they call is recorded as in those of glibc, but not the mmap and brk by which musl's malloc grows, nor the clone of its posix_spawn
 - free_sized and free_aligned_sized of glibc 2.43 and later: to export them where libc has none would change what a program finds
 - a successful madvise that changes no charge is counted, not recorded
+- signals that end nobody by themselves (SIGUSR1, SIGCHLD, 0, ...), and those that libc sends itself (raise, abort, pthread_kill)
 - growth of the stack, and what the loader maps for dlopen. All mappings are listed at each program's start and at refusals, and at a dlopen and a normal end where reading them is quick; `ovc maps` says where it is not certain
 - in a rehearsal: growth of stacks and exec are not refused, and allocators that read vm.overcommit_memory see the host's
 - a program whose log would be on btrfs: no log is made there, since a full btrfs ends a program with SIGBUS (`OVCSHIM_LOG=/dev/shm/NAME` is safe). btrfs below an overlay, as in a container, is not noticed. ZFS and bcachefs were not tested

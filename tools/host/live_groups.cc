@@ -48,9 +48,9 @@ std::vector<std::string> words(std::string_view line) {
 }
 
 // Lines of mountinfo: id parent dev ROOT POINT options [tags] - TYPE source SUPER-OPTIONS
-std::vector<Mount> cgroup_mounts(const SystemRoot& root) {
+std::vector<Mount> cgroup_mounts(const SystemRoot& root, const std::string& whose) {
   std::vector<Mount> mounts;
-  for_each_line(root.proc + "/self/mountinfo", [&](std::string_view line) {
+  for_each_line(root.proc + "/" + whose + "/mountinfo", [&](std::string_view line) {
     const size_t dash = line.find(" - cgroup");
     if (dash == line.npos) return;
     const auto before = words(line.substr(0, dash)), after = words(line.substr(dash + 3));
@@ -80,6 +80,32 @@ std::optional<std::string> group_path(std::string_view cgroup, const FileRow& ro
   return std::nullopt;
 }
 
+// The keys of memory.stat that count the file cache of a group and of those below it.
+uint64_t file_cache(const std::string& folder, unsigned version) {
+  const std::string stat = read_small(folder + "/memory.stat").value_or("");
+  const bool v1 = version == 1;
+  return number_after(stat, v1 ? "total_inactive_file" : "inactive_file").value_or(0) +
+         number_after(stat, v1 ? "total_active_file" : "active_file").value_or(0);
+}
+
+// Version 1 limits memory and swap together: what is left of that may all be swap.
+std::optional<uint64_t> swap_room(const std::string& folder, unsigned version) {
+  const bool v1 = version == 1;
+  const auto limit = number_in(folder + (v1 ? "/memory.memsw.limit_in_bytes" : "/memory.swap.max")),
+             used =
+                 number_in(folder + (v1 ? "/memory.memsw.usage_in_bytes" : "/memory.swap.current"));
+  if (!limit) return std::nullopt;
+  if (*limit >= kNoLimitV1) return ovcshim::kInfinite;
+  return used ? std::optional(*limit - std::min(*limit, *used)) : std::nullopt;
+}
+
+void add_memory(const std::string& folder, GroupLimit& group) {
+  const bool v1 = group.version == 1;
+  group.cache = std::min(file_cache(folder, group.version), group.used.value_or(0));
+  group.most = number_in(folder + (v1 ? "/memory.max_usage_in_bytes" : "/memory.peak"));
+  group.swap_room = swap_room(folder, group.version);
+}
+
 std::optional<GroupLimit> read_limit(const std::string& folder, const FileRow& row) {
   const auto limit = number_in(folder + "/" + std::string(row.limit));
   if (!limit || *limit >= kNoLimitV1) return std::nullopt;
@@ -91,6 +117,7 @@ std::optional<GroupLimit> read_limit(const std::string& folder, const FileRow& r
   if (row.kind == GroupLimit::Kind::kMemory && row.version == 1)
     found.killer_disabled = number_after(read_small(folder + "/memory.oom_control").value_or(""),
                                          "oom_kill_disable") == 1;
+  if (row.kind == GroupLimit::Kind::kMemory) add_memory(folder, found);
   return found;
 }
 
@@ -176,14 +203,22 @@ std::optional<MemoryGroupNow> find_memory_group(const SystemRoot& root, uint64_t
 
 GroupLimits read_group_limits(const SystemRoot& root, uint32_t pid) {
   GroupLimits groups;
-  const auto mounts = cgroup_mounts(root);
+  const auto mounts = cgroup_mounts(root, "self");
+  // Where ours show nothing of it, from another container: what it sees itself, through its root.
+  const std::string number = std::to_string(pid);
+  const SystemRoot theirs{root.proc, root.proc + "/" + number + "/root"};
+  const auto their_mounts = cgroup_mounts(root, number);
   const auto cgroup = read_small(root.proc + "/" + std::to_string(pid) + "/cgroup");
   for (const FileRow& row : kFiles) {
     const auto path = cgroup ? group_path(*cgroup, row) : std::nullopt;
     if (!path) continue;
-    if (const Mount* mount = mount_of(root, mounts, *path, row))
+    if (const Mount* mount = mount_of(root, mounts, *path, row)) {
       read_upwards(root, *mount, *path, row, groups);
-    else groups.all_visible = false;
+      continue;
+    }
+    groups.all_visible = false;
+    if (const Mount* mount = mount_of(theirs, their_mounts, *path, row))
+      read_upwards(theirs, *mount, *path, row, groups);
   }
   if (!cgroup || namespace_inode(root.proc + "/self/ns/cgroup") != kInitialCgroupNs)
     groups.all_visible = false;

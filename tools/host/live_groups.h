@@ -19,6 +19,11 @@ struct GroupLimit {
   uint64_t limit = 0;    // tasks, or bytes; kInfinite: none
   std::optional<uint64_t> used;
   bool killer_disabled = false;  // version 1, memory.oom_control
+  // Memory only, bytes: of what is used the file cache, which the kernel takes back before it
+  // kills; the most that was ever used; how much more swap its members may take (kInfinite: no
+  // limit).
+  uint64_t cache = 0;
+  std::optional<uint64_t> most, swap_room;
 };
 
 struct GroupLimits {

@@ -19,6 +19,7 @@
 #include "tools/text/output.h"
 #include "tools/verdict/exit_sight.h"
 #include "tools/verdict/harmless.h"
+#include "tools/verdict/log_setting.h"
 #include "tools/verdict/storms.h"
 
 namespace ovc {
@@ -72,7 +73,7 @@ std::optional<bool> served_by_libc(const Evidence& evidence, const LogReader& lo
 class Verdicts {
  public:
   Verdicts(const LogReader& log, const WhyScan& scan, Symbols& symbols)
-      : log_(log), scan_(scan), symbols_(symbols) {}
+      : log_(log), scan_(scan), symbols_(symbols), settings_(log, scan, symbols) {}
 
   // Calls that contain others go first: what they contain is told as their steps.
   std::vector<Verdict> all(std::span<const uint64_t> refused, bool grouped) {
@@ -106,6 +107,7 @@ class Verdicts {
     evidence.libc_malloc = is_malloc_op(event.base.op)
                                ? served_by_libc(evidence, log_, symbols_, scan_)
                                : std::nullopt;
+    evidence.setting = settings_.of(evidence);
     Finding finding = diagnose(evidence);
     const std::string_view coped_how = harmless(log_, scan_, symbols_, event);
     const bool coped = !coped_how.empty();
@@ -144,6 +146,7 @@ class Verdicts {
   const LogReader& log_;
   const WhyScan& scan_;
   Symbols& symbols_;
+  LogSettings settings_;
   bool grouped_ = true;
   std::vector<Verdict> verdicts_;
   std::map<GroupKey, size_t> groups_;
@@ -358,7 +361,8 @@ std::vector<Verdict> judge_each(const LogReader& log, const WhyScan& scan, Symbo
 }
 
 bool WhyReport::found() const {
-  return !endings.empty() ||
+  const auto is_found = [](const ChildStory& story) { return story.found; };
+  return !endings.empty() || std::any_of(children.begin(), children.end(), is_found) ||
          std::any_of(verdicts.begin(), verdicts.end(), [](const Verdict& v) { return !v.coped; });
 }
 
@@ -371,6 +375,9 @@ WhyReport why_report(const LogReader& log, const HostNow& now, const SeenElsewhe
   EndsFound ends = find_endings(log, scan, symbols, now);
   report.endings = std::move(ends.suspicious);
   report.quiet_endings = std::move(ends.quiet);
+  report.asked_endings = std::move(ends.asked);
+  if (may_have_stories(log, scan.ends(), now))
+    report.children = child_stories(log, ForkList(log, false), now);
   report.unseen = unseen_programs(log, seen);
   for (std::string& program : unseen_code(log, symbols))
     report.unseen_code.push_back(std::move(program));

@@ -155,11 +155,20 @@ void add_other_failures(std::string& out, const WhyReport& report) {
 void add_quiet_endings(std::string& out, const LogReader& log, const WhyReport& report) {
   for (const Ending& e : report.quiet_endings) {
     std::string line = tell(log, e).title;
-    line += e.reason.empty() ? ". It ended by a signal that no recorded parent was told of "
-                               "(SIGTERM, SIGKILL, ...) or left by a system call of its own"
-                             : ". " + capital(escaped(e.reason));
+    if (!e.sent_by.empty()) line += ". It was sent a signal by " + e.sent_by;
+    else
+      line += e.reason.empty() ? ". It ended by a signal that no recorded parent was told of "
+                                 "(SIGTERM, SIGKILL, ...) or left by a system call of its own"
+                               : ". " + capital(escaped(e.reason));
     for (const std::string& note : e.notes) line += "; " + note;
     out += line + '\n';
+  }
+}
+
+void add_asked_endings(std::string& out, const LogReader& log, const WhyReport& report) {
+  for (const Ending& e : report.asked_endings) {
+    out += fmt::format("{}; sent by {}\n", tell(log, e).title,
+                       e.sent_by.empty() ? "nobody in this log" : e.sent_by);
   }
 }
 
@@ -214,6 +223,7 @@ Told tell(const LogReader& log, const Ending& e) {
   else
     told.title = fmt::format("{} {} killed by {}; {} {}", who, was,
                              signal_name(static_cast<unsigned>(e.signal)), parent, when);
+  if (!e.sent_by.empty()) told.add("sent by", e.sent_by);
   if (!e.reason.empty()) told.add("why", escaped(e.reason));
   for (const auto& note : e.notes) told.add("note", note);
   return told;
@@ -240,10 +250,12 @@ std::string why_text(const LogReader& log, const WhyReport& report, bool all) {
   for (const auto& verdict : report.verdicts)
     if (!verdict.coped) write(out, tell(log, verdict));
   for (const auto& ending : report.endings) write(out, tell(log, ending));
+  for (const auto& story : report.children) write(out, tell(log, story));
   for (const auto& verdict : report.verdicts)
     if (verdict.coped && all) write(out, tell(log, verdict));
   if (!report.found()) out += nothing_found_text(log, report);
   add_quiet_endings(out, log, report);
+  add_asked_endings(out, log, report);
   if (!all) add_harmless(out, report);
   for (const auto& note : report.notes) out += "note: " + note + '\n';
   while (out.ends_with("\n\n")) out.pop_back();
