@@ -28,6 +28,7 @@
 //                  what must not be pushed out by a program that maps and unmaps by the thousand
 //     events       mmap family, shared memory and locks, every other failure, every malloc-family
 //                  request >= kBigRequestBytes
+//   growth         who made each process grow: growth_format.h is its specification
 //   call lane      Chunk[n], 4096 bytes each: every other malloc-family call, 16 bytes a record
 //
 // EVENT LANE
@@ -385,6 +386,9 @@ enum class FactKey : uint32_t {
   // (LogBound), and how much of that was left
   kLogWantedKb = 300, kLogGivenKb, kLogBound, kLogBoundLeftKb,
   kProvenBy = 320 /* of a refused call: position of the refusal whose snapshot holds for it, see PROOFS */,
+  // kSnapshot with a list: who held the most private memory then. Rows of CallTotals, kB of each at the same
+  // distance, kB of all rows, 1 if there were more than could be added up (growth_format.h)
+  kHolderRow = 370 /* to 377 */, kHolderKb = 378 /* to 385 */, kHeldKb = 386, kHoldersCut,
   // What decides an errno that has several sources (shim/record/errno_facts.h): read right after the failure.
   kMdwe = 240 /* prctl(PR_GET_MDWE) */, kSecurityModule /* SecurityModule */,
   // the file behind the descriptor: F_GETFL (kNotOpen), st_mode, fstatfs, F_GET_SEALS
@@ -737,6 +741,9 @@ struct FileHeader {  // who writes: the creator unless noted
   char inject[256];
   uint64_t all_alive_until;  // tick: all process slots were those of living processes; not looked
                              // at again before
+  struct {
+    uint64_t offset, bytes;
+  } growth;  // growth_format.h; bytes 0: there is none
 };
 static_assert(sizeof(FileHeader) <= kPageBytes);
 // RetiredTotals retired[2] follow the FileHeader's page, one page for both.

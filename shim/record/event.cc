@@ -15,6 +15,7 @@
 #include "shim/proc/proc_files.h"
 #include "shim/record/call_lane.h"
 #include "shim/record/errno_facts.h"
+#include "shim/record/growth.h"
 #include "shim/record/module_list.h"
 #include "shim/record/process.h"
 #include "shim/record/proofs.h"
@@ -164,6 +165,7 @@ uint64_t write_with_stack(Event& event, const char* text, Scratch* scratch, Scra
         static_cast<uint16_t>(copy_text(scratch->text, sizeof scratch->text, text));
     record.text = scratch->text;
   }
+  note_growth(event, record);
   return write_event(record);
 }
 
@@ -228,6 +230,7 @@ void write_proof(const Event& event, Proof proof) {
 
 OVC_COLD void end_refused(Event& event, const char* text) {
   EventBase& base = event.base;
+  if (event.when == When::kIntent) note_failed_later(event);
   if (is_memory_call(base.op)) {
     t_hot->refused_begin = base.begin_tick;
     t_hot->refused_end = tick_now();
@@ -324,6 +327,7 @@ bool begin(Event& event, Op op, When when, Freshness freshness, uint64_t caller,
   event.base.begin_tick = tick_now();
   event.active = true;
   if (makes_process(op)) __atomic_store_n(&g_fork_clock, boot_ns(), __ATOMIC_RELAXED);
+  if (is_memory_call(op)) growth_begins(event);
   if (when != When::kIntent) return true;
   event.base.flags |= kIntent;
   event.position = record_now(event, text);

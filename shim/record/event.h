@@ -33,6 +33,7 @@ struct Event {
   uint16_t flags = 0;            // EventFlags known beforehand
   uint64_t size = 0;             // malloc family: bytes requested, for the counters
   uint64_t granted = 0;          // granted_count() when it began
+  uint32_t row = UINT32_MAX;     // of CallTotals, when noted: see growth.h
   bool active = false;
   When when = When::kAfter;
 };

@@ -45,6 +45,20 @@ uint64_t mappable(const FileHeader& h) {
   return h.calls.offset <= most ? h.calls.offset : 0;
 }
 
+void place_growth(unsigned char* area, uint64_t bytes) {
+  const GrowthLayout l = growth_layout(bytes, kProcessSlots);
+  g.growth = {};
+  if (!l.table_count) return;
+  g.growth.spaces = reinterpret_cast<ProcessSpace*>(area + l.spaces);
+  g.growth.index = reinterpret_cast<uint64_t*>(area + l.index);
+  g.growth.rows = reinterpret_cast<CallTotals*>(area + l.rows);
+  g.growth.arena = reinterpret_cast<uint64_t*>(area + l.arena);
+  g.growth.tables = reinterpret_cast<OwnerTable*>(area + l.tables);
+  g.growth.index_words = l.index_words, g.growth.row_count = l.row_count;
+  g.growth.arena_words = l.arena_words, g.growth.table_count = l.table_count;
+  g.growth.header = reinterpret_cast<GrowthHeader*>(area);
+}
+
 bool map_log(long fd, const FileHeader& h, Problem& problem) {
   const uint64_t bytes = mappable(h);
   if (!bytes) {
@@ -66,6 +80,7 @@ bool map_log(long fd, const FileHeader& h, Problem& problem) {
               &g.header->event_cursor, 0};
   g.vitals = {reinterpret_cast<Slot*>(base + h.vitals.offset), h.vitals.bytes / kSlotBytes,
               &g.header->vital_cursor, kVitalBit};
+  place_growth(base + h.growth.offset, h.growth.bytes);
   g.chunks = base + h.calls.offset;
   g.chunk_count = bytes > h.calls.offset ? h.calls.bytes / kChunkBytes : 0;
   g.mapped_bytes = bytes;
@@ -160,7 +175,7 @@ void fill_header(FileHeader& h, const FileHeader& layout, const LogSize& size,
 #endif
   h.file_bytes = layout.file_bytes;
   h.processes = layout.processes, h.stripes = layout.stripes, h.vitals = layout.vitals,
-  h.events = layout.events, h.calls = layout.calls;
+  h.events = layout.events, h.calls = layout.calls, h.growth = layout.growth;
   h.incompatible_flags = kTwoRings;
   read_host(h, layout, size);
   h.created = h.newest = clock_pair();
@@ -242,11 +257,13 @@ bool usable(const FileHeader& h, uint64_t file_bytes) {
   FileHeader layout{};
   lay_out(layout, {.events_bytes = h.vitals.bytes + h.events.bytes,
                    .calls_bytes = h.calls.bytes,
-                   .stripes = h.stripes.bytes / kStripeBytes});
+                   .stripes = h.stripes.bytes / kStripeBytes,
+                   .growth_bytes = h.growth.bytes});
   const bool as_laid_out =
       layout.file_bytes == h.file_bytes && h.stripes.bytes >= kStripeBytes &&
       layout.stripes.bytes == h.stripes.bytes && layout.vitals.offset == h.vitals.offset &&
       layout.vitals.bytes == h.vitals.bytes && layout.events.offset == h.events.offset &&
+      layout.growth.offset == h.growth.offset && layout.growth.bytes == h.growth.bytes &&
       layout.calls.offset == h.calls.offset;
   return as_laid_out && h.file_bytes == file_bytes && h.vitals.bytes >= kSlotBytes * kMaxParts &&
          h.incompatible_flags == kTwoRings && same_boot(h);

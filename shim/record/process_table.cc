@@ -7,6 +7,7 @@
 #include <fcntl.h>
 
 #include "shim/proc/proc_files.h"
+#include "shim/record/owners.h"
 #include "shim/record/process.h"
 
 namespace ovcshim {
@@ -78,6 +79,7 @@ void free_slot(uint32_t index) {
   ProcessSlot& slot = g.processes[index];
   count(g.header->slots_retired);
   const uint32_t serial = slot.serial;
+  free_owners(index);
   g.pid_index[index] = 0;
   sys::zero(&slot.pid, sizeof slot - offsetof(ProcessSlot, pid));
   slot.serial = serial;
@@ -227,6 +229,7 @@ void claim_process_slot(const StatFields& stat, uint64_t fork_position, bool new
   begin_image(slot, new_image);
   p.slot = index;
   p.serial = slot.serial;
+  begin_owners(new_image);
   note_own_commit();
   __atomic_store_n(&slot.use, static_cast<uint32_t>(SlotUse::kLive), __ATOMIC_RELEASE);
 }

@@ -11,6 +11,7 @@
 #include "shim/proc/proc_files.h"
 #include "shim/record/errno_facts.h"
 #include "shim/record/event.h"
+#include "shim/record/owners.h"
 #include "shim/record/refusal.h"
 #include "shim/record/refusal_facts.h"
 #include "shim/record/smaps.h"
@@ -120,6 +121,23 @@ void add_map_totals(Facts& facts, const MapTotals& t, uint64_t ticks) {
   facts.add(FactKey::kMapsSource, 1);
 }
 
+// Who holds the memory that the list shows, and beside it what the kernel charges for all.
+void add_holders(Facts& facts, const MapTotals& totals, void* room, uint64_t bytes) {
+  if (!g.growth.header) return;
+  note_listed_charge(totals.ac_kb + totals.dc_kb);
+  Holders holders;
+  find_holders(holders, room, bytes);
+  for (unsigned i = 0; i < holders.count; ++i) {
+    const auto key = [i](FactKey first) {
+      return static_cast<FactKey>(static_cast<uint32_t>(first) + i);
+    };
+    facts.add(key(FactKey::kHolderRow), holders.largest[i].row);
+    facts.add(key(FactKey::kHolderKb), holders.largest[i].kb);
+  }
+  facts.add(FactKey::kHeldKb, holders.all_kb);
+  if (holders.cut) facts.add(FactKey::kHoldersCut, 1);
+}
+
 // What the rehearsal compared: the newest of this thread, and this is the record about it.
 void add_rehearsal(Facts& facts) {
   facts.add(FactKey::kRehearsedMode, g_rehearsal.mode);
@@ -178,6 +196,7 @@ bool write_snapshot(uint64_t position, Proof proof, const EventBase& call) {
     if (list_mappings(writer, big)) {
       writer.flush(true);
       add_map_totals(facts, writer.totals, writer.ticks());
+      add_holders(facts, writer.totals, big.io, sizeof big.io);
     }
   } else if (proof == Proof::kFacts) {
     count(g.header->snapshots_skipped);
@@ -234,6 +253,7 @@ void write_mapping_list(uint64_t about, uint64_t most, uint64_t overcommit_mode)
       overcommit_mode = read_number("/proc/sys/vm/overcommit_memory");
     facts.add(FactKey::kOvercommitMemory, overcommit_mode);
     add_map_totals(facts, writer.totals, writer.ticks());
+    if (g.growth.header) note_listed_charge(writer.totals.ac_kb + writer.totals.dc_kb);
     writer.facts_of_list = &facts;
     writer.flush(true);
     g_listed_by = g_private->pid;

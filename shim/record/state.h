@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "shim/format/growth_format.h"
 #include "shim/format/log_format.h"
 #include "shim/sys/seccomp.h"
 #include "shim/sys/sys.h"
@@ -28,6 +29,17 @@ struct EventRing {
   uint64_t* cursor = nullptr;
   uint64_t mark = 0;
   uint64_t open = 0;  // while mlockall is under way, slots that may be written to; 0: all
+};
+
+// The area of growth_format.h; header null: there is none.
+struct GrowthArea {
+  GrowthHeader* header = nullptr;
+  ProcessSpace* spaces = nullptr;
+  uint64_t* index = nullptr;
+  CallTotals* rows = nullptr;
+  uint64_t* arena = nullptr;
+  OwnerTable* tables = nullptr;
+  uint64_t index_words = 0, row_count = 0, arena_words = 0, table_count = 0;
 };
 
 // Everything the hot path reads sits in the first cache line and is constant while the program
@@ -52,6 +64,7 @@ struct alignas(64) Session {
   uint32_t stripe_count = 0;
   uint32_t* pid_index = nullptr;
   RetiredTotals* retired = nullptr;
+  GrowthArea growth;
   uint64_t mapped_bytes = 0;  // of the log
   uint32_t ns_index = kNoNamespace;
   uint64_t pidns = 0;

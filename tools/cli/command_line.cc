@@ -238,12 +238,13 @@ void add_commands(CLI::App& app, Options& o, std::function<int()>& work) {
                          "each fork: who asked, how long it took, its charge, how the child ended",
                          o.forks),
               [&o] { return forks(o.forks); });
-  add_reading(
-      add_reader(app, "stats",
-                 "exact totals, what was lost or overwritten, what the log cannot see", o.stats),
-      [&o] { return stats(o.stats); })
+  CLI::App* statistics = add_reader(
+      app, "stats", "exact totals, what was lost or overwritten, what the log cannot see", o.stats);
+  add_reading(statistics, [&o] { return stats(o.stats); })
       ->add_option("-n,--limit", o.stats.limit,
                    "processes to show, busiest first; 0: all (default 20)");
+  statistics->add_flag("--stacks", o.stats.stacks,
+                       "who made the processes grow: charged memory by stack, and as a tree");
   add(add_check(app, o.check), [&o] { return check(o.check); });
   add_reading(add_plan(app, o.plan), [&o] { return plan(o.plan); });
   add_reading(add_maps(app, o.maps), [&o] { return maps(o.maps); });

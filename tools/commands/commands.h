@@ -97,7 +97,8 @@ int forks(const ForksOptions& options);
 struct StatsOptions {
   std::string log;
   bool json = false;
-  size_t limit = 20;  // processes shown, busiest first; 0: all
+  size_t limit = 20;    // processes or stacks shown, busiest first; 0: all
+  bool stacks = false;  // who made them grow, instead
 };
 int stats(const StatsOptions& options);
 

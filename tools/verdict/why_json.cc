@@ -56,6 +56,14 @@ Json finding_json(const Finding& f) {
   return json;
 }
 
+Json held_json(const std::optional<Held>& held) {
+  if (!held) return nullptr;
+  Json list = Json::array();
+  for (const HeldBy& h : held->largest)
+    list.push_back({{"kb", h.kb}, {"op", op_name(h.op)}, {"callers", h.callers}});
+  return list;
+}
+
 Json verdict_json(const LogReader& log, const Verdict& v) {
   const auto& base = v.event.base;
   Json json = {{"op", op_name(base.op)},
@@ -73,6 +81,7 @@ Json verdict_json(const LogReader& log, const Verdict& v) {
   json["requested_bytes"] = has_size(base.op) ? Json(requested_bytes(v.event)) : Json(nullptr);
   json["args"] = arguments_json(v.event);
   json["caller_coped"] = v.coped;
+  json["held_by"] = held_json(v.held);
   json["coped_how"] = v.coped ? Json(v.coped_how) : Json(nullptr);
   json.update(finding_json(v.finding));
   return json;

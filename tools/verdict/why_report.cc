@@ -25,7 +25,7 @@
 namespace ovc {
 namespace {
 
-constexpr size_t kCallersShown = 6;
+constexpr size_t kCallersShown = 6, kHoldersShown = 3;
 
 // A server forks in one place for several reasons: the caller alone does not tell them apart.
 using GroupKey =
@@ -39,18 +39,15 @@ std::string comm_of(const LogReader& log, const Event& event) {
 // Names if there are any outside libc; a stack without one is still told apart by module and
 // offset.
 std::vector<std::string> callers_of(Symbols& symbols, const Event& event) {
-  std::vector<std::string> named, all;
-  bool tells = false;
-  for (const auto& frame : symbols.stack(event.base.image, event.frames, Detail::kNames)) {
-    if (frame.module.starts_with("libovcshim"))
-      continue;  // our wrapper around the call beneath which this one was made
-    if (all.size() < kCallersShown)
-      all.push_back(frame.function.empty() ? frame.text() : frame.function);
-    if (frame.function.empty()) continue;
-    if (named.size() < kCallersShown) named.push_back(frame.function);
-    tells |= !is_plumbing(frame.module) && frame.function != "_start";
-  }
-  return tells ? named : all;
+  return caller_names(symbols, event.base.image, event.frames, kCallersShown);
+}
+
+// Who holds what a fork would be charged for.
+std::optional<Held> held_by(const LogReader& log, Symbols& symbols, const Evidence& evidence,
+                            const Finding& finding) {
+  if (!is_fork_op(evidence.event.base.op) || !evidence.snapshot || !finding.charge)
+    return std::nullopt;
+  return held_at(log, symbols, *evidence.snapshot, evidence.rules, kHoldersShown);
 }
 
 // Does the C library itself serve this malloc? Known from the address that the shim forwards to.
@@ -119,6 +116,7 @@ class Verdicts {
     if (!grouped_) groups_.clear();
     const uint64_t bytes = requested_bytes(event);
     const auto [place, fresh] = groups_.try_emplace(key, verdicts_.size());
+    std::optional<Held> held = fresh ? held_by(log_, symbols_, evidence, finding) : std::nullopt;
     if (!fresh && !same_figures(verdicts_[place->second].finding, finding))
       verdicts_[place->second].figures_differ = true;
     if (fresh)
@@ -134,7 +132,8 @@ class Verdicts {
                            coped_how,
                            bytes,
                            bytes,
-                           false});
+                           false,
+                           std::move(held)});
     else ++verdicts_[place->second].count;
     Verdict& group = verdicts_[place->second];
     group.last_tick = std::max(group.last_tick, event.base.begin_tick);

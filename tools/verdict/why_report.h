@@ -13,6 +13,7 @@
 
 #include "tools/causes/causes.h"
 #include "tools/log/log_reader.h"
+#include "tools/replay/holders.h"
 #include "tools/replay/unseen_images.h"
 #include "tools/symbols/symbols.h"
 #include "tools/text/json_fwd.h"
@@ -49,6 +50,7 @@ struct Verdict {
   std::string_view coped_how = {};           // see harmless.h
   uint64_t least_bytes = 0, most_bytes = 0;  // asked for, of calls that have a size
   bool figures_differ = false;
+  std::optional<Held> held;  // of a refused fork, when it was refused
 };
 inline constexpr size_t kMostPositions = 1000;
 

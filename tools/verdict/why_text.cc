@@ -74,6 +74,12 @@ bool tells_more(const Verdict& v) {
   return v.finding.steps.size() > 1 || is_malloc_op(op) || op == Op::kPthreadCreate;
 }
 
+void add_held(Told& told, const Held& held) {
+  for (const HeldBy& h : held.largest)
+    told.add("held by", fmt::format("{} kB {} <- {}", grouped(h.kb), op_name(h.op),
+                                    callers_text(h.callers, "")));
+}
+
 void write(std::string& out, const Told& told) {
   out += told.title + '\n';
   Lines lines(out);
@@ -192,6 +198,7 @@ Told tell(const LogReader& log, const Verdict& v) {
   for (const auto& suspect : f.suspects) told.add("suspect", suspect.text + "  (not proven)");
   if (tells_more(v)) add_steps(told, f.steps);
   if (f.charge) told.add("charge", charge_text(*f.charge));
+  if (v.held) add_held(told, *v.held);
   if (f.mode2) told.add("headroom", headroom_text(*f.mode2));
   else if (!f.figures.empty()) told.add("figures", figures_text(f.figures));  // the proof
   if (f.short_by) told.add("short by", short_text(f));
