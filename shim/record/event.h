@@ -5,6 +5,7 @@
 // small; everything bulky uses the scratch memory.
 #pragma once
 #include "shim/record/event_lane.h"
+#include "shim/record/owners.h"
 #include "shim/record/state.h"
 #include "shim/unwind/backtrace.h"
 
@@ -34,6 +35,7 @@ struct Event {
   uint64_t size = 0;             // malloc family: bytes requested, for the counters
   uint64_t granted = 0;          // granted_count() when it began
   uint32_t row = UINT32_MAX;     // of CallTotals, when noted: see growth.h
+  OwnedRuns moving;              // mremap: whose the memory was before
   bool active = false;
   When when = When::kAfter;
 };

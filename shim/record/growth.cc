@@ -119,14 +119,14 @@ void grow_by_break(const Row& row, const EventBase& base) {
   grant(row, now - before);
 }
 
-void remap(const Row& row, const EventBase& base) {
+void remap(const Row& row, const EventBase& base, const OwnedRuns& before) {
   const uint64_t* args = base.args;
   const auto to = static_cast<uint64_t>(base.result);
   const Range old = range_of(args[0], args[1]), now = range_of(to, args[2]);
   const uint64_t old_bytes = old.end - old.start, bytes = now.end - now.start;
   if (to != args[0] && old_bytes && !(args[3] & MREMAP_DONTUNMAP)) {
     const uint64_t moved = bytes < old_bytes ? bytes : old_bytes;
-    move_owned({old.start, old.start + moved}, to, row.number);
+    move_owned({old.start, old.start + moved}, to, row.number, before);
     left(old);
     if (bytes > moved) own({to + moved, now.end}, row.number), grant(row, bytes - moved);
   } else if (to != args[0]) {  // a second one, the first stays
@@ -141,7 +141,8 @@ void remap(const Row& row, const EventBase& base) {
   }
 }
 
-void grow(const Row& row, const EventBase& base) {
+void grow(const Row& row, const Event& event) {
+  const EventBase& base = event.base;
   const uint64_t* args = base.args;
   switch (base.op) {
     case Op::kMmap: {
@@ -150,7 +151,7 @@ void grow(const Row& row, const EventBase& base) {
       return grant(row, range.end - range.start);
     }
     case Op::kMunmap: return left(range_of(args[0], args[1]));
-    case Op::kMremap: return remap(row, base);
+    case Op::kMremap: return remap(row, base, event.moving);
     case Op::kMprotect:
       protect_owned(range_of(args[0], args[1]), args[2] & PROT_WRITE, row.stack, row.op);
       return;
@@ -170,23 +171,31 @@ Range taken_by(Op op, const uint64_t* args) {
   return kept < all.end - all.start ? Range{all.start + kept, all.end} : Range{0, 0};
 }
 
-uint32_t kind_of(const Record& record) {
+// Of what grows or moves: as it was before the call, since its old place may be another's by now.
+uint32_t kind_before(const Event& event) {
+  const OwnedRuns& before = event.moving;
+  return before.count ? kind_of_owner(before.runs[0].word) : kind_at(event.base.args[0]);
+}
+
+uint32_t kind_of(const Event& event, const Record& record) {
   constexpr uint32_t kPlain = kKindWritable | kKindEverWritable;
   const EventBase& base = record.base;
   if (base.op == Op::kMmap) return kind_of_mmap(record);
   if (base.op == Op::kBrk || base.op == Op::kSbrk) return kPlain;
   if (base.op == Op::kShmget) return kKindShared | kPlain;
   if (base.op != Op::kMremap || (base.flags & kFailed)) return 0;
-  const uint32_t kind = kind_at(base.args[0]);
+  const uint32_t kind = kind_before(event);
   return kind == kNoKind ? uint32_t{kKindUnknown} : kind;
 }
 
 }  // namespace
 
-void growth_begins(const Event& event) {
+void growth_begins(Event& event) {
   if (!g.growth.header) return;
   const Range range = taken_by(event.base.op, event.base.args);
-  if (range.start < range.end) leaving(range);
+  if (range.start >= range.end) return;
+  if (event.base.op == Op::kMremap) read_owned(range, event.moving);
+  leaving(range);
 }
 
 void note_growth(Event& event, const Record& record) {
@@ -195,12 +204,12 @@ void note_growth(Event& event, const Record& record) {
   const Stack whole{base.image, record.frames, base.frames, (base.flags & kStackCut) != 0};
   const Stack caller{base.image, &event.base.caller, 1, true};  // OVCSHIM_STACK_DEPTH=0
   const Stack& stack = base.frames ? whole : caller;
-  const Row row = row_for(stack_number(stack), base.op, kind_of(record));
+  const Row row = row_for(stack_number(stack), base.op, kind_of(event, record));
   const bool failed = base.flags & kFailed;
   event.row = row.number;
   add_call(row, event, failed);
   if (base.flags & kIntent) return;
-  if (!failed) return grow(row, event.base);
+  if (!failed) return grow(row, event);
   const Range range = taken_by(base.op, base.args);
   if (range.start < range.end) stays(range);
 }

@@ -9,7 +9,7 @@ namespace ovcshim {
 
 // Before the call is made: what it takes away must not look like its own when another thread has
 // mapped something there before it is back.
-void growth_begins(const Event& event);
+void growth_begins(Event& event);
 
 // With its stack, when it has returned; a call of the fork family when it begins.
 void note_growth(Event& event, const Record& record);

@@ -231,17 +231,43 @@ void leaving(Range range) { change(range, Leave{}); }
 void left(Range range) { change(range, Gone{}); }
 void stays(Range range) { change(range, Stay{}); }
 
-void move_owned(Range from, uint64_t to, uint32_t row) {
+void read_owned(Range range, OwnedRuns& found) {
+  ProcessSpace* space = my_space();
+  const Range pages = pages_of(range);
+  found.count = 0, found.all = true;
+  if (!space || pages.start >= pages.end || pages.end - pages.start > UINT32_MAX) {
+    found.all = false;
+    return;
+  }
+  OwnerWalk(*space).read(pages.start, pages.end, [&](uint64_t first, uint64_t end, uint32_t word) {
+    const auto more = static_cast<uint32_t>(end - first), owner = owner_value(word);
+    if (found.count && found.runs[found.count - 1].word == owner)
+      found.runs[found.count - 1].pages += more;
+    else if (found.count < OwnedRuns::kMost) found.runs[found.count++] = {more, owner};
+    else found.all = false;
+  });
+}
+
+void move_owned(Range from, uint64_t to, uint32_t row, const OwnedRuns& before) {
   ProcessSpace* space = my_space();
   const Range pages = pages_of(from);
   if (!space || pages.start >= pages.end) return;
-  OwnerWalk(*space).read(pages.start, pages.end, [&](uint64_t first, uint64_t end, uint32_t word) {
+  const auto move = [&](uint64_t first, uint64_t end, uint32_t owner) {
     const uint64_t start = to + ((first - pages.start) << kOwnerPageShift);
-    const bool overtaken = word && !(word & kOwnerLeaves);
-    if (overtaken) count(g.growth.header->moves_overtaken, end - first);
-    own({start, start + ((end - first) << kOwnerPageShift)},
-        overtaken ? row : owner_value(word) - 1 /* kNoRow of 0 */);
-  });
+    own({start, start + ((end - first) << kOwnerPageShift)}, owner - 1 /* kNoRow of 0 */);
+  };
+  uint64_t at = pages.start;
+  for (unsigned i = 0; before.all && i < before.count && at < pages.end; ++i) {
+    const uint64_t end = at + before.runs[i].pages;
+    move(at, end < pages.end ? end : pages.end, before.runs[i].word);
+    at = end;
+  }
+  if (!before.all)
+    OwnerWalk(*space).read(at, pages.end, [&](uint64_t first, uint64_t end, uint32_t word) {
+      const bool overtaken = word && !(word & kOwnerLeaves);
+      if (overtaken) count(g.growth.header->moves_overtaken, end - first);
+      move(first, end, overtaken ? row + 1 : owner_value(word));
+    });
   left(from);
 }
 
@@ -256,13 +282,18 @@ uint64_t move_break(uint64_t to) {
   return space ? __atomic_exchange_n(&space->brk, to, __ATOMIC_RELAXED) : 0;
 }
 
+uint32_t kind_of_owner(uint32_t word) {
+  const uint64_t key = key_of(word);
+  return key ? totals_kind(key) : kNoKind;
+}
+
 uint32_t kind_at(uint64_t address) {
   ProcessSpace* space = my_space();
   uint32_t kind = kNoKind;
   const Range page = pages_of({address, address + 1});
   if (!space || page.start >= page.end) return kind;
   OwnerWalk(*space).read(page.start, page.end, [&kind](uint64_t, uint64_t, uint32_t word) {
-    if (const uint64_t key = key_of(word)) kind = totals_kind(key);
+    kind = kind_of_owner(word);
   });
   return kind;
 }

@@ -7,6 +7,21 @@
 
 #include "shim/record/stack_table.h"
 
+namespace ovcshim {
+
+// Whose a range is, run by run: part of Event, therefore outside of what is hidden.
+struct OwnedRun {
+  uint32_t pages, word;
+};
+struct OwnedRuns {
+  static constexpr unsigned kMost = 8;
+  OwnedRun runs[kMost];
+  unsigned count = 0;
+  bool all = false;
+};
+
+}  // namespace ovcshim
+
 #pragma GCC visibility push(hidden)
 
 namespace ovcshim {
@@ -27,9 +42,11 @@ void own(Range range, uint32_t row);
 void leaving(Range range);
 void left(Range range);
 void stays(Range range);
-// mremap: what is leaving `from` goes to `to`. What another thread has mapped there meanwhile
-// stays, and what moved then belongs to `row`.
-void move_owned(Range from, uint64_t to, uint32_t row);
+// mremap: what is leaving `from` goes to `to`, as it was `before` the call. Where that was too much
+// to be kept: as it is now, but what another thread has mapped there meanwhile stays, and what
+// moved then belongs to `row`.
+void read_owned(Range range, OwnedRuns& found);
+void move_owned(Range from, uint64_t to, uint32_t row, const OwnedRuns& before);
 // mprotect by this stack. Returns the bytes that became writable for the first time: they are its
 // own now, and counted as granted to it.
 uint64_t protect_owned(Range range, bool writable, uint32_t stack, uint32_t op);
@@ -38,6 +55,7 @@ uint64_t move_break(uint64_t to);
 // The kind of memory at this address; kNoKind: nobody's.
 inline constexpr uint32_t kNoKind = UINT32_MAX;
 uint32_t kind_at(uint64_t address);
+uint32_t kind_of_owner(uint32_t word);
 
 // What has owners now, beside a list that says what is charged. Kept in the log.
 void note_listed_charge(uint64_t charged_kb);

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "tools/log/call_families.h"
+#include "tools/log/names.h"
 
 namespace ovc {
 
@@ -178,6 +179,19 @@ std::vector<std::string> names_of(const GrowthLog& growth, Symbols& symbols, uin
                : std::vector<std::string>();
 }
 
+namespace {
+
+// libc's function of the call's own name says nothing more.
+std::vector<std::string> asker_names(const GrowthLog& growth, Symbols& symbols,
+                                     const TotalsRow& row) {
+  std::vector<std::string> names = names_of(growth, symbols, row.stack, kFramesNamed + 1);
+  if (!names.empty() && names.front() == op_name(row.op)) names.erase(names.begin());
+  if (names.size() > kFramesNamed) names.pop_back();
+  return names;
+}
+
+}  // namespace
+
 std::optional<Held> held_at(const LogReader& log, Symbols& symbols, const Event& snapshot,
                             const HostRules& rules, size_t most) {
   const auto all = snapshot.fact(FactKey::kHeldKb);
@@ -196,7 +210,7 @@ std::optional<Held> held_at(const LogReader& log, Symbols& symbols, const Event&
                          ? growth.row(static_cast<uint32_t>(*number))
                          : std::nullopt;
     if (row && kind_is_charged(row->kind, rules) == true)
-      by_callers[{row->op, names_of(growth, symbols, row->stack, kFramesNamed)}] += *kb;
+      by_callers[{row->op, asker_names(growth, symbols, *row)}] += *kb;
   }
   for (const auto& [key, kb] : by_callers) held.largest.push_back({kb, key.first, key.second});
   std::stable_sort(held.largest.begin(), held.largest.end(),

@@ -150,9 +150,9 @@ std::vector<Scenario> growth_scenarios(const ovc::LogReader& log) {
                    for (const uint64_t frame : frames) enter_stack(frame, frame == 1000 ? 3 : 2);
                  }};
   };
-  const auto rows = [](uint32_t tid, std::vector<uint32_t> stacks) {
+  const auto rows = [](uint32_t tid, std::vector<uint32_t> counted) {
     return Fiber{tid, true, [=] {
-                   for (const uint32_t stack : stacks) count_in_row(stack);
+                   for (const uint32_t stack : counted) count_in_row(stack);
                  }};
   };
   const auto nothing = [] {};

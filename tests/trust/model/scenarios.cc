@@ -43,12 +43,12 @@ class Stage {
     header.events.bytes = kSlots * kSlotBytes;
     header.calls.bytes = kChunks * kChunkBytes;
     header.clock = static_cast<uint32_t>(Clock::kMonotonicNs);
-    shrink_growth(header);
     g.use_tsc = true;  // no system call for the time
     g.events.count = kSlots;
     g.chunk_count = kChunks;
     header.event_cursor = 0;
-    std::memset(static_cast<void*>(g.events.slots), 0, 64 << 10);
+    std::memset(static_cast<void*>(g.events.slots), 0, 48 << 10);
+    shrink_growth(header);
     for (uint32_t i = 0; i < 3; ++i) {
       Hot& hot = g_private->hots[i];
       hot.tid = kA + i;

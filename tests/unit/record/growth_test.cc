@@ -167,8 +167,10 @@ TEST_CASE("growth: owners are what an address space says, whatever the calls") {
       case 3: leaving(pages(first, count)), stays(pages(first, count)); break;
       default: {
         const uint64_t to = 500 + below(300);
+        OwnedRuns before;
+        if (below(2)) read_owned(pages(first, count), before);
         leaving(pages(first, count));
-        move_owned(pages(first, count), pages(to, 0).start, row);
+        move_owned(pages(first, count), pages(to, 0).start, row, before);
         model.move(first, count, to);
       }
     }
@@ -208,9 +210,17 @@ TEST_CASE("growth: what another thread maps while munmap returns stays its own")
   own(pages(0, 10), a);
   leaving(pages(0, 10));
   own(pages(4, 2), b);
-  move_owned(pages(0, 10), pages(200, 0).start, m);
+  move_owned(pages(0, 10), pages(200, 0).start, m, {});
   CHECK(owned(log) == std::map<uint32_t, uint64_t>{{a, 32}, {b, 8}, {m, 8}});
   CHECK(g.growth.header->moves_overtaken == 2);
+  OwnedRuns before;
+  own(pages(0, 10), a);
+  own(pages(200, 10), kNoRow);
+  read_owned(pages(0, 10), before);
+  leaving(pages(0, 10));
+  own(pages(4, 2), b);
+  move_owned(pages(0, 10), pages(200, 0).start, m, before);
+  CHECK(owned(log) == std::map<uint32_t, uint64_t>{{a, 40}, {b, 8}});
 }
 
 TEST_CASE("growth: mprotect that makes memory writable for the first time owns it") {
