@@ -13,7 +13,6 @@
 #include "shim/libc/libc_patch.h"
 
 #if defined(__x86_64__) && defined(__LP64__)
-#include <fcntl.h>
 #include <link.h>
 #include <cstddef>
 
@@ -319,28 +318,16 @@ bool is_near(const Plan& plan) {
 }
 
 // Sites that lie close together are one write: what is between them is written as it was.
-struct Run {
-  static constexpr size_t kRoom = 512;
-  unsigned char* at;
-  size_t bytes = 0;
-  unsigned char before[kRoom], after[kRoom];
-};
+constexpr size_t kRun = 512;  // bytes
 
 // The jump takes the place of `mov $nr,%eax` alone. The syscall behind it stays: a uprobe set here
 // later runs the mov it read from the file and goes on behind it, and must find the system call
 // there, not nothing.
-void put_jump(Run& run, unsigned char* at, const Site& site) {
-  unsigned char* to = run.after + (at - run.at);
+void put_jump(unsigned char* to, const unsigned char* at, const Site& site) {
   auto rel32 = static_cast<int32_t>(distance(at, site));
   to[0] = 0xe9;
   sys::copy(to + 1, &rel32, sizeof rel32);
   *site.site_return = reinterpret_cast<uint64_t>(at + (is_mark(site) ? kJumpBytes : kSiteBytes));
-}
-
-bool write_run(CodeWriter& code, const Run& run) {
-  if (code.write(run.at, run.after, run.bytes)) return true;
-  code.write(run.at, run.before, run.bytes);  // a short write must not stay
-  return false;
 }
 
 // The lowest site not below `from`.
@@ -353,30 +340,31 @@ unsigned char* next_site(const Plan& plan, const unsigned char* from) {
 
 // All sites of the plan that begin less than a run behind this one, and their number.
 unsigned replace_run(CodeWriter& code, const Plan& plan, unsigned char* at) {
-  Run run;
-  run.at = at;
+  unsigned char before[kRun], after[kRun];
+  size_t bytes = 0;
   unsigned calls = 0;
-  const auto inside = [&](const unsigned char* site) {
-    return site && site >= at && site + kJumpBytes <= at + Run::kRoom;
+  const auto inside = [at](const unsigned char* s) {
+    return s && s >= at && s + kJumpBytes <= at + kRun;
   };
   for (const unsigned char* site : plan.at)
-    if (inside(site) && static_cast<size_t>(site + kJumpBytes - at) > run.bytes)
-      run.bytes = static_cast<size_t>(site + kJumpBytes - at);
-  sys::copy(run.before, at, run.bytes);
-  sys::copy(run.after, at, run.bytes);
+    if (inside(site) && site + kJumpBytes > at + bytes)
+      bytes = static_cast<size_t>(site + kJumpBytes - at);
+  sys::copy(before, at, bytes);
+  sys::copy(after, at, bytes);
   for (unsigned i = 0; i < kSiteCount; ++i)
-    if (inside(plan.at[i])) put_jump(run, plan.at[i], kSites[i]), calls += !is_mark(kSites[i]);
-  return write_run(code, run) ? calls : 0;
+    if (inside(plan.at[i]))
+      put_jump(after + (plan.at[i] - at), plan.at[i], kSites[i]), calls += !is_mark(kSites[i]);
+  if (code.write(at, after, bytes)) return calls;
+  code.write(at, before, bytes);  // a short write must not stay
+  return 0;
 }
 
 unsigned replace_all(const Plan& plan, CodeWriting& writing) {
   CodeWriter code;
   unsigned done = 0;
-  const unsigned char* end = nullptr;
-  while (unsigned char* at = next_site(plan, end)) {
+  constexpr size_t kFurther = kRun - kJumpBytes + 1;
+  for (unsigned char* at = next_site(plan, nullptr); at; at = next_site(plan, at + kFurther))
     done += replace_run(code, plan, at);
-    end = at + Run::kRoom - kJumpBytes + 1;
-  }
   writing = code.outcome();
   // The code was written under another address than it runs under: the processor wants a
   // serializing instruction between.
