@@ -192,7 +192,7 @@ MemoryGroupNow memory_figures(const std::string& folder, bool v2) {
 }  // namespace
 
 std::optional<MemoryGroupNow> find_memory_group(const SystemRoot& root, uint64_t inode) {
-  for (const Mount& mount : cgroup_mounts(root)) {
+  for (const Mount& mount : cgroup_mounts(root, "self")) {
     const bool v2 = mount.controllers.empty();
     if (!v2 && mount.controllers.find(",memory,") == std::string::npos) continue;
     if (const auto folder = folder_of(root.files + mount.point, inode))
