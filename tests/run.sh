@@ -31,6 +31,7 @@ needed() {
       check.*) ;;
       unit.*) targets+="ovc_tests " ;;
       e2e.* | promise.*) targets+="docs test_programs " ;;
+      kernels.*) targets+="ovc_tests test_programs " ;;
       hostile.* | servers.* | recipes.*) targets+="docs test_programs hostile_programs " ;;
       *) echo all; return ;;
     esac

@@ -3,10 +3,12 @@
 # Installs the Debian packages that are missing; asks nothing, starts no service, does nothing when all is there.
 #   tests/setup.sh demo    to build, and redis-server for the demo
 #   tests/setup.sh tests   and what ctest needs (the default)
-#   tests/setup.sh ci      and what .ci/run needs
+#   tests/setup.sh kernels and what tests/kernels needs: qemu-system-x86 (18 MB fetched, 89 MB on disk). Without: skipped
+#   tests/setup.sh ci      both, and what .ci/run needs
 #   tests/setup.sh exports what ctest needs and what opens reports and exports: sqlite3, ClickHouse (100 MB), Prometheus (150 MB), Chromium
 #                          (400 MB), and of npm DuckDB (70 MB), speedscope and DevTools' trace engine (20 MB). Without: skipped
 #   tests/setup.sh recipes what ctest needs, and for tests/recipes/static_jemalloc.sh a redis-server of Debian's source package (4 minutes)
+#   tests/setup.sh suites  what ctest needs and what tests/trust/suites.sh runs: CPython's tests, stress-ng, Chromium (400 MB)
 #   tests/setup.sh bench   what ctest needs and what tests/bench/run.sh measures beside the shim
 set -euo pipefail
 
@@ -16,27 +18,32 @@ tests=("${demo[@]}" catch2 jq python3 sqlite3
   curl strace memcached gunicorn nodejs postgresql apache2 nginx-light php-fpm  # tests/servers
   systemd bubblewrap procps  # tests/recipes
   valgrind       # tests/bench/instructions.sh
+  busybox expect lua5.4 mksh rsync tcl  # tests/e2e/ordinary_ends.sh, which takes more where there are more
   bindfs xfsprogs btrfs-progs  # tests/trust/log_places.sh
   dpkg-dev file man-db xz-utils)  # tests/e2e/package.sh, old_logs.sh
 # what the shim shares a process with (tests/hostile); Debian 13 has some under other names: the first that there is
 tests+=(libjemalloc2 libjemalloc-dev "libtcmalloc-minimal4t64|libtcmalloc-minimal4" "libmimalloc3|libmimalloc2.0" libeatmydata1
   "liblttng-ust1t64|liblttng-ust1" musl-tools clang libclang-rt-dev libcap2-bin gdb)  # the runtimes: tests/fuzz
 [[ $(uname -m) != x86_64 ]] || tests+=(gcc-multilib)
-ci=("${tests[@]}" clang-format clang-tidy shellcheck prometheus lintian zsh fish)  # prometheus: promtool; the last: tests/e2e/package.sh
+kernels=("${tests[@]}" qemu-system-x86 "busybox-static|busybox" cpio kmod e2fsprogs)
+ci=("${kernels[@]}" clang-format clang-tidy shellcheck prometheus lintian zsh fish)  # prometheus: promtool; the last: tests/e2e/package.sh
 exports=("${tests[@]}" clickhouse-server clickhouse-client prometheus prometheus-node-exporter python3-prometheus-client chromium nodejs)
 modules=(@duckdb/node-api@1.5.6-r.1 speedscope@1.25.0 @paulirish/trace_engine@0.0.65)  # where tests/fixtures/exports.sh looks:
 modules_folder=${OVC_TEST_NODE:-/usr/local/lib/ovcshim-tests}
 bench=("${tests[@]}" heaptrack lttng-tools libc-devtools uftrace bpftrace ltrace afl++)  # afl++: tests/fuzz/run.sh --afl
 recipes=("${tests[@]}" dpkg-dev)
+suites=("${tests[@]}" "libpython3.13-testsuite|libpython3.11-testsuite" stress-ng chromium)
 static_redis=${OVC_TEST_STATIC_REDIS:-/usr/local/lib/ovcshim-tests/redis-static-jemalloc}  # where tests/recipes/static_jemalloc.sh looks
 case ${1:-tests} in
   demo) wanted=("${demo[@]}") ;;
   tests) wanted=("${tests[@]}") ;;
+  kernels) wanted=("${kernels[@]}") ;;
   ci) wanted=("${ci[@]}") ;;
   exports) wanted=("${exports[@]}") ;;
   recipes) wanted=("${recipes[@]}") ;;
+  suites) wanted=("${suites[@]}") ;;
   bench) wanted=("${bench[@]}") ;;
-  *) echo "usage: $0 [demo|tests|ci|exports|recipes|bench]" >&2; exit 2 ;;
+  *) echo "usage: $0 [demo|tests|kernels|ci|exports|recipes|suites|bench]" >&2; exit 2 ;;
 esac
 command -v dpkg-query >/dev/null || { echo "Not a Debian system; taken as installed: ${wanted[*]}"; exit 0; }
 

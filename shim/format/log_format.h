@@ -28,6 +28,7 @@
 //                  what must not be pushed out by a program that maps and unmaps by the thousand
 //     events       mmap family, shared memory and locks, every other failure, every malloc-family
 //                  request >= kBigRequestBytes
+//   growth         who made each process grow: growth_format.h is its specification
 //   call lane      Chunk[n], 4096 bytes each: every other malloc-family call, 16 bytes a record
 //
 // EVENT LANE
@@ -81,6 +82,8 @@
 //   (kMappings) about it. A refusal that is the same as an earlier one (same call, errno and place
 //   in the program) while nothing was granted to the process since has none of its own: its fact
 //   kProvenBy gives the position of the earlier event, whose snapshot and list hold for it too.
+//   EAGAIN of the fork family, and ENOMEM of popen where nothing inside it was refused memory, is a
+//   limit on tasks: no list belongs to it, and what was granted in memory meanwhile does not count.
 //
 // COUNTERS
 //   Stripe counters are plain adds by one thread at a time (kSharedStripe: atomic adds). They are
@@ -175,7 +178,8 @@ enum class Op : uint16_t {
   kMunlock = 30,     // addr, len           0
   kMunlockall = 31,  //                     0
   // fork family, see is_fork_op. result: child pid. On completion args[5] = Committed_AS after, kB
-  // (kUnknown if not read)
+  // (kUnknown if not read); of fork and _Fork args[4] = the caller's minor page faults so far (0 or
+  // kUnknown: not read)
   kFork = 32,
   kUnderscoreFork = 33,
   kVfork = 34,
@@ -184,7 +188,8 @@ enum class Op : uint16_t {
   kPosixSpawn = 37,   // child pid, argc, 1 if LD_PRELOAD is passed on, strings in the environment;
                       // text: the path the return code. Copies no memory: vfork beneath
   kPosixSpawnp = 38,  // the same, the file is searched for in PATH
-  // waits. result: pid (waitid: 0)
+  // waits. result: pid (waitid: 0). But for waitid args[4] = the caller's minor page faults so far
+  // (0 or kUnknown: not read)
   kWait = 40,     // pid, options, wait status
   kWaitpid = 41,  // pid, options, wait status
   kWait3 = 42,    // pid (-1), options, wait status, ru_maxrss kB if asked for
@@ -202,7 +207,8 @@ enum class Op : uint16_t {
   kExeclp = 55,
   kExecle = 56,
   // ends asked for
-  kExit = 60,  // status, minor page faults since the fork (getrusage; 0 or kUnknown: not read)
+  kExit = 60,  // status, minor page faults since the fork (getrusage; 0 or kUnknown: not read),
+               // errno of the thread just then (0: none, or not read)
   kUnderscoreExit = 61,  // the same (_exit and _Exit)
   kAbort = 62,
   // the fork family goes on
@@ -234,7 +240,13 @@ enum class Op : uint16_t {
                     // old hard (kUnknown: not asked)
   // ends asked for, continued
   kQuickExit = 87,  // as kExit; no destructor runs, so no kEnd follows
-  kCallOps = 96,    // end of the counted calls
+  // signals sent that can end a process (see shim/interpose/interpose_signal.cc). As given: a pid
+  // may be 0 or negative
+  kKill = 91,             // pid, signal                 0
+  kTgkill = 92,           // pid, tid, signal            0
+  kSigqueue = 93,         // pid, signal                 0
+  kPidfdSendSignal = 94,  // pidfd, signal, flags, pid behind it (0: not known)   0
+  kCallOps = 96,          // end of the counted calls
   // records about the process, not calls
   kStart = 128,     // an image begins or a child is first seen. text: exe path. facts: baseline.
                     // args[0] = 1: it ran already, recording begins here (ovc attach)
@@ -242,15 +254,18 @@ enum class Op : uint16_t {
                     // args[0] = 1: it lives on, recording ends here (ovc detach)
   kSnapshot = 130,  // args[0] = position of the event it proves. facts; text: the control groups of
                     // the process, a line each from its own to the topmost visible one:
-                    // "pids VERSION LEVEL LIMIT USED REFUSALS PATH" and
+                    // "pids VERSION LEVEL LIMIT USED REFUSALS PATH",
+                    // "hugetlb VERSION LEVEL LIMIT USED PATH" (about huge pages only) and
                     // "memory VERSION LEVEL LIMIT USED HITS KILLS PATH"; LEVEL 0 is its own, only
                     // the first line has the PATH; "max": no limit, "-": not known
   // One part of a list of all mappings, taken between begin_tick and end_tick. args: position of
   // the event it is about (a refusal, kStart, kEnd, or the first kModule of a new list), index of
   // first entry, entries in the list, 1 = list is complete. The last part has facts.
   kMappings = 131,
-  kModule = 132,  // args: start, end, load bias, build id length. facts: none. text: build id
-                  // bytes, then path
+  // args: start, end, load bias, build id length; without a build id the file's inode and the time
+  // of its last change (st_ctim, ns), 0 each if not known. facts: none. text: build id bytes, then
+  // path
+  kModule = 132,
 };
 
 // Whatever makes a process or a thread.
@@ -373,6 +388,9 @@ enum class FactKey : uint32_t {
   // (LogBound), and how much of that was left
   kLogWantedKb = 300, kLogGivenKb, kLogBound, kLogBoundLeftKb,
   kProvenBy = 320 /* of a refused call: position of the refusal whose snapshot holds for it, see PROOFS */,
+  // kSnapshot with a list: who held the most private memory then. Rows of CallTotals, kB of each at the same
+  // distance, kB of all rows, 1 if there were more than could be added up (growth_format.h)
+  kHolderRow = 370 /* to 377 */, kHolderKb = 378 /* to 385 */, kHeldKb = 386, kHoldersCut,
   // What decides an errno that has several sources (shim/record/errno_facts.h): read right after the failure.
   kMdwe = 240 /* prctl(PR_GET_MDWE) */, kSecurityModule /* SecurityModule */,
   // the file behind the descriptor: F_GETFL (kNotOpen), st_mode, fstatfs, F_GET_SEALS
@@ -401,6 +419,9 @@ enum class FactKey : uint32_t {
   kMapsOutsideCount = 211 /* of kMapsCount: [vsyscall], which is listed but no mapping */,
   kPidsVersion = 221 /* of the hierarchy of kPids*: 1 or 2 */,
   kPidsGroupId = 222, kMemcgGroupId /* inode of the process's own group */,
+  // whose kHugeGroup* are, as kPidsGroup; read with a snapshot
+  kHugeGroup = 340, kHugeGroupsSeen, kHugeGroupVersion, kHugeGroupId,
+  kPlaceFiles = 420 /* PlaceFile bits: signs of where it runs; absent: not looked at */,
   // kStart only: address of the function that serves the op behind the shim, key = kProviderBase +
   // op
   kProviderBase = 1000,
@@ -456,6 +477,13 @@ enum HostFile : uint32_t {
   kFileThreadsMax = 1 << 10,
   kFilePidMax = 1 << 11,
   kFileStat = 1 << 12,
+};
+
+// Bits of kPlaceFiles: files that those who make containers leave in them.
+enum PlaceFile : uint32_t {
+  kPlaceDocker = 1 << 0,      // /.dockerenv
+  kPlacePodman = 1 << 1,      // /run/.containerenv
+  kPlaceKubernetes = 1 << 2,  // /var/run/secrets/kubernetes.io
 };
 
 // What became of the replacement of system calls inside libc (OVCSHIM_LIBC_INTERNALS)
@@ -715,6 +743,9 @@ struct FileHeader {  // who writes: the creator unless noted
   char inject[256];
   uint64_t all_alive_until;  // tick: all process slots were those of living processes; not looked
                              // at again before
+  struct {
+    uint64_t offset, bytes;
+  } growth;  // growth_format.h; bytes 0: there is none
 };
 static_assert(sizeof(FileHeader) <= kPageBytes);
 // RetiredTotals retired[2] follow the FileHeader's page, one page for both.

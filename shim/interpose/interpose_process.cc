@@ -14,18 +14,29 @@
 #include "shim/record/call_lane.h"
 #include "shim/record/forking.h"
 #include "shim/record/forwarding.h"
+#include "shim/record/proofs.h"
 #include "shim/refuse/refuse.h"
 
 using namespace ovcshim;
 
 namespace {
 
+// What a process faulted in or copied: its minor page faults. One cheap system call (kernel/sys.c
+// getrusage()).
+uint64_t minor_faults() {
+  struct rusage usage {};
+  if (!g.recording || is_quiet() ||
+      sys::failed(sys::call(__NR_getrusage, RUSAGE_SELF, reinterpret_cast<long>(&usage))))
+    return kUnknown;
+  return static_cast<uint64_t>(usage.ru_minflt);
+}
+
 template <typename Function>
 [[gnu::always_inline]] inline pid_t traced_fork(Op op, uint64_t caller, Function* function) {
   Event event;
-  set_args(event, 0);
+  set_args(event, 0, 0, 0, 0, minor_faults());
   const bool on = begin(event, op, When::kIntent, Freshness::kFresh, caller, here());
-  if (on) beneath_fork(true);
+  if (on) beneath_fork(Beneath::kFork);
   const pid_t pid = function();  // in the child, thread state is zero again
   if (!on) return pid;
   if (pid == 0) child_side(event.position);
@@ -84,10 +95,10 @@ using CreateFunction = int(pthread_t*, const pthread_attr_t*, StartFunction, voi
   set_args(event, attr != nullptr, reinterpret_cast<uint64_t>(start));
   const bool on =
       begin(event, Op::kPthreadCreate, When::kIntent, Freshness::kCheap, caller, here());
-  if (on) beneath_fork(true);
+  if (on) beneath_fork(Beneath::kFork);
   const int code = function(thread, attr, start, arg);
   if (on) {
-    beneath_fork(false);
+    beneath_fork(Beneath::kNothing);
     finish<Failure::kCode>(event, code);
   }
   return code;
@@ -133,6 +144,7 @@ extern "C" [[gnu::visibility("hidden")]] int64_t ovcshim_vfork_end(int64_t resul
     event.position = position;
     event.when = When::kIntent;
     event.base.args[5] = kUnknown;
+    event.granted = granted_count();  // a child that was refused changed nothing
     end(event, failed ? -1 : result, failed, static_cast<int>(-result));
   }
   if (!failed) return result;
@@ -165,6 +177,7 @@ template <typename Call>
   if (got > 0) {
     event.base.args[2] = static_cast<uint32_t>(*to);
     if (usage) event.base.args[3] = static_cast<uint64_t>(usage->ru_maxrss);
+    event.base.args[4] = minor_faults();
   }
   finish<Failure::kMinusOne>(event, got);
   return got;
@@ -215,23 +228,14 @@ OVC_EXPORT int waitid(idtype_t type, id_t id, siginfo_t* info, int options) {
 
 namespace {
 
-// What a child faulted in or copied: its minor page faults. One cheap system call (kernel/sys.c
-// getrusage()).
-uint64_t minor_faults() {
-  struct rusage usage {};
-  if (is_quiet() ||
-      sys::failed(sys::call(__NR_getrusage, RUSAGE_SELF, reinterpret_cast<long>(&usage))))
-    return kUnknown;
-  return static_cast<uint64_t>(usage.ru_minflt);
-}
-
 // True if libc's own way out must not be recorded again.
 OVC_COLD bool record_end(Op op, int status, uint64_t caller, const FrameState& frame) {
   Event event;
-  set_args(event, status, minor_faults());
-  if (!begin(event, op, When::kIntent, Freshness::kCheap, caller, frame)) return false;
+  // What went wrong last, as libc has it: often why it ends.
+  set_args(event, status, minor_faults(), g.recording && has_libc_tls() ? errno : 0);
+  if (!begin(event, op, When::kIntent, Freshness::kLast, caller, frame)) return false;
   count_event(op, 0, false);
-  if (op != Op::kAbort) note_exit_status(status);
+  if (op != Op::kAbort) note_exit_status(status, event.base.pid);
   return true;
 }
 

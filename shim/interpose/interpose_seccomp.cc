@@ -7,6 +7,7 @@
 
 #include "shim/interpose/interpose.h"
 #include "shim/sys/seccomp.h"
+#include "shim/sys/vdso.h"
 
 using namespace ovcshim;
 
@@ -19,7 +20,7 @@ OVC_EXPORT int prctl(int option, ...) noexcept {
   __builtin_va_end(list);
   const bool enters = option == PR_SET_SECCOMP, strict = a[0] == 1;
   if (enters) seccomp_asked(strict);
-  if (option == PR_SET_TSC && a[0] == PR_TSC_SIGSEGV) g.use_tsc = false;
+  if (option == PR_SET_TSC && a[0] == PR_TSC_SIGSEGV) g.use_tsc = false, sys::forget_vdso();
   const int result = found(next.prctl, "prctl")(option, a[0], a[1], a[2], a[3]);
   if (enters) seccomp_answered(strict, result == 0);
   return result;

@@ -32,10 +32,10 @@ using SpawnFunction = int(int*, const char*, const posix_spawn_file_actions_t*,
   }
   if (!on) return function(child, path, actions, attributes, argv, envp);
   int own = 0;
-  beneath_fork(true);
+  beneath_fork(Beneath::kTakesBack);
   const int code = function(child || op >= Op::kPidfdSpawn ? child : &own, path, actions,
                             attributes, argv, envp);
-  beneath_fork(false);
+  beneath_fork(Beneath::kNothing);
   if (code == 0) event.base.args[0] = static_cast<uint64_t>(child ? *child : own);
   finish<Failure::kCode>(event, code);
   return code;
@@ -79,10 +79,10 @@ OVC_EXPORT void* popen(const char* command, const char* mode) {
   set_args(event, 0);
   const bool on =
       begin(event, Op::kPopen, When::kIntent, Freshness::kCheap, OVC_CALLER, here(), command);
-  if (on) beneath_fork(true);
+  if (on) beneath_fork(Beneath::kTakesBack);
   void* stream = found(next.popen, "popen")(command, mode);
   if (!on) return stream;
-  beneath_fork(false);
+  beneath_fork(Beneath::kNothing);
   finish<Failure::kNull>(event, to_word(stream));
   return stream;
 }
@@ -98,9 +98,9 @@ OVC_EXPORT int system(const char* command) {
   if (!on) return found(next.system, "system")(command);
   const int before = errno;
   errno = 0;
-  beneath_fork(true);
+  beneath_fork(Beneath::kTakesBack);
   const int status = found(next.system, "system")(command);
-  beneath_fork(false);
+  beneath_fork(Beneath::kNothing);
   const int err = errno;
   if (err == 0) errno = before;
   end(event, status, command && (status == -1 || status == 127 << 8) && err != 0 && err != EINTR,
@@ -114,10 +114,10 @@ OVC_EXPORT int wordexp(const char* words, void* to, int flags) {
   set_args(event, flags);
   const bool on =
       begin(event, Op::kWordexp, When::kIntent, Freshness::kCheap, OVC_CALLER, here(), words);
-  if (on) beneath_fork(true);
+  if (on) beneath_fork(Beneath::kFork);
   const int code = found(next.wordexp, "wordexp")(words, to, flags);
   if (!on) return code;
-  beneath_fork(false);
+  beneath_fork(Beneath::kNothing);
   end(event, code, code == kNoSpace, ENOMEM);
   return code;
 }
@@ -131,7 +131,7 @@ OVC_EXPORT int daemon(int nochdir, int noclose) noexcept {
   set_args(event, nochdir, noclose);
   const bool on = begin(event, Op::kDaemon, When::kIntent, Freshness::kFresh, OVC_CALLER, here());
   const uint32_t parent = event.base.pid;
-  if (on) beneath_fork(true);
+  if (on) beneath_fork(Beneath::kFork);
   const int result = found(next.daemon, "daemon")(nochdir, noclose);
   if (!on) return result;
   const int err = errno;
@@ -151,7 +151,7 @@ OVC_EXPORT int forkpty(int* master, char* name, const void* termios, const void*
   Event event;
   set_args(event, 0);
   const bool on = begin(event, Op::kForkpty, When::kIntent, Freshness::kFresh, OVC_CALLER, here());
-  if (on) beneath_fork(true);
+  if (on) beneath_fork(Beneath::kFork);
   const int pid = found(next.forkpty, "forkpty")(master, name, termios, size);
   if (!on) return pid;
   if (pid == 0) child_side(event.position);
@@ -167,10 +167,10 @@ OVC_EXPORT int thrd_create(unsigned long* thread, int (*start)(void*), void* arg
   set_args(event, 0, reinterpret_cast<uint64_t>(start));
   const bool on =
       begin(event, Op::kThrdCreate, When::kIntent, Freshness::kCheap, OVC_CALLER, here());
-  if (on) beneath_fork(true);
+  if (on) beneath_fork(Beneath::kFork);
   const int code = found(next.thrd_create, "thrd_create")(thread, start, arg);
   if (!on) return code;
-  beneath_fork(false);
+  beneath_fork(Beneath::kNothing);
   end(event, code, code != 0, code == kNoMemory ? ENOMEM : code == kError ? EAGAIN : 0);
   return code;
 }

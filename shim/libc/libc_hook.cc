@@ -34,7 +34,7 @@ void record_mark(long nr, const long args[6], const FrameState& at) {
   event.flags = g.attached ? 0 : kInsideLibc;
   if (exits) event.base.args[0] = static_cast<uint64_t>(status), event.base.args[1] = kUnknown;
   const Op op = exits ? Op::kUnderscoreExit : Op::kAbort;
-  if (begin(event, op, When::kIntent, Freshness::kCheap, at.pc, at)) count_event(op, 0, false);
+  if (begin(event, op, When::kIntent, Freshness::kLast, at.pc, at)) count_event(op, 0, false);
 }
 
 }  // namespace

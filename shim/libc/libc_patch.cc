@@ -13,7 +13,6 @@
 #include "shim/libc/libc_patch.h"
 
 #if defined(__x86_64__) && defined(__LP64__)
-#include <fcntl.h>
 #include <cstddef>
 
 #include "shim/libc/code_writer.h"
@@ -194,7 +193,7 @@ struct Plan {
   unsigned char* at[kSiteCount] = {};  // nullptr: leave alone
 };
 
-Plan make_plan(const Libc& libc) {
+Plan make_plan(const LoadedLibc& libc) {
   Plan plan;
   for (unsigned i = 0; i < kSiteCount; ++i) {
     Code code = find_function(libc, kSites[i].symbol);
@@ -259,23 +258,8 @@ bool come_near(const Plan& plan, CodeWriting& writing) {
   return false;
 }
 
-// Number of threads of this process: field 20 of /proc/self/stat. 0 if it cannot be read.
-long count_threads() {
-  char text[1024];
-  long fd = sys::call(__NR_openat, AT_FDCWD, reinterpret_cast<long>("/proc/self/stat"),
-                      O_RDONLY | O_CLOEXEC);
-  if (sys::failed(fd)) return 0;
-  long length = sys::call(__NR_read, fd, reinterpret_cast<long>(text), sizeof text - 1);
-  sys::call(__NR_close, fd);
-  if (sys::failed(length)) return 0;
-  text[length] = 0;
-  long at = length;
-  while (at > 0 && text[at] != ')') --at;  // the name before it may hold blanks and parentheses
-  for (int blanks = 0; text[at] && blanks < 18; ++at) blanks += text[at] == ' ';
-  long threads = 0;
-  for (; text[at] >= '0' && text[at] <= '9'; ++at) threads = threads * 10 + text[at] - '0';
-  return threads;
-}
+// Sites that lie close together are one write: what is between them is written as it was.
+constexpr size_t kRun = 512;  // bytes
 
 struct Jump {
   unsigned char bytes[kJumpBytes];
@@ -293,6 +277,11 @@ struct Replaced {
 };
 constinit Replaced g_replaced[kSiteCount]{};
 
+void note_replaced(unsigned i, unsigned char* at, const unsigned char* before) {
+  g_replaced[i].at = at;
+  sys::copy(g_replaced[i].bytes, before, kJumpBytes);
+}
+
 // The code was written under another address than it runs under: the processor wants a serializing
 // instruction between. A thread that stood still comes back by one (iret).
 void serialize() {
@@ -303,26 +292,51 @@ void serialize() {
 // The jump takes the place of `mov $nr,%eax` alone. The syscall behind it stays: a uprobe set here
 // later runs the mov it read from the file and goes on behind it, and must find the system call
 // there, not nothing.
-bool replace_site(CodeWriter& code, unsigned char* at, const Site& site) {
-  unsigned char before[kJumpBytes];
-  const Jump after = jump_bytes(at, site);
-  for (size_t i = 0; i < kJumpBytes; ++i) before[i] = at[i];
+void put_jump(unsigned char* to, const unsigned char* at, const Site& site) {
+  const Jump jump = jump_bytes(at, site);
+  sys::copy(to, jump.bytes, kJumpBytes);
   *site.site_return = reinterpret_cast<uint64_t>(at + (is_mark(site) ? kJumpBytes : kSiteBytes));
-  if (code.write(at, after.bytes, kJumpBytes)) {
-    Replaced& kept = g_replaced[&site - kSites];
-    kept.at = at;
-    sys::copy(kept.bytes, before, kJumpBytes);
-    return true;
+}
+
+// The lowest site not below `from`.
+unsigned char* next_site(const Plan& plan, const unsigned char* from) {
+  unsigned char* lowest = nullptr;
+  for (unsigned char* site : plan.at)
+    if (site && site >= from && (!lowest || site < lowest)) lowest = site;
+  return lowest;
+}
+
+// All sites of the plan that begin less than a run behind this one, and their number.
+unsigned replace_run(CodeWriter& code, const Plan& plan, unsigned char* at) {
+  unsigned char before[kRun], after[kRun];
+  size_t bytes = 0;
+  unsigned calls = 0;
+  const auto inside = [at](const unsigned char* s) {
+    return s && s >= at && s + kJumpBytes <= at + kRun;
+  };
+  for (const unsigned char* site : plan.at)
+    if (inside(site) && site + kJumpBytes > at + bytes)
+      bytes = static_cast<size_t>(site + kJumpBytes - at);
+  sys::copy(before, at, bytes);
+  sys::copy(after, at, bytes);
+  for (unsigned i = 0; i < kSiteCount; ++i)
+    if (inside(plan.at[i]))
+      put_jump(after + (plan.at[i] - at), plan.at[i], kSites[i]), calls += !is_mark(kSites[i]);
+  if (!code.write(at, after, bytes)) {
+    code.write(at, before, bytes);  // a short write must not stay
+    return 0;
   }
-  code.write(at, before, kJumpBytes);  // a short write must not stay
-  return false;
+  for (unsigned i = 0; i < kSiteCount; ++i)
+    if (inside(plan.at[i])) note_replaced(i, plan.at[i], before + (plan.at[i] - at));
+  return calls;
 }
 
 unsigned replace_all(const Plan& plan, CodeWriting& writing) {
   CodeWriter code;
   unsigned done = 0;
-  for (unsigned i = 0; i < kSiteCount; ++i)
-    done += plan.at[i] && replace_site(code, plan.at[i], kSites[i]) && !is_mark(kSites[i]);
+  constexpr size_t kFurther = kRun - kJumpBytes + 1;
+  for (unsigned char* at = next_site(plan, nullptr); at; at = next_site(plan, at + kFurther))
+    done += replace_run(code, plan, at);
   writing = code.outcome();
   serialize();
   return done;
@@ -330,15 +344,15 @@ unsigned replace_all(const Plan& plan, CodeWriting& writing) {
 
 }  // namespace
 
-InternalsState patch_libc(CodeWriting& writing, OtherThreads others) {
-  Libc libc;
+InternalsState patch_libc(uint64_t threads, CodeWriting& writing, OtherThreads others) {
+  LoadedLibc libc;
   if (!find_libc(libc)) return InternalsState::kUnknownLibc;
   Plan plan = make_plan(libc);
   if (!plan.known) return InternalsState::kUnknownLibc;
   if (!is_near(plan) && !(others == OtherThreads::kStopped && come_near(plan, writing)))
     return InternalsState::kTooFar;
-  const long threads = others == OtherThreads::kStopped ? 1 : count_threads();
-  if (threads != 1) return threads ? InternalsState::kThreaded : InternalsState::kRefused;
+  if (threads == kUnknown) return InternalsState::kRefused;
+  if (threads != 1 && others != OtherThreads::kStopped) return InternalsState::kThreaded;
   unsigned done = replace_all(plan, writing);
   if (!done) return InternalsState::kRefused;
   return done == call_sites() && plan.fork_covered ? InternalsState::kOn : InternalsState::kPartly;
@@ -367,7 +381,9 @@ bool give_libc_back() {
 #else  // other machines: their libc is not known here
 
 namespace ovcshim {
-InternalsState patch_libc(CodeWriting&, OtherThreads) { return InternalsState::kUnknownLibc; }
+InternalsState patch_libc(uint64_t, CodeWriting&, OtherThreads) {
+  return InternalsState::kUnknownLibc;
+}
 bool give_libc_back() { return true; }
 uint64_t near_page() { return 0; }
 }  // namespace ovcshim

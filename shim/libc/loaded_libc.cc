@@ -46,12 +46,10 @@ bool is_libc(const link_map& object, Dynamic& d) {
 }
 
 // True if [address, address + bytes) lies in a segment of plain code by libc's own program headers.
-bool in_text(const Libc& libc, uint64_t address, uint64_t bytes) {
+bool in_text(const LoadedLibc& libc, uint64_t address, uint64_t bytes) {
   constexpr uint32_t kAccess = PF_R | PF_W | PF_X;
   auto* header = reinterpret_cast<const Elf64_Ehdr*>(libc.base);
-  if (!sys::readable(header) ||
-      !sys::equal(reinterpret_cast<const char*>(header->e_ident), ELFMAG, SELFMAG))
-    return false;
+  if (!sys::equal(reinterpret_cast<const char*>(header->e_ident), ELFMAG, SELFMAG)) return false;
   auto* segment = reinterpret_cast<const Elf64_Phdr*>(libc.base + header->e_phoff);
   for (unsigned i = 0; i < header->e_phnum; ++i) {
     if (segment[i].p_type != PT_LOAD || (segment[i].p_flags & kAccess) != (PF_R | PF_X)) continue;
@@ -62,7 +60,7 @@ bool in_text(const Libc& libc, uint64_t address, uint64_t bytes) {
   return false;
 }
 
-const Elf64_Sym* find_symbol(const Libc& libc, const char* name) {
+const Elf64_Sym* find_symbol(const LoadedLibc& libc, const char* name) {
   uint32_t wanted = 5381;
   for (const char* c = name; *c; ++c) wanted = wanted * 33 + static_cast<unsigned char>(*c);
   uint32_t buckets = libc.hash[0], first = libc.hash[1], bloom_words = libc.hash[2];
@@ -81,7 +79,7 @@ const Elf64_Sym* find_symbol(const Libc& libc, const char* name) {
 
 }  // namespace
 
-bool find_libc(Libc& libc) {
+bool find_libc(LoadedLibc& libc) {
   if (&_r_debug == nullptr || _r_debug.r_version < 1) return false;
   for (const link_map* object = _r_debug.r_map; object; object = object->l_next) {
     Dynamic d;
@@ -90,12 +88,12 @@ bool find_libc(Libc& libc) {
     libc.symbols = reinterpret_cast<const Elf64_Sym*>(d.symbols);
     libc.names = reinterpret_cast<const char*>(d.names);
     libc.hash = reinterpret_cast<const uint32_t*>(d.hash);
-    return d.symbols && d.hash;
+    return d.symbols && d.hash && sys::readable(reinterpret_cast<const void*>(libc.base));
   }
   return false;
 }
 
-Code find_function(const Libc& libc, const char* name) {
+Code find_function(const LoadedLibc& libc, const char* name) {
   const Elf64_Sym* symbol = find_symbol(libc, name);
   if (!symbol || ELF64_ST_TYPE(symbol->st_info) != STT_FUNC || symbol->st_shndx == SHN_UNDEF)
     return {};

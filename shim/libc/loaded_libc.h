@@ -17,7 +17,7 @@ struct Code {  // one function of libc
   const unsigned char* end = nullptr;
 };
 
-struct Libc {
+struct LoadedLibc {
   uint64_t base = 0;
   const Elf64_Sym* symbols = nullptr;
   const char* names = nullptr;
@@ -25,9 +25,9 @@ struct Libc {
 };
 
 // Walks the loader's list without its lock: libc stands among the objects of the start, which stay.
-bool find_libc(Libc& libc);
+bool find_libc(LoadedLibc& libc);
 // Empty if there is none of that name, or it is no plain code.
-Code find_function(const Libc& libc, const char* name);
+Code find_function(const LoadedLibc& libc, const char* name);
 
 // Does the loader have this object, of which `own` is the dynamic section, behind libc.so.6? Then
 // it was loaded by dlopen; what is preloaded stands before.

@@ -16,6 +16,7 @@
 #include "shim/record/limit_args.h"
 #include "shim/record/lock_all.h"
 #include "shim/refuse/refuse.h"
+#include "shim/sys/vdso.h"
 
 namespace ovcshim {
 namespace {
@@ -180,7 +181,8 @@ long record_syscall(long nr, const long args[6], const RawCall& call, uint16_t f
              intent ? call.text : nullptr))
     return issue(nr, args);
   const uint64_t fork_position = event.position;
-  if (call.op == Op::kUnderscoreExit) note_exit_status(static_cast<int>(call.args[0]));
+  if (call.op == Op::kUnderscoreExit)
+    note_exit_status(static_cast<int>(call.args[0]), event.base.pid);
   const long result = forwarded(call.op, nr, args);
   if (copies && result == 0) {
     child_side(fork_position);
@@ -299,7 +301,7 @@ constinit const Watched ovcshim_watched_syscalls;
     return done(enter_seccomp(args, wish));
   if (!g.recording) return {kForward, 0};
   if (nr == __NR_prctl && args[1] == PR_SET_TSC && args[2] == PR_TSC_SIGSEGV)
-    g.use_tsc = false;  // as prctl() itself
+    g.use_tsc = false, sys::forget_vdso();  // as prctl() itself
 #if defined(__x86_64__)
   if (nr == __NR_vfork) return {kVfork, 0};
 #endif

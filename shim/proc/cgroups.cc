@@ -62,14 +62,6 @@ constexpr Controller kControllers[] = {
 
 constexpr int kMostLevels = 8;
 
-uint64_t figure(GroupPlace& place, const CgroupFile& file) {
-  char text[512];
-  uint64_t value = kUnknown;
-  if (place.read(file.name, text, sizeof text))
-    value = file.line ? find_value(text, file.line) : parse_number(text);
-  return value;
-}
-
 class TextLine {
  public:
   explicit TextLine(GroupText* to) : to_(to), at_(to ? to->length : 0) {}
@@ -120,7 +112,7 @@ void add_group(Facts& facts, GroupPlace& place, const Level& level, int number, 
   for (int i = 0; i < level.files.count; ++i) {
     const CgroupFile& file = level.files.list[i];
     if (!own && (!text || !file.in_text)) continue;
-    const uint64_t value = figure(place, file);
+    const uint64_t value = place.figure(file.name, file.line);
     if (own) facts.add(file.key, value);
     if (file.in_text) line.number(value);
   }
@@ -153,28 +145,93 @@ void add_groups(Facts& facts, GroupPlace& place, const Level& level, GroupText* 
   }
 }
 
-}  // namespace
+constexpr uint64_t kLeastIo = 2048, kOwnGroups = 1024;
 
-constexpr uint64_t kLeastIo = 2048;
-
-void add_cgroups(Facts& facts, char* io, uint64_t room, GroupText* text, const GroupFiles& files) {
+void add_controller(Facts& facts, const Controller& controller, char* io, uint64_t room,
+                    GroupText* text, const GroupFiles& files, const char* own_groups = nullptr) {
   if (room < kLeastIo + GroupPlace::kMemory) return;
   room -= GroupPlace::kMemory;
-  for (const Controller& controller : kControllers) {
-    GroupPlace place(files, io + room);
-    if (!place.find(controller.name, io, room)) continue;
-    const unsigned version = place.version();
-    if (place.is_initial_root()) {  // there is nothing above, and nothing to look at
-      facts.add(controller.group, 2);
-      facts.add(controller.seen, 1);
-      facts.add(controller.version, version);
-      continue;
-    }
-    if (!place.is_found()) continue;
-    add_groups(facts, place,
-               {&controller, version == 1 ? controller.version1 : controller.version2, version},
-               text);
+  GroupPlace place(files, io + room, own_groups);
+  if (!place.find(controller.name, io, room)) return;
+  const unsigned version = place.version();
+  if (place.is_initial_root()) {  // there is nothing above, and nothing to look at
+    facts.add(controller.group, 2);
+    facts.add(controller.seen, 1);
+    facts.add(controller.version, version);
+    return;
   }
+  if (!place.is_found()) return;
+  add_groups(facts, place,
+             {&controller, version == 1 ? controller.version1 : controller.version2, version},
+             text);
+}
+
+// Files of the huge pages of one size, "/hugetlb.2MB.rsvd.max" (mm/hugetlb_cgroup.c mem_fmt()).
+// Reservations are charged to the group before the pool is asked (mm/hugetlb.c
+// hugetlb_reserve_pages()); files of reservations came with Linux 5.7.
+class HugeNames {
+ public:
+  explicit HugeNames(uint64_t kb) {
+    const bool gb = kb >= 1 << 20, mb = kb >= 1 << 10;
+    const uint64_t number = gb ? kb >> 20 : mb ? kb >> 10 : kb;
+    const char* unit = gb ? "GB" : mb ? "MB" : "KB";
+    put(limit1, number, unit, ".rsvd.limit_in_bytes");
+    put(usage1, number, unit, ".rsvd.usage_in_bytes");
+    put(limit2, number, unit, ".rsvd.max");
+    put(usage2, number, unit, ".rsvd.current");
+  }
+  char limit1[64], usage1[64], limit2[64], usage2[64];
+
+ private:
+  static void put(char* to, uint64_t number, const char* unit, const char* end) {
+    char digits[24];
+    int n = 0;
+    do digits[n++] = static_cast<char>('0' + number % 10);
+    while (number /= 10);
+    to = add(to, "/hugetlb.");
+    while (n) *to++ = digits[--n];
+    add(add(to, unit), end);
+  }
+  static char* add(char* to, const char* s) {
+    while (*s) *to++ = *s++;
+    *to = '\0';
+    return to;
+  }
+};
+
+}  // namespace
+
+void add_cgroups(Facts& facts, char* io, uint64_t room, GroupText* text, const GroupFiles& files) {
+  char* own_groups = nullptr;
+  if (room >= kLeastIo + GroupPlace::kMemory + kOwnGroups) {
+    room -= kOwnGroups;
+    const long bytes = read_file(files.cgroup, io + room, kOwnGroups);
+    // One reading for all controllers, if it is whole.
+    if (bytes > 0 && bytes < static_cast<long>(kOwnGroups) - 1) own_groups = io + room;
+  }
+  for (const Controller& controller : kControllers)
+    add_controller(facts, controller, io, room, text, files, own_groups);
+}
+
+void add_huge_group(Facts& facts, uint64_t size_kb, char* io, uint64_t room, GroupText* text,
+                    const GroupFiles& files) {
+  const HugeNames names(size_kb);
+  const CgroupFile version1[] = {
+      {names.limit1, nullptr, FactKey::kHugeGroupMax, true},
+      {names.usage1, nullptr, FactKey::kHugeGroupUsage, true},
+  };
+  const CgroupFile version2[] = {
+      {names.limit2, nullptr, FactKey::kHugeGroupMax, true},
+      {names.usage2, nullptr, FactKey::kHugeGroupUsage, true},
+  };
+  const Controller controller{"hugetlb",
+                              files_of(version1),
+                              files_of(version2),
+                              FactKey::kHugeGroup,
+                              FactKey::kHugeGroupsSeen,
+                              FactKey::kHugeGroupVersion,
+                              FactKey::kHugeGroupId};
+  add_controller(facts, controller, io, room, text, files);
 }
 
 }  // namespace ovcshim

@@ -29,5 +29,8 @@ struct GroupText {
 // the groups above do not matter.
 void add_cgroups(Facts& facts, char* io, uint64_t room, GroupText* text,
                  const GroupFiles& files = {});
+// The same of the controller of huge pages, for pages of one size.
+void add_huge_group(Facts& facts, uint64_t size_kb, char* io, uint64_t room, GroupText* text,
+                    const GroupFiles& files = {});
 
 }  // namespace ovcshim

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 
 #include "shim/proc/lines.h"
+#include "shim/proc/proc_files.h"
 #include "shim/sys/sys.h"
 
 namespace ovcshim {
@@ -100,23 +101,38 @@ bool where_is(const char* path, Where& out) {
 }  // namespace
 
 // "9:pids:/a/b"; "0::/a" is version 2, which has what no line of version 1 names.
+GroupPlace::Path GroupPlace::path_in(char* line, const char* controller) {
+  char* at = line;
+  while (*at && *at != ':') ++at;
+  if (*at) ++at;
+  const bool v2 = *at == ':', v1 = !v2 && among(at, controller, ':');
+  while (*at && *at != ':') ++at;
+  if (!(v1 || v2) || *at != ':' || at[1] != '/') return Path::kNone;
+  uint64_t length = 0;
+  if (!put(group_, kPathRoom, length, at + 1)) return Path::kTooLong;
+  version_ = v1 ? 1 : 2;
+  return v1 ? Path::kOwn : Path::kUnified;
+}
+
 bool GroupPlace::own_path(const char* controller, char* io, uint64_t room) {
-  Lines lines(files_.cgroup, io, room);
+  Path path = Path::kNone;
   bool found = false;
-  while (char* line = lines.next()) {
-    char* at = line;
-    while (*at && *at != ':') ++at;
-    if (*at) ++at;
-    const bool v2 = *at == ':', v1 = !v2 && among(at, controller, ':');
-    while (*at && *at != ':') ++at;
-    if (!(v1 || v2) || *at != ':' || at[1] != '/') continue;
-    uint64_t length = 0;
-    if (!put(group_, kPathRoom, length, at + 1)) return false;
-    version_ = v1 ? 1 : 2;
-    found = true;
-    if (v1) break;
+  const auto look_at = [&](char* line) {
+    path = path_in(line, controller);
+    found |= path == Path::kOwn || path == Path::kUnified;
+    return path == Path::kNone || path == Path::kUnified;  // go on
+  };
+  if (!own_groups_) {
+    Lines lines(files_.cgroup, io, room);
+    for (char* line = lines.next(); line && look_at(line);) line = lines.next();
   }
-  return found;
+  for (const char* at = own_groups_; at && *at; at = next_line(at)) {
+    uint64_t length = 0;
+    for (; at[length] && at[length] != '\n' && length < room - 1; ++length) io[length] = at[length];
+    io[length] = '\0';
+    if (!look_at(io)) break;
+  }
+  return found && path != Path::kTooLong;
 }
 
 bool GroupPlace::take(const char* point, const char* rest) {
@@ -207,12 +223,19 @@ bool GroupPlace::has(const char* file) {
   return !sys::failed(answer);
 }
 
-bool GroupPlace::read(const char* file, char* to, uint64_t room) {
-  uint64_t length = length_;
-  if (!put(path_, kPathRoom, length, file)) return false;
-  const bool got = read_file(path_, to, room) > 0;
+uint64_t GroupPlace::figure(const char* file, const char* line) {
+  uint64_t length = length_, value = kUnknown;
+  if (!put(path_, kPathRoom, length, file)) return kUnknown;
+  char io[512];  // memory.stat is longer: line by line
+  Lines lines(path_, io, sizeof io);
+  const uint64_t name = line ? sys::length(line) : 0;
+  while (const char* at = lines.next()) {
+    if (line && !sys::equal(at, line, name)) continue;
+    value = parse_number(at + name);
+    break;
+  }
   path_[length_] = '\0';
-  return got;
+  return value;
 }
 
 // Files that only the root has, or that all but the root have (kernel/cgroup/cgroup.c

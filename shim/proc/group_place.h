@@ -10,8 +10,10 @@ class GroupPlace {
  public:
   static constexpr uint64_t kPathRoom = 640, kMemory = 4 * kPathRoom;
   // memory: kMemory bytes, for as long as this lives; a stack may be too small for them.
-  GroupPlace(const GroupFiles& files, char* memory)
+  // own_groups: what files.cgroup says, if it is at hand.
+  GroupPlace(const GroupFiles& files, char* memory, const char* own_groups = nullptr)
       : files_(files),
+        own_groups_(own_groups),
         group_(memory),
         path_(memory + kPathRoom),
         other_(memory + 2 * kPathRoom),
@@ -28,19 +30,23 @@ class GroupPlace {
 
   const char* path() const { return path_ + prefix_; }  // as the program sees it
   bool has(const char* file);
-  bool read(const char* file, char* to, uint64_t room);  // false: no such file
-  bool is_top() const { return length_ <= top_; }        // nothing above is visible
-  bool is_root(unsigned version);                        // it is the root of the hierarchy
+  // The number in a file of one, or behind `line` at the start of a line. kUnknown: there is none.
+  uint64_t figure(const char* file, const char* line = nullptr);
+  bool is_top() const { return length_ <= top_; }  // nothing above is visible
+  bool is_root(unsigned version);                  // it is the root of the hierarchy
   void up();
 
  private:
   bool own_path(const char* controller, char* io, uint64_t room);
+  enum class Path : uint8_t { kNone, kUnified, kOwn, kTooLong };
+  Path path_in(char* line, const char* controller);
   void look_at_mounts(const char* controller, char* io, uint64_t room);
   void try_mount(char* line, const char* controller);
   bool take(const char* point, const char* rest);
   bool holds_us(char* io, uint64_t room);
 
   const GroupFiles& files_;
+  const char* own_groups_;
   unsigned version_ = 0;
   bool initial_root_ = false, ambiguous_ = false;
   uint64_t length_ = 0, top_ = 0, prefix_ = 0;  // of path_

@@ -4,6 +4,8 @@
 #include "shim/proc/host_files.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
 
 #include "shim/sys/sys.h"
 
@@ -71,6 +73,24 @@ void add_foreign_files(Facts& facts) {
   }
   facts.add(FactKey::kForeignFiles, foreign);
   facts.add(FactKey::kForeignFsType, type);
+}
+
+void add_place_files(Facts& facts) {
+  struct Sign {
+    const char* path;
+    uint32_t bit;
+  };
+  constexpr Sign kSigns[] = {{"/.dockerenv", kPlaceDocker},
+                             {"/run/.containerenv", kPlacePodman},
+                             {"/var/run/secrets/kubernetes.io", kPlaceKubernetes}};
+  uint64_t found = 0;
+  for (const Sign& sign : kSigns) {
+    const long answer =
+        sys::call(__NR_faccessat, AT_FDCWD, reinterpret_cast<long>(sign.path), F_OK);
+    if (answer == 0) found |= sign.bit;
+    else if (answer != -ENOENT && answer != -ENOTDIR && answer != -EACCES) return;
+  }
+  facts.add(FactKey::kPlaceFiles, found);
 }
 
 }  // namespace ovcshim

@@ -13,6 +13,9 @@ void add_kernel_totals(Facts& facts);
 // kForeignFiles, unless the question itself is refused.
 void add_foreign_files(Facts& facts);
 
+// kPlaceFiles, unless the question itself is refused.
+void add_place_files(Facts& facts);
+
 // What statfs says of the file system behind a path or an open descriptor (path nullptr).
 struct FsFigures {
   uint64_t type, block_bytes, blocks, free, available, nodes, free_nodes;

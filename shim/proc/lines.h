@@ -22,6 +22,14 @@ class Lines {
     }
   }
 
+  // What follows the line taken last, at least `bytes` of it; nullptr if there is less, or no room.
+  const char* ahead(uint64_t bytes) {
+    while (have_ - at_ < bytes)
+      if (bytes >= room_ || !more()) return nullptr;
+    return io_ + at_;
+  }
+  void skip(uint64_t bytes) { at_ += bytes; }  // of those
+
  private:
   // have_ if there is none. Eight bytes at a time: of a list of 65,000 mappings this is most of the
   // time that is ours.

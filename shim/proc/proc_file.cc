@@ -26,6 +26,7 @@ constexpr long kOurFlags = O_RDONLY | O_APPEND | O_SYNC | O_NONBLOCK;
 constexpr uint32_t kNumbers = 64;
 constinit uint32_t g_numbers[kNumbers]{};
 constinit bool g_descriptors_shared = false;
+constinit bool g_waiting = false;                   // a SignalsWait holds them
 constinit const char* g_single_threaded = nullptr;  // libc's
 
 constexpr uint64_t bit(int signal) { return 1ull << (signal - 1); }
@@ -83,8 +84,21 @@ bool is_alone() {
          !__atomic_load_n(&g_descriptors_shared, __ATOMIC_RELAXED);
 }
 
+// The flag is written by the one thread there is. A vfork child that is killed here leaves it
+// behind: its parent's signals do not wait any more then, and nothing else changes.
+SignalsWait::SignalsWait() {
+  if (g_waiting || !is_alone()) return;
+  held_ = hold_signals(mask_);
+  g_waiting = held_;
+}
+
+SignalsWait::~SignalsWait() {
+  if (!held_) return;
+  g_waiting = false;
+  release_signals(mask_);
+}
+
 ProcFile::ProcFile(const char* path) : alone_(is_alone()) {
-  held_ = alone_ && hold_signals(mask_);
   number_ = sys::call(__NR_openat, AT_FDCWD, reinterpret_cast<long>(path), kOurFlags | O_CLOEXEC);
   if (!alone_ && ok()) remember(number_);
 }
@@ -95,7 +109,6 @@ ProcFile::~ProcFile() {
     return;
   }
   if (ok()) sys::call(__NR_close, number_);
-  if (held_) release_signals(mask_);
 }
 
 // Short files are read and closed sooner than they could be moved. If the number is somebody else's

@@ -10,6 +10,20 @@
 
 namespace ovcshim {
 
+// While one lives, this thread's signals wait, where nobody else runs in the process (is_alone()).
+// Around several files one does for all: those inside it cost nothing.
+class SignalsWait {
+ public:
+  SignalsWait();
+  ~SignalsWait();
+  SignalsWait(const SignalsWait&) = delete;
+  SignalsWait& operator=(const SignalsWait&) = delete;
+
+ private:
+  bool held_ = false;
+  uint64_t mask_ = 0;  // the thread's signal mask, if held_
+};
+
 class ProcFile {
  public:
   explicit ProcFile(const char* path);
@@ -26,11 +40,9 @@ class ProcFile {
   }
 
  private:
-  bool alone_;  // no other thread can touch the descriptors: signals are held back, and that is all
-                // it takes
-  bool held_ = false;
+  SignalsWait wait_;
+  bool alone_;  // no other thread can touch the descriptors: that signals wait is all it takes
   unsigned reads_ = 0;
-  uint64_t mask_ = 0;  // the thread's signal mask, if held_
   long number_, offset_ = 0;
 };
 

@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "shim/format/meminfo_lines.h"
+#include "shim/proc/lines.h"
 #include "shim/proc/proc_file.h"
 #include "shim/sys/auxv.h"
 #include "shim/sys/sys.h"
@@ -70,12 +72,16 @@ uint64_t find_value(const char* text, const char* name) {
 }
 
 // Not statx: old container runtimes refuse it. AT_EMPTY_PATH has been known since Linux 2.6.39.
+static uint64_t in_ns(int64_t seconds, int64_t ns) {
+  return static_cast<uint64_t>(seconds) * 1'000'000'000 + static_cast<uint64_t>(ns);
+}
+
 bool file_stat(long descriptor, const char* path, FileStat& out) {
   struct stat st {};
   if (!sys::failed(sys::call(__NR_newfstatat, descriptor, reinterpret_cast<long>(path),
                              reinterpret_cast<long>(&st), AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW))) {
-    out = {static_cast<uint64_t>(st.st_size), static_cast<uint64_t>(st.st_ctim.tv_sec), st.st_uid,
-           st.st_mode, st.st_ino};
+    out = {static_cast<uint64_t>(st.st_size), in_ns(st.st_ctim.tv_sec, st.st_ctim.tv_nsec),
+           st.st_uid, st.st_mode, st.st_ino};
     return true;
   }
   struct statx stx {};
@@ -83,8 +89,8 @@ bool file_stat(long descriptor, const char* path, FileStat& out) {
                             AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS,
                             reinterpret_cast<long>(&stx))))
     return false;
-  out = {stx.stx_size, static_cast<uint64_t>(stx.stx_ctime.tv_sec), stx.stx_uid, stx.stx_mode,
-         stx.stx_ino};
+  out = {stx.stx_size, in_ns(stx.stx_ctime.tv_sec, stx.stx_ctime.tv_nsec), stx.stx_uid,
+         stx.stx_mode, stx.stx_ino};
   return true;
 }
 
@@ -104,28 +110,11 @@ uint64_t read_number(const char* path) {
 }
 
 void add_meminfo(Facts& facts, char* io, uint64_t room) {
-  static constexpr Line kLines[] = {
-      {"MemTotal:", FactKey::kMemTotalKb},
-      {"MemFree:", FactKey::kMemFreeKb},
-      {"MemAvailable:", FactKey::kMemAvailableKb},
-      {"Buffers:", FactKey::kBuffersKb},
-      {"Cached:", FactKey::kCachedKb},
-      {"SwapCached:", FactKey::kSwapCachedKb},
-      {"SwapTotal:", FactKey::kSwapTotalKb},
-      {"SwapFree:", FactKey::kSwapFreeKb},
-      {"Shmem:", FactKey::kShmemKb},
-      {"KReclaimable:", FactKey::kKReclaimableKb},
-      {"SReclaimable:", FactKey::kSReclaimableKb},
-      {"CommitLimit:", FactKey::kCommitLimitKb},
-      {"Committed_AS:", FactKey::kCommittedAsKb},
-      {"HugePages_Total:", FactKey::kHugePagesTotal},
-      {"HugePages_Free:", FactKey::kHugePagesFree},
-      {"HugePages_Rsvd:", FactKey::kHugePagesRsvd},
-      {"Hugepagesize:", FactKey::kHugepagesizeKb},
-      {"Hugetlb:", FactKey::kHugetlbKb},
-  };
-  if (read_file("/proc/meminfo", io, room) > 0)
-    add_lines(facts, io, kLines, sizeof kLines / sizeof kLines[0]);
+  Lines file("/proc/meminfo", io, room);
+  while (const char* text = file.next())
+    for (const MeminfoLine& line : kMeminfoLines)
+      if (starts_with(text, line.name))
+        facts.add(line.key, parse_number(text + sys::length(line.name)));
 }
 
 void add_overcommit(Facts& facts) {
@@ -153,32 +142,52 @@ void add_status(Facts& facts, char* io, uint64_t room) {
       {"Seccomp:", FactKey::kSeccomp},
       {"NoNewPrivs:", FactKey::kNoNewPrivs},
   };
-  if (read_file("/proc/thread-self/status", io, room) <= 0) return;
-  add_lines(facts, io, kLines, sizeof kLines / sizeof kLines[0]);
-  for (const char* line = io; line; line = next_line(line)) {
+  Lines file("/proc/thread-self/status", io, room);  // "Groups:" alone can be longer than the room
+  while (const char* line = file.next()) {
+    add_lines(facts, line, kLines, sizeof kLines / sizeof kLines[0]);
     if (!starts_with(line, "CapEff:\t")) continue;
     uint64_t value = 0;
-    for (const char* c = line + 8; *c && *c != '\n'; ++c)
+    for (const char* c = line + 8; *c; ++c)
       value = value << 4 | static_cast<uint64_t>(*c <= '9' ? *c - '0' : *c - 'a' + 10);
     facts.add(FactKey::kCapEff, value);
   }
 }
 
-void add_limits(Facts& facts) {
+namespace {
+
+constexpr struct {
+  const char* line;  // of /proc/PID/limits (fs/proc/base.c lnames)
+  long resource;
+  FactKey key;
+} kLimits[] = {
+    {"Max address space", 9, FactKey::kRlimitAs},
+    {"Max data size", 2, FactKey::kRlimitData},
+    {"Max locked memory", 8, FactKey::kRlimitMemlock},
+    {"Max processes", 6, FactKey::kRlimitNproc},
+    {"Max stack size", 3, FactKey::kRlimitStack},
+    {"Max open files", 7, FactKey::kRlimitNofile},
+    {"Max file size", 1, FactKey::kRlimitFsize},
+};
+
+// The soft limit; kUnknown if it cannot be had.
+uint64_t limit_of(long resource) {
   struct {
     uint64_t current, maximum;
   } limit;
-  static constexpr struct {
-    long resource;
-    FactKey key;
-  } kLimits[] = {
-      {9, FactKey::kRlimitAs},    {2, FactKey::kRlimitData},  {8, FactKey::kRlimitMemlock},
-      {6, FactKey::kRlimitNproc}, {3, FactKey::kRlimitStack}, {7, FactKey::kRlimitNofile},
-      {1, FactKey::kRlimitFsize},
-  };
-  for (const auto& row : kLimits)
-    if (sys::call(__NR_prlimit64, 0, row.resource, 0, reinterpret_cast<long>(&limit)) == 0)
-      facts.add(row.key, limit.current == UINT64_MAX ? kInfinite : limit.current);
+  if (sys::call(__NR_prlimit64, 0, resource, 0, reinterpret_cast<long>(&limit)) != 0)
+    return kUnknown;
+  return limit.current == UINT64_MAX ? kInfinite : limit.current;
+}
+
+}  // namespace
+
+// All by one file, or one by one where that cannot be read.
+void add_limits(Facts& facts, char* io, uint64_t room) {
+  const bool read = read_file("/proc/thread-self/limits", io, room) > 0;
+  for (const auto& row : kLimits) {
+    const uint64_t value = read ? find_value(io, row.line) : kUnknown;
+    facts.add(row.key, value == kUnknown ? limit_of(row.resource) : value);
+  }
 }
 
 uint64_t namespace_inode(const char* path) {
@@ -224,20 +233,6 @@ void add_tasks(Facts& facts, char* io, uint64_t room) {
   facts.add(FactKey::kPidNs, namespace_inode("/proc/self/ns/pid"));
   facts.add(FactKey::kPidForChildrenNs, namespace_inode("/proc/thread-self/ns/pid_for_children"));
   facts.add(FactKey::kUserNsIdentity, identity_map(io, room));
-}
-
-bool has_controller(const char* line, const char* name, const char** path) {
-  while (*line && *line != ':') ++line;
-  if (*line) ++line;
-  const uint64_t len = sys::length(name);
-  bool found = len == 0 && *line == ':';
-  while (*line && *line != ':' && *line != '\n') {
-    if (len && starts_with(line, name) && (line[len] == ',' || line[len] == ':')) found = true;
-    while (*line && *line != ',' && *line != ':' && *line != '\n') ++line;
-    if (*line == ',') ++line;
-  }
-  *path = *line == ':' ? line + 1 : line;
-  return found && *line == ':';
 }
 
 void add_oom_kills(Facts& facts, char* io, uint64_t room) {

@@ -22,14 +22,10 @@ uint64_t find_value(const char* text, const char* name);
 // Behind the end of the line that `s` is in; nullptr if it is the last.
 const char* next_line(const char* s);
 
-// A line of /proc/PID/cgroup, "9:pids:/a/b": does its list of controllers hold `name`? "0::/" is
-// version 2, which has none. *path is the group's.
-bool has_controller(const char* line, const char* name, const char** path);
-
 // Owner, mode, size and number of an open descriptor (path "") or of a name itself, links not
 // followed.
 struct FileStat {
-  uint64_t bytes, changed_s;
+  uint64_t bytes, changed_ns;  // st_ctim since the epoch
   uint32_t uid, mode;
   uint64_t inode;
   bool is_regular() const { return (mode & 0170000) == 0100000; }
@@ -60,7 +56,7 @@ struct Facts {
 void add_meminfo(Facts& facts, char* io, uint64_t room);
 void add_overcommit(Facts& facts);
 void add_status(Facts& facts, char* io, uint64_t room);
-void add_limits(Facts& facts);
+void add_limits(Facts& facts, char* io, uint64_t room);
 void add_tasks(Facts& facts, char* io, uint64_t room);
 // The host's OOM kill counter.
 void add_oom_kills(Facts& facts, char* io, uint64_t room);

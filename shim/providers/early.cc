@@ -13,7 +13,7 @@ namespace {
 
 constexpr size_t kArenaBytes = 16 * 1024;
 constexpr size_t kAlign = 16;
-alignas(kAlign) constinit unsigned char arena[kArenaBytes]{};
+alignas(4096) constinit unsigned char arena[kArenaBytes]{};
 constinit size_t arena_used = 0;
 constinit bool any_used = false;
 

@@ -120,12 +120,19 @@ void set_unrefused(const Next& real) { g_unrefused = &real; }
 
 void* resolve_one(const char* symbol) { return ::dlsym(RTLD_NEXT, symbol); }
 
+// The program's first dlerror() must not tell of a name that we have asked for in vain.
+void forget_dlerror() {
+  if (void* found = resolve_one("dlerror")) reinterpret_cast<char* (*)()>(found)();
+}
+
 bool resolve_all() {
+  bool missing = false;
   // The address is stored bit by bit: a cast between object and function pointers is what dlsym
   // asks for.
-  auto set = [](auto& slot, const char* symbol) {
+  auto set = [&missing](auto& slot, const char* symbol) {
     if (void* found = resolve_one(symbol))
       slot = reinterpret_cast<std::remove_reference_t<decltype(slot)>>(found);
+    else missing = true;
   };
 #define MEMORY(symbol, op, type, parameters, arguments, failure) set(next.symbol, #symbol);
 #define PLAIN(symbol, op, type, parameters, arguments, failure) set(next.symbol, #symbol);
@@ -138,6 +145,7 @@ bool resolve_all() {
 #undef OTHER
 #undef ALIAS
   ovcshim_next_syscall = reinterpret_cast<void*>(next.syscall);
+  if (missing) forget_dlerror();
   if (early::used()) guard_arena();
   return next.fork && next.execve && next._exit;
 }

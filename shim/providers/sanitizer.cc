@@ -13,7 +13,7 @@
 namespace {
 
 constexpr char kSetting[] = "verify_asan_link_order=0";
-constinit char answer[1024];
+alignas(1024) constinit char answer[1024];
 
 }  // namespace
 

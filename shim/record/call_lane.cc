@@ -188,13 +188,14 @@ Stripe* my_stripe() {
 bool ensure_thread() {
   if (is_ready(*t_hot)) return true;
   if (!ensure_process()) return false;
-  learn_of_seccomp();
-  if (is_quiet()) return false;
   Hot* hot = t_hot;
+  uint32_t tid = tid_of(*hot);
+  if (hot == &g_no_hot) learn_of_seccomp();
+  if (is_quiet()) return false;
   if (hot == &g_no_hot && hots_are_full()) return false;
-  const auto tid = static_cast<uint32_t>(sys::call(__NR_gettid));
-  if (hot == &g_no_hot)
-    hot = claim_hot(tid);  // else: this thread's own, wiped by the fork that made this process
+  if (tid == 0) tid = static_cast<uint32_t>(sys::call(__NR_gettid));
+  // else: this thread's own, wiped by the fork that made this process and entered by it
+  if (hot == &g_no_hot) hot = claim_hot(tid);
   if (!hot) return false;
   __atomic_store_n(&hot->tid, tid, __ATOMIC_RELAXED);
   if (!hot->stripe) {

@@ -6,26 +6,28 @@
 #include <time.h>
 
 #include "shim/record/state.h"
+#include "shim/sys/vdso.h"
 
 namespace ovcshim {
-namespace {
 
-uint64_t clock_ns(long clock) {
-  struct {
-    long sec, nsec;
-  } t{};
-  sys::call(__NR_clock_gettime, clock, reinterpret_cast<long>(&t));
-  return static_cast<uint64_t>(t.sec) * 1000000000u + static_cast<uint64_t>(t.nsec);
+constinit uint64_t g_fork_clock = 0;
+
+uint64_t boot_ns() { return sys::clock_ns(CLOCK_BOOTTIME); }
+
+// A moment near the border of a tick may have been read on either side of it.
+uint64_t same_clock_tick(uint64_t from_ns, uint64_t to_ns) {
+  constexpr uint64_t kTickNs = 10000000 /* USER_HZ is 100 everywhere */, kMarginNs = 100000;
+  if (from_ns < kMarginNs || to_ns < from_ns) return kUnknown;
+  const uint64_t first = (from_ns - kMarginNs) / kTickNs, last = (to_ns + kMarginNs) / kTickNs;
+  return first == last ? first : kUnknown;
 }
-
-}  // namespace
 
 ClockPair clock_pair() {
   ClockPair best{};
   uint64_t narrowest = UINT64_MAX;
   for (int tries = 0; tries < 3; ++tries) {
     const uint64_t before = tick_now();
-    const ClockPair pair{before, clock_ns(CLOCK_MONOTONIC), clock_ns(CLOCK_REALTIME)};
+    const ClockPair pair{before, sys::clock_ns(CLOCK_MONOTONIC), sys::clock_ns(CLOCK_REALTIME)};
     const uint64_t width = tick_now() - before;
     if (width < narrowest) best = pair, narrowest = width, best.tick = before + width / 2;
     if (width < g_ticks_per_ms / 500) break;

@@ -15,6 +15,14 @@ ClockPair clock_pair();
 bool is_clock_known(uint64_t tick);
 void keep_clock_known(uint64_t tick);
 
+// Since the machine was started: what a process's start is told in.
+uint64_t boot_ns();
+// boot_ns() just before the newest fork of this process or the one it comes from; 0: none was seen.
+// In plain memory: the child finds it.
+extern uint64_t g_fork_clock;
+// The tick of /proc/PID/stat's start that both moments lie in; kUnknown: not in the same.
+uint64_t same_clock_tick(uint64_t from_ns, uint64_t to_ns);
+
 void add_clocks(Facts& facts, const ClockPair& pair);
 
 }  // namespace ovcshim

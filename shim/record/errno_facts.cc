@@ -16,9 +16,9 @@
 namespace ovcshim {
 namespace {
 
-constexpr long kPrGetSeccomp = 21, kPrGetMdwe = 66;  // linux/prctl.h
-constexpr uint64_t kHugetlbfs = 0x958458f6;          // linux/magic.h HUGETLBFS_MAGIC
-constexpr uint64_t kShmHugetlb = 04000;              // linux/shm.h
+constexpr long kPrGetSeccomp = 21, kPrGetMdwe = 66;               // linux/prctl.h
+constexpr uint64_t kHugetlbfs = 0x958458f6, kTmpfs = 0x01021994;  // linux/magic.h
+constexpr uint64_t kShmHugetlb = 04000;                           // linux/shm.h
 constexpr uint64_t kCloneNewTime = 0x80;
 constexpr unsigned kHugeShift = 26, kHugeMask = 0x3f;  // MAP_HUGE_SHIFT, of MFD_ and SHM_ too
 
@@ -122,27 +122,32 @@ void add_first_file(Facts& facts, const Failure& f) { add_file(facts, static_cas
 // ---- huge pages ----
 
 // By the bits of the flags that name a size, 0 of them: the default one.
-void add_pool_of_flags(Facts& facts, const Failure& f, uint64_t flags) {
+uint64_t size_of_flags(const Failure& f, uint64_t flags) {
   const uint64_t bits = flags >> kHugeShift & kHugeMask;
-  const uint64_t named = bits >= 10 ? uint64_t{1} << (bits - 10) : 0;
-  add_huge_pool(facts, bits == 0 ? default_huge_kb(f.io, f.room) : named, f.io, f.room);
+  const uint64_t named = bits >= 10 ? uint64_t{1} << (bits - 10) : kUnknown;
+  return bits == 0 ? default_huge_kb(f.io, f.room) : named;
 }
 
-void add_mapped_pool(Facts& facts, const Failure& f) {
+// kUnknown: it asks for none.
+uint64_t mapped_size(const Failure& f) {
+  if (f.arg(3) & MAP_ANONYMOUS)
+    return f.arg(3) & MAP_HUGETLB ? size_of_flags(f, f.arg(3)) : kUnknown;
   Statfs fs{};
-  if (f.arg(3) & MAP_ANONYMOUS) {
-    if (f.arg(3) & MAP_HUGETLB) add_pool_of_flags(facts, f, f.arg(3));
-  } else if (read_statfs(static_cast<int>(f.arg(4)), fs) &&
-             static_cast<uint64_t>(fs.type) == kHugetlbfs) {
-    add_huge_pool(facts, static_cast<uint64_t>(fs.block) / 1024, f.io, f.room);
-  }
+  const bool huge =
+      read_statfs(static_cast<int>(f.arg(4)), fs) && static_cast<uint64_t>(fs.type) == kHugetlbfs;
+  return huge ? static_cast<uint64_t>(fs.block) / 1024 : kUnknown;
 }
+uint64_t segment_size(const Failure& f) {
+  return f.arg(2) & kShmHugetlb ? size_of_flags(f, f.arg(2)) : kUnknown;
+}
+
+void add_mapped_pool(Facts& facts, const Failure& f) { add_huge_pool(facts, mapped_size(f), f.io); }
 void add_mapped_sizes(Facts& facts, const Failure& f) {
   if (f.arg(3) & MAP_HUGETLB) add_huge_sizes(facts, f.io);
 }
 void add_segment_pool(Facts& facts, const Failure& f) {
   if (!(f.arg(2) & kShmHugetlb)) return;
-  add_pool_of_flags(facts, f, f.arg(2));
+  add_huge_pool(facts, segment_size(f), f.io);
   if (f.base.err == EINVAL) add_huge_sizes(facts, f.io);
 }
 void add_memfd_sizes(Facts& facts, const Failure& f) {
@@ -274,16 +279,40 @@ void add_errno_facts(Facts& facts, const EventBase& base, char* io, uint64_t roo
     if (row.op == base.op && (row.err == 0 || row.err == base.err)) row.add(facts, failure);
 }
 
-bool may_be_huge_file(const EventBase& base) {
-  return base.op == Op::kMmap && (base.args[3] & 0xf) == MAP_PRIVATE &&
-         !(base.args[3] & MAP_ANONYMOUS);
+uint64_t huge_kb_asked_for(const EventBase& base, char* io, uint64_t room) {
+  const Failure failure{base, io, room};
+  if (base.err != ENOMEM) return kUnknown;
+  return base.op == Op::kMmap     ? mapped_size(failure)
+         : base.op == Op::kShmget ? segment_size(failure)
+                                  : kUnknown;
 }
 
-void add_file_system(Facts& facts, long descriptor) {
+// Huge pages begin at multiples of their size, in memory and in the file; most mappings do not.
+static bool may_be_huge_file(const EventBase& base) {
+#if defined(__x86_64__)
+  constexpr uint64_t kSmallest = 2 << 20;
+#else
+  constexpr uint64_t kSmallest = 64 << 10;  // of 4 kB pages that lie side by side
+#endif
+  return (static_cast<uint64_t>(base.result) | base.args[5]) % kSmallest == 0;
+}
+
+bool maps_special_file(const EventBase& base) {
+  if (base.op != Op::kMmap || (base.args[3] & MAP_ANONYMOUS)) return false;
+  return (base.args[3] & 0xf) != MAP_PRIVATE || may_be_huge_file(base);
+}
+
+void add_file_system(Facts& facts, const EventBase& base) {
+  const bool is_private = (base.args[3] & 0xf) == MAP_PRIVATE;
   Statfs fs{};
-  if (!read_statfs(descriptor, fs)) return;
-  facts.add(FactKey::kFileFsType, static_cast<uint64_t>(fs.type));
+  if (!read_statfs(static_cast<int>(base.args[4]), fs)) return;
+  const auto type = static_cast<uint64_t>(fs.type);
+  if (!is_private && type != kHugetlbfs && type != kTmpfs) return;
+  facts.add(FactKey::kFileFsType, type);
   facts.add(FactKey::kFileFsBlock, static_cast<uint64_t>(fs.block));
+  if (is_private) return;
+  facts.add(FactKey::kFileFsBlocks, static_cast<uint64_t>(fs.blocks));
+  facts.add(FactKey::kFileFsFree, static_cast<uint64_t>(fs.available));
 }
 
 }  // namespace ovcshim

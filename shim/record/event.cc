@@ -11,9 +11,11 @@
 
 #include "shim/record/clock.h"
 
+#include "shim/proc/proc_file.h"
 #include "shim/proc/proc_files.h"
 #include "shim/record/call_lane.h"
 #include "shim/record/errno_facts.h"
+#include "shim/record/growth.h"
 #include "shim/record/module_list.h"
 #include "shim/record/process.h"
 #include "shim/record/proofs.h"
@@ -27,14 +29,17 @@ namespace {
 
 constexpr uint64_t kShmAtMost = uint64_t{1} << 40;  // nobody says how long a segment is
 
+constinit SharedReading g_reading{};  // in plain memory: a forked child finds its parent's
+
 // Writers of the shared reading: one at a time, the others use what is there.
-bool renew_reading() {
+bool renew_reading(bool ask_seccomp) {
   Private& p = *g_private;
-  learn_of_seccomp();
+  if (ask_seccomp) learn_of_seccomp();
   if (is_quiet()) return false;
   if (__atomic_exchange_n(&p.reading_lock, 1, __ATOMIC_ACQUIRE)) return false;
   Scratch* scratch = take_scratch();
   if (scratch) {
+    const SignalsWait wait;
     Reading r{tick_now(), kUnknown, kUnknown, kUnknown, kUnknown, kUnknown};
     if (read_file("/proc/meminfo", scratch->io, sizeof scratch->io) > 0) {
       r.committed_kb = find_value(scratch->io, "Committed_AS:");
@@ -48,28 +53,22 @@ bool renew_reading() {
       r.data_pages = parse_number(rest, &rest);
     }
     give_back(scratch);
-    proof_era_is(r.tick / (g_ticks_per_ms << 10));
+    proof_era_is(proof_era(r.tick));
     keep_clock_known(r.tick);
-    __atomic_store_n(&p.reading_seq, p.reading_seq + 1, __ATOMIC_RELAXED);  // odd: being written
-    __atomic_thread_fence(__ATOMIC_RELEASE);
-    p.reading = r;
-    __atomic_store_n(&p.reading_seq, p.reading_seq + 1, __ATOMIC_RELEASE);
+    p.reading.write(r);
+    g_reading.write(r);
   }
   __atomic_store_n(&p.reading_lock, 0, __ATOMIC_RELEASE);
   return scratch != nullptr;
 }
 
-// Seqlock read; pairs with the fences in renew_reading.
-bool latest_reading(Reading& out) {
-  const Private& p = *g_private;
-  for (int tries = 0; tries < 4; ++tries) {
-    const uint64_t before = __atomic_load_n(&p.reading_seq, __ATOMIC_ACQUIRE);
-    out = p.reading;
-    __atomic_thread_fence(__ATOMIC_ACQUIRE);
-    if (!(before & 1) && before == __atomic_load_n(&p.reading_seq, __ATOMIC_RELAXED))
-      return out.tick != 0;
-  }
-  return false;
+bool is_old(const Reading& r) { return tick_now() - r.tick > kReadingMaxAgeMs * g_ticks_per_ms; }
+
+// The one that the parent of this forked child made.
+bool reading_of_parent(Reading& out) {
+  if (!g_reading.read(out) || is_old(out)) return false;
+  out.vm_size_pages = out.resident_pages = out.data_pages = kUnknown;
+  return true;
 }
 
 // Ages are stored in ns; the tick rate known here is good to about 1 %, which is all an age needs.
@@ -83,14 +82,23 @@ uint64_t age_ns(uint64_t since) {
 bool makes_process(Op op) { return op >= Op::kFork && op <= Op::kClone; }
 bool may_be_foreign(Op op) { return op >= Op::kExecve || makes_process(op); }
 
+// A vfork child runs on our memory, but no two have the same thread number: that of the thread
+// this memory belongs to is proof that its process is ours, too.
+void ask_identity(EventBase& base) {
+  const auto tid = static_cast<uint32_t>(sys::call(__NR_gettid));
+  if (tid != base.tid && tid != g_private->entering_tid)
+    base.pid = static_cast<uint32_t>(sys::call(__NR_getpid));
+  base.tid = tid;
+}
+
+// Of records that are written while the process is entered nothing need be asked: it just was.
 void fill_identity(EventBase& base) {
   const Private& p = *g_private;
   base.pid = p.pid;
   base.tid = tid_of(*t_hot);
-  if (!is_quiet() && (may_be_foreign(base.op) || base.tid == 0)) {
-    base.pid = static_cast<uint32_t>(sys::call(__NR_getpid));
-    base.tid = static_cast<uint32_t>(sys::call(__NR_gettid));
-  }
+  const bool entering = __atomic_load_n(&p.registered, __ATOMIC_RELAXED) == 1;
+  if (entering) base.tid = p.entering_tid;
+  else if (!is_quiet() && (may_be_foreign(base.op) || base.tid == 0)) ask_identity(base);
   const bool ours = base.pid == p.pid;
   base.process = ours ? p.slot : kNoIndex;
   base.process_serial = ours ? p.serial : 0;
@@ -134,12 +142,12 @@ void add_stack(Event& event, Record& record, Scratch* scratch) {
 constexpr uint32_t kEventFacts = 40;
 void add_facts(const EventBase& base, Record& record, Scratch* scratch) {
   const bool asked_for = base.flags & (kInjected | kRehearsed), failed = base.flags & kFailed;
-  if (is_quiet() || asked_for || !(failed || may_be_huge_file(base))) return;
+  if (is_quiet() || asked_for || !(failed || maps_special_file(base))) return;
   auto* list = reinterpret_cast<Fact*>(scratch->io);
   Facts facts{list, kEventFacts};
   char* io = scratch->io + kEventFacts * sizeof(Fact);
   if (failed) add_errno_facts(facts, base, io, sizeof scratch->io - kEventFacts * sizeof(Fact));
-  else add_file_system(facts, static_cast<int>(base.args[4]));
+  else add_file_system(facts, base);
   record.fact_list = list;
   record.base.facts = static_cast<uint8_t>(facts.count);
 }
@@ -157,6 +165,7 @@ uint64_t write_with_stack(Event& event, const char* text, Scratch* scratch, Scra
         static_cast<uint16_t>(copy_text(scratch->text, sizeof scratch->text, text));
     record.text = scratch->text;
   }
+  note_growth(event, record);
   return write_event(record);
 }
 
@@ -164,14 +173,14 @@ uint64_t record_now(Event& event, const char* text, bool vital = false,
                     const Facts* facts = nullptr) {
   keep_modules_known();
   Private& p = *g_private;
-  if (p.objects_looked_for != p.reading.tick) {
-    p.objects_looked_for = p.reading.tick;
+  if (p.objects_looked_for != p.reading.value.tick) {
+    p.objects_looked_for = p.reading.value.tick;
     notice_new_objects();
   }
   const bool refers = facts && facts->count != 0;  // to an earlier proof, which has them
   const bool wants_facts =
       !refers && ((event.base.flags & kFailed) ||
-                  (!(event.base.flags & kIntent) && may_be_huge_file(event.base)));
+                  (!(event.base.flags & kIntent) && maps_special_file(event.base)));
   Scratch* scratch = take_scratch();
   Scratch* more = wants_facts ? take_scratch() : nullptr;
   const uint64_t position = write_with_stack(event, text, scratch, more, vital, facts);
@@ -200,10 +209,7 @@ bool is_memory_call(Op op) { return op < Op::kFork; }
 void add_reference(Facts& facts, const ProofPlan& plan) {
   if (!plan.refers()) return;
   facts.add(FactKey::kProvenBy, plan.proven_by);
-  Scratch* scratch = plan.proof == Proof::kChanged ? take_scratch() : nullptr;
-  if (!scratch) return;
-  add_status(facts, scratch->io, sizeof scratch->io);
-  give_back(scratch);
+  if (plan.proof == Proof::kChanged) add_changed_sizes(facts);
 }
 
 uint64_t record_outcome(Event& event, const char* text, bool vital, const Facts* facts) {
@@ -224,6 +230,7 @@ void write_proof(const Event& event, Proof proof) {
 
 OVC_COLD void end_refused(Event& event, const char* text) {
   EventBase& base = event.base;
+  if (event.when == When::kIntent) note_failed_later(event);
   if (is_memory_call(base.op)) {
     t_hot->refused_begin = base.begin_tick;
     t_hot->refused_end = tick_now();
@@ -233,7 +240,7 @@ OVC_COLD void end_refused(Event& event, const char* text) {
   Facts facts{list, sizeof list / sizeof list[0]};
   if (event.when != When::kIntent) add_reference(facts, plan);
   event.position =
-      record_outcome(event, text, plan.proof == Proof::kFull || t_hot->beneath, &facts);
+      record_outcome(event, text, plan.proof >= Proof::kFull || t_hot->beneath, &facts);
   if (plan.own() && event.position != kUnknown) write_proof(event, plan.proof);
   else if (plan.refers() && event.when == When::kIntent && event.position != kUnknown)
     write_reference(event.position, plan.proven_by);
@@ -278,10 +285,12 @@ Scratch* take_scratch() {
 void commit_state(CommitState& state, Freshness freshness) {
   state = {kUnknown, kUnknown, kUnknown, kUnknown, kUnknown, kUnknown};
   Reading r;
-  bool have = latest_reading(r);
-  const bool old = !have || tick_now() - r.tick > kReadingMaxAgeMs * g_ticks_per_ms;
-  if (!is_quiet() && (old || freshness == Freshness::kFresh) && renew_reading())
-    have = latest_reading(r);
+  bool have = g_private->reading.read(r);
+  if (!have && freshness == Freshness::kLast) have = reading_of_parent(r);
+  const bool old = !have || is_old(r);
+  const bool anew = old || freshness == Freshness::kFresh || freshness == Freshness::kAgain;
+  if (!is_quiet() && anew && renew_reading(freshness != Freshness::kAgain))
+    have = g_private->reading.read(r);
   if (have)
     state = {age_ns(r.tick),  r.committed_kb,   r.limit_kb,
              r.vm_size_pages, r.resident_pages, r.data_pages};
@@ -317,6 +326,8 @@ bool begin(Event& event, Op op, When when, Freshness freshness, uint64_t caller,
   commit_state(event.base.before, freshness);
   event.base.begin_tick = tick_now();
   event.active = true;
+  if (makes_process(op)) __atomic_store_n(&g_fork_clock, boot_ns(), __ATOMIC_RELAXED);
+  if (is_memory_call(op)) growth_begins(event);
   if (when != When::kIntent) return true;
   event.base.flags |= kIntent;
   event.position = record_now(event, text);

@@ -5,6 +5,7 @@
 // small; everything bulky uses the scratch memory.
 #pragma once
 #include "shim/record/event_lane.h"
+#include "shim/record/owners.h"
 #include "shim/record/state.h"
 #include "shim/unwind/backtrace.h"
 
@@ -18,6 +19,8 @@ enum class When {
 enum class Freshness {
   kCheap,  // newest reading, renewed when older than kReadingMaxAgeMs
   kFresh,  // read now: the call costs far more than the reading
+  kAgain,  // as kFresh, soon after another: no filter can have come unseen in between
+  kLast,   // as kCheap; a child just forked has its parent's figures of the host, none of its own
 };
 
 // A reading older than this is renewed even for cheap calls: two small files every 10 ms are 0.2 %
@@ -31,6 +34,8 @@ struct Event {
   uint16_t flags = 0;            // EventFlags known beforehand
   uint64_t size = 0;             // malloc family: bytes requested, for the counters
   uint64_t granted = 0;          // granted_count() when it began
+  uint32_t row = UINT32_MAX;     // of CallTotals, when noted: see growth.h
+  OwnedRuns moving;              // mremap: whose the memory was before
   bool active = false;
   When when = When::kAfter;
 };

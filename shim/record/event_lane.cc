@@ -30,7 +30,11 @@ struct Piece {
 // Takes `slot` for `position`. Acquire pairs with the release stores in publish(): the previous
 // record is complete before we overwrite it.
 bool take(Slot& slot, uint64_t position, uint64_t part, uint64_t parts, bool* lapped) {
-  uint64_t word = __atomic_load_n(&slot.word, __ATOMIC_RELAXED);
+  // Where a page may be met for the first time, by an instruction that writes: a page of the log
+  // that is first read is mapped for reading, and takes a second fault to be written.
+  const bool first_of_page = part == 0 || reinterpret_cast<uint64_t>(&slot) % kPageBytes == 0;
+  uint64_t word = first_of_page ? __atomic_fetch_add(&slot.word, 0, __ATOMIC_RELAXED)
+                                : __atomic_load_n(&slot.word, __ATOMIC_RELAXED);
   const SlotStatus status = slot_status(word);
   if (status == SlotStatus::kBusy || status == SlotStatus::kUpdate) return false;
   if (status == SlotStatus::kReady && slot_position(word) >= position) {

@@ -14,7 +14,7 @@ namespace ovcshim {
 
 // The child's half of a fork: its private memory is zero, so it enters itself in the log.
 OVC_COLD inline void child_side(uint64_t fork_position) {
-  if (has_libc_tls() && register_process(fork_position, false) && g_private->slot != kNoIndex)
+  if (has_libc_tls() && register_process(fork_position) && g_private->slot != kNoIndex)
     g.processes[g_private->slot].fork_position = fork_position;
 }
 
@@ -22,9 +22,9 @@ OVC_COLD inline void child_side(uint64_t fork_position) {
 // result is negative.
 OVC_COLD inline void fork_done(Event& event, int64_t result, int err) {
   event.base.end_tick = tick_now();  // what follows is our own time, not the call's
-  beneath_fork(false);
+  beneath_fork(Beneath::kNothing);
   CommitState after;
-  commit_state(after, Freshness::kFresh);
+  commit_state(after, Freshness::kAgain);
   event.base.args[5] = after.committed_kb;
   end(event, result, result < 0, err);
 }

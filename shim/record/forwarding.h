@@ -14,9 +14,12 @@ inline void expect_in_libc(long nr) {
   if (t_hot != &g_no_hot) t_hot->forwarding = static_cast<uint16_t>(nr);
 }
 
-// This thread is inside a call of the fork family that will be recorded as a whole, or has left it.
-inline void beneath_fork(bool inside) {
-  if (t_hot != &g_no_hot) t_hot->beneath = inside;
+// This thread is inside a call of the fork family that will be recorded as a whole: its own record
+// will bring the proof of a failure. kTakesBack: all that libc maps within it, it gives back before
+// it returns.
+enum class Beneath : uint16_t { kNothing, kFork, kTakesBack };
+inline void beneath_fork(Beneath inside) {
+  if (t_hot != &g_no_hot) t_hot->beneath = static_cast<uint16_t>(inside);
 }
 
 }  // namespace ovcshim

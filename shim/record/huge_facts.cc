@@ -3,6 +3,7 @@
 // See huge_facts.h.
 #include "shim/record/huge_facts.h"
 
+#include "shim/proc/lines.h"
 #include "shim/sys/sys.h"
 
 namespace ovcshim {
@@ -23,12 +24,6 @@ char* append_number(char* at, uint64_t value) {
   return at;
 }
 
-bool begins(const char* text, const char* with) {
-  while (*with)
-    if (*text++ != *with++) return false;
-  return true;
-}
-
 // Every size that an architecture of Linux has, kB.
 constexpr uint64_t kHugeKb[] = {64,     1024,   2048,    4096,    8192,    16384,   32768,
                                 262144, 524288, 1048576, 2097152, 4194304, 16777216};
@@ -46,50 +41,6 @@ uint64_t log2_of(uint64_t value) {
   return bits;
 }
 
-// "2MB", "1GB": mm/hugetlb_cgroup.c mem_fmt()
-char* append_size(char* at, uint64_t kb) {
-  const bool gb = kb >= 1 << 20, mb = kb >= 1 << 10;
-  at = append_number(at, gb ? kb >> 20 : mb ? kb >> 10 : kb);
-  return append(at, gb ? "GB" : mb ? "MB" : "KB");
-}
-
-// The group's path behind `marker` in /proc/thread-self/cgroup ("hugetlb:" or "0::"), cut from the
-// file in `io`; nullptr: there is none.
-char* group_path(const char* marker, char* io, uint64_t room) {
-  if (read_file("/proc/thread-self/cgroup", io, room) <= 0) return nullptr;
-  for (char* c = io; *c; ++c) {
-    if (!begins(c, marker)) continue;
-    char* path = c + sys::length(marker);
-    for (char* end = path; *end; ++end)
-      if (*end == '\n') *end = '\0';
-    return path;
-  }
-  return nullptr;
-}
-
-uint64_t group_number(const char* root, const char* group, uint64_t size_kb, const char* name) {
-  char path[512];
-  if (sys::length(group) > 400) return kUnknown;
-  char* at = append(append(path, root), group);
-  at = append_size(append(at, "/hugetlb."), size_kb);
-  append(at, name);
-  return read_number(path);
-}
-
-// Reservations are charged to the group before the pool is asked (mm/hugetlb.c
-// hugetlb_reserve_pages()).
-void add_huge_group(Facts& facts, uint64_t size_kb, char* io, uint64_t room) {
-  if (const char* group = group_path(":hugetlb:", io, room)) {
-    const char* root = "/sys/fs/cgroup/hugetlb";
-    facts.add(FactKey::kHugeGroupMax, group_number(root, group, size_kb, ".rsvd.limit_in_bytes"));
-    facts.add(FactKey::kHugeGroupUsage, group_number(root, group, size_kb, ".rsvd.usage_in_bytes"));
-  } else if (const char* unified = group_path("0::", io, room)) {
-    const char* root = "/sys/fs/cgroup";
-    facts.add(FactKey::kHugeGroupMax, group_number(root, unified, size_kb, ".rsvd.max"));
-    facts.add(FactKey::kHugeGroupUsage, group_number(root, unified, size_kb, ".rsvd.current"));
-  }
-}
-
 }  // namespace
 
 void add_huge_sizes(Facts& facts, char* io) {
@@ -99,11 +50,15 @@ void add_huge_sizes(Facts& facts, char* io) {
   if (sizes) facts.add(FactKey::kHugeSizes, sizes);
 }
 
+// Line by line: it stands near the end, and each kernel has more lines before it.
 uint64_t default_huge_kb(char* io, uint64_t room) {
-  return read_file("/proc/meminfo", io, room) > 0 ? find_value(io, "Hugepagesize:") : kUnknown;
+  Lines lines("/proc/meminfo", io, room);
+  while (const char* line = lines.next())
+    if (const uint64_t kb = find_value(line, "Hugepagesize:"); kb != kUnknown) return kb;
+  return kUnknown;
 }
 
-void add_huge_pool(Facts& facts, uint64_t size_kb, char* io, uint64_t room) {
+void add_huge_pool(Facts& facts, uint64_t size_kb, char* io) {
   static constexpr struct {
     const char* name;
     FactKey key;
@@ -116,7 +71,6 @@ void add_huge_pool(Facts& facts, uint64_t size_kb, char* io, uint64_t room) {
   if (size_kb == kUnknown || size_kb == 0) return;
   facts.add(FactKey::kHugePoolKb, size_kb);
   for (const auto& file : kFiles) facts.add(file.key, pool_number(io, size_kb, file.name));
-  add_huge_group(facts, size_kb, io, room);
 }
 
 }  // namespace ovcshim

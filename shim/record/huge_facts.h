@@ -10,8 +10,7 @@ namespace ovcshim {
 // Which sizes the machine has.
 void add_huge_sizes(Facts& facts, char* io);
 uint64_t default_huge_kb(char* io, uint64_t room);
-// The pool of one size, and what the control group may still reserve of it. kUnknown, 0: nothing is
-// added.
-void add_huge_pool(Facts& facts, uint64_t size_kb, char* io, uint64_t room);
+// The pool of one size. kUnknown, 0: nothing is added.
+void add_huge_pool(Facts& facts, uint64_t size_kb, char* io);
 
 }  // namespace ovcshim

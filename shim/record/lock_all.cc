@@ -45,7 +45,7 @@ void map_log_again() {
     g.min_size = UINT64_MAX;
     return;
   }
-  advise_log();
+  advise_log(true);
 }
 
 // A lane of which the first part has been written to, and the number of its pieces that may be.

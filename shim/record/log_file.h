@@ -23,6 +23,6 @@ bool open_log(const LogWish& wish, const char** why, int* err, char* path);
 
 // What lies before the call lane is touched here and there, the call lane from end to end: the
 // kernel is told so for the mapping.
-void advise_log();
+void advise_log(bool mapped_again);
 
 }  // namespace ovcshim

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include "shim/proc/proc_file.h"
 #include "shim/proc/proc_files.h"
 #include "shim/record/log_path.h"
 #include "shim/record/one_log.h"
@@ -118,6 +119,7 @@ bool open_by_template(const LogWish& wish, Problem& problem, char* path) {
 }  // namespace
 
 bool open_log(const LogWish& wish, const char** why, int* err, char* path) {
+  const SignalsWait wait;
   Problem problem;
   const bool fixed_name = wish.path_template && !has_placeholder(wish.path_template);
   bool foreign = false;

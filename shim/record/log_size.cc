@@ -18,13 +18,20 @@ uint64_t smaller(uint64_t a, uint64_t b) { return a < b ? a : b; }
 
 void halve(uint64_t& lane) { lane = lane / 2 > kLeastLane ? round_up(lane / 2) : kLeastLane; }
 
+uint64_t smaller_growth(uint64_t bytes) {
+  return bytes / 2 > kLeastGrowthBytes ? round_up(bytes / 2) : kLeastGrowthBytes;
+}
+
 // One step. False: nothing is left to give.
 bool shrink(LogSize& s) {
   if (s.calls_bytes > s.events_bytes && s.calls_bytes > kLeastLane) halve(s.calls_bytes);
   else if (s.stripes > kManyStripes) s.stripes = kManyStripes;
+  else if (s.growth_bytes > s.events_bytes && s.growth_bytes > kLeastGrowthBytes)
+    s.growth_bytes = smaller_growth(s.growth_bytes);
   else if (s.events_bytes > kUsefulLane) halve(s.events_bytes);
   else if (s.calls_bytes > kLeastLane) halve(s.calls_bytes);
   else if (s.stripes > kFewStripes) s.stripes = kFewStripes;
+  else if (s.growth_bytes) s.growth_bytes = 0;
   else if (s.events_bytes > kLeastLane) halve(s.events_bytes);
   else if (s.stripes > kLeastStripes) s.stripes = kLeastStripes;
   else if (s.calls_bytes) s.calls_bytes = 0;
@@ -41,8 +48,9 @@ uint64_t soft_limit(long resource) {
 }
 
 uint64_t address_space_left(uint64_t limit) {
+  if (limit == kInfinite) return limit;
   const uint64_t pages = read_number("/proc/self/statm");
-  if (limit == kInfinite || pages == kUnknown) return limit;
+  if (pages == kUnknown) return limit;
   return limit > pages * kPageBytes ? limit - pages * kPageBytes : 0;
 }
 
@@ -87,12 +95,14 @@ void lay_out(FileHeader& h, const LogSize& size) {
   const uint64_t vitals = round_up(size.events_bytes / 4);
   area(h.vitals, vitals);
   area(h.events, round_up(size.events_bytes) - vitals);
+  area(h.growth, size.growth_bytes);
   area(h.calls, size.calls_bytes);
   h.file_bytes = at;
 }
 
 LogSize wanted_size(const LogWish& wish) {
   LogSize size{.events_bytes = wish.events_bytes, .calls_bytes = wish.calls_bytes};
+  if (wish.events_bytes < size.growth_bytes) size.growth_bytes /= 2;
   FileHeader h;
   lay_out(h, size);
   size.wanted_bytes = h.file_bytes;

@@ -4,8 +4,10 @@
 // put in its place. Same rules as event_lane.cc.
 #include "shim/record/module_list.h"
 
+#include <fcntl.h>
 #include <link.h>
 
+#include "shim/proc/proc_files.h"
 #include "shim/record/event.h"
 #include "shim/record/event_lane.h"
 #include "shim/record/snapshot.h"
@@ -23,7 +25,7 @@ constexpr uint64_t kFirstPauseMs = 100, kLongestPauseMs = 10000;
 constexpr uint64_t kForkPauses =
     10;  // a fork's list may take a tenth of the time if the one before brought something new
 
-constinit ModuleTable tables[2]{};
+alignas(4096) constinit ModuleTable tables[2]{};
 constinit uint32_t refreshing = 0;
 constinit uint64_t next_refresh_tick = 0, pause_ms = kFirstPauseMs;
 constinit uint64_t next_fork_tick = 0;  // when a fork may have the list read again
@@ -56,10 +58,35 @@ void write_module(const Module& module, uint64_t* first) {
   record.base.args[1] = module.end;
   record.base.args[2] = module.bias;
   record.base.args[3] = module.build_id_len;
+  if (module.changed_ns)
+    record.base.args[4] = module.inode, record.base.args[5] = module.changed_ns;
   record.base.text_len = static_cast<uint16_t>(module.build_id_len + module.path_len);
   record.text = text;
   const uint64_t position = write_event(record);
   if (*first == kUnknown) *first = position;
+}
+
+// Without a build id an object's file is told by its number and the time of its last change when
+// the object was first seen. The path may be another file's by now.
+void note_file(Module& module) {
+  char path[sizeof module.path + 1];
+  FileStat file{};
+  if (module.build_id_len != 0 || module.path_len == 0 || module.path_len == sizeof module.path)
+    return;
+  sys::copy(path, module.path, module.path_len);
+  path[module.path_len] = '\0';
+  if (!file_stat(AT_FDCWD, path, file) || !file.is_regular() || file.inode != module.inode) return;
+  module.changed_ns = file.changed_ns;
+}
+
+void note_files(ModuleTable& table, const ModuleTable& known) {
+  for (unsigned i = 0; i < table.count; ++i) {
+    Module& module = table.modules[i];
+    const Module* same = find_module(known, module.text_start);
+    if (same && same->start == module.start && same->inode == module.inode)
+      module.changed_ns = same->changed_ns;
+    else note_file(module);
+  }
 }
 
 bool same_modules(const ModuleTable& a, const ModuleTable& b) {
@@ -101,8 +128,11 @@ void write_modules() {
 }
 
 void begin_image_modules() {
+  BigScratch& big = g_private->big;  // nobody else uses it before we are registered
+  proof_era_is(proof_era(tick_now()));
   keep_startup_objects(g_auxv);
-  read_modules(tables[0]);
+  read_modules(tables[0], big.io, sizeof big.io);
+  note_files(tables[0], tables[1]);
   put_in_force(&tables[0]);
   last_object = find_last_object();
 }
@@ -134,6 +164,7 @@ bool refresh_modules(bool for_fork) {
   __atomic_store_n(&next_fork_tick, end + (changed ? kForkPauses * (end - now) : pause),
                    __ATOMIC_RELAXED);
   if (changed) {
+    note_files(spare, *modules_now());
     put_in_force(&spare);
     write_modules();
     list_mappings_again(ListOccasion::kNewObjects);

@@ -45,6 +45,20 @@ uint64_t mappable(const FileHeader& h) {
   return h.calls.offset <= most ? h.calls.offset : 0;
 }
 
+void place_growth(unsigned char* area, uint64_t bytes) {
+  const GrowthLayout l = growth_layout(bytes, kProcessSlots);
+  g.growth = {};
+  if (!l.table_count) return;
+  g.growth.spaces = reinterpret_cast<ProcessSpace*>(area + l.spaces);
+  g.growth.index = reinterpret_cast<uint64_t*>(area + l.index);
+  g.growth.rows = reinterpret_cast<CallTotals*>(area + l.rows);
+  g.growth.arena = reinterpret_cast<uint64_t*>(area + l.arena);
+  g.growth.tables = reinterpret_cast<OwnerTable*>(area + l.tables);
+  g.growth.index_words = l.index_words, g.growth.row_count = l.row_count;
+  g.growth.arena_words = l.arena_words, g.growth.table_count = l.table_count;
+  g.growth.header = reinterpret_cast<GrowthHeader*>(area);
+}
+
 bool map_log(long fd, const FileHeader& h, Problem& problem) {
   const uint64_t bytes = mappable(h);
   if (!bytes) {
@@ -56,6 +70,7 @@ bool map_log(long fd, const FileHeader& h, Problem& problem) {
   if (sys::failed(at)) return problem.set("cannot map", at);
   auto* base = reinterpret_cast<unsigned char*>(at);
   g.header = reinterpret_cast<FileHeader*>(base);
+  touch_for_writing(g.header->ready);
   g.retired = reinterpret_cast<RetiredTotals*>(base + kRetiredOffset);
   g.pid_index = reinterpret_cast<uint32_t*>(base + kPidIndexOffset);
   g.processes = reinterpret_cast<ProcessSlot*>(base + h.processes.offset);
@@ -65,10 +80,11 @@ bool map_log(long fd, const FileHeader& h, Problem& problem) {
               &g.header->event_cursor, 0};
   g.vitals = {reinterpret_cast<Slot*>(base + h.vitals.offset), h.vitals.bytes / kSlotBytes,
               &g.header->vital_cursor, kVitalBit};
+  place_growth(base + h.growth.offset, h.growth.bytes);
   g.chunks = base + h.calls.offset;
   g.chunk_count = bytes > h.calls.offset ? h.calls.bytes / kChunkBytes : 0;
   g.mapped_bytes = bytes;
-  advise_log();
+  advise_log(false);
   return true;
 }
 
@@ -159,7 +175,7 @@ void fill_header(FileHeader& h, const FileHeader& layout, const LogSize& size,
 #endif
   h.file_bytes = layout.file_bytes;
   h.processes = layout.processes, h.stripes = layout.stripes, h.vitals = layout.vitals,
-  h.events = layout.events, h.calls = layout.calls;
+  h.events = layout.events, h.calls = layout.calls, h.growth = layout.growth;
   h.incompatible_flags = kTwoRings;
   read_host(h, layout, size);
   h.created = h.newest = clock_pair();
@@ -241,11 +257,13 @@ bool usable(const FileHeader& h, uint64_t file_bytes) {
   FileHeader layout{};
   lay_out(layout, {.events_bytes = h.vitals.bytes + h.events.bytes,
                    .calls_bytes = h.calls.bytes,
-                   .stripes = h.stripes.bytes / kStripeBytes});
+                   .stripes = h.stripes.bytes / kStripeBytes,
+                   .growth_bytes = h.growth.bytes});
   const bool as_laid_out =
       layout.file_bytes == h.file_bytes && h.stripes.bytes >= kStripeBytes &&
       layout.stripes.bytes == h.stripes.bytes && layout.vitals.offset == h.vitals.offset &&
       layout.vitals.bytes == h.vitals.bytes && layout.events.offset == h.events.offset &&
+      layout.growth.offset == h.growth.offset && layout.growth.bytes == h.growth.bytes &&
       layout.calls.offset == h.calls.offset;
   return as_laid_out && h.file_bytes == file_bytes && h.vitals.bytes >= kSlotBytes * kMaxParts &&
          h.incompatible_flags == kTwoRings && same_boot(h);
@@ -254,8 +272,8 @@ bool usable(const FileHeader& h, uint64_t file_bytes) {
 // Another process may be between creating the file and filling it: what changed just now and does
 // not begin like something else is worth half a second, since that process may have lost its
 // processor there.
-bool read_ready_header(long fd, FileHeader& h, uint64_t changed_s) {
-  const bool is_fresh = clock_pair().posix_ns / 1000000000 - changed_s <= 2;
+bool read_ready_header(long fd, FileHeader& h, uint64_t changed_ns) {
+  const bool is_fresh = clock_pair().posix_ns / 1000000000 - changed_ns / 1000000000 <= 2;
   for (int tries = is_fresh ? 2000 : 1; tries; --tries) {
     const long n = sys::call(__NR_pread64, fd, reinterpret_cast<long>(&h), sizeof h, 0);
     if (sys::failed(n) && n != -EINTR)
@@ -272,13 +290,15 @@ bool read_ready_header(long fd, FileHeader& h, uint64_t changed_s) {
 
 }  // namespace
 
-void advise_log() {
+void advise_log(bool mapped_again) {
   const auto base = reinterpret_cast<long>(g.header), whole = static_cast<long>(g.mapped_bytes);
   const long calls = g.chunk_count ? reinterpret_cast<long>(g.chunks) - base : whole;
   // Read-ahead would fill up to read_ahead_kb at each first touch, milliseconds (mm/filemap.c
   // filemap_fault()).
   sys::call(__NR_madvise, base, calls, 1 /* MADV_RANDOM */);
-  if (calls < whole) sys::call(__NR_madvise, base + calls, whole - calls, 0 /* MADV_NORMAL */);
+  // what a mapping begins with
+  if (mapped_again && calls < whole)
+    sys::call(__NR_madvise, base + calls, whole - calls, 0 /* MADV_NORMAL */);
 }
 
 bool create_log(const char* path, const LogWish& wish, Problem& problem) {
@@ -302,9 +322,9 @@ bool join_log(const char* path, Problem& problem, bool* foreign) {
   if (!ok)
     problem.set(told ? "not a regular file of this user"
                      : "the kernel does not say whose file this is (newfstatat and statx fail):");
-  // The size is asked for again: it is final only when the header is ready.
-  *foreign = ok && (!read_ready_header(fd, h, st.changed_s) || !file_stat(fd, "", st) ||
-                    !usable(h, st.bytes));
+  // The size may have to be asked for again: it is final only when the header is ready.
+  *foreign = ok && (!read_ready_header(fd, h, st.changed_ns) ||
+                    (st.bytes != h.file_bytes && !file_stat(fd, "", st)) || !usable(h, st.bytes));
   if (*foreign) ok = problem.set("not a log of this boot and version");
   if (ok) ok = keeps_its_room(fd, problem) && map_log(fd, h, problem);
   sys::call(__NR_close, fd);

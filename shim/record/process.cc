@@ -19,15 +19,19 @@
 namespace ovcshim {
 namespace {
 
+constexpr uint64_t kBaselineIo = 6144;      // what the groups need; more would be touched, too
+constexpr uint64_t kForked = kUnknown - 1;  // in place of an overcommit mode: there is no new image
+
 // What a later finding may need as a baseline. A forked child gets the cheap part only: fork must
 // stay cheap.
-void add_baseline(Facts& facts, const StatFields& stat, bool new_image, char* io, uint64_t room) {
+void add_baseline(Facts& facts, const StatFields& stat, uint64_t overcommit_mode, char* io,
+                  uint64_t room) {
   facts.add(FactKey::kParentPid, stat.parent_pid);
   facts.add(FactKey::kStartTicks, stat.start_ticks);
-  if (!new_image) return;
+  if (overcommit_mode == kForked) return;
   facts.add(FactKey::kInternals, g.internals_word);
-  facts.add(FactKey::kOvercommitMemory, read_number("/proc/sys/vm/overcommit_memory"));
-  add_limits(facts);
+  facts.add(FactKey::kOvercommitMemory, overcommit_mode);
+  add_limits(facts, io, room);
   add_cgroups(facts, io, room, nullptr);
   add_oom_kills(facts, io, room);
   add_own_cost(facts);
@@ -40,10 +44,13 @@ void add_baseline(Facts& facts, const StatFields& stat, bool new_image, char* io
   if (!g.attached) add_providers(facts, unrefused());  // nothing comes by the shim's own functions
 }
 
-uint64_t write_start(const StatFields& stat, bool new_image) {
+uint64_t write_start(const StatFields& stat, uint64_t overcommit_mode) {
+  const bool new_image = overcommit_mode != kForked;
   BigScratch& big = g_private->big;  // nobody else uses it before we are registered
   Record record{plain_base(Op::kStart)};
-  Facts facts{big.facts, sizeof big.facts / sizeof big.facts[0]};
+  Fact few[8];  // of a forked child: it need not touch the other's pages
+  Facts facts{few, sizeof few / sizeof few[0]};
+  if (new_image) facts = {big.facts, sizeof big.facts / sizeof big.facts[0]};
   // a forked child's clock is its parent's
   const bool known = !new_image && is_clock_known(record.base.begin_tick);
   if (!known) {
@@ -51,7 +58,7 @@ uint64_t write_start(const StatFields& stat, bool new_image) {
     add_clocks(facts, pair);
     record.base.begin_tick = record.base.end_tick = pair.tick;
   }
-  add_baseline(facts, stat, new_image, big.io, sizeof big.io);
+  add_baseline(facts, stat, overcommit_mode, big.io, kBaselineIo);
   record.base.facts = static_cast<uint8_t>(facts.count);
   record.fact_list = facts.list;
   if (!new_image) record.base.flags |= kChildSide;
@@ -75,14 +82,17 @@ void add_own_cost(Facts& facts) {
   facts.add(FactKey::kRing, g.joined);
 }
 
-bool register_process(uint64_t fork_position, bool new_image) {
+namespace {
+
+bool enter(uint64_t fork_position, const StatFields* image) {
+  const bool new_image = image != nullptr;
   Private& p = *g_private;
   if (!g.recording || is_quiet()) return false;
   uint32_t fresh = 0;
   if (!__atomic_compare_exchange_n(&p.registered, &fresh, 1, false, __ATOMIC_ACQUIRE,
                                    __ATOMIC_RELAXED))
     return fresh == 2;
-  if (!new_image) close_inherited_files();
+  if (!new_image) close_inherited_files(), touch_for_writing(g.header->ready);
   if (!new_image && g.follow == 0) {
     g.recording = false;  // this process's own copy: from here the shim only forwards
     g.min_size = UINT64_MAX;
@@ -90,28 +100,38 @@ bool register_process(uint64_t fork_position, bool new_image) {
   }
   p.pid = static_cast<uint32_t>(sys::call(__NR_getpid));
   p.slot = kNoIndex;
-  if (t_hot != &g_no_hot)
-    __atomic_store_n(&t_hot->tid, static_cast<uint32_t>(sys::call(__NR_gettid)), __ATOMIC_RELAXED);
+  // Just executed or forked; who was attached to may stand in any thread.
+  const bool first_thread = new_image ? !g.attached : fork_position != kUnknown;
+  p.entering_tid = first_thread ? p.pid : static_cast<uint32_t>(sys::call(__NR_gettid));
+  if (t_hot != &g_no_hot) __atomic_store_n(&t_hot->tid, p.entering_tid, __ATOMIC_RELAXED);
   if (new_image) begin_image_modules();
-  const StatFields stat = read_stat(0);
+  const StatFields stat = new_image ? *image : stat_of_child();
   claim_process_slot(stat, fork_position, new_image);
   p.module_position =
       new_image || g_lineage.slot == kNoIndex ? 0 : g.processes[g_lineage.slot].module_position;
   g_lineage.pid = p.pid, g_lineage.slot = p.slot, g_lineage.serial = p.serial;
-  const uint64_t position = write_start(stat, new_image);
+  const uint64_t mode = new_image ? read_number("/proc/sys/vm/overcommit_memory") : kForked;
+  const uint64_t position = write_start(stat, mode);
   if (new_image) {
     write_modules();
-    write_mapping_list(position);
+    write_mapping_list(position, UINT64_MAX, mode);
   }
   note_listed();
   __atomic_store_n(&p.registered, 2, __ATOMIC_RELEASE);
   return true;
 }
 
-void note_exit_status(int status) {
+}  // namespace
+
+bool register_process(uint64_t fork_position) { return enter(fork_position, nullptr); }
+void register_image(const StatFields& stat) {
+  const SignalsWait wait;
+  enter(kUnknown, &stat);
+}
+
+void note_exit_status(int status, uint32_t pid) {
   const Private& p = *g_private;
-  if (p.slot == kNoIndex || is_quiet() || static_cast<uint32_t>(sys::call(__NR_getpid)) != p.pid)
-    return;  // a vfork child ends, not we
+  if (p.slot == kNoIndex || is_quiet() || pid != p.pid) return;  // a vfork child ends, not we
   ProcessSlot& slot = g.processes[p.slot];
   slot.exit_status = status;
   __atomic_store_n(&slot.exit_known, 1, __ATOMIC_RELEASE);
@@ -120,12 +140,13 @@ void note_exit_status(int status) {
 
 bool exit_is_news(int status) {
   const Private& p = *g_private;
-  if (p.slot == kNoIndex || is_quiet() || static_cast<uint32_t>(sys::call(__NR_getpid)) != p.pid)
-    return true;
+  if (p.slot == kNoIndex || is_quiet()) return true;
+  const auto pid = static_cast<uint32_t>(sys::call(__NR_getpid));
+  if (pid != p.pid) return true;
   const ProcessSlot& slot = g.processes[p.slot];
   if (__atomic_load_n(&slot.exit_known, __ATOMIC_ACQUIRE)) return false;
   const bool ended = slot.end_tick != 0;
-  note_exit_status(status);
+  note_exit_status(status, pid);
   return !ended;
 }
 
@@ -151,10 +172,12 @@ uint64_t write_end(bool detached) {
 }  // namespace
 
 void leave_process() {
+  const SignalsWait wait;
   if (g.recording && has_libc_tls() && ensure_process()) write_end(true);
 }
 
 void end_process() {
+  const SignalsWait wait;
   if (!g.recording || !has_libc_tls() || !ensure_process() || !g.recording) return;
   const Private& p = *g_private;
   const uint64_t pid = write_end(false);
@@ -179,6 +202,14 @@ uint64_t copy_text(char* to, uint64_t room, const char* from) {
     }
   }
   return n;
+}
+
+StatFields stat_of_child() {
+  const uint64_t before = __atomic_load_n(&g_fork_clock, __ATOMIC_RELAXED);
+  const uint64_t start = before ? same_clock_tick(before, boot_ns()) : kUnknown;
+  if (start == kUnknown || static_cast<uint32_t>(sys::call(__NR_getppid)) != g_lineage.pid)
+    return read_stat(0);
+  return {g_lineage.pid, start, 1};
 }
 
 StatFields read_stat(uint32_t pid) {

@@ -10,15 +10,19 @@ namespace ovcshim {
 
 // Makes sure this process is entered (a forked child is not, its private memory is zero). False if
 // it does not record.
-OVC_COLD bool register_process(uint64_t fork_position, bool new_image);
+OVC_COLD bool register_process(uint64_t fork_position);
+// A new image's, as the constructor just read it.
+struct StatFields;
+void register_image(const StatFields& stat);
 inline bool ensure_process() {
   return OVC_LIKELY(__atomic_load_n(&g_private->registered, __ATOMIC_ACQUIRE) == 2) ||
-         register_process(kUnknown, false);
+         register_process(kUnknown);
 }
 
 // At the end of the program: a status if exit() or _exit() was called with one, then kEnd when the
 // destructors run.
-void note_exit_status(int status);
+// `pid`: who calls, which may be a vfork child.
+void note_exit_status(int status, uint32_t pid);
 // The same, as libc comes by it. False where a record of this end is there already.
 bool exit_is_news(int status);
 void end_process();
@@ -45,6 +49,9 @@ struct StatFields {
   uint64_t parent_pid, start_ticks, threads;
 };
 StatFields read_stat(uint32_t pid);
+// The same of this process, just forked. The tick of the kernel's clock that it was forked in is
+// known where that of the last moment before the fork is that of now; else the file is read.
+StatFields stat_of_child();
 
 // process_table.cc, the shared tables of processes and counter stripes: claims and fills this
 // process's slot (g_private->slot, serial), and makes room by folding dead processes into the

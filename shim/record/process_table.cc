@@ -7,6 +7,7 @@
 #include <fcntl.h>
 
 #include "shim/proc/proc_files.h"
+#include "shim/record/owners.h"
 #include "shim/record/process.h"
 
 namespace ovcshim {
@@ -78,6 +79,7 @@ void free_slot(uint32_t index) {
   ProcessSlot& slot = g.processes[index];
   count(g.header->slots_retired);
   const uint32_t serial = slot.serial;
+  free_owners(index);
   g.pid_index[index] = 0;
   sys::zero(&slot.pid, sizeof slot - offsetof(ProcessSlot, pid));
   slot.serial = serial;
@@ -149,12 +151,21 @@ uint32_t slot_of_earlier_image(uint64_t start_ticks) {
   return kNoIndex;
 }
 
-void read_names(ProcessSlot& slot) {
-  long n = sys::call(__NR_readlinkat, AT_FDCWD, reinterpret_cast<long>("/proc/self/exe"),
-                     reinterpret_cast<long>(slot.exe), sizeof slot.exe - 1);
-  slot.exe[sys::failed(n) ? 0 : n] = '\0';
+// Of the image; in plain memory, for the children that it forks.
+constinit char g_exe[sizeof ProcessSlot::exe]{};
+
+void read_exe() {
+  const long n = sys::call(__NR_readlinkat, AT_FDCWD, reinterpret_cast<long>("/proc/self/exe"),
+                           reinterpret_cast<long>(g_exe), sizeof g_exe - 1);
+  g_exe[sys::failed(n) ? 0 : n] = '\0';
+}
+
+// A thread other than the first may have a name of its own; its forked child has that.
+void read_names(ProcessSlot& slot, bool new_image) {
+  if (new_image) read_exe();
+  sys::copy(slot.exe, g_exe, sizeof g_exe);
   char comm[20]{};
-  if (static_cast<uint32_t>(sys::call(__NR_gettid)) == g_private->pid)
+  if (g_private->entering_tid == g_private->pid)
     sys::call(__NR_prctl, 16 /* PR_GET_NAME */, reinterpret_cast<long>(comm));
   else read_file("/proc/self/comm", comm, sizeof comm);
   for (long i = 0; i < 16; ++i) slot.comm[i] = i < 15 && comm[i] != '\n' ? comm[i] : '\0';
@@ -177,13 +188,13 @@ void set_parent(ProcessSlot& slot, const StatFields& stat, bool new_image) {
                                                  : 0;
 }
 
-void begin_image(ProcessSlot& slot) {
+void begin_image(ProcessSlot& slot, bool new_image) {
   slot.image = g_lineage.image;
   slot.internals = g.internals_word;
   slot.end_tick = 0;
   slot.exit_known = 0;
   ++slot.images;
-  read_names(slot);
+  read_names(slot, new_image);
 }
 
 }  // namespace
@@ -215,9 +226,10 @@ void claim_process_slot(const StatFields& stat, uint64_t fork_position, bool new
     set_parent(slot, stat, new_image);
     g.pid_index[index] = p.pid;
   }
-  begin_image(slot);
+  begin_image(slot, new_image);
   p.slot = index;
   p.serial = slot.serial;
+  begin_owners(new_image);
   note_own_commit();
   __atomic_store_n(&slot.use, static_cast<uint32_t>(SlotUse::kLive), __ATOMIC_RELEASE);
 }

@@ -6,6 +6,8 @@
 
 #include <errno.h>
 
+#include "shim/record/event.h"
+#include "shim/record/forwarding.h"
 #include "shim/record/refusal.h"
 
 namespace ovcshim {
@@ -13,10 +15,12 @@ namespace {
 
 constexpr uint64_t kHoldsMs = 1000;     // a storm's proof is made anew after this
 constexpr uint64_t kForkHoldsMs = 50;   // other processes decide over a fork, too
-constexpr uint64_t kBurstMs = 10;       // of proofs, before they have to wait
+constexpr uint64_t kBurstMs = 5;        // of proofs, before they have to wait
 constexpr uint64_t kShare = 16;         // proofs take one part in so many of the time
 constexpr uint64_t kAgainAtMostMs = 5;  // a list that takes longer is not repeated within a storm
 constexpr uint32_t kFirstLists = 3;  // for the first refusals of other storms, whatever they take
+constexpr uint64_t kLately = 4,
+                   kLatelyMs = 100;  // a storm whose sizes change: so many in that time
 constexpr int kTries = 100;
 
 class TableLock {
@@ -61,12 +65,28 @@ bool arguments_tell(const EventBase& call) {
          (call.err == EINVAL && !range);
 }
 
+// EAGAIN of pthread_create may also be a stack that could not be had; popen says ENOMEM of
+// anything.
+bool is_task_limit(const EventBase& call) {
+  const bool popen = call.op == Op::kPopen;
+  if (!is_fork_op(call.op) || (call.err != EAGAIN && !popen)) return false;
+  const bool vague = popen || call.op == Op::kPthreadCreate || call.op == Op::kThrdCreate;
+  return !vague || (g.internals && t_hot->refused_begin < call.begin_tick);
+}
+
+bool copies_memory(const EventBase& call) {
+  constexpr uint64_t kSharesMemory = 0x100;  // CLONE_VM
+  if (call.op == Op::kClone) return !(call.args[0] & kSharesMemory);
+  return call.op == Op::kFork || call.op == Op::kForkpty || call.op == Op::kDaemon;
+}
+
 // What kind of proof a failure can have: none, of the errno alone, or of memory.
 Proof best_proof(const EventBase& call) {
   const Op op = call.op;
   const bool other = is_exec_op(op) || op == Op::kUnshare || op == Op::kSetns || is_file_op(op);
   if (is_plain_failure(op, call.err) || is_quiet() || t_hot->beneath) return Proof::kNone;
-  if (other || (is_fork_op(op) && call.err == EINVAL)) return Proof::kErrno;
+  if (other || (is_fork_op(op) && arguments_tell(call))) return Proof::kErrno;
+  if (is_task_limit(call)) return Proof::kTasks;
   return (op < Op::kFork || is_fork_op(op)) && !arguments_tell(call) ? Proof::kFull : Proof::kNone;
 }
 
@@ -74,15 +94,26 @@ bool is_malloc(Op op) { return op < Op::kMmap; }
 
 // The same call from the same place; or the refusal inside a malloc that failed over it.
 bool is_same(const Proven& proven, const EventBase& base) {
-  if (proven.err != base.err) return false;
+  if (proven.err != base.err || proven.tasks != is_task_limit(base)) return false;
   return is_malloc(base.op) ? proven.op < Op::kFork
                             : proven.op == base.op && proven.caller == base.caller;
 }
 
+// granted_count(), from below: changes of memory, of tasks, of limits and namespaces. One that
+// overflows looks like a change of the next kind.
+constexpr int kTaskShift = 32, kLimitShift = 48;
+
+bool same_beyond(int shift, uint64_t then, uint64_t granted) {
+  const uint64_t now = granted_count() >> shift;
+  return then >> shift == now && granted >> shift == now;
+}
+
 // VmSize tells of what the shim does not see: a stack that grew, calls inside libc.
 bool holds(const Proven& proven, uint64_t granted) {
-  return proven.granted == granted && granted == granted_count() &&
-         proven.vm_size_pages == g_private->reading.vm_size_pages;
+  const uint64_t now = granted_count();
+  if (proven.tasks) return same_beyond(kTaskShift, proven.granted, granted);
+  return proven.granted == granted && granted == now &&
+         proven.vm_size_pages == g_private->reading.value.vm_size_pages;
 }
 
 const Proven* newest(const EventBase& base, bool any) {
@@ -109,27 +140,52 @@ bool can_pay(uint64_t cost, uint64_t now) {
   return credit_now(now) >= static_cast<int64_t>(cost < most ? cost : most);
 }
 
+bool is_recent(const Proven& proven, uint64_t now) {
+  return now - proven.tick < (is_fork_op(proven.op) ? kForkHoldsMs : kHoldsMs) * g_ticks_per_ms;
+}
+
+ProofPlan choose_of_tasks(const EventBase& base, uint64_t granted) {
+  const Proven* same = newest(base, false);
+  if (same && holds(*same, granted) && is_recent(*same, tick_now()))
+    return {Proof::kEarlier, same->position};
+  return {Proof::kTasks};
+}
+
+bool are_many_lately(uint64_t now) {
+  return g_private->lately >= kLately && now - g_private->lately_since < kLatelyMs * g_ticks_per_ms;
+}
+
+// The same has been refused a moment ago, and no limit was changed since.
+bool is_kin(const Proven* same, uint64_t granted, uint64_t now) {
+  return same && same_beyond(kLimitShift, same->granted, granted) && is_recent(*same, now);
+}
+
 ProofPlan choose(const EventBase& base, uint64_t granted) {
   const Private& p = *g_private;
   const uint64_t now = tick_now();
-  const bool fork = is_fork_op(base.op), list = can_pay(p.full_cost, now),
+  const bool copies = copies_memory(base), list = can_pay(p.full_cost, now),
              facts = can_pay(p.facts_cost, now);
   const Proven* same = base.flags & kRehearsed ? nullptr : newest(base, false);
   if (same && holds(*same, granted)) {
-    const bool recent = now - same->tick < (fork ? kForkHoldsMs : kHoldsMs) * g_ticks_per_ms;
+    const bool recent = is_recent(*same, now);
     if (!recent && list && p.full_cost <= kAgainAtMostMs * g_ticks_per_ms) return {Proof::kFull};
     if (!recent && facts) return {Proof::kFacts};
     return {Proof::kEarlier, same->position};
   }
-  if (list || fork) return {Proof::kFull};
+  const bool kin = is_kin(same, granted, now);
+  if (kin && !copies && (are_many_lately(now) || (!list && !facts)))
+    return {Proof::kChanged, same->position};
+  if (list || copies) return {Proof::kFull};
   if (!newest(base, false) && p.first_lists < kFirstLists) {
     ++g_private->first_lists;
     return {Proof::kFull};
   }
-  if (facts || (base.flags & kRehearsed)) return {Proof::kFacts};
+  if (facts || (base.flags & kRehearsed) || is_fork_op(base.op)) return {Proof::kFacts};
   const Proven* other = newest(base, true);
   if (!other) return {};
-  return {holds(*other, granted) ? Proof::kEarlier : Proof::kChanged, other->position};
+  if (holds(*other, granted)) return {Proof::kEarlier, other->position};
+  if (!same_beyond(kLimitShift, other->granted, granted)) return {Proof::kFacts};
+  return {Proof::kChanged, other->position};
 }
 
 bool asks_only(const EventBase& base) {
@@ -146,10 +202,11 @@ bool changes_process(Op op) {
 
 ProofPlan plan_proof(const EventBase& base, uint64_t granted) {
   const Proof best = best_proof(base);
-  if (best != Proof::kFull) return {best};
+  if (best < Proof::kFull) return {best};
   ProofPlan plan;
   const TableLock lock;
-  if (lock.held()) plan = choose(base, granted);
+  if (lock.held())
+    plan = best == Proof::kTasks ? choose_of_tasks(base, granted) : choose(base, granted);
   if (!plan.own() && plan.proof != Proof::kEarlier) count(g.header->snapshots_skipped);
   return plan;
 }
@@ -163,9 +220,12 @@ void begin_proof(const EventBase& base, uint64_t position) {
     if (proven.tick != 0 && proven.op == base.op && is_same(proven, base)) own = &proven;
     if (proven.tick < oldest->tick) oldest = &proven;
   }
-  *(own ? own : oldest) = {position,   granted_count(), p.reading.vm_size_pages,
-                           tick_now(), base.caller,     base.op,
-                           base.err};
+  const uint64_t now = tick_now();
+  *(own ? own : oldest) = {position, granted_count(),    p.reading.value.vm_size_pages,
+                           now,      base.caller,        base.op,
+                           base.err, is_task_limit(base)};
+  if (now - p.lately_since >= kLatelyMs * g_ticks_per_ms) p.lately_since = now, p.lately = 0;
+  ++p.lately;
 }
 
 void end_proof(uint64_t position, Proof proof, uint64_t ticks, bool written) {
@@ -178,7 +238,8 @@ void end_proof(uint64_t position, Proof proof, uint64_t ticks, bool written) {
   if (written) (proof == Proof::kFull ? p.full_cost : p.facts_cost) = ticks;
   for (Proven& proven : p.proven)
     if (proven.position == position) {
-      proven.vm_size_pages = p.reading.vm_size_pages;  // read anew for the snapshot
+      proven.vm_size_pages = p.reading.value.vm_size_pages;  // read anew for the snapshot
+      proven.tick = now;
       if (!written) proven = {};
     }
 }
@@ -186,9 +247,33 @@ void end_proof(uint64_t position, Proof proof, uint64_t ticks, bool written) {
 uint64_t granted_count() { return __atomic_load_n(&g_private->granted, __ATOMIC_ACQUIRE); }
 
 void note_granted(const EventBase& base) {
-  const bool hidden = is_malloc(base.op) && !g.internals;  // its own memory calls are not seen
-  if ((changes_process(base.op) && !asks_only(base)) || hidden)
-    __atomic_fetch_add(&g_private->granted, 1, __ATOMIC_RELEASE);
+  const bool memory = base.op < Op::kFork, hidden = is_malloc(base.op) && !g.internals;
+  if (!hidden && (!changes_process(base.op) || asks_only(base))) return;
+  if (memory && t_hot->beneath == static_cast<uint16_t>(Beneath::kTakesBack)) return;
+  const int shift = memory ? 0 : is_fork_op(base.op) ? kTaskShift : kLimitShift;
+  __atomic_fetch_add(&g_private->granted, uint64_t{1} << shift, __ATOMIC_RELEASE);
+}
+
+void add_changed_sizes(Facts& facts) {
+  const TableLock lock;
+  ChangedSizes& sizes = g_private->sizes;
+  const uint64_t granted = granted_count(), tick = g_private->reading.value.tick;
+  const bool known = lock.held() && sizes.count != 0 && sizes.granted == granted &&
+                     sizes.tick == tick && sizes.tid == t_hot->tid;
+  if (known) {
+    for (uint32_t i = 0; i < sizes.count && facts.count < facts.room; ++i)
+      facts.list[facts.count++] = sizes.list[i];
+    return;
+  }
+  Scratch* scratch = take_scratch();
+  if (!scratch) return;
+  Facts fresh{facts.list + facts.count, facts.room - facts.count};
+  add_status(fresh, scratch->io, sizeof scratch->io);
+  give_back(scratch);
+  facts.count += fresh.count;
+  if (!lock.held() || fresh.count > kSizeFacts) return;
+  sizes = {granted, tick, t_hot->tid, fresh.count, {}};
+  for (uint32_t i = 0; i < fresh.count; ++i) sizes.list[i] = fresh.list[i];
 }
 
 }  // namespace ovcshim

@@ -4,6 +4,7 @@
 // thousand: the first refusal of such a storm gets the whole proof (snapshot.h), the others refer
 // to it (PROOFS in log_format.h), as long as nothing was granted to the process since.
 #pragma once
+#include "shim/proc/proc_files.h"
 #include "shim/record/state.h"
 
 namespace ovcshim {
@@ -16,6 +17,7 @@ enum class Proof {
   kErrno,    // what decides an errno, limits and privileges; the mappings have no part in it
   kFacts,    // everything but the list of mappings
   kFull,
+  kTasks,     // as kFacts, of a refusal in which the mappings have no part: a limit on tasks
   kCounters,  // as kFacts, of no failure: a child was killed
 };
 
@@ -28,16 +30,23 @@ struct ProofPlan {
 
 // What this failure is worth now. `granted`: granted_count() when the call began.
 // Memory calls: proofs take 1/16 of the time, but for a burst of 10 ms; one that takes longer is
-// made when nothing was spent for a while, or for the first refusal of a storm, three times. A
-// fork's refusal always has a proof of its own, unless it repeats one that holds.
+// made when nothing was spent for a while, or for the first refusal of a storm, three times; a
+// storm whose sizes change gets four in 100 ms. A refusal to copy the process always has a proof of
+// its own, unless it repeats one that holds. EAGAIN of a fork is a limit on tasks: the mappings are
+// not listed for it, and none made or given back in between matters to it.
 ProofPlan plan_proof(const EventBase& base, uint64_t granted);
+
+// For a refusal whose proof is kChanged: the sizes as they are now, read once for all refusals
+// between two granted calls.
+void add_changed_sizes(Facts& facts);
 
 // Its own proof is about to be written, about the record at `position`; and what it took. A proof
 // that could not be written holds for nobody.
 void begin_proof(const EventBase& base, uint64_t position);
 void end_proof(uint64_t position, Proof proof, uint64_t ticks, bool written);
 
-// Calls that changed the process so far, and one more.
+// Calls that changed the process so far, by kind of change; and one more. What libc does within a
+// spawn that fails, it takes back.
 uint64_t granted_count();
 void note_granted(const EventBase& base);
 

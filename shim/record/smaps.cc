@@ -3,7 +3,6 @@
 // See smaps.h. Rules: as event_lane.cc.
 #include "shim/record/smaps.h"
 
-#include "shim/proc/proc_files.h"
 #include "shim/record/hots.h"
 
 namespace ovcshim {
@@ -55,72 +54,117 @@ bool parse_header(const char* line, MappingEntry& m) {
   return true;
 }
 
-constexpr uint16_t two_letters(const char* s) {
-  return static_cast<uint16_t>(static_cast<unsigned char>(s[0]) | static_cast<unsigned char>(s[1])
-                                                                      << 8);
+// ---- VmFlags ----
+
+constexpr uint32_t kLetters = 26;
+struct FlagTable {
+  uint32_t flags[kLetters * kLetters];
+};
+
+constexpr uint32_t place_of(const char* two) {
+  const auto first = static_cast<uint32_t>(two[0] - 'a'),
+             second = static_cast<uint32_t>(two[1] - 'a');
+  return first < kLetters && second < kLetters ? first * kLetters + second : 0;
 }
 
-uint32_t vm_flags(const char* list) {
-  static constexpr struct {
-    uint16_t name;
+// By their two letters; "aa" is none.
+constexpr FlagTable make_flag_table() {
+  constexpr struct {
+    const char* name;
     uint32_t flag;
-  } kFlags[] = {
-      {two_letters("ac"), kMapAc},      {two_letters("nr"), kMapNr},
-      {two_letters("dc"), kMapDc},      {two_letters("wf"), kMapWf},
-      {two_letters("ht"), kMapHt},      {two_letters("gd"), kMapGd},
-      {two_letters("lo"), kMapLo},      {two_letters("sl"), kMapSl},
-      {two_letters("dd"), kMapDd},      {two_letters("de"), kMapDe},
-      {two_letters("pf"), kMapPf},      {two_letters("mw"), kMapMayWrite},
-      {two_letters("me"), kMapMayExec},
-  };
+  } kFlags[] = {{"ac", kMapAc},     {"nr", kMapNr}, {"dc", kMapDc}, {"wf", kMapWf},
+                {"ht", kMapHt},     {"gd", kMapGd}, {"lo", kMapLo}, {"sl", kMapSl},
+                {"dd", kMapDd},     {"de", kMapDe}, {"pf", kMapPf}, {"mw", kMapMayWrite},
+                {"me", kMapMayExec}};
+  FlagTable table{};
+  for (const auto& row : kFlags) table.flags[place_of(row.name)] = row.flag;
+  return table;
+}
+constexpr FlagTable kFlagTable = make_flag_table();
+
+uint32_t vm_flags(const char* list) {
   uint32_t flags = kMapFlagsKnown | kMapMayKnown;
-  for (const char* c = list; c[0] && c[1]; c += c[2] ? 3 : 2) {
-    const uint16_t name = two_letters(c);
-    for (const auto& row : kFlags) flags |= name == row.name ? row.flag : 0;
-  }
+  for (const char* c = list; c[0] && c[1]; c += c[2] ? 3 : 2)
+    flags |= kFlagTable.flags[place_of(c)];
   return flags;
 }
 
-// One more line about the mapping; true if it was VmFlags, its last. There are two dozen: the first
-// letter tells most apart.
-bool parse_attribute(const char* line, MappingEntry& m) {
-  static constexpr struct {
-    const char* name;
-    uint64_t len;
-    uint32_t MappingEntry::*field;
-  } kAttributes[] = {{"Rss:", 4, &MappingEntry::rss_kb},
-                     {"Anonymous:", 10, &MappingEntry::anonymous_kb},
-                     {"Swap:", 5, &MappingEntry::swap_kb}};
-  if (line[0] == 'V' && sys::equal(line, "VmFlags: ", 9)) {
-    m.flags |= vm_flags(line + 9);
-    return true;
-  }
-  for (const auto& a : kAttributes) {
-    if (line[0] != a.name[0] || !sys::equal(line, a.name, a.len)) continue;
-    const uint64_t kb = parse_number(line + a.len);
-    m.*a.field = kb > UINT32_MAX ? UINT32_MAX : static_cast<uint32_t>(kb);
-  }
-  return false;
+// ---- lines about a mapping ----
+
+struct Attribute {
+  const char* name;
+  uint32_t len;
+  uint32_t MappingEntry::*field;  // nullptr: VmFlags, the last line
+};
+constexpr Attribute kAttributes[] = {{"Rss:", 4, &MappingEntry::rss_kb},
+                                     {"Anonymous:", 10, &MappingEntry::anonymous_kb},
+                                     {"Swap:", 5, &MappingEntry::swap_kb},
+                                     {"VmFlags: ", 9, nullptr}};
+constexpr int kFlagsLine = 3;
+
+bool begins_with(const char* line, const Attribute& a) {
+  return line[0] == a.name[0] && sys::equal(line, a.name, a.len);
+}
+
+void take_figure(const char* line, const Attribute& a, MappingEntry& m) {
+  const char* c = line + a.len;
+  while (*c == ' ') ++c;
+  uint64_t kb = 0;
+  for (; *c >= '0' && *c <= '9'; ++c) kb = kb * 10 + static_cast<uint64_t>(*c - '0');
+  m.*a.field = kb > UINT32_MAX ? UINT32_MAX : static_cast<uint32_t>(kb);
 }
 
 }  // namespace
 
+// One more line about the mapping; true if it was VmFlags, its last. There are two dozen: the first
+// letter tells most apart.
+bool Smaps::parse_attribute(const char* line, MappingEntry& m) {
+  static_assert(Layout::kLines == sizeof kAttributes / sizeof kAttributes[0]);
+  const uint32_t at = walked_;
+  walked_ += static_cast<uint32_t>(sys::length(line)) + 1;
+  for (int i = 0; i < Layout::kLines; ++i) {
+    if (!begins_with(line, kAttributes[i])) continue;
+    layout_.at[i] = at;
+    if (i != kFlagsLine) take_figure(line, kAttributes[i], m);
+    else m.flags |= vm_flags(line + kAttributes[i].len);
+    layout_.known = i == kFlagsLine && layout_.at[0] && layout_.at[1] && layout_.at[2];
+    return i == kFlagsLine;
+  }
+  return false;
+}
+
+// False: a figure is wider than its column, or the end is near; line by line, then.
+bool Smaps::take_by_layout(MappingEntry& m) {
+  if (!layout_.known) return false;
+  const char* text = lines_.ahead(layout_.at[kFlagsLine] + kAttributes[kFlagsLine].len);
+  if (!text) return false;
+  for (int i = 0; i < Layout::kLines; ++i)
+    if (text[layout_.at[i] - 1] != '\n' || !begins_with(text + layout_.at[i], kAttributes[i]))
+      return false;
+  for (int i = 0; i < kFlagsLine; ++i) take_figure(text + layout_.at[i], kAttributes[i], m);
+  lines_.skip(layout_.at[kFlagsLine] + kAttributes[kFlagsLine].len);
+  if (const char* list = lines_.next()) m.flags |= vm_flags(list);
+  return true;
+}
+
 // Headers begin with an address in small letters, all other lines with a capital.
 bool Smaps::next(MappingEntry& mapping) {
-  if (!lines_.ok()) return false;
+  if (!lines_.ok() || ended_) return false;
   MappingEntry fresh;
   while (char* line = lines_.next()) {
     if (*line >= 'A' && *line <= 'Z') {
       if (!open_ || !parse_attribute(line, ahead_)) continue;
       mapping = ahead_;
       open_ = false;
+      ended_ = mapping.start == kVsyscall;
       return true;
     }
     if (!parse_header(line, fresh)) continue;
     // without VmFlags (CONFIG_PROC_PAGE_MONITOR) the next header ends a mapping
     const bool had = open_;
-    mapping = ahead_;
-    ahead_ = fresh, open_ = true;
+    mapping = had ? ahead_ : fresh;
+    if (!had && take_by_layout(mapping)) return true;
+    ahead_ = fresh, open_ = true, walked_ = 0;
     if (had) return true;
   }
   const bool last = open_;

@@ -11,14 +11,28 @@ namespace ovcshim {
 
 class Smaps {
  public:
-  Smaps(char* io, uint64_t room) : lines_("/proc/thread-self/smaps", io, room) {}
+  Smaps(char* io, uint64_t room, const char* path = "/proc/thread-self/smaps")
+      : lines_(path, io, room) {}
   // The next mapping, ascending; false at the end, or if there is nothing to be read.
   bool next(MappingEntry& mapping);
 
  private:
+  // Where the lines that are wanted begin, counted from the end of the header. The kernel writes
+  // the same lines for each mapping, with columns of a fixed width: they need not be searched for.
+  struct Layout {
+    static constexpr int kLines = 4;
+    uint32_t at[kLines];
+    bool known;
+  };
+  bool parse_attribute(const char* line, MappingEntry& m);
+  bool take_by_layout(MappingEntry& m);
+
   Lines lines_;
   MappingEntry ahead_{};
-  bool open_ = false;  // ahead_ is the header of a mapping whose attributes were not read yet
+  bool ended_ = false;   // that was the last one: nothing more need be read
+  bool open_ = false;    // ahead_ is the header of a mapping whose attributes were not read yet
+  uint32_t walked_ = 0;  // bytes behind that header
+  Layout layout_{};
 };
 
 }  // namespace ovcshim

@@ -11,6 +11,7 @@
 #include "shim/proc/proc_files.h"
 #include "shim/record/errno_facts.h"
 #include "shim/record/event.h"
+#include "shim/record/owners.h"
 #include "shim/record/refusal.h"
 #include "shim/record/refusal_facts.h"
 #include "shim/record/smaps.h"
@@ -22,8 +23,6 @@ namespace {
 constexpr uint32_t kEntriesPerRecord = 60;
 constexpr uint32_t kMaxListed = 20000;  // entries; 0.65 MB of the lane
 
-constexpr uint64_t kVsyscall = 0xffffffffff600000;  // listed, but part of no process
-
 struct MapTotals {
   uint64_t count = 0, ac_kb = 0, ac_count = 0, dc_kb = 0, nr_kb = 0, biggest_kb = 0,
            biggest_start = 0, shared_writable_kb = 0, outside = 0;
@@ -31,7 +30,7 @@ struct MapTotals {
   void add(const MappingEntry& m) {
     const uint64_t kb = (m.end - m.start) / 1024;
     ++count;
-    if (m.start >= kVsyscall) ++outside;
+    if (m.start >= kVsyscall) ++outside;  // part of no process
     if ((m.flags & (kMapAc | kMapDc)) == kMapAc) {
       ac_kb += kb, ++ac_count;
       if (kb > biggest_kb) biggest_kb = kb, biggest_start = m.start;
@@ -94,6 +93,7 @@ class MappingWriter {
 // Mappings in the newest list of this process, or of the one that forked it. One that was given up
 // counts as many more, and after some times of asking it is tried again.
 constinit uint64_t g_listed = 0;
+constinit uint32_t g_listed_by = 0;  // the process that wrote it
 
 // False: nothing to be read, or there are more than `most` and it is given up. By their number, not
 // by the clock: a busy machine must not decide what is known.
@@ -121,6 +121,23 @@ void add_map_totals(Facts& facts, const MapTotals& t, uint64_t ticks) {
   facts.add(FactKey::kMapsSource, 1);
 }
 
+// Who holds the memory that the list shows, and beside it what the kernel charges for all.
+void add_holders(Facts& facts, const MapTotals& totals, void* room, uint64_t bytes) {
+  if (!g.growth.header) return;
+  note_listed_charge(totals.ac_kb + totals.dc_kb);
+  Holders holders;
+  find_holders(holders, room, bytes);
+  for (unsigned i = 0; i < holders.count; ++i) {
+    const auto key = [i](FactKey first) {
+      return static_cast<FactKey>(static_cast<uint32_t>(first) + i);
+    };
+    facts.add(key(FactKey::kHolderRow), holders.largest[i].row);
+    facts.add(key(FactKey::kHolderKb), holders.largest[i].kb);
+  }
+  facts.add(FactKey::kHeldKb, holders.all_kb);
+  if (holders.cut) facts.add(FactKey::kHoldersCut, 1);
+}
+
 // What the rehearsal compared: the newest of this thread, and this is the record about it.
 void add_rehearsal(Facts& facts) {
   facts.add(FactKey::kRehearsedMode, g_rehearsal.mode);
@@ -131,13 +148,16 @@ void add_rehearsal(Facts& facts) {
 }
 
 // These get addr and len.
-bool takes_range(Op op) { return op == Op::kMunmap || op == Op::kMprotect || op == Op::kMadvise; }
+bool takes_range(Op op) {
+  return op == Op::kMunmap || op == Op::kMprotect || op == Op::kMadvise || op == Op::kMlock ||
+         op == Op::kMlock2;
+}
 
 // What a list will cost: by the memory in use, 12 ms per GiB of 4 kB pages and never less than 200
 // us, and by the number of mappings, 1 us each.
 uint64_t expected_list_ticks() {
-  const uint64_t resident = g_private->reading.resident_pages;
-  if (resident == kUnknown || g_private->reading.tick == 0) return 1000 * g_ticks_per_ms;
+  const uint64_t resident = g_private->reading.value.resident_pages;
+  if (resident == kUnknown || g_private->reading.value.tick == 0) return 1000 * g_ticks_per_ms;
   const uint64_t listed = __atomic_load_n(&g_listed, __ATOMIC_RELAXED);
   return (200 + resident * 12 / 256 + listed) * g_ticks_per_ms / 1000;
 }
@@ -160,26 +180,30 @@ bool write_snapshot(uint64_t position, Proof proof, const EventBase& call) {
   add_overcommit(facts);
   add_status(facts, big.io, sizeof big.io);
   add_refusal_facts(facts, call);  // soon: it is about the moment of the refusal
-  add_limits(facts);
+  add_limits(facts, big.io, sizeof big.io);
   add_tasks(facts, big.io, sizeof big.io);
   GroupText groups{big.text, sizeof big.text};
   add_cgroups(facts, big.io, sizeof big.io, &groups);
+  if (const uint64_t kb = huge_kb_asked_for(call, big.io, sizeof big.io); kb != kUnknown && kb != 0)
+    add_huge_group(facts, kb, big.io, sizeof big.io, &groups);
   add_oom_kills(facts, big.io, sizeof big.io);
   add_kernel_totals(facts);
   add_foreign_files(facts);
+  add_place_files(facts);
   if (proof == Proof::kFull) {
     MappingWriter writer(position, big);
     if (takes_range(call.op)) writer.always_list(call.args[0], call.args[1]);
     if (list_mappings(writer, big)) {
       writer.flush(true);
       add_map_totals(facts, writer.totals, writer.ticks());
+      add_holders(facts, writer.totals, big.io, sizeof big.io);
     }
   } else if (proof == Proof::kFacts) {
     count(g.header->snapshots_skipped);
   }
   if (call.flags & kRehearsed) add_rehearsal(facts);
   else if (is_fork_op(call.op)) add_errno_facts(facts, call, big.io, sizeof big.io);
-  record.vital = proof == Proof::kFull || proof == Proof::kCounters;
+  record.vital = proof >= Proof::kFull;
   record.base.args[0] = position;
   record.base.facts = static_cast<uint8_t>(facts.count);
   record.fact_list = facts.list;
@@ -213,21 +237,26 @@ void forget_some_mappings() {
 bool may_list_mappings(ListOccasion occasion) {
   const uint64_t cost = expected_list_ticks(), now = tick_now();
   const bool seldom = now - g_private->list_tick > 100 * cost;
+  if (occasion == ListOccasion::kEnd && g_listed_by != g_private->pid) return false;
   if (occasion == ListOccasion::kEnd)
     return cost < g_ticks_per_ms || (cost < 20 * g_ticks_per_ms && seldom);
   return cost < g_ticks_per_ms && (occasion == ListOccasion::kNewObjects || seldom);
 }
 
-void write_mapping_list(uint64_t about, uint64_t most) {
+void write_mapping_list(uint64_t about, uint64_t most, uint64_t overcommit_mode) {
   BigScratch& big = g_private->big;
   if (is_quiet() || __atomic_exchange_n(&big.taken, 1, __ATOMIC_ACQUIRE)) return;
   MappingWriter writer(about, big);
   if (list_mappings(writer, big, most)) {
     Facts facts{big.facts, sizeof big.facts / sizeof big.facts[0]};
-    facts.add(FactKey::kOvercommitMemory, read_number("/proc/sys/vm/overcommit_memory"));
+    if (overcommit_mode == kUnknown)
+      overcommit_mode = read_number("/proc/sys/vm/overcommit_memory");
+    facts.add(FactKey::kOvercommitMemory, overcommit_mode);
     add_map_totals(facts, writer.totals, writer.ticks());
+    if (g.growth.header) note_listed_charge(writer.totals.ac_kb + writer.totals.dc_kb);
     writer.facts_of_list = &facts;
     writer.flush(true);
+    g_listed_by = g_private->pid;
   }
   note_listed();
   __atomic_store_n(&big.taken, 0, __ATOMIC_RELEASE);

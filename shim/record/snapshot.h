@@ -19,14 +19,16 @@ void write_reference(uint64_t position, uint64_t proven_by);
 // The whole list of mappings as kMappings records about the event at `position`, from which a
 // reader can follow the address space: when an image starts, when the loader has brought new
 // objects (its own calls are not seen), when the lane is about to pass the last list, at the end.
-// One of more than `most` mappings is given up.
-void write_mapping_list(uint64_t position, uint64_t most = UINT64_MAX);
+// One of more than `most` mappings is given up. overcommit_mode: as just read, if it was.
+void write_mapping_list(uint64_t position, uint64_t most = UINT64_MAX,
+                        uint64_t overcommit_mode = kUnknown);
 
 // An image's first list is always written: the process is small then. A later one only if it takes
 // less than 1 ms, whatever that leaves unknown: a big server must not be stopped for it. When the
 // lane passes the old one also only if it is less than 1 % of the time; for new objects the refresh
 // of the module list sees to that, ten times a second at most. The last one may take 20 ms if that
-// is less than 1 %.
+// is less than 1 %, and is left out for a forked child that has none of its own before it: nothing
+// can be compared with it, and a server has one for each connection.
 enum class ListOccasion { kNewObjects, kPassed, kEnd };
 bool may_list_mappings(ListOccasion occasion);
 // A list was too dear, and will be asked for again: there may be fewer mappings by then.

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "shim/format/growth_format.h"
 #include "shim/format/log_format.h"
 #include "shim/sys/seccomp.h"
 #include "shim/sys/sys.h"
@@ -28,6 +29,17 @@ struct EventRing {
   uint64_t* cursor = nullptr;
   uint64_t mark = 0;
   uint64_t open = 0;  // while mlockall is under way, slots that may be written to; 0: all
+};
+
+// The area of growth_format.h; header null: there is none.
+struct GrowthArea {
+  GrowthHeader* header = nullptr;
+  ProcessSpace* spaces = nullptr;
+  uint64_t* index = nullptr;
+  CallTotals* rows = nullptr;
+  uint64_t* arena = nullptr;
+  OwnerTable* tables = nullptr;
+  uint64_t index_words = 0, row_count = 0, arena_words = 0, table_count = 0;
 };
 
 // Everything the hot path reads sits in the first cache line and is constant while the program
@@ -52,6 +64,7 @@ struct alignas(64) Session {
   uint32_t stripe_count = 0;
   uint32_t* pid_index = nullptr;
   RetiredTotals* retired = nullptr;
+  GrowthArea growth;
   uint64_t mapped_bytes = 0;  // of the log
   uint32_t ns_index = kNoNamespace;
   uint64_t pidns = 0;
@@ -80,8 +93,7 @@ struct alignas(64) Hot {
   uint32_t starved;                     // calls to let pass before asking for a chunk again
   uint16_t forwarding;  // number of the system call that a wrapper is about to make itself (see
                         // libc_hook.cc)
-  uint16_t beneath;  // inside a call of the fork family: its own record will bring the proof of a
-                     // failure
+  uint16_t beneath;     // Beneath (forwarding.h)
 };
 static_assert(sizeof(Hot) == 64);
 
@@ -89,6 +101,29 @@ static_assert(sizeof(Hot) == 64);
 struct Reading {
   uint64_t tick;  // 0: never read
   uint64_t committed_kb, limit_kb, vm_size_pages, resident_pages, data_pages;
+};
+
+// A sequence lock: one writer at a time sees to itself, readers give up rather than wait.
+struct SharedReading {
+  uint64_t sequence;
+  Reading value;
+  void write(const Reading& now) {
+    const uint64_t busy = (sequence + 1) | 1;  // odd: being written, or left so by a fork
+    __atomic_store_n(&sequence, busy, __ATOMIC_RELAXED);
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+    value = now;
+    __atomic_store_n(&sequence, busy + 1, __ATOMIC_RELEASE);
+  }
+  bool read(Reading& out) const {  // pairs with write()
+    for (int tries = 0; tries < 4; ++tries) {
+      const uint64_t before = __atomic_load_n(&sequence, __ATOMIC_ACQUIRE);
+      out = value;
+      __atomic_thread_fence(__ATOMIC_ACQUIRE);
+      if (!(before & 1) && before == __atomic_load_n(&sequence, __ATOMIC_RELAXED))
+        return out.tick != 0;
+    }
+    return false;
+  }
 };
 
 // Working memory for events, so that wrappers stay small on foreign stacks. Taken by
@@ -109,6 +144,14 @@ struct BigScratch {
   char text[2048];
 };
 
+// Sizes read for a refusal, which hold for this thread until something is granted: see proofs.h.
+inline constexpr uint32_t kSizeFacts = 11;
+struct ChangedSizes {
+  uint64_t granted, tick;
+  uint32_t tid, count;
+  Fact list[kSizeFacts];
+};
+
 // A refusal that has a proof of its own in the log: see proofs.h.
 struct Proven {
   uint64_t position;       // of its record
@@ -118,6 +161,7 @@ struct Proven {
   uint64_t caller;
   Op op;
   uint16_t err;
+  bool tasks;  // a limit on tasks: mappings have no part in it
 };
 
 inline constexpr unsigned kFirstHots = 128;  // more are mapped as threads come: see hots.h
@@ -127,30 +171,33 @@ inline constexpr unsigned kScratches = 8;
 struct Private {
   uint32_t registered;  // 0 new, 1 being registered, 2 done
   uint32_t pid;
+  uint32_t entering_tid;     // the thread that enters it, while registered is 1
   uint32_t slot, serial;     // of g.processes; kNoIndex if none could be had
   uint64_t module_position;  // where this process knows the module list to stand in the event lane
   uint32_t reading_lock;
   uint32_t hots_used, hot_hand;  // see hots.cc
   uint32_t first_stripe_asked;   // the stripe of an earlier image has been looked at
   uint32_t stripe_hand;          // where a free one is looked for next
-  uint64_t reading_seq;
-  Reading reading;
-  uint64_t granted;  // calls that changed the process
+  SharedReading reading;
+  uint64_t granted;  // calls that changed the process: see granted_count()
+  ChangedSizes sizes;
   uint32_t proven_lock;
   Proven proven[8];
   uint32_t first_lists;  // of storms that could not be paid for
   int64_t credit;        // ticks that proofs may take, as of credit_tick
   uint64_t credit_tick, full_cost, facts_cost;
-  uint64_t objects_looked_for;  // Reading::tick at which the loader's list was last looked at
-  uint64_t list_tick;           // last mapping list without a failure, likewise
-  uint64_t listed_at;           // slots of the events ring claimed when it was made
-  uint64_t hots_full_until;     // tick before which no free Hot is looked for
-  uint64_t stripes_full_until;  // likewise
-  uint64_t injected[8];         // calls that matched each rule of OVCSHIM_INJECT
-  uint64_t kill_tick;           // last counters read over a killed child
-  BigScratch big;
+  uint64_t lately_since, lately;  // a tick, and proofs since then: see proofs.cc
+  uint64_t objects_looked_for;    // Reading::tick at which the loader's list was last looked at
+  uint64_t list_tick;             // last mapping list without a failure, likewise
+  uint64_t listed_at;             // slots of the events ring claimed when it was made
+  uint64_t hots_full_until;       // tick before which no free Hot is looked for
+  uint64_t stripes_full_until;    // likewise
+  uint64_t injected[8];           // calls that matched each rule of OVCSHIM_INJECT
+  uint64_t kill_tick;             // last counters read over a killed child
+  // What each process touches comes first, on as few pages as may be.
   Scratch scratch[kScratches];
   Hot hots[kFirstHots];
+  BigScratch big;
 };
 extern Private* g_private;  // set before g.recording is; null otherwise
 
@@ -223,6 +270,12 @@ inline uint32_t tid_of(const Hot& hot) { return __atomic_load_n(&hot.tid, __ATOM
 inline bool thread_is_dead(uint32_t tid) {
   return !is_quiet() && tid != 0 && sys::call(__NR_tkill, tid, 0) == -3 /* ESRCH */;
 }
+
+// Before a page of the log is first read: one that is written at once takes one fault, not two.
+inline void touch_for_writing(uint32_t& word) { __atomic_fetch_add(&word, 0, __ATOMIC_RELAXED); }
+
+// For proof_era_is(): about a second.
+inline uint64_t proof_era(uint64_t tick) { return tick / (g_ticks_per_ms << 10); }
 
 inline void count(uint64_t& counter, uint64_t n = 1) {
   __atomic_fetch_add(&counter, n, __ATOMIC_RELAXED);

@@ -24,8 +24,10 @@
 #include "shim/session/late.h"
 #include "shim/session/start.h"
 #include "shim/sys/auxv.h"
+#include "shim/sys/libc_kind.h"
 #include "shim/sys/seccomp.h"
 #include "shim/sys/thread_pointer.h"
+#include "shim/sys/vdso.h"
 #include "shim/unwind/memory.h"
 
 extern "C" [[gnu::visibility("hidden")]] const ElfW(Ehdr) __ehdr_start;
@@ -151,19 +153,26 @@ bool open_for(AttachOrder& order) {
   }
   new_mark();
   note_inherited_seccomp();
-  note_libc_tls(&t_hot, auxv_value(g_auxv, AT_HWCAP2));
+  if (!note_libc_tls(Libc::kGlibc, &t_hot, auxv_value(g_auxv, AT_HWCAP2))) {
+    give_memory_back();
+    return refuse(order, "the thread's pointer is not libc's");
+  }
+  sys::find_vdso(g_auxv);
   begin_clock();
   const Settings s = settings_of(order);
   g.attached = true;
-  if (open_log(s.log, &problem.why, &problem.err, path) && !g.joined && map_private(problem))
+  if (open_log(s.log, &problem.why, &problem.err, path) && !g.joined && map_private(problem)) {
+    know_tick_rate();
     return true;
+  }
   give_memory_back();
   return refuse(order, problem.why ? problem.why : "the log is there already", problem.err);
 }
 
 bool begin_for(AttachOrder& order) {
   const Settings s = settings_of(order);
-  enter_libc(s, OtherThreads::kStopped);
+  const StatFields stat = read_stat(0);
+  enter_libc(s, stat, OtherThreads::kStopped);
   const InternalsWord word = internals_of(g.internals_word);
   order.internals = static_cast<uint32_t>(word.state);
   order.mem_error = word.mem_error, order.mprotect_error = word.mprotect_error;
@@ -171,7 +180,7 @@ bool begin_for(AttachOrder& order) {
     give_memory_back();
     return refuse(order, "libc's system calls cannot be made visible");
   }
-  begin_recording(s);
+  begin_recording(s, stat);
   return true;
 }
 

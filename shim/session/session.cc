@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <link.h>
+#include <unistd.h>
 
 #include "shim/proc/proc_file.h"
 #include "shim/proc/proc_files.h"
@@ -20,10 +21,10 @@
 #include "shim/session/late.h"
 #include "shim/session/start.h"
 #include "shim/sys/auxv.h"
+#include "shim/sys/libc_kind.h"
 #include "shim/sys/thread_pointer.h"
+#include "shim/sys/vdso.h"
 #include "shim/unwind/known_stack.h"
-
-extern "C" [[gnu::weak]] const char* gnu_get_libc_version();
 
 namespace ovcshim {
 namespace {
@@ -158,17 +159,20 @@ void start(const Settings& s) {
   char path[kPathRoom]{};
   StartProblem problem{nullptr, 0, path};
   note_inherited_seccomp();
+  sys::find_vdso(g_auxv);
   begin_clock();
   if (!open_log(s.log, &problem.why, &problem.err, path))
     return complain(problem.why ? problem.why : "cannot start", problem.err, path);
+  know_tick_rate();
   if (s.log.follow != 2 && is_descendant())
     return;  // an exec'd descendant that is not to be followed
   if (!map_private(problem)) return complain(problem.why, problem.err, "");
   know_main_stack(reinterpret_cast<uint64_t>(__builtin_frame_address(0)),
                   reinterpret_cast<uint64_t>(g_auxv));
-  enter_libc(s, OtherThreads::kNone);
+  const StatFields stat = read_stat(0);
+  enter_libc(s, stat, OtherThreads::kNone);
   set_refusals(s);
-  begin_recording(s);
+  begin_recording(s, stat);
 }
 
 }  // namespace
@@ -177,6 +181,12 @@ void start(const Settings& s) {
 using namespace ovcshim;
 
 namespace {
+
+// glibc hands a constructor the program's arguments and environment; musl nothing, but has set
+// `environ` by then. Others: not known to be there, so the shim only forwards.
+char** environment(Libc libc, char** handed) {
+  return libc == Libc::kGlibc ? handed : libc == Libc::kMusl ? environ : nullptr;
+}
 
 // Looked for only where it is: a dlsym that fails allocates. By name, since a reference would ask
 // every libc for version 2.32.
@@ -190,24 +200,25 @@ void find_single_threaded() {
 
 }  // namespace
 
-// glibc hands the constructor the program's arguments; other libcs do not, and there the shim only
-// forwards.
-[[gnu::constructor]] static void ovcshim_start(int, char**, char** envp) {
+[[gnu::constructor]] static void ovcshim_start(int, char**, char** handed) {
   const int saved = errno;
-  if (gnu_get_libc_version && is_loaded_late()) {  // by `ovc attach`: nothing until it says so
+  const Libc libc = libc_kind();
+  if (libc == Libc::kGlibc && is_loaded_late()) {  // by `ovc attach`: nothing until it says so
     if (resolve_all()) find_single_threaded(), note_late();
     errno = saved;
     return;
   }
-  if (gnu_get_libc_version && envp) {
+  char** envp = environment(libc, handed);
+  bool known = envp != nullptr;
+  if (known) {
     g_auxv = auxv_behind(envp);
-    note_libc_tls(&t_hot, auxv_value(g_auxv, AT_HWCAP2));
+    known = note_libc_tls(libc, &t_hot, auxv_value(g_auxv, AT_HWCAP2));
     mark_hots(reinterpret_cast<const uint64_t*>(auxv_value(g_auxv, AT_RANDOM)));
   }
-  if (resolve_all() && gnu_get_libc_version && envp && !is_secure_execution()) {
+  if (resolve_all() && known && !is_secure_execution()) {
     const Settings settings = read_settings(envp);
     if (settings.enabled) {
-      find_single_threaded();
+      if (libc == Libc::kGlibc) find_single_threaded();
       start(settings);
     }
   }

@@ -10,6 +10,7 @@
 #include "shim/proc/proc_file.h"
 #include "shim/proc/proc_files.h"
 #include "shim/record/process.h"
+#include "shim/sys/vdso.h"
 #include "shim/unwind/memory.h"
 
 #if defined(__x86_64__)
@@ -91,8 +92,20 @@ bool map_private(StartProblem& problem) {
 
 namespace {
 
-// Rate of the clock, to about 1 %: good enough for ages and rate limits. From the creator's
-// calibration if the log is old enough.
+// What a log that was joined has seen of the clock; false where that says nothing.
+bool tick_rate_of_log() {
+  constexpr uint64_t kLeastUs = 1000, kLeastRate = 100, kMostRate = 20000;  // ticks a microsecond
+  constexpr long kMonotonic = 1;
+  const ClockPair& first = g.header->created;
+  const uint64_t now = tick_now(), ns = sys::clock_ns(kMonotonic);
+  if (now < first.tick || ns < first.monotonic_ns + kLeastUs * 1000) return false;
+  const uint64_t rate = (now - first.tick) / ((ns - first.monotonic_ns) / 1000);
+  if (rate < kLeastRate || rate > kMostRate) return false;  // another time namespace
+  g_ticks_per_ms = rate * 1000;
+  return true;
+}
+
+// Rate of the clock, to about 1 %: good enough for ages and rate limits.
 void estimate_tick_rate() {
   if (!g.use_tsc) return;
 #if defined(__x86_64__)
@@ -105,18 +118,15 @@ void estimate_tick_rate() {
     g_ticks_per_ms = static_cast<uint64_t>(a & 0xffff) * 1000;
     return;
   }
-  struct {
-    long sec, nsec;
-  } from{}, to{};
-  if (sys::failed(sys::call(__NR_clock_gettime, 1, reinterpret_cast<long>(&from)))) return;
-  const uint64_t start = tick_now();
-  long ns = 0;
+  constexpr long kMonotonic = 1;
+  const uint64_t from = sys::clock_ns(kMonotonic), start = tick_now();
+  uint64_t ns = 0;
   do {  // 50 microseconds
-    if (sys::failed(sys::call(__NR_clock_gettime, 1, reinterpret_cast<long>(&to))))
-      return;  // a sandbox: the rate stays a guess
-    ns = (to.sec - from.sec) * 1000000000 + to.nsec - from.nsec;
+    const uint64_t to = sys::clock_ns(kMonotonic);
+    if (to <= from) return;  // a sandbox: the rate stays a guess
+    ns = to - from;
   } while (ns < 50000);
-  g_ticks_per_ms = (tick_now() - start) * 1000000 / static_cast<uint64_t>(ns);
+  g_ticks_per_ms = (tick_now() - start) * 1000000 / ns;
 #else
   uint64_t hz;
   asm("mrs %0, cntfrq_el0" : "=r"(hz));
@@ -128,26 +138,30 @@ void estimate_tick_rate() {
 
 void begin_clock() {
   g.use_tsc = tsc_is_invariant();
-  estimate_tick_rate();
   g.start_tick = tick_now();
 }
 
-void enter_libc(const Settings& s, OtherThreads others) {
+void know_tick_rate() {
+  if (!g.joined || !g.use_tsc || !tick_rate_of_log()) estimate_tick_rate();
+}
+
+void enter_libc(const Settings& s, const StatFields& stat, OtherThreads others) {
   g.stack_depth = s.log.stack_depth;
   g.follow = s.log.follow;
   g.pidns = pid_namespace();
   g.ns_index = namespace_index(g.pidns);
   CodeWriting writing;
-  const InternalsState state = s.internals ? patch_libc(writing, others) : InternalsState::kOff;
+  const InternalsState state =
+      s.internals ? patch_libc(stat.threads, writing, others) : InternalsState::kOff;
   g.internals_word =
       internals_word({state, writing.mem_error, writing.mprotect_error, writing.filtered});
   g.own_commit_kb += writing.charged_kb;
   g.internals = state == InternalsState::kOn || state == InternalsState::kPartly;
 }
 
-void begin_recording(const Settings& s) {
+void begin_recording(const Settings& s, const StatFields& stat) {
   g.recording = true;
-  register_process(kUnknown, true);
+  register_image(stat);
   g.min_size = g.chunk_count ? s.log.min_size : UINT64_MAX;
 }
 

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
 // The steps that recording begins with, whether the program begins (session.cc) or runs already
-// (attach.cc). In this order: begin_clock(), open_log(), map_private(), enter_libc(),
-// begin_recording().
+// (attach.cc). In this order: begin_clock(), open_log(), know_tick_rate(), map_private(),
+// enter_libc(), begin_recording().
 #pragma once
 #include "shim/libc/libc_patch.h"
 #include "shim/record/log_file.h"
+#include "shim/record/process.h"
 
 namespace ovcshim {
 
@@ -22,10 +23,11 @@ struct StartProblem {
 };
 
 void begin_clock();
+void know_tick_rate();
 bool map_private(StartProblem& problem);
 // libc's own system calls, from now on.
-void enter_libc(const Settings& settings, OtherThreads others);
+void enter_libc(const Settings& settings, const StatFields& stat, OtherThreads others);
 // The process enters the log, with its objects and its mappings.
-void begin_recording(const Settings& settings);
+void begin_recording(const Settings& settings, const StatFields& stat);
 
 }  // namespace ovcshim

@@ -23,7 +23,29 @@ long probe(const void* address) {
   return tells;
 }
 
+constinit uint8_t kernel_of_ranges = kNotAsked;
+
+long populate(uint64_t start, uint64_t end) {
+  constexpr long kPopulateRead = 22;
+  return call(__NR_madvise, static_cast<long>(start), static_cast<long>(end - start),
+              kPopulateRead);
+}
+
+// As kernel_tells().
+[[gnu::cold, gnu::noinline]] bool kernel_tells_of_ranges() {
+  constexpr uint64_t kNobodys = ~uint64_t{0} << 16;
+  const bool tells = populate(kNobodys, kNobodys + 4096) == -ENOMEM;
+  __atomic_store_n(&kernel_of_ranges, tells ? kTells : kDoesNotTell, __ATOMIC_RELAXED);
+  return tells;
+}
+
 }  // namespace
+
+bool readable_range(uint64_t start, uint64_t end) {
+  const uint8_t known = __atomic_load_n(&kernel_of_ranges, __ATOMIC_RELAXED);
+  if (known == kDoesNotTell || (known == kNotAsked && !kernel_tells_of_ranges())) return false;
+  return populate(start, end) == 0;
+}
 
 bool readable(const void* address) {
   if (probe(address) != -EINVAL) return false;

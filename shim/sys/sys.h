@@ -48,6 +48,10 @@ inline bool failed(long result) {
 // whatever it says proves nothing.
 bool readable(const void* address);
 
+// True if all pages of the range can be read: one system call for them all (MADV_POPULATE_READ,
+// since Linux 5.14), which also maps them. False may mean no more than that it cannot be asked so.
+bool readable_range(uint64_t start, uint64_t end);
+
 // Not memcpy/memset/strlen: those are libc's and can be somebody's interposed version.
 inline void copy(void* to, const void* from, size_t len) {
   auto* t = static_cast<unsigned char*>(to);

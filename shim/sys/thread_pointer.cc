@@ -2,8 +2,10 @@
 //
 // See thread_pointer.h. glibc's block is told by what only glibc puts there: its own address,
 // twice, and the pointer guard, a random number that all threads of a process have
-// (sysdeps/x86_64/nptl/ tls.h tcbhead_t). Each thread pointer is looked at closely once, with
-// system calls that prove it mapped; then it is found in a table, and only the words are compared.
+// (sysdeps/x86_64/nptl/tls.h tcbhead_t); musl's by its own address and the stack protector's
+// canary, which new threads copy (src/internal/pthread_impl.h struct pthread). Each thread pointer
+// is looked at closely once, with system calls that prove it mapped; then it is found in a table,
+// and only the words are compared.
 #include "shim/sys/thread_pointer.h"
 
 #include "shim/sys/seccomp.h"
@@ -13,10 +15,9 @@ namespace ovcshim {
 namespace {
 
 constexpr unsigned kKnownBits = 10;
-constinit uint64_t known[1u << kKnownBits]{};  // by hash; a newcomer takes the place
-constinit uint64_t first_thread = 0;           // its thread pointer; 0: not noted, nothing is asked
-constinit uint64_t pointer_guard = 0;          // of this process; its first thread may have ended
-constinit uint64_t variable_at = 0;            // distance of ours from the thread pointer
+alignas(4096) constinit uint64_t known[1u << kKnownBits]{};  // by hash; a newcomer takes the place
+constinit uint64_t first_thread = 0;  // its thread pointer; 0: not noted, nothing is asked
+constinit uint64_t variable_at = 0;   // distance of ours from the thread pointer
 
 uint64_t& place_of(uint64_t pointer) {
   return known[(pointer * 0x9e3779b97f4a7c15u) >> (64 - kKnownBits)];
@@ -28,7 +29,12 @@ bool mapped(uint64_t at) { return at % 8 == 0 && sys::readable(reinterpret_cast<
 
 #if defined(__x86_64__)
 
-constexpr uint64_t kSelf = 0x10, kPointerGuard = 0x30;
+struct Shape {
+  uint64_t self, secret;  // where its own address and the random number stand
+};
+constexpr Shape kGlibcShape = {0x10, 0x30}, kMuslShape = {0, 0x28};
+constinit Shape shape = kGlibcShape;
+constinit uint64_t secret = 0;  // of this process; its first thread may have ended
 constexpr uint64_t kFsgsbase = 1u << 1;  // HWCAP2_FSGSBASE: the instruction is allowed
 constinit bool has_rdfsbase = false;
 
@@ -46,12 +52,12 @@ uint64_t thread_pointer() {
 }
 
 bool is_libcs(uint64_t pointer) {
-  return word(pointer) == pointer && word(pointer + kSelf) == pointer &&
-         word(pointer + kPointerGuard) == pointer_guard;
+  return word(pointer) == pointer && word(pointer + shape.self) == pointer &&
+         word(pointer + shape.secret) == secret;
 }
 
 bool is_mapped_around(uint64_t pointer) {
-  return mapped(pointer) && mapped(pointer + kPointerGuard) &&
+  return mapped(pointer) && mapped(pointer + shape.secret) &&
          mapped((pointer + variable_at) & ~uint64_t{7});
 }
 
@@ -101,19 +107,21 @@ bool has_libc_tls() {
   return look_closely(pointer);
 }
 
-void note_libc_tls(const void* variable, uint64_t hwcap2) {
+bool note_libc_tls(Libc libc, const void* variable, uint64_t hwcap2) {
 #if defined(__x86_64__)
   has_rdfsbase = hwcap2 & kFsgsbase;
+  shape = libc == Libc::kMusl ? kMuslShape : kGlibcShape;
 #else
-  (void)hwcap2;
+  (void)libc, (void)hwcap2;
 #endif
   const uint64_t pointer = thread_pointer();
-  if (!pointer) return;
+  if (!pointer) return libc == Libc::kGlibc;
   variable_at = reinterpret_cast<uint64_t>(variable) - pointer;
   first_thread = pointer;
 #if defined(__x86_64__)
-  pointer_guard = word(pointer + kPointerGuard);
+  secret = word(pointer + shape.secret);
 #endif
+  return is_libcs(pointer);
 }
 
 }  // namespace ovcshim

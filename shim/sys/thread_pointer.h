@@ -11,6 +11,8 @@
 #pragma once
 #include <cstdint>
 
+#include "shim/sys/libc_kind.h"
+
 #pragma GCC visibility push(hidden)
 
 namespace ovcshim {
@@ -18,8 +20,8 @@ namespace ovcshim {
 bool has_libc_tls();
 
 // From the constructor, in the first thread. `variable`: one of the shim's thread-local ones.
-// `hwcap2`: AT_HWCAP2.
-void note_libc_tls(const void* variable, uint64_t hwcap2);
+// `hwcap2`: AT_HWCAP2. False: this thread's block is not one of that libc; nothing may be recorded.
+bool note_libc_tls(Libc libc, const void* variable, uint64_t hwcap2);
 
 }  // namespace ovcshim
 

@@ -10,6 +10,7 @@
 
 #include "shim/proc/proc_file.h"
 #include "shim/sys/sys.h"
+#include "shim/sys/vdso.h"
 #include "shim/unwind/known_stack.h"
 #include "shim/unwind/modules.h"
 
@@ -22,7 +23,7 @@ struct Kept {
   uint64_t start;
   std::atomic<uint64_t> end;  // start: given up
 };
-constinit Kept kept[kMaxModules]{};
+alignas(64) constinit Kept kept[kMaxModules]{};
 constinit std::atomic<unsigned> kept_count{0};
 constinit std::atomic<uint32_t> readers{0};
 
@@ -30,7 +31,7 @@ constinit std::atomic<uint32_t> readers{0};
 constexpr unsigned kEraBits = 64 - (57 - kPageBits);
 constexpr uint64_t kEraMask = (uint64_t{1} << kEraBits) - 1;
 constexpr unsigned kProofs = 512;
-constinit std::atomic<uint64_t> proofs[kProofs]{};
+alignas(4096) constinit std::atomic<uint64_t> proofs[kProofs]{};
 constinit std::atomic<uint64_t> era_now{0};
 
 constinit const uint32_t* own_pid = nullptr;
@@ -48,20 +49,40 @@ const Kept* kept_around(uint64_t at, size_t len) {
   return at < end && len <= end - at ? &kept[low - 1] : nullptr;
 }
 
-bool page_is_proven(uint64_t page) {
-  std::atomic<uint64_t>& proof = proofs[page % kProofs];
+void note_proven(uint64_t first, uint64_t end) {
   const uint64_t era = era_now.load(std::memory_order_relaxed) & kEraMask;
-  const uint64_t word = proof.load(std::memory_order_relaxed);
-  if (word >> kEraBits == page && ((era - word) & kEraMask) <= 1) return true;
-  if (!sys::readable(reinterpret_cast<const void*>(page << kPageBits))) return false;
-  proof.store(page << kEraBits | era, std::memory_order_relaxed);
+  for (uint64_t page = first; page < end; ++page)
+    proofs[page % kProofs].store(page << kEraBits | era, std::memory_order_relaxed);
+}
+
+// With its neighbours in the object, as many as the kernel maps together (mm/memory.c
+// do_fault_around()): a walk that reads one of a table's pages soon reads others.
+bool prove_page(uint64_t page, const Kept& object) {
+  constexpr uint64_t kTogether = 16;
+  uint64_t first = page & ~(kTogether - 1), end = first + kTogether;
+  const uint64_t start = object.start >> kPageBits,
+                 stop = object.end.load(std::memory_order_relaxed) >> kPageBits;
+  if (first < start) first = start;
+  if (end > stop) end = stop;
+  if (!(first <= page && page < end && sys::readable_range(first << kPageBits, end << kPageBits))) {
+    if (!sys::readable(reinterpret_cast<const void*>(page << kPageBits))) return false;
+    first = page, end = page + 1;
+  }
+  note_proven(first, end);
   return true;
 }
 
+bool page_is_proven(uint64_t page, const Kept& object) {
+  const uint64_t era = era_now.load(std::memory_order_relaxed) & kEraMask;
+  const uint64_t word = proofs[page % kProofs].load(std::memory_order_relaxed);
+  return (word >> kEraBits == page && ((era - word) & kEraMask) <= 1) || prove_page(page, object);
+}
+
 bool copy_directly(void* to, uint64_t from, size_t len) {
-  if (!kept_around(from, len)) return false;
+  const Kept* object = kept_around(from, len);
+  if (!object) return false;
   for (uint64_t page = from >> kPageBits; page <= (from + len - 1) >> kPageBits; ++page)
-    if (!page_is_proven(page)) return false;
+    if (!page_is_proven(page, *object)) return false;
   sys::copy(to, reinterpret_cast<const void*>(from), len);
   return true;
 }
@@ -112,12 +133,13 @@ bool copy_memory(void* to, uint64_t from, size_t len) {
   return copied || copy_by_kernel(to, from, len);
 }
 
-void keep_object(uint64_t start, uint64_t end) {
+void keep_object(uint64_t start, uint64_t end, bool head_is_readable) {
   const unsigned n = kept_count.load(std::memory_order_relaxed);
   if (n == kMaxModules || start >= end || (n > 0 && start < kept[n - 1].end)) return;
   kept[n].start = start;
   kept[n].end.store(end, std::memory_order_relaxed);
   kept_count.store(n + 1, std::memory_order_release);  // pairs with kept_around
+  if (head_is_readable) note_proven(start >> kPageBits, (start >> kPageBits) + 1);
 }
 
 // A reader on another thread is done within microseconds. One that this very thread has
@@ -128,6 +150,7 @@ void range_goes(uint64_t start, uint64_t bytes) {
   const uint64_t end = start + bytes < start ? UINT64_MAX : start + bytes;
   bool touched = false;
   forget_known_stack(start, end);
+  sys::forget_vdso(start, end);
   for (unsigned i = 0; i < kept_count.load(std::memory_order_acquire); ++i) {
     if (kept[i].start >= end || kept[i].end.load(std::memory_order_relaxed) <= start) continue;
     kept[i].end.store(kept[i].start, std::memory_order_seq_cst);

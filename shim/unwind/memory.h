@@ -28,8 +28,8 @@ bool copy_memory(void* to, uint64_t from, size_t len);
 bool copy_by_kernel(void* to, uint64_t from, size_t len);
 
 // [start, end) belongs to an object that stays until the end. In ascending order, from the
-// constructor.
-void keep_object(uint64_t start, uint64_t end);
+// constructor. head_is_readable: its first page was just proven.
+void keep_object(uint64_t start, uint64_t end, bool head_is_readable = false);
 
 // The caller is about to unmap, replace or protect these bytes: nothing of an object they touch is
 // read directly any more, and nobody does when this returns (or has been interrupted doing so).

@@ -31,16 +31,17 @@ constexpr uint64_t kPageMask = 4095;
 
 // The text of the list, one character at a time, so that lines may have any length.
 struct MapsText {
-  explicit MapsText(const char* path) : file(path) {}
+  MapsText(const char* path, char* io, size_t bytes) : file(path), buffer(io), room(bytes) {}
 
   ProcFile file;
   unsigned reads = 0;
   bool failed = false;
   size_t at = 0, len = 0;
-  char buffer[1024];
+  char* buffer;
+  size_t room;
 
   bool refill() {
-    long got = ++reads > kMaxReads ? -1 : file.read(buffer, sizeof buffer);
+    long got = ++reads > kMaxReads ? -1 : file.read(buffer, room);
     failed = got < 0;
     at = 0;
     len = got > 0 ? static_cast<size_t>(got) : 0;
@@ -134,7 +135,7 @@ void begin(Draft& draft, const Line& line) {
   draft.module.start = line.start;
   draft.module.end = line.end;
   draft.device = line.device;
-  draft.inode = line.inode;
+  draft.inode = draft.module.inode = line.inode;
   bool headers_may_be_here = line.offset == 0 && (line.inode != 0 || is_vdso(line));
   draft.content = headers_may_be_here ? Draft::Content::kUnread : Draft::Content::kOther;
   take_path(line, draft.module);
@@ -291,6 +292,7 @@ void collect(MapsText& text, Collector& collector) {
   draft.content = Draft::Content::kOther;
   while (read_line(text, line)) {
     if (!belongs(draft, line)) {
+      if (line.start == kVsyscall) break;  // nothing can follow: one read less
       if (line.inode == 0 && !is_vdso(line)) continue;
       collector.add(draft);
       begin(draft, line);
@@ -301,9 +303,9 @@ void collect(MapsText& text, Collector& collector) {
   collector.add(draft);
 }
 
-bool read_from(const char* path, ModuleTable& table) {
+bool read_from(const char* path, ModuleTable& table, char* io, size_t room) {
   table.count = table.cut = 0;
-  MapsText text(path);
+  MapsText text(path, io, room);
   if (!text.file.ok()) return false;
   Collector collector{table};
   collect(text, collector);
@@ -316,8 +318,14 @@ bool read_from(const char* path, ModuleTable& table) {
 
 // thread-self first: /proc/self lists nothing once the first thread has ended. Before Linux 3.17
 // there is only the latter.
+bool read_modules(ModuleTable& table, char* io, size_t room) {
+  return read_from("/proc/thread-self/maps", table, io, room) ||
+         read_from("/proc/self/maps", table, io, room);
+}
+
 bool read_modules(ModuleTable& table) {
-  return read_from("/proc/thread-self/maps", table) || read_from("/proc/self/maps", table);
+  char io[1024];
+  return read_modules(table, io, sizeof io);
 }
 
 const Module* find_module(const ModuleTable& table, uint64_t pc) {

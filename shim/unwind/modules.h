@@ -7,6 +7,7 @@
 // foreign memory through copy_memory, since a dlclose in another thread may unmap anything at
 // any time.
 #pragma once
+#include <cstddef>
 #include <cstdint>
 
 namespace ovcshim {
@@ -20,10 +21,13 @@ struct Module {
   uint16_t build_id_len;  // 0 if none
   uint16_t path_len;
   unsigned char build_id[20];
-  char path[212];  // cut at its end if longer; not terminated when full
+  char path[212];       // cut at its end if longer; not terminated when full
+  uint64_t inode;       // of its file; 0: none
+  uint64_t changed_ns;  // st_ctim of that file when the object was first seen; 0: not known
 };
 
 inline constexpr unsigned kMaxModules = 128;
+inline constexpr uint64_t kVsyscall = 0xffffffffff600000;  // x86-64: the last of every list
 
 struct ModuleTable {
   unsigned count;
@@ -32,7 +36,9 @@ struct ModuleTable {
 };
 
 // Fills the table from the running process. False if /proc cannot be read; the table is then empty.
+// With more room than it has on the stack the list takes fewer reads.
 bool read_modules(ModuleTable& table);
+bool read_modules(ModuleTable& table, char* io, size_t room);
 
 // The module whose executable part holds pc, or nullptr.
 const Module* find_module(const ModuleTable& table, uint64_t pc);

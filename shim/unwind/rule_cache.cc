@@ -11,9 +11,10 @@
 namespace ovcshim {
 namespace {
 
-constexpr uint64_t kEntries = 2048;
-constexpr unsigned kIndexBits = 11;
-static_assert(kEntries == 1u << kIndexBits);
+// A short program meets few addresses: the table begins as one page and grows fourfold when it is
+// half full. What was kept in the smaller one is then worked out once more.
+constexpr unsigned kFirstBits = 7, kMostBits = 11, kMoreBits = 2;
+static_assert((kMostBits - kFirstBits) % kMoreBits == 0);
 
 struct alignas(32) Entry {
   std::atomic<uint64_t>
@@ -24,11 +25,23 @@ static_assert(sizeof(Entry) == 32 && std::atomic<uint64_t>::is_always_lock_free)
 
 constexpr uint64_t kSequenceMask = 0xffffffff;
 
-alignas(64) constinit Entry entries[kEntries]{};
+alignas(4096) constinit Entry entries[1u << kMostBits]{};
+constinit std::atomic<unsigned> bits_now{kFirstBits};
+constinit std::atomic<unsigned> kept_since{0};      // entries, since it has this size
 constinit std::atomic<uint32_t> generation_now{1};  // 0 is that of entries never written
 
 uint64_t first_of(uint64_t pc) {
-  return (pc * 0x9e3779b97f4a7c15u) >> (64 - kIndexBits) & ~uint64_t{1};
+  const unsigned bits = bits_now.load(std::memory_order_relaxed);
+  return (pc * 0x9e3779b97f4a7c15u) >> (64 - bits) & ~uint64_t{1};
+}
+
+// Others may do the same at once: it grows once all the same, and a little sooner or later.
+void grow_if_full() {
+  const unsigned bits = bits_now.load(std::memory_order_relaxed);
+  if (bits == kMostBits || kept_since.fetch_add(1, std::memory_order_relaxed) < 1u << (bits - 1))
+    return;
+  kept_since.store(0, std::memory_order_relaxed);
+  bits_now.store(bits + kMoreBits, std::memory_order_relaxed);
 }
 
 bool read_entry(const Entry& entry, uint32_t generation, uint64_t pc, uint64_t& rule) {
@@ -79,6 +92,7 @@ void keep_rule(uint32_t generation, uint64_t pc, StepRule rule) {
   bool take_second =
       first >> 32 == generation && (second >> 32 != generation || ((first ^ second) & 2));
   write_entry(pair[take_second], generation, pc, rule.word);
+  grow_if_full();
 }
 
 }  // namespace ovcshim

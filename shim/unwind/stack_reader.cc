@@ -10,10 +10,11 @@ namespace ovcshim {
 
 bool StackReader::prove(uint64_t at) {
   uint64_t wanted = page(at);
+  if (wanted == high_ && low_ == base_) high_ = deepen_known_stack(base_, high_);
+  if (wanted >= low_ && wanted < high_) return true;
   if (!sys::readable(reinterpret_cast<const void*>(wanted))) return false;
   if (wanted == high_) {
     high_ += kPageBytes;
-    if (low_ == base_) high_ = deepen_known_stack(base_, high_);
   } else if (wanted + kPageBytes == low_) {
     low_ = wanted;
   } else {

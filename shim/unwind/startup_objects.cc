@@ -26,9 +26,9 @@ struct Extent {
 
 constexpr uint64_t kPageMask = 4095;
 
-// By the object's own program headers; an empty one if `at` does not begin an object.
+// By the object's own program headers, in a page that can be read; an empty one if `at` does not
+// begin an object.
 Extent extent_at(uint64_t at) {
-  if (!at || (at & kPageMask) || !sys::readable(reinterpret_cast<const void*>(at))) return {};
   auto* elf = reinterpret_cast<const Elf64_Ehdr*>(at);
   const bool in_first_page = elf->e_phentsize == sizeof(Elf64_Phdr) && elf->e_phoff <= kPageMask &&
                              elf->e_phnum * sizeof(Elf64_Phdr) <= kPageMask - elf->e_phoff;
@@ -50,6 +50,43 @@ Extent extent_at(uint64_t at) {
 uint64_t program_start(const uint64_t* auxv) {
   return auxv ? auxv_value(auxv, AT_PHDR) & ~kPageMask : 0;
 }
+
+// Where objects may begin.
+class Heads {
+ public:
+  void add(uint64_t at) {
+    if (at && !(at & kPageMask) && count_ < kMaxModules) list_[count_++] = at;
+  }
+  // visit(head) for each whose page can be read: a few at a time by one system call. The bytes that
+  // come back are proof that it was the kernel that answered.
+  template <class Visit>
+  void each_readable(Visit visit) const {
+    for (unsigned i = 0; i < count_; i += kAtOnce) {
+      const unsigned n = count_ - i < kAtOnce ? count_ - i : kAtOnce;
+      const bool all = all_begin_objects(list_ + i, n);
+      for (unsigned k = i; k < i + n; ++k)
+        if (all || sys::readable(reinterpret_cast<const void*>(list_[k]))) visit(list_[k]);
+    }
+  }
+
+ private:
+  static constexpr unsigned kAtOnce = 32;
+  static bool all_begin_objects(const uint64_t* heads, unsigned n) {
+    struct Part {
+      uint64_t at, bytes;
+    } remote[kAtOnce];
+    char magic[kAtOnce * SELFMAG]{};
+    for (unsigned i = 0; i < n; ++i) remote[i] = {heads[i], SELFMAG};
+    const Part local{reinterpret_cast<uint64_t>(magic), sizeof magic};
+    sys::call(__NR_process_vm_readv, sys::call(__NR_getpid), reinterpret_cast<long>(&local), 1,
+              reinterpret_cast<long>(remote), n, 0);
+    bool all = true;
+    for (unsigned i = 0; i < n; ++i) all &= sys::equal(magic + i * SELFMAG, ELFMAG, SELFMAG);
+    return all;
+  }
+  unsigned count_ = 0;
+  uint64_t list_[kMaxModules];
+};
 
 struct Extents {
   unsigned count = 0;
@@ -79,14 +116,16 @@ bool reaches_loader() {
 
 void keep_startup_objects(const uint64_t* auxv) {
   if (!&_r_debug || !reaches_loader()) return;
-  Extents extents;
+  Heads heads;
   for (const link_map* object = _r_debug.r_map; object; object = object->l_next) {
-    extents.add(extent_at(object->l_addr ? object->l_addr : program_start(auxv)));
+    heads.add(object->l_addr ? object->l_addr : program_start(auxv));
     if (is_loader(*object)) break;
   }
-  if (auxv) extents.add(extent_at(auxv_value(auxv, AT_SYSINFO_EHDR)));
+  if (auxv) heads.add(auxv_value(auxv, AT_SYSINFO_EHDR));
+  Extents extents;
+  heads.each_readable([&extents](uint64_t head) { extents.add(extent_at(head)); });
   for (unsigned i = 0; i < extents.count; ++i)
-    keep_object(extents.list[i].start, extents.list[i].end);
+    keep_object(extents.list[i].start, extents.list[i].end, true);
 }
 
 }  // namespace ovcshim

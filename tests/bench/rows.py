@@ -58,6 +58,8 @@ GOALS += [
     ("", "fork, _exit and wait take longer by", "us", None, overhead("fork.0", "all")),
     ("a storm of refused mmap", "a call takes longer by", "us", 20, overhead("storm.0", "rest")),
     ("", "the slowest after the first, 60,000 mappings", "ms", 5, lambda v: v("storm.60000", "recorded", "slowest") / 1e3),
+    ("a refused mmap, 60,000 mappings", "its proof / reading smaps once", "", 1.2,
+     lambda v: overhead("storm.60000", "first")(v) / v("storm.60000", "recorded", "smaps")),
     ("a refused fork, 60,000 mappings", "its proof / reading smaps once", "", 1.2,
      lambda v: overhead("refused.60000", "fork")(v) / v("refused.60000", "recorded", "smaps")),
     ("start of `true`, new log", "longer by", "ms", 3, overhead("start")),

@@ -16,9 +16,10 @@ while (($#)); do
     *) options+=("$1"); shift ;;
   esac
 done
-results=${keep:-$work}/results
+# Results stand apart from the logs that are kept: they are not lost where those fill the disk.
+results=$work/results
 : >"$results"
-judge=(python3 "$here/judge.py" "${options[@]}" ${keep:+--keep} --results "$results")
+judge=(python3 "$here/judge.py" "${options[@]}" ${keep:+--keep} --logs "${keep:-$work}" --results "$results")
 batches=$("${judge[@]}" --batches)
 for ((batch = 0; batch < batches; batch++)); do
   for mode in 2 0 1; do
@@ -31,4 +32,5 @@ for ((batch = 0; batch < batches; batch++)); do
 done
 status=0
 "${judge[@]}" || status=$?
+[[ -z $keep ]] || cp "$results" "$keep/results" || echo "the results could not be copied to $keep"
 exit $status

@@ -3,43 +3,11 @@
 make it, and the calls that are refused in it (words of tests/programs/refused.c). {names} are filled in at random.
 The order in which the kernel checks is cited where two limits are passed at once: tests/cases must know it on its own."""
 import errno
-import os
 import random
 from dataclasses import dataclass
 
-
-MAPS = ["mmap", "mmap-stack", "mmap-shared", "mmap-file"]
-UNCHARGED = ["mmap-none", "mmap-ro", "mmap-noreserve"]
-MALLOCS = ["malloc", "calloc", "posix_memalign", "aligned_alloc", "memalign", "valloc"]
-COPIES = ["fork", "_Fork", "clone", "clone-vfork", "clone-by-number", "clone3-by-number"]
-try:
-    for terminal in os.openpty():
-        os.close(terminal)
-    COPIES.append("forkpty")
-except OSError:
-    pass  # a bare chroot: no terminals
-TASKS = COPIES + ["vfork", "clone-vm", "pthread_create"] + ["posix_spawn", "posix_spawnp"]
-
-
-@dataclass
-class Row:
-    cause: str
-    steps: list
-    calls: list
-    modes: str = "012"
-    err: int | tuple = errno.ENOMEM
-    decoy: bool = False  # another limit is as near, or passed too, and is not the one that refuses
-    borderline: bool = False  # inside the error of the kernel's counter: may be granted
-    far: str = "8G"  # a limit this far off is not reached
-    pids: str = ""  # in a pids cgroup of its own with this limit (max: none), {group} is its directory
-    memory: bool = False  # in a memory cgroup of its own, {group} is its directory
-    stack: str = ""  # RLIMIT_STACK at the start
-    bare: bool = False  # nothing may come before: the steps need a fresh process
-    exact: bool = False  # short_by is {over}
-
-
-def with_amount(calls, amount):
-    return [f"{call}:{amount}" for call in calls]
+import kinds
+from rows import COPIES, MALLOCS, MAPS, TASKS, UNCHARGED, Row, with_amount
 
 
 def limits():
@@ -192,21 +160,21 @@ def shown_otherwise():
     """What the process is shown is not what the kernel goes by: lxcfs over /proc/meminfo, groups in groups, and a part of
     their tree as in a container without a cgroup namespace."""
     again = {"err": errno.EAGAIN}
-    few = COPIES[:3] + ["pthread_create"]
+    few = COPIES[:4] + ["pthread_create", "vfork", "posix_spawn"]
     yield Row("pidns-init-dead", ["map:anon:3G", "fakemem:2G", "deadinit"], COPIES[:3], modes="01", decoy=True)
     yield Row("rlimit-as", ["fakemem:2G", "limit:as:vmsize+3G"], ["mmap:as+1M"], decoy=True, bare=True, exact=False)
     yield Row("single-request-over-ram-and-swap", ["fakemem:2G"], ["mmap:9000G"], modes="0", far="9900G", decoy=True)
     yield Row("rlimit-nproc", ["uid:{uid}", "tasks:{few}", "limit:nproc:2"], few, **again)
     inner = ["nest:{group}", "tasks:{few}", "write:{group}/pids.max:1"]
     yield Row("pids-max", inner, few, pids="max", **again)
-    shown = inner + ["shift:{group}:/sys/fs/cgroup/pids"]
+    shown = inner + ["shift:{group}:{top}"]
     yield Row("pids-max", shown, few, pids="max", **again)
     # No tasks of root's here: they would outlive a parent that has become somebody else.
     user = ["uid:{uid}", "limit:nproc:100"]
-    yield Row("pids-max", ["nest:{group}", "write:{group}/pids.max:1", "shift:{group}:/sys/fs/cgroup/pids"] + user, few, pids="max",
+    yield Row("pids-max", ["nest:{group}", "write:{group}/pids.max:1", "shift:{group}:{top}"] + user, few, pids="max",
               decoy=True, bare=True, **again)
     yield Row("pids-max", user, few, pids="1", decoy=True, **again)
-    yield Row("rlimit-nproc", ["nest:{group}", "shift:{group}:/sys/fs/cgroup/pids", "uid:{uid}", "tasks:{few}", "limit:nproc:2"],
+    yield Row("rlimit-nproc", ["nest:{group}", "shift:{group}:{top}", "uid:{uid}", "tasks:{few}", "limit:nproc:2"],
               few, pids="max", decoy=True, **again)
 
 
@@ -249,8 +217,14 @@ def arguments():
         errno.ENOMEM: ["mprotect-wraps", "mprotect-hole", "mprotect-unmapped", "madvise-hole", "malloc-huge", "calloc-overflow", "realloc-huge",
                        "reallocarray-overflow"],
     }
-    for err, calls in table.items():
-        yield Row("bad-argument", [], calls, err=err)
+    more = {
+        errno.EINVAL: ["clone3-no-size", "clone-ipc-sysvsem", "clone-thread-elsewhere"],
+        errno.ENOMEM: ["mlock-no-access", "mlock-beyond-file", "mlock-hole"],
+        errno.E2BIG: ["clone3-large"],
+        errno.EBADF: ["clone3-group"],
+    }
+    for err, calls in [*table.items(), *more.items()]:
+        yield Row("bad-argument", [], calls, err=err, bare=err in more and calls is more[err])
     yield Row("bad-argument", ["uid:{uid}"], ["mmap-low", "clone-newnet", "clone-newpid"], err=errno.EPERM)
 
 
@@ -271,7 +245,7 @@ def reasons():
     yield Row("file-system-full", [], ["fallocate-full"], err=errno.ENOSPC, bare=True)
 
 
-SOURCES = [limits, two_limits, locked, overcommit, tasks, shown_otherwise, mappings, address_space, arguments, reasons]
+SOURCES = [limits, two_limits, locked, overcommit, tasks, shown_otherwise, mappings, address_space, arguments, reasons, *kinds.SOURCES]
 
 # What may have happened before without being the cause. name: steps, modes, causes in whose rows it would be one
 BEFORE = {
@@ -300,7 +274,7 @@ class Amounts(dict):
     """Random amounts by name, each drawn once per case. What depends on the machine is in MiB."""
 
     def __init__(self, rng, far, room_mib, ram_mib, group):
-        super().__init__(far=far, group=group)
+        super().__init__(far=far, group=group and group.path, top=group and group.top)
         self.draws = {
             "over": lambda: rng.choice(["4K", "8K", "60K", "1M", "33M", "200M"]),
             "big": lambda: rng.choice(["1M", "33M", "200M"]),

@@ -106,3 +106,10 @@ exits 0 ovc plan $$ --mode 2 --ram 1T --ratio 90 --swap 1G >out
 finds '^  settings    vm.overcommit_memory = 2, overcommit_ratio 90, RAM 1,073,741,824 kB, swap 1,048,576 kB  \(assumed: ' out
 exits 1 ovc plan $$ --mode 2 --ram 1T --ratio 90 --grow 1T >out
 finds '^  growth      the process must free [0-9,]+ kB' out
+
+# The host's files below a folder, as a container has them.
+if ((EUID == 0)) && unshare --mount true 2>/dev/null; then
+  mkdir host
+  unshare --mount bash -c "mount --rbind / host && ovc check --root host --json $$" >root.json || (($? == 1))
+  jq -e --argjson pid $$ '.processes[0].pid == $pid and .processes[0].exact' root.json >/dev/null || fail "--root"
+fi

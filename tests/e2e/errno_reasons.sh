@@ -11,21 +11,23 @@ made=0
 missed=0
 wrong=0
 
-# What the verdict about the call is: "CAUSE|SUMMARY".
+# What the verdict about the call is: "CAUSE|SUMMARY", of an unknown one with its suspects.
 verdict() {
   ("$OVC_BUILD/ovc" why --json "$1" || (($? == 1))) | python3 -c '
 import json, sys
 told = [v for v in json.load(sys.stdin)["verdicts"] if v["errno"] == sys.argv[1]]
 # A question whose answer does no harm (is the address taken? has the file DAX?) has its reason, too.
 for v in [v for v in told if not v["caller_coped"]] or told:
-    print(v["cause"] + "|" + v["summary"])' "$2"
+    print("|".join([v["cause"], v["summary"], *[s["text"] for s in v["suspects"]]]))' "$2"
 }
 
 while IFS=$'\t' read -r name err cause words; do
   [[ $name == *"$only"* ]] || continue
   rm -f "$work/log.ovc"
   status=0
-  said=$(LD_PRELOAD=$OVC_BUILD/libovcshim.so OVCSHIM_LOG=$work/log.ovc OVCSHIM_EVENTS_SIZE=1M OVCSHIM_CALLS_SIZE=0 \
+  room=1M
+  [[ $name != *-mappings ]] || room=16M  # for a list of 65,530
+  said=$(LD_PRELOAD=$OVC_BUILD/libovcshim.so OVCSHIM_LOG=$work/log.ovc OVCSHIM_EVENTS_SIZE=$room OVCSHIM_CALLS_SIZE=0 \
     "$program" "call:$name" 2>&1) || status=$?
   if ((status != 0)) || [[ $said != *'"failed": true'* ]]; then
     echo "left out: $name: $said"

@@ -37,6 +37,17 @@ stops_well() {
   calm "$log" "$name"
 }
 
+seq 100000 >numbers
+printf '0\n0\n0\n0\n' >words
+# shellcheck disable=SC2016 # Tcl's
+printf 'exec true\nset p [open "|echo a"]\ngets $p\nclose $p\n' >calls.tcl
+printf 'int a;\n' >source.c
+printf '%s\n' '#include <stdexcept>' '#include <thread>' 'int main() { std::thread t([] { try { throw 1; } catch (int) {} }); t.join(); }' >throws.cc
+touch out
+tar cJf a.txz out
+mkdir -p none/DEBIAN
+printf 'Package: none\nVersion: 1\nArchitecture: all\nMaintainer: none <n@example.org>\nDescription: none\n' >none/DEBIAN/control
+! type -P dpkg-deb >/dev/null || dpkg-deb -b none none.deb >/dev/null
 # shellcheck disable=SC2016
 {
   ends_well 0 bash -c 'x=$(echo a | tr a b); (exit 3); [ $? = 3 ]; coproc cat; exec {COPROC[1]}>&-; wait; no-such-program 2>/dev/null; true'
@@ -73,6 +84,58 @@ if __name__ == "__main__": print(m.get_context("fork").Pool(2).map(abs, [-1, 2])
   ends_well 0 tar cf a.tar out
   ends_well 1 grep -q nothing /dev/null
   ends_well 0 daemonizes "$work/status"
+  ends_well 0 zsh -c 'x=$(echo a | cat); (exit 2); sleep 0 & wait; true'
+  ends_well 0 fish -c 'echo a | cat; sleep 0 &; wait; true'
+  ends_well 0 mksh -c 'x=$(echo a); sleep 0 & wait'
+  ends_well 0 busybox sh -c 'x=$(echo a | busybox cat); busybox true & wait'
+  ends_well 0 tclsh calls.tcl
+  ends_well 0 lua5.4 -e 'local p = io.popen("echo a"); p:read("a"); p:close(); os.execute("true")'
+  ends_well 0 sqlite3 :memory: 'create table t(a); insert into t values (1);' '.system true'
+  ends_well 0 openssl speed -seconds 1 -multi 2 md5
+  ends_well 0 openssl enc -aes-256-cbc -pbkdf2 -k x -in /dev/null -out encrypted
+  ends_well 0 tar czf a.tgz out
+  ends_well 0 tar tJf a.txz
+  ends_well 0 sort --parallel=4 -S 1M -o sorted numbers
+  ends_well 0 split -l 1000 --filter='cat >/dev/null' numbers
+  ends_well 0 xargs -P 4 -n 1 -a words sleep
+  ends_well 0 find . -maxdepth 1 -name 'numbers' -exec cat '{}' +
+  ends_well 0 rsync -a numbers copied
+  ends_well 0 script -qec true typescript
+  ends_well 0 expect -c 'spawn true; expect eof; wait'
+  ends_well 0 cmake -E time true
+  ends_well 0 dpkg-deb --fsys-tarfile none.deb
+  ends_well 0 ldd /bin/true
+  ends_well 0 man -w man
+  ends_well 0 flock lock true
+  ends_well 0 prlimit --nofile=100 true
+  ends_well 0 taskset 1 true
+  ends_well 0 stdbuf -o0 true
+  ends_well 0 setpriv --nnp true
+  ends_well 0 curl -s file:///dev/null
+  ends_well 0 bc -q words
+  ends_well 0 psql --version
+  ends_well 0 npm --version
+  ends_well 0 perl -Mthreads -e 'threads->create(sub { 1 })->join for 1..3'
+  ends_well 0 perl -MPOSIX -e 'my $p = fork; POSIX::_exit(0) unless $p; waitpid $p, 0; open my $h, "-|", "echo a"; <$h>; close $h'
+  ends_well 0 python3 -c 'import asyncio
+async def main():
+    p = await asyncio.create_subprocess_exec("true"); await p.wait()
+asyncio.run(main())'
+  ends_well 0 python3 -c 'import concurrent.futures as f
+if __name__ == "__main__":
+    with f.ProcessPoolExecutor(2) as pool: print(list(pool.map(abs, [-1, 2])))'
+  ends_well 0 python3 -c 'import os, pty, signal
+pid, fd = pty.fork()
+if pid == 0: os.execlp("true", "true")
+os.waitpid(pid, 0); signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+if os.fork() == 0: os._exit(0)'
+  ends_well 0 ruby -e 'r, w = IO.pipe; Process.wait(spawn("true")); IO.popen("echo a", &:read); Process.daemon(true, true)'
+  ends_well 0 node -e 'const { spawn } = require("child_process"); spawn("true").on("exit", () => process.exit(0))'
+  ends_well 0 clang -x c -c -o a.o source.c
+  ends_well 0 g++ -fno-lto -x c++ -o thrown throws.cc
+  ends_well 0 ./thrown
+  ends_well 0 systemd-run --version
+  ends_well 0 chromium --headless --no-sandbox --disable-gpu --user-data-dir="$work/profile" --dump-dom about:blank
 }
 printf 'all:\n\t@true; /bin/true\n' >Makefile
 ends_well 0 make -s
@@ -96,6 +159,64 @@ stops_well nginx QUIT nginx -p "$work/nginx" -c "$work/nginx.conf" -g 'daemon of
 free_port
 printf '%s\n' "[global]" "error_log = $work/fpm.log" "[www]" "user = $(id -un)" "listen = 127.0.0.1:$port" "pm = static" "pm.max_children = 2" >fpm.conf
 stops_well php-fpm QUIT "$(compgen -c php-fpm | head -1)" -F -R -n -y "$work/fpm.conf"
+
+free_port
+stops_well python-http TERM python3 -c 'import http.server as h, signal, sys
+signal.signal(signal.SIGTERM, lambda *a: sys.exit(0))
+h.HTTPServer(("127.0.0.1", int(sys.argv[1])), h.SimpleHTTPRequestHandler).serve_forever()' "$port"
+free_port
+stops_well node-http TERM node -e "process.on('SIGTERM', () => process.exit(0)); require('net').createServer().listen($port, '127.0.0.1')"
+
+# ---- exits that the shim cannot see ----
+# unseen LOG WHY: no finding; an end without a record is said with its reason, once
+unseen() {
+  exits 0 ovc why "$1" >"$1.why"
+  (($(grep -c 'no exit recorded' "$1.why") == 1)) || { cat "$1.why" >&3; fail "not one end without a record: $1"; }
+  finds "$2" "$1.why"
+}
+if type -P go >/dev/null; then
+  printf 'package main\n\nimport "os"\n\nfunc main() { os.Exit(3) }\n' >leaves.go
+  printf 'package main\n\n// static int one(void) { return 1; }\nimport "C"\n\nfunc main() { _ = C.one() }\n' >calls_c.go
+  GOCACHE=$work/go GOFLAGS=-mod=mod go build -o go-leaves leaves.go
+  if GOCACHE=$work/go CGO_ENABLED=1 go build -o go-calls-c calls_c.go 2>/dev/null; then
+    exits 0 under go.ovc ./go-calls-c
+    unseen go.ovc 'Go program'
+    exits 0 under go-child.ovc bash -c './go-calls-c; true'
+    calm go-child.ovc "a Go child"
+  fi
+  # Static: it leaves no record at all
+  # shellcheck disable=SC2016
+  exits 3 under go-static.ovc bash -c '"$PWD/go-leaves"; exit $?'
+  calm go-static.ovc "a static Go child"
+  [[ $(head -n 1 go-static.ovc.why) == "not seen: $work/go-leaves "* ]] || { cat go-static.ovc.why >&3; fail "a Go program is not said to be unseen"; }
+else
+  missing+=(go)
+fi
+
+# A libc of its own: what it starts is said to be unseen, before anything is said of the rest
+cat >elsewhere.c <<'END'
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <spawn.h>
+#include <sys/wait.h>
+extern char** environ;
+int main(void) {
+  void* libc = dlmopen(LM_ID_NEWLM, "libc.so.6", RTLD_NOW);
+  int (*spawn)(pid_t*, const char*, const posix_spawn_file_actions_t*, const posix_spawnattr_t*, char* const*, char* const*) =
+      libc ? (__typeof__(spawn))dlsym(libc, "posix_spawn") : 0;
+  char name[] = "true";
+  char* words[] = {name, 0};
+  pid_t child;
+  int status = 0;
+  if (!spawn || spawn(&child, "/bin/true", 0, 0, words, environ)) return 3;
+  return waitpid(child, &status, 0) == child ? status : 3;
+}
+END
+if type -P gcc >/dev/null && gcc -o elsewhere elsewhere.c -ldl; then
+  exits 0 under elsewhere.ovc ./elsewhere
+  calm elsewhere.ovc "a program with a second libc"
+  [[ $(head -n 1 elsewhere.ovc.why) == "not seen: "* ]] || { cat elsewhere.ovc.why >&3; fail "code with a libc of its own is not said to be unseen"; }
+fi
 
 # ---- ends that are no exits ----
 # abort() is told once, by its own name, whoever waited for it; what passes the end on is no second one.

@@ -1,70 +1,32 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# `ovc check PID --stacks`: where each thread is, the lock that a forked child hangs on, refusals, and that a look changes nothing.
+# Who made a process grow, exact for ever: what each function of a program still holds is what the program itself counted, page by page,
+# after the ring of records has gone round many times and the program was killed; with one thread and with many.
 . "$(dirname "$0")/../fixtures/e2e.sh"
-pids=()
-on_exit() { exec 9>&- 8>&-; for pid in "${pids[@]}"; do kill -CONT "$pid"; kill -KILL "$pid"; done 2>/dev/null || true; }
+export PATH=$build/programs:$PATH OVCSHIM_EVENTS_SIZE=64K OVCSHIM_CALLS_SIZE=0
 
-# begins NAME ARGUMENT...: the program with its input open on descriptor 9, its pid in `pid`, when it says that it is ready
-begins() {
-  mkfifo "$1.in"
-  : >"$1.out"  # before it is looked into
-  "$@" <"$1.in" >"$1.out" 2>"$1.err" &
-  pid=$!
-  pids+=("$pid")
-  exec 9>"$1.in"
-  until [[ $(<"$1.out") == *ready* ]]; do kill -0 "$pid"; done
+# holds_as_counted LOG THREADS ROUNDS
+holds_as_counted() {
+  local log=$1 name kb
+  (under "$log" holds "$2" "$3" >counted.txt || true) 2>killed.txt
+  [[ $(wc -l <counted.txt) == 3 ]] || fail "holds $2 $3 did not come to its end"
+  ovc stats --stacks --json "$log" >stacks.json
+  jq -e .exact stacks.json >/dev/null || fail "$log: not exact: $(head -c 300 stacks.json)"
+  while read -r name kb; do
+    jq -e --arg name "$name" --argjson kb "$kb" '[.stacks[] | select(.functions | index($name)) | .charged_now_kb] |
+      (map(.low) | add) <= $kb and $kb <= (map(.high) | add) and $kb > 0' stacks.json >/dev/null ||
+      { jq -c --arg name "$name" '.stacks[] | select(.functions | index($name))' stacks.json >&3; fail "$log: $name holds $kb kB"; }
+  done <counted.txt
+  jq -e '[.stacks[] | select(.functions | index("maps_memory") or index("commits_memory") or index("grows_memory")) | .charged_now_kb |
+    .low == .high] | all' stacks.json >/dev/null || fail "$log: bounds where all is known"
 }
+holds_as_counted one.ovc 1 20000
+laps=$(ovc stats --json one.ovc | jq .lost.event_slots_overwritten)
+((laps >= 10 * 192)) || fail "the ring was not lapped ten times: $laps slots"
+holds_as_counted many.ovc 16 3000
 
-begins many_threads 8
-for _ in {1..20}; do exits 0 ovc check "$pid" --stacks >stacks; done
-finds "^many_threads \(pid $pid\): 10 threads, stopped for [0-9.]+ [mu]?s$" stacks
-(($(grep -c '^thread ' stacks) == 10)) || fail "a stack for each thread"
-finds '^  read\+0x[0-9a-f]+ \(libc.so.6\)' stacks
-finds '^  main\+0x[0-9a-f]+ \(many_threads\) .*many_threads.c:[0-9]+' stacks
-finds '^  (_start|__libc_start_main.*)\+0x' stacks
-exits 0 ovc check "$pid" --stacks --json >json
-jq -e 'length == 1 and (.[0].threads | length) == 10 and all(.[0].threads[]; .frames | length > 0)' json >out
-jq -e --argjson pid "$pid" '.[0].threads[] | select(.tid == $pid) | .call == "read" and .end == "bottom" and
-  any(.frames[]; .function == "main")' json >out
-exec 9>&-
-wait "$pid" || fail "the program noticed: $(cat many_threads.err)"
-finds 'all right' many_threads.out
+ovc stats --stacks one.ovc >stacks.txt
+finds '^charged memory by stack, kB: [0-9,]+ now, [0-9,]+ ever$' stacks.txt
+finds ' mmap +maps_memory <- ' stacks.txt
+finds '^the same now, from the outermost function$' stacks.txt
 
-# A child that was forked while another thread held a lock.
-begins orphaned_lock
-exits 1 ovc check "$(sed -n 's/^child //p' orphaned_lock.out)" --stacks >stacks
-finds 'waits for the lock at 0x[0-9a-f]+ \(orphaned_lock\+0x[0-9a-f]+\), held by thread [0-9]+, which this process does not have: held in the parent' stacks
-pids+=("$(sed -n 's/^child //p' orphaned_lock.out)")
-exec 9>&-
-
-# What cannot be done is said, and why.
-refused() {
-  local text=$1
-  shift
-  exits 2 "$@" >out 2>err
-  finds "$text" err
-}
-refused '^ovc: no process 4194303$' ovc check 4194303 --stacks
-sleep 600 &
-pid=$!
-pids+=("$pid")
-python3 - "$pid" ovc check "$pid" --stacks >err 2>&1 <<'PY' || fail "traced: $(cat err)"
-import ctypes, os, subprocess, sys
-libc = ctypes.CDLL(None, use_errno=True)
-assert libc.ptrace(0x4206, int(sys.argv[1]), None, None) == 0  # PTRACE_SEIZE
-done = subprocess.run(sys.argv[2:], capture_output=True, text=True)
-assert done.returncode == 2 and f"is traced already, by python3 (pid {os.getpid()}); end that first" in done.stderr, done
-PY
-python3 -c 'import os, time; os.fork() or os._exit(0); time.sleep(600)' &  # never waits for its child
-parent=$!
-pids+=("$parent")
-zombie() { ps -o pid=,stat= --ppid "$parent" | awk '$2 ~ /^Z/ { print $1 }'; }
-until [[ -n $(zombie) ]]; do :; done
-refused 'has ended already \(a zombie' ovc check "$(zombie)" --stacks
-if ((EUID == 0)) && id nobody >/dev/null 2>&1; then
-  cp "$build/ovc" ./ovc
-  chmod 755 . ovc
-  refused 'belongs to another user \(uid 0\); run ovc as root|kernel.yama.ptrace_scope is' setpriv --reuid=nobody --clear-groups ./ovc check "$pid" --stacks
-fi
-echo "all right"

@@ -24,6 +24,13 @@ told two "mmap ENOMEM rlimit-as 4000"
 exits 0 under granted.ovc storms granted 2000
 told granted "mmap ENOMEM rlimit-as 2000"
 
+# A limit on tasks, with mappings made and given back between the refusals: as certain, whatever asks for the task.
+for way in fork vfork spawn system popen thread; do
+  exits 0 under "tasks.$way.ovc" storms "$way" 500
+  verdicts "tasks.$way.ovc" >got
+  (($(awk '$3 == "rlimit-nproc" { n += $4 } END { print n + 0 }' got) == 500)) || { cat got >&3; fail "storms $way: not every refusal has its cause"; }
+done
+
 # The refusals of one storm refer to the first one's proof; ovc show says so.
 ovc show --failed --json as.ovc >show.json || (($? == 1))
 (($(jq -s '[.[] | select(.op == "mmap")] | length' show.json) == 5000)) || fail "not every refusal is in the log"
@@ -49,5 +56,8 @@ if command -v strace >/dev/null && strace -o /dev/null true 2>/dev/null; then
   }
   lists 100 as 10000
   lists 100 sites 10000
-  lists 300 granted 3000
+  lists 100 granted 3000
+  # Of tasks no list is read at all.
+  for way in fork vfork spawn system popen thread; do lists 5 "$way" 500; done
+  lists 100 malloc 1000
 fi

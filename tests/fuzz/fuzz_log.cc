@@ -11,7 +11,7 @@ namespace {
 
 using namespace ovc;
 
-constexpr unsigned kCommands = 6;
+constexpr unsigned kCommands = 7;
 
 void run_command(unsigned which, const std::string& log, bool json) {
   switch (which) {
@@ -30,6 +30,12 @@ void run_command(unsigned which, const std::string& log, bool json) {
       return;
     }
     case 4: {
+      StatsOptions options;
+      options.log = log, options.json = json, options.stacks = true;
+      stats(options);
+      return;
+    }
+    case 5: {
       MapsOptions options;
       options.log = log, options.json = json;
       maps(options);

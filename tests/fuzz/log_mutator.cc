@@ -200,16 +200,36 @@ Bytes make_log(std::mt19937& random) {
     slot.fork_position = below(random, 2) == 0 ? kUnknown : kVitalBit | below(random, kVitalSlots);
     std::strcpy(slot.comm, "server");
   }
+  for (uint32_t i = 0; has_vitals && i < 4; ++i) {
+    CallTotals totals{};
+    totals.key = static_cast<uint64_t>(i % 2 ? Op::kMprotect : Op::kMmap);
+    totals.calls = 1 + below(random, 9), totals.granted_bytes = figure(random);
+    b.put_grower({0x7f0000001000 + i, 0x7f0000002000}, totals,
+                 static_cast<uint32_t>(below(random, 1 << kKindBits)), 0x7f0000000 + 10 * i,
+                 1 + below(random, 10));
+  }
   for (uint32_t i = 0; i < 10; ++i)
     b.header().host[i] = {static_cast<uint32_t>(any_key(random)), 0, figure(random)};
   return b.bytes();
+}
+
+// A word of a tree of owners: any row, or any table, itself and its own parent, too.
+void set_owner_word(Bytes& log, const FileHeader& h, std::mt19937& random) {
+  const GrowthLayout l = growth_layout(h.growth.bytes, h.processes.bytes / sizeof(ProcessSlot));
+  if (l.table_count == 0) return;
+  const uint64_t offset =
+      h.growth.offset + l.tables + below(random, l.table_count * kOwnerWords) * sizeof(uint32_t);
+  auto* word = at<uint32_t>(log, offset);
+  if (!word) return;
+  const auto number = static_cast<uint32_t>(below(random, l.table_count + 2));
+  *word = number | (below(random, 2) ? kOwnerTable : 0) | (below(random, 4) ? 0 : kOwnerLeaves);
 }
 
 void change_log(Bytes& log, std::mt19937& random, size_t largest) {
   auto* header = at<FileHeader>(log, 0);
   if (!header) return change_length(log, random, largest);
   FileHeader& h = *header;
-  switch (below(random, 14)) {
+  switch (below(random, 16)) {
     case 0: return set_figure(log, below(random, sizeof h / 4) * 4, random);
     case 1:
       return set_figure(log, offsetof(FileHeader, file_bytes) + 8 * below(random, 9),
@@ -233,7 +253,9 @@ void change_log(Bytes& log, std::mt19937& random, size_t largest) {
       return set_field(log, h.processes.offset, sizeof(ProcessSlot), 4, sizeof(ProcessSlot),
                        random);
     case 11: return set_field(log, h.stripes.offset, kStripeBytes, 4, sizeof(Stripe), random);
-    case 12:
+    case 12: return set_field(log, h.growth.offset, 256, h.growth.bytes / 256, 256, random);
+    case 13: return set_owner_word(log, h, random);
+    case 14:
       return below(random, 4) == 0 ? change_length(log, random, largest)
                                    : void(*any_ring(h, random).cursor = figure(random));
     default: return change_piece(log, random);

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Programs into which no loader puts the shim: 32-bit, static, musl's, without libc, set-uid, with capabilities, started without
+# Programs into which no loader puts the shim: 32-bit, static, without libc, set-uid, with capabilities, started without
 # LD_PRELOAD. They run unharmed, alone and as children of a shell that is recorded; and ovc names each of them, and why it
 # left no record.
-# Pitfalls: 32-bit children ("wrong ELF class"), musl (exit 127 where a symbol is missing), set-uid (AT_SECURE drops LD_PRELOAD),
+# Pitfalls: 32-bit children ("wrong ELF class"), set-uid (AT_SECURE drops LD_PRELOAD),
 # static and Go programs: blind spots to be stated, not passed over.
 . "$(dirname "$0")/../fixtures/e2e.sh"
 . "$source_dir/tests/fixtures/beside.sh"
@@ -36,7 +36,6 @@ runs_bits32() { { ./bits32 || (($? != 126)); } >/dev/null 2>&1 || { echo "left o
 ! { built bits32 gcc -m32 "$calls" -lpthread -ldl && runs_bits32; } || made bits32 'it is a 32-bit program'
 ! built static gcc -static -Wl,-w "$calls" -lpthread || made static 'it is a static binary'
 ! built static_pie gcc -static-pie -Wl,-w "$calls" -lpthread || made static_pie 'it is a static binary'
-! built musl musl-gcc "$calls" || made musl "its loader is /lib/ld-musl"
 ! built musl_static musl-gcc -static "$calls" || made musl_static 'it is a static binary'
 if [[ $(uname -m) == x86_64 ]]; then ! built raw gcc -nostdlib -static -O1 -fno-stack-protector raw.c || made raw 'it is a static binary'; fi
 ((${#why[@]})) || skip "no compiler"

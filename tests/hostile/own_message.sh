@@ -12,14 +12,18 @@ own_message "$shim" "$work/nowhere/a.ovc" >shim.out 2>said
 same plain.out shim.out "what a program without a log does, by its descriptor 2"
 cat >may_say <<'END'
 a_pipe 1
+a_pipe_of_packets 1
+a_named_pipe 1
 a_file_appended_to 1
+a_file_in_memory_appended_to 1
 a_socket 1
 a_datagram_socket 1
+a_socket_of_packets 1
 a_terminal 1
 a_background 1
 END
 same may_say <(grep -v ' 0$' said) "where the line is said"
-(($(wc -l <said) > 25)) || fail "the table is not made to its end"
+(($(wc -l <said) > 45)) || fail "the table is not made to its end"
 
 # --- once for each tree: children, programs that become others, at the same time and one after the other
 inside=()  # what the tree is started in, itself without the shim

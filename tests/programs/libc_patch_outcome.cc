@@ -36,7 +36,7 @@ bool same(const Bytes& a, const Bytes& b) { return memcmp(&a, &b, sizeof a) == 0
 
 void expect_untouched(InternalsState wanted) {
   Bytes before = libc_bytes();
-  InternalsState state = ovcshim::patch_libc(writing);
+  InternalsState state = ovcshim::patch_libc(threads_now(), writing);
   if (state == InternalsState::kUnknownLibc) skip("patch_libc does not know this libc");
   EXPECT(state == wanted);
   EXPECT(same(before, libc_bytes()));
@@ -83,12 +83,12 @@ void check_write_xor_execute() {
 void check_twice() {
   patch();
   Bytes once = libc_bytes();
-  EXPECT(ovcshim::patch_libc(writing) == InternalsState::kUnknownLibc);
+  EXPECT(ovcshim::patch_libc(threads_now(), writing) == InternalsState::kUnknownLibc);
   EXPECT(same(once, libc_bytes()));
 }
 
 void check_state() {
-  InternalsState state = ovcshim::patch_libc(writing);
+  InternalsState state = ovcshim::patch_libc(threads_now(), writing);
   void* block = keep(realloc(keep(malloc(1 << 20)), 4 << 20));
   pid_t child = fork();
   if (child == 0) _exit(9);

@@ -18,15 +18,16 @@ static long long soft_limit(int resource) {
 
 static void print_outcome(const struct outcome* outcome, int64_t room) {
   char line[512];
-  const int n = snprintf(line, sizeof line,
-                         "{\"failed\": %s, \"errno\": %d, \"pid\": %d, \"tid\": %d, \"charge_kb\": "
-                         "%lld, \"room_kb\": %lld, "
-                         "\"RLIMIT_AS\": %lld, \"RLIMIT_DATA\": %lld, \"RLIMIT_MEMLOCK\": %lld, "
-                         "\"RLIMIT_NPROC\": %lld}\n",
-                         outcome->failed ? "true" : "false", outcome->failed ? outcome->err : 0,
-                         (int)getpid(), (int)gettid(), (long long)outcome->charge_kb,
-                         (long long)room, soft_limit(RLIMIT_AS), soft_limit(RLIMIT_DATA),
-                         soft_limit(RLIMIT_MEMLOCK), soft_limit(RLIMIT_NPROC));
+  const int n =
+      snprintf(line, sizeof line,
+               "{\"failed\": %s, \"errno\": %d, \"pid\": %d, \"tid\": %d, \"charge_kb\": "
+               "%lld, \"room_kb\": %lld, \"given_back_kb\": %lld, "
+               "\"RLIMIT_AS\": %lld, \"RLIMIT_DATA\": %lld, \"RLIMIT_MEMLOCK\": %lld, "
+               "\"RLIMIT_NPROC\": %lld}\n",
+               outcome->failed ? "true" : "false", outcome->failed ? outcome->err : 0,
+               (int)getpid(), (int)gettid(), (long long)outcome->charge_kb, (long long)room,
+               (long long)given_back_kb, soft_limit(RLIMIT_AS), soft_limit(RLIMIT_DATA),
+               soft_limit(RLIMIT_MEMLOCK), soft_limit(RLIMIT_NPROC));
   if (write(STDOUT_FILENO, line, (size_t)n) != n) defect("write");
 }
 

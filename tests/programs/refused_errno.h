@@ -3,19 +3,7 @@
 // right reason: what tests/e2e/errno_reasons.sh compares `ovc why` with. Part of refused_calls.h;
 // more situations of the same kinds stand in tests/cases/table.py.
 #pragma once
-#include "tests/programs/refused_errno_setup.h"
-
-enum {
-  kPath = 010000000,  // O_PATH
-  kValidate = 3,      // MAP_SHARED_VALIDATE
-  kSync = 0x80000,
-  kMfdHuge = 4,
-  kMfdSeal = 2,
-  kHugeShift = 26,
-  kExecute = PROT_READ | PROT_EXEC,
-  kAddSeals = 1033,
-  kSealWrite = 8
-};
+#include "tests/programs/refused_errno_more.h"
 
 // ---- mmap ----
 

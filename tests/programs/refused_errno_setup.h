@@ -12,6 +12,18 @@
 
 #include "tests/programs/refused_bad.h"
 
+enum {
+  kPath = 010000000,  // O_PATH
+  kValidate = 3,      // MAP_SHARED_VALIDATE
+  kSync = 0x80000,
+  kMfdHuge = 4,
+  kMfdSeal = 2,
+  kHugeShift = 26,
+  kExecute = PROT_READ | PROT_EXEC,
+  kAddSeals = 1033,
+  kSealWrite = 8
+};
+
 static void must(int result, const char* what) {
   if (result) defect(what);
 }

@@ -10,11 +10,19 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 _Noreturn static void defect(const char* what) {
   perror(what);
   _exit(3);  // the driver takes it for a defect of the case
+}
+
+static int kernel_before(int major, int minor) {
+  struct utsname name;
+  int have[2] = {0, 0};
+  if (uname(&name) || sscanf(name.release, "%d.%d", &have[0], &have[1]) != 2) defect("uname");
+  return have[0] < major || (have[0] == major && have[1] < minor);
 }
 
 // The whole of a small file; smaps is read in pieces by those who need it.

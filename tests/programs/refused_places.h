@@ -17,7 +17,7 @@ static void step_fakemem(char** words) {
   char name[] = "/var/tmp/ovc-meminfo.XXXXXX";
   const int to = mkstemp(name), from = open("/proc/meminfo", O_RDONLY | O_CLOEXEC);
   const ssize_t n = from < 0 ? -1 : read(from, text, sizeof text - 1);
-  if (to < 0 || n <= 0) defect("fakemem");
+  if (to < 0 || n <= 0 || fchmod(to, 0644)) defect("fakemem");
   text[n] = 0;
   char* rest = NULL;
   for (char* line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {

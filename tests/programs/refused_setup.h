@@ -194,6 +194,7 @@ static void step_limit(char** words) {
   } names[] = {{"as", RLIMIT_AS},
                {"data", RLIMIT_DATA},
                {"memlock", RLIMIT_MEMLOCK},
+               {"stack", RLIMIT_STACK},
                {"nproc", RLIMIT_NPROC}};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     if (strcmp(names[i].name, words[0]) != 0) continue;
@@ -238,36 +239,6 @@ static void step_write(char** words) {
   const int fd = open(words[0], O_WRONLY | O_CLOEXEC);
   if (fd < 0 || write(fd, words[1], strlen(words[1])) < 0) defect(words[0]);
   close(fd);
-}
-
-// fill:DIRECTORY: the memory cgroup it is in is full, of what cannot be taken away: pages in pipes.
-// All memory of the process is there already and locked, since its next page fault would wait for
-// ever (mm/memcontrol-v1.c, oom_kill_disable).
-static void step_fill(char** words) {
-  static char page[kPage];
-  char path[512], limit[32];
-  volatile char stack[1 << 16];
-  for (size_t i = 0; i < sizeof stack; i += kPage) stack[i] = 1;
-  memset(file_text, 1, sizeof file_text);
-  if (direct(SYS_mlockall, MCL_CURRENT))
-    defect("mlockall");  // the log too: the shim would take it out again
-  snprintf(path, sizeof path, "%s/memory.usage_in_bytes", words[0]);
-  snprintf(limit, sizeof limit, "%lld", (long long)number_in(path) + (8 << 20));
-  snprintf(path, sizeof path, "%s/memory.limit_in_bytes", words[0]);
-  step_write((char*[]){path, limit});
-  int last[2];
-  if (pipe2(last, O_NONBLOCK | O_CLOEXEC)) defect("pipe2");
-  while (write(last[1], page, sizeof page) > 0) {}
-  bool full = false;
-  for (int ends[2]; !full && pipe2(ends, O_NONBLOCK | O_CLOEXEC) == 0;) {
-    while (write(ends[1], page, sizeof page) > 0) {}
-    full = errno == ENOMEM;
-  }
-  const int err = errno;
-  for (long n = atol(words[1]); n > 0; n--)
-    if (read(last[0], page, sizeof page) != sizeof page) defect("read");
-  errno = err;
-  if (errno != ENOMEM && errno != ENFILE) defect("pipe2");
 }
 
 static void step_join(char** words) {  // cgroup directory
@@ -335,6 +306,15 @@ static void step_deadinit(char** words) {  // the new pid namespace has lost its
   if (waitpid(child, NULL, 0) != child) defect("waitpid");
 }
 
+// crowd: as many children as the kernel makes
+static void step_crowd(char** words) {
+  (void)words;
+  pid_t child;
+  while ((child = quiet_fork()) > 0) {}
+  if (child == 0) direct(SYS_exit_group, 0);  // its number stays taken: nobody waits for it
+  if (errno != EAGAIN) defect("crowd");
+}
+
 // pidmax:N: go on as the first process of a pid namespace with this many numbers, all in use. Since
 // Linux 6.14.
 static void step_pidmax(char** words) {
@@ -344,10 +324,7 @@ static void step_pidmax(char** words) {
   char* args[] = {(char*)(uintptr_t) "/proc/sys/kernel/pid_max", words[0]};
   step_write(args);
   if (number_in("/proc/sys/kernel/pid_max") == before) defect("pid_max");
-  pid_t child;
-  while ((child = quiet_fork()) > 0) {}
-  if (child == 0) direct(SYS_exit_group, 0);  // its number stays taken: nobody waits for it
-  if (errno != EAGAIN) defect("pid_max");
+  step_crowd(words);
 }
 
 // A refusal by the pids controller that is somebody else's.
@@ -362,27 +339,44 @@ static void step_strangerefused(char** words) {
   if (waitpid(child, &status, 0) != child || status != 0) defect("strangerefused");
 }
 
+#include "tests/programs/refused_full_group.h"
 #include "tests/programs/refused_places.h"
 
 static const struct {
   const char* name;
   void (*make)(char** words);
 } kSteps[] = {
-    {"map", step_map},           {"target", step_target},
-    {"block", step_block},       {"wall", step_wall},
-    {"hole", step_hole},         {"ceiling", step_ceiling},
-    {"gap", step_gap},           {"ungap", step_ungap},
-    {"heap", step_heap},         {"malloc", step_malloc},
-    {"many", step_many},         {"limit", step_limit},
-    {"uid", step_uid},           {"nocaps", step_nocaps},
-    {"userns", step_userns},     {"mode", step_mode},
-    {"write", step_write},       {"join", step_join},
-    {"fill", step_fill},         {"tasks", step_tasks},
-    {"threads", step_threads},   {"child", step_child},
-    {"newpidns", step_newpidns}, {"deadinit", step_deadinit},
-    {"pidmax", step_pidmax},     {"lockfuture", step_lockfuture},
-    {"lockall", step_lockall},   {"strangerefused", step_strangerefused},
-    {"fakemem", step_fakemem},   {"nest", step_nest},
+    {"map", step_map},
+    {"target", step_target},
+    {"block", step_block},
+    {"wall", step_wall},
+    {"hole", step_hole},
+    {"ceiling", step_ceiling},
+    {"gap", step_gap},
+    {"ungap", step_ungap},
+    {"heap", step_heap},
+    {"malloc", step_malloc},
+    {"many", step_many},
+    {"limit", step_limit},
+    {"uid", step_uid},
+    {"nocaps", step_nocaps},
+    {"userns", step_userns},
+    {"mode", step_mode},
+    {"write", step_write},
+    {"join", step_join},
+    {"fill", step_fill},
+    {"tasks", step_tasks},
+    {"threads", step_threads},
+    {"child", step_child},
+    {"newpidns", step_newpidns},
+    {"deadinit", step_deadinit},
+    {"crowd", step_crowd},
+    {"pidmax", step_pidmax},
+    {"lockfuture", step_lockfuture},
+    {"lockall", step_lockall},
+    {"strangerefused", step_strangerefused},
+    {"fakemem", step_fakemem},
+    {"nest", step_nest},
     {"shift", step_shift},
 };
 static void make_step(char* text) {

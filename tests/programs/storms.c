@@ -5,16 +5,21 @@
 //   storms sites N       the same from two places by turns
 //   storms granted N     the same, with a mapping made and given back before each
 //   storms maps N M      a process with M more mappings, or all it may have: N refusals by
-//   vm.max_map_count storms malloc N      N failed malloc under RLIMIT_AS storms fork N        N
-//   refused forks, RLIMIT_NPROC 0 (as somebody whom it binds) storms two N         two threads,
-//   each N refusals by RLIMIT_AS
+//                        vm.max_map_count
+//   storms malloc N      N failed malloc under RLIMIT_AS, a mapping made and given back before each
+//   storms two N         two threads, each N refusals by RLIMIT_AS
+//   storms WAY N         N refusals by RLIMIT_NPROC of WAY: fork, vfork, spawn, system, popen,
+//                        thread; a mapping made and given back before each
 // Prints nothing but what a test has to know.
+#define _GNU_SOURCE
 #include <errno.h>
 #include <pthread.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -51,6 +56,40 @@ static void many_mappings(long count) {
     if (mprotect(base + (size_t)i * 4096, 4096, PROT_NONE)) break;
 }
 
+// The limit does not hold for root: become nobody, but one who may read the own /proc.
+static void limit_tasks(void) {
+  const struct rlimit none = {0, 0};
+  if (setrlimit(RLIMIT_NPROC, &none)) abort();
+  if (geteuid() == 0 && (setresgid(65534, 65534, 65534) || setresuid(65534, 65534, 65534))) abort();
+  prctl(PR_SET_DUMPABLE, 1);
+}
+static int forked(void) {
+  const pid_t child = fork();
+  if (child == 0) _exit(77);
+  return child > 0;
+}
+static int vforked(void) {
+  const pid_t child = vfork();
+  if (child == 0) _exit(77);
+  return child > 0;
+}
+static int spawned(void) {
+  char* arguments[] = {"true", NULL};
+  return posix_spawn(NULL, "/bin/true", NULL, NULL, arguments, NULL) == 0;
+}
+static int shell_ran(void) { return system("true") == 0; }
+static int piped(void) { return popen("true", "r") != NULL; }
+static int thread_made(void) {
+  pthread_t thread;
+  long none = 0;
+  return pthread_create(&thread, NULL, refused_often, &none) == 0;
+}
+static const struct {
+  const char* way;
+  int (*made)(void);
+} kTasks[] = {{"fork", forked},      {"vfork", vforked}, {"spawn", spawned},
+              {"system", shell_ran}, {"popen", piped},   {"thread", thread_made}};
+
 int main(int argc, char** argv) {
   if (argc < 3) return 2;
   long n = atol(argv[2]);
@@ -62,11 +101,11 @@ int main(int argc, char** argv) {
       if (mmap(NULL, 4096, PROT_READ, MAP_SHARED | MAP_ANONYMOUS, -1, 0) != MAP_FAILED) abort();
     return 0;
   }
-  if (!strcmp(way, "fork")) {
-    const struct rlimit none = {0, 0};
-    if (setrlimit(RLIMIT_NPROC, &none)) abort();
+  for (size_t k = 0; k < sizeof kTasks / sizeof kTasks[0]; ++k) {
+    if (strcmp(way, kTasks[k].way)) continue;
+    limit_tasks();
     for (long i = 0; i < n; ++i)
-      if (fork() >= 0) _exit(77);
+      if (granted(), kTasks[k].made()) return 1;
     return 0;
   }
   limit_space();
@@ -77,7 +116,7 @@ int main(int argc, char** argv) {
     for (long i = 0; i < n; ++i) granted(), refused_here();
   if (!strcmp(way, "malloc"))
     for (long i = 0; i < n; ++i)
-      if (malloc(kTooMuch)) abort();
+      if (granted(), malloc(kTooMuch)) abort();
   if (!strcmp(way, "two")) {
     pthread_t other;
     if (pthread_create(&other, NULL, refused_often, &n)) abort();

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # The tests that take hours, and one table of what came of them.
-#   long.sh [--quick] [--write] [PART...]   parts: kill fuzz faults soak model builds attach; all by default, one after the other
+#   long.sh [--quick] [--write] [PART...]   parts: kill fuzz faults soak model builds exports kernels suites attach; all by default, one after the other
 #   long.sh --table [--write]               runs nothing: the table of what was run before
 # Each part's newest result is kept in the build folder (long/), with its own date and commit, so that parts can be run at different
 # times. --quick tries the script, in minutes. --write puts the table between `<!-- long -->` and `<!-- /long -->` in
@@ -12,7 +12,7 @@ source_dir=$(realpath "$(dirname "$0")/../..")
 build=$(realpath -m "${OVC_BUILD:-$source_dir/build}")
 export OVC_BUILD=$build OVC_SOURCE=$source_dir
 kept=$build/long
-parts=(kill fuzz faults soak model builds attach)
+parts=(kill fuzz faults soak model builds exports kernels suites attach)
 
 quick=0 write=0 run=1 chosen=()
 while (($#)); do
@@ -78,6 +78,26 @@ run_builds() {
   if ((quick)); then "$script"; else "$script" --all; fi
 }
 figures_builds() { awk '/: builds and records/ { ++n } END { print 0, (n ? n " compilers and sets of flags; " : "") "two folders, the same bytes" }' "$1"; }
+
+run_exports() { "$source_dir/tests/e2e/export_damaged.sh" "$(choose 3 500)"; }
+figures_exports() { sed -nE 's/^([0-9]+) exports of damaged logs, ([0-9]+) refused$/0 \1 exports of damaged logs, \2 more refused by name/p' "$1"; }
+
+run_kernels() {
+  local how=()
+  ((!quick)) || how=(--machine smallest bookworm)
+  "$source_dir/tests/kernels/run.sh" "${how[@]}"
+}
+# Of the lines `  PART: status N, SECONDS s, RIGHT UNKNOWN WRONG`
+figures_kernels() {
+  awk '/^[a-z].*control groups/ { ++boots } /^  [a-z]+: status [0-9]+,.* s, [0-9]+ [0-9]+ [0-9]+$/ { right += $(NF - 2); unknown += $(NF - 1); wrong += $NF }
+    END { if (boots) print wrong + 0, boots " machines, " right " right, " unknown " unknown" }' "$1"
+}
+
+run_suites() { if ((quick)); then "$source_dir/tests/trust/suites.sh" --quick; else "$source_dir/tests/trust/suites.sh"; fi; }
+figures_suites() {
+  awk -F'[:, ]+' '/: [0-9]+ tests, [0-9]+ differ$/ { findings += $4; list = list (list ? ", " : "") $2 " of " $1 }
+    END { if (list) print findings, "tests: " list }' "$1"
+}
 
 # A thousand rounds under load, then killed or refused at every call of ptrace.
 run_attach() {

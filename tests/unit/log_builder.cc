@@ -16,6 +16,7 @@ namespace {
 
 using namespace ovcshim;
 
+constexpr uint64_t kTestGrowthBytes = 4096 + 8 * sizeof(ProcessSpace) + (16 << 10);
 constexpr uint64_t kTestProcesses = 8, kTestStripes = 8;  // the header says how many there are
 
 void append(std::vector<unsigned char>& to, const void* from, size_t bytes) {
@@ -61,6 +62,7 @@ LogBuilder::LogBuilder(uint64_t event_slots, uint64_t chunks, uint64_t vital_slo
   place(h.stripes, kTestStripes * kStripeBytes);
   if (vital_slots) place(h.vitals, vital_slots * kSlotBytes);
   place(h.events, event_slots * kSlotBytes);
+  if (vital_slots) place(h.growth, kTestGrowthBytes);
   place(h.calls, chunks * kChunkBytes);
   h.file_bytes = offset;
   h.page_size = 4096;
@@ -75,6 +77,44 @@ LogBuilder::LogBuilder(uint64_t event_slots, uint64_t chunks, uint64_t vital_slo
 
 LogBuilder::~LogBuilder() {
   if (fd_ >= 0) close(fd_);
+}
+
+GrowthLayout LogBuilder::growth() { return growth_layout(header().growth.bytes, kTestProcesses); }
+
+ProcessSpace& LogBuilder::space(size_t index) {
+  return at<ProcessSpace>(header().growth.offset + growth().spaces + index * sizeof(ProcessSpace));
+}
+
+uint32_t& LogBuilder::owner_word(uint64_t page) {
+  const uint64_t tables = header().growth.offset + growth().tables;
+  if (space(0).root == 0) space(0).root = ++tables_;
+  uint32_t table = space(0).root;
+  for (unsigned level = kOwnerLevels - 1;; --level) {
+    uint32_t& word = at<OwnerTable>(tables + (table - 1) * sizeof(OwnerTable))
+                         .words[page / owner_pages(level) % kOwnerWords];
+    if (level == 0) return word;
+    if (word == 0) word = ++tables_ | kOwnerTable;
+    table = word & ~kOwnerTable;
+  }
+}
+
+uint32_t LogBuilder::put_grower(const std::vector<uint64_t>& frames, const CallTotals& totals,
+                                uint32_t kind, uint64_t page, uint64_t pages) {
+  const uint64_t area = header().growth.offset;
+  const GrowthLayout l = growth();
+  const uint32_t number = stacks_++;
+  const uint64_t place = number * 16;
+  at<uint64_t>(area + l.arena + place * 8) = 1;
+  for (size_t i = 0; i < frames.size(); ++i)
+    at<uint64_t>(area + l.arena + (place + 1 + i) * 8) = frames[i];
+  at<uint64_t>(area + l.index + number * 8) =
+      stack_word(frames.size(), false, place, stack_hash(1, frames.data(), frames.size(), false));
+  CallTotals& row = at<CallTotals>(area + l.rows + number * sizeof(CallTotals));
+  row = totals;
+  row.key = totals_key(number, static_cast<uint32_t>(totals.key), kind);
+  space(0).serial = process(0).serial;
+  for (uint64_t i = page; i < page + pages; ++i) owner_word(i) = number + 1;
+  return number;
 }
 
 FileHeader& LogBuilder::header() { return at<FileHeader>(0); }

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "shim/format/growth_format.h"
 #include "shim/format/log_format.h"
 #include "tools/log/log_reader.h"
 
@@ -50,6 +51,12 @@ class LogBuilder {
   void void_last();    // its claimer gave it up
   void put_chunk(size_t index, const LaneChunk& chunk);
 
+  // In the totals by stack of a log with vitals: a stack of image 1 with its row, and the first
+  // process's pages from `page` on, which it brought. Returns the row's number.
+  uint32_t put_grower(const std::vector<uint64_t>& frames, const ovcshim::CallTotals& totals,
+                      uint32_t kind, uint64_t page, uint64_t pages);
+  ovcshim::ProcessSpace& space(size_t index);
+
   void flip_byte(uint64_t offset, unsigned char mask = 0xff);
   void truncate(uint64_t bytes);
   std::vector<unsigned char>& bytes() { return bytes_; }
@@ -65,8 +72,11 @@ class LogBuilder {
   }
   std::vector<unsigned char> bytes_;
   std::string path_;
+  ovcshim::GrowthLayout growth();
+  uint32_t& owner_word(uint64_t page);
   int fd_ = -1;
   uint64_t last_ = 0;
+  uint32_t stacks_ = 0, tables_ = 0;
 };
 
 // An event of pid 100, returned without failure.

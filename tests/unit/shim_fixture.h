@@ -37,7 +37,7 @@ struct ShimLog {
     ovcshim::g.stack_depth = 8;
     ovcshim::g.ns_index = 0;
     ovcshim::g.recording = true;
-    ovcshim::register_process(ovcshim::kUnknown, true);
+    ovcshim::register_image(ovcshim::read_stat(0));
     ovcshim::g.min_size = 0;
   }
   ~ShimLog() {

@@ -153,7 +153,7 @@ std::vector<ModuleInfo> live_modules(uint32_t pid, const std::vector<MapLine>& l
     if (!memory.is_open()) continue;
     modules.push_back({line.start, end, bias_of(memory, line.start), 0,
                        path.empty() ? "" : ElfObject::build_id(path),
-                       path.empty() ? line.path : path});
+                       path.empty() ? line.path : path, {}});
   }
   return modules;
 }

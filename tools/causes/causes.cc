@@ -107,6 +107,7 @@ void explain_unknown(const Evidence& evidence, Finding& finding) {
     finding.notes.emplace_back(
         "before glibc 2.37 popen says ENOMEM whatever its start of a program was refused for");
   add_suspects(evidence, finding);
+  if (finding.suspects.empty()) complete_suspects(evidence, finding);
   if (evidence.fact(FactKey::kSeccomp) == 2 && !evidence.granted_before)
     finding.notes.emplace_back(
         "a seccomp filter is active: it can refuse a call with any errno and leaves no trace");
@@ -179,7 +180,7 @@ std::span<const CauseRow> rows_for(const Evidence& evidence) {
   if (is_malloc_op(op)) return malloc_causes();
   if (is_memory_op(op)) return memory_causes();
   if (is_fork_op(op)) return fork_causes();
-  if (op == Op::kShmget || is_lock_op(op)) return shared_causes();
+  if (op == Op::kShmget || op == Op::kShmat || is_lock_op(op)) return shared_causes();
   if (is_exec(op)) return exec_causes();
   return {};
 }
@@ -187,8 +188,10 @@ std::span<const CauseRow> rows_for(const Evidence& evidence) {
 Finding diagnose_alone(const Evidence& evidence) {
   Finding finding;
   if (!decide(common_causes(), evidence, finding) &&
-      !decide(rows_for(evidence), evidence, finding) && !decide_by_errno(evidence, finding))
-    explain_unknown(evidence, finding);
+      !decide(rows_for(evidence), evidence, finding)) {
+    if (!decide_by_errno(evidence, finding)) explain_unknown(evidence, finding);
+    else if (finding.cause == "unknown") complete_suspects(evidence, finding);
+  }
   return finding;
 }
 

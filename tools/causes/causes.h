@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "tools/causes/setting.h"
 #include "tools/log/call_families.h"
 #include "tools/log/log_reader.h"
 #include "tools/rules/commit_rules.h"
@@ -45,6 +46,7 @@ struct Evidence {
   bool sees_libc =
       false;  // libc's own memory calls were recorded too: if there is none, it made none
   std::string comm;
+  Setting setting;
   // Calls the same thread made as part of this one (libc's own, an allocator's memory calls),
   // granted and refused, in order.
   std::vector<Evidence> inner;

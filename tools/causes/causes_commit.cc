@@ -42,9 +42,17 @@ std::optional<RefusedAt> mode2_crossing(std::span<const MappingEntry> mappings,
   return std::nullopt;
 }
 
+// A larger request is refused in mode 0, also where it is not known which check the kernel has (a
+// vendor's below 5.2): the older one's estimate of free memory is never more than RAM and swap.
+// nullopt: it is known to have that one, or the sizes are not known.
+static std::optional<uint64_t> mode0_refuses_above_kb(const HostRules& rules) {
+  if (guess_is_simple(rules) == false || !rules.ram_kb || !rules.swap_kb) return std::nullopt;
+  return *rules.ram_kb + *rules.swap_kb;
+}
+
 std::optional<RefusedAt> mode0_crossing(std::span<const MappingEntry> mappings,
                                         const HostRules& rules) {
-  const auto limit = guess_limit_kb(rules);
+  const auto limit = mode0_refuses_above_kb(rules);
   uint64_t index = 0;
   for (const auto& mapping : mappings) {
     const uint64_t kb = fork_charge_kb(mapping, rules);
@@ -248,7 +256,7 @@ bool near_commit_limit(const Evidence& evidence, Finding& finding) {
 bool over_ram_and_swap(const Evidence& evidence, Finding& finding) {
   auto charge = charge_of(evidence);
   if (mode_of(evidence) != kModeGuess || !charge || !charge->biggest_kb) return false;
-  const auto limit = guess_limit_kb(evidence.rules);
+  const auto limit = mode0_refuses_above_kb(evidence.rules);
   if (!limit) return over_old_estimate(evidence, finding, *charge);
   if (*charge->biggest_kb <= *limit) return false;
   if (evidence.mappings_complete && copies_memory(evidence.event))

@@ -68,6 +68,7 @@ bool mremap_meets_mapping(const Evidence& evidence, Finding& finding);
 bool mremap_no_gap(const Evidence& evidence, Finding& finding);
 bool mremap_moves(const Evidence& evidence);  // surely: it cannot grow where it is
 
+bool over_map_count(const Evidence& evidence, Finding& finding);
 bool over_rlimit_memlock(const Evidence& evidence, Finding& finding);
 bool over_rlimit_as(const Evidence& evidence, Finding& finding);
 bool over_rlimit_data(const Evidence& evidence, Finding& finding);
@@ -89,6 +90,9 @@ void say_whose_figures(const Evidence& evidence, Finding& finding);
 
 // Fills Finding::suspects.
 void add_suspects(const Evidence& evidence, Finding& finding);
+// The same, where an errno's rows have left none.
+void complete_suspects(const Evidence& evidence, Finding& finding);
+void sort_suspects(Finding& finding);  // the most likely first
 
 // Why nothing could be proven.
 void explain_unknown(const Evidence& evidence, Finding& finding);

@@ -9,6 +9,8 @@
 #include <algorithm>
 
 #include "tools/causes/causes_detail.h"
+#include "tools/causes/groups.h"
+#include "tools/text/output.h"
 
 namespace ovc::causes {
 
@@ -79,6 +81,15 @@ void say_pool(Finding& finding, const Pool& pool, uint64_t wanted) {
   add_figure(finding, "size of one", pool.size_kb, "kB", source);
 }
 
+// Charged from the own group up (mm/page_counter.c page_counter_try_charge()).
+std::optional<GroupFigures> refusing_group(const Evidence& evidence, uint64_t wanted_kb) {
+  if (wanted_kb > UINT64_MAX / 4096) return std::nullopt;
+  for (GroupFigures& group : groups_of(*evidence.snapshot, "hugetlb"))
+    if (group.limits() && group.used && *group.used / 1024 + wanted_kb > *group.limit / 1024)
+      return std::move(group);
+  return std::nullopt;
+}
+
 std::string_view what_asked(const Evidence& evidence) {
   if (is_segment(evidence)) return "not enough free huge pages (SHM_HUGETLB)";
   return of_file(evidence) ? "not enough free huge pages: the file is one of huge pages (hugetlbfs "
@@ -109,16 +120,22 @@ bool reserves_huge_pages(const Evidence& evidence) {
 }
 
 bool over_huge_page_group(const Evidence& evidence, Finding& finding) {
-  const auto max = evidence.fact(FactKey::kHugeGroupMax),
-             usage = evidence.fact(FactKey::kHugeGroupUsage), size_kb = huge_page_kb(evidence);
-  if (!max || *max >= ovcshim::kInfinite || !usage || !size_kb || *size_kb == 0) return false;
+  const auto size_kb = huge_page_kb(evidence);
+  if (!size_kb || *size_kb == 0 || !evidence.snapshot) return false;
   const uint64_t wanted_kb = wanted_pages(evidence, *size_kb) * *size_kb;
-  if (wanted_kb > UINT64_MAX / 4096 || *usage / 1024 + wanted_kb <= *max / 1024) return false;
-  finding.summary = "huge page limit of the control group reached (hugetlb)";
+  const auto group = refusing_group(evidence, wanted_kb);
+  if (!group) return false;
+  const bool v1 = group->version == 1;
+  finding.summary = group->level == 0
+                        ? "huge page limit of the control group reached (hugetlb)"
+                        : "huge page limit of a control group above its own reached (hugetlb)";
   add_figure(finding, "request", wanted_kb, "kB", "the call");
-  add_figure(finding, "reserved", *usage / 1024, "kB", "hugetlb.*.rsvd.current");
-  add_figure(finding, "limit", *max / 1024, "kB", "hugetlb.*.rsvd.max");
-  miss_by(finding, *usage / 1024 + wanted_kb, *max / 1024, "kB");
+  add_figure(finding, "reserved", *group->used / 1024, "kB",
+             v1 ? "hugetlb.*.rsvd.usage_in_bytes" : "hugetlb.*.rsvd.current");
+  add_figure(finding, "limit", *group->limit / 1024, "kB",
+             v1 ? "hugetlb.*.rsvd.limit_in_bytes" : "hugetlb.*.rsvd.max");
+  miss_by(finding, *group->used / 1024 + wanted_kb, *group->limit / 1024, "kB");
+  if (!group->path.empty()) finding.notes.push_back("the control group: " + escaped(group->path));
   return true;
 }
 

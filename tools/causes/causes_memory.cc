@@ -101,7 +101,9 @@ uint64_t count_refused_from(Op op, uint64_t max) {
   switch (op) {
     case Op::kMunmap:
     case Op::kMprotect:
-    case Op::kMadvise: return max;
+    case Op::kMadvise:
+    case Op::kMlock:
+    case Op::kMlock2: return max;
     case Op::kMremap: return max < 3 ? 0 : max - 3;
     default: return max + 1;
   }
@@ -116,6 +118,17 @@ bool splits(const Evidence& evidence, std::span<const MappingEntry> mappings) {
   });
 }
 
+// mlock goes by whole pages, and leaves alone what is locked already.
+bool lock_splits(const Evidence& evidence, std::span<const MappingEntry> mappings) {
+  const auto& args = args_of(evidence);
+  const uint64_t page = evidence.rules.page_kb * 1024, start = args[0] / page * page,
+                 end = (args[0] + args[1] + page - 1) / page * page;
+  return std::any_of(mappings.begin(), mappings.end(), [&](const MappingEntry& m) {
+    const auto inside = [&](uint64_t address) { return m.start < address && address < m.end; };
+    return !(m.flags & ovcshim::kMapLo) && (inside(start) || inside(end));
+  });
+}
+
 // Could the call want another mapping at all? munmap and madvise have no other reason for their
 // errno than a split. mprotect splits the mapping that it stopped at; mremap needs room only where
 // it moves.
@@ -124,6 +137,8 @@ bool wants_mapping(const Evidence& evidence) {
     case Op::kMunmap:
     case Op::kMadvise:
       return !knows_around(evidence) || splits(evidence, mappings_around(evidence));
+    case Op::kMlock:
+    case Op::kMlock2: return lock_splits(evidence, mappings_around(evidence));
     case Op::kMprotect: {
       const MappingEntry* at = mprotect_refused_at(evidence);
       return at && splits(evidence, {at, 1});
@@ -143,6 +158,8 @@ std::optional<uint64_t> count_around(const Evidence& evidence) {
   return std::max(*before, *max);
 }
 
+}  // namespace
+
 bool over_map_count(const Evidence& evidence, Finding& finding) {
   const auto count = count_around(evidence), max = evidence.fact(FactKey::kMaxMapCount);
   if (!count || !max || *max > UINT32_MAX || *count < count_refused_from(op_of(evidence), *max))
@@ -154,6 +171,8 @@ bool over_map_count(const Evidence& evidence, Finding& finding) {
   miss_by(finding, *count + 1, count_refused_from(op_of(evidence), *max), "mappings");
   return true;
 }
+
+namespace {
 
 // ---- overcommit and malloc ----
 
@@ -261,44 +280,44 @@ std::optional<uint64_t> map_count(const Evidence& evidence) {
   return evidence.machine == ovcshim::Machine::kX86_64 ? *listed - 1 : *listed;
 }
 
-bool over_rlimit_memlock(const Evidence& evidence, Finding& finding) {
-  const auto limit = rlimit_kb(evidence, FactKey::kRlimitMemlock),
-             locked = evidence.fact(FactKey::kVmLckKb);
-  const auto request = request_of(evidence).space_kb;
-  if (!limit || !locked || !request || capable(evidence, kCapIpcLock) != false ||
-      *locked + *request <= *limit)
-    return false;
-  finding.summary = "locked memory limit reached (RLIMIT_MEMLOCK)";
+namespace {
+
+// A limit of the process in kB, and what /proc/self/status calls the use of it.
+struct ProcessLimit {
+  std::string_view summary, used, name;
+};
+
+bool over_limit(Finding& finding, const ProcessLimit& what, std::optional<uint64_t> used,
+                std::optional<uint64_t> request, std::optional<uint64_t> limit) {
+  if (!limit || !used || !request || *request == 0 || *used + *request <= *limit) return false;
+  finding.summary = what.summary;
   add_figure(finding, "request", request, "kB", "the call");
-  add_figure(finding, "VmLck", locked, "kB", "/proc/self/status");
-  add_figure(finding, "RLIMIT_MEMLOCK", limit, "kB", "getrlimit");
-  miss_by(finding, *locked + *request, *limit, "kB");
+  add_figure(finding, what.used, used, "kB", "/proc/self/status");
+  add_figure(finding, what.name, limit, "kB", "getrlimit");
+  miss_by(finding, *used + *request, *limit, "kB");
   return true;
+}
+
+}  // namespace
+
+bool over_rlimit_memlock(const Evidence& evidence, Finding& finding) {
+  return capable(evidence, kCapIpcLock) == false &&
+         over_limit(finding,
+                    {"locked memory limit reached (RLIMIT_MEMLOCK)", "VmLck", "RLIMIT_MEMLOCK"},
+                    evidence.fact(FactKey::kVmLckKb), request_of(evidence).space_kb,
+                    rlimit_kb(evidence, FactKey::kRlimitMemlock));
 }
 
 bool over_rlimit_as(const Evidence& evidence, Finding& finding) {
-  const auto limit = rlimit_kb(evidence, FactKey::kRlimitAs), size = vm_size_kb(evidence),
-             request = request_of(evidence).space_kb;
-  if (!limit || !size || !request || *request == 0 || *size + *request <= *limit) return false;
-  finding.summary = "address space limit reached (RLIMIT_AS)";
-  add_figure(finding, "request", request, "kB", "the call");
-  add_figure(finding, "VmSize", size, "kB", "/proc/self/status");
-  add_figure(finding, "RLIMIT_AS", limit, "kB", "getrlimit");
-  miss_by(finding, *size + *request, *limit, "kB");
-  return true;
+  return over_limit(finding, {"address space limit reached (RLIMIT_AS)", "VmSize", "RLIMIT_AS"},
+                    vm_size_kb(evidence), request_of(evidence).space_kb,
+                    rlimit_kb(evidence, FactKey::kRlimitAs));
 }
 
 bool over_rlimit_data(const Evidence& evidence, Finding& finding) {
-  const auto limit = rlimit_kb(evidence, FactKey::kRlimitData),
-             size = evidence.fact(FactKey::kVmDataKb);
-  const auto request = request_of(evidence).data_kb;
-  if (!limit || !size || !request || *request == 0 || *size + *request <= *limit) return false;
-  finding.summary = "data limit reached (RLIMIT_DATA)";
-  add_figure(finding, "request", request, "kB", "the call");
-  add_figure(finding, "VmData", size, "kB", "/proc/self/status");
-  add_figure(finding, "RLIMIT_DATA", limit, "kB", "getrlimit");
-  miss_by(finding, *size + *request, *limit, "kB");
-  return true;
+  return over_limit(finding, {"data limit reached (RLIMIT_DATA)", "VmData", "RLIMIT_DATA"},
+                    evidence.fact(FactKey::kVmDataKb), request_of(evidence).data_kb,
+                    rlimit_kb(evidence, FactKey::kRlimitData));
 }
 
 }  // namespace causes

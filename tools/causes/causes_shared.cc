@@ -73,6 +73,10 @@ bool range_over_memlock(const Evidence& evidence, Finding& finding) {
   return true;
 }
 
+bool attaches(const Evidence& evidence) {
+  return op_of(evidence) == Op::kShmat && no_memory(evidence);
+}
+
 bool range_not_mapped(const Evidence& evidence, Finding& finding) {
   const auto& args = evidence.event.base.args;
   if (!evidence.mappings_complete || args[0] > UINT64_MAX - args[1]) return false;
@@ -102,6 +106,8 @@ constexpr CauseRow kSharedRows[] = {
     {"rlimit-memlock", may_not_lock, limit_is_zero, kLocks, "mm/mlock.c can_do_mlock()"},
     {"rlimit-memlock", locks_range, range_over_memlock, kLocks, "mm/mlock.c do_mlock()"},
     {"bad-argument", locks_range, range_not_mapped, "the kernel rejects a range with holes", "mm/mlock.c apply_vma_lock_flags()"},
+    {"max-map-count", locks_range, over_map_count, "the process has as many mappings as it may have; a lock of a part of one splits it", "mm/mlock.c mlock_fixup(), mm/vma.c split_vma()"},
+    {"max-map-count", attaches, over_map_count, "the process has as many mappings as it may have", "ipc/shm.c do_shmat(), mm/mmap.c do_mmap()"},
     {"rlimit-memlock", locks_all, all_over_memlock, kLocks, "mm/mlock.c mlockall()"},
 };
 // clang-format on

@@ -8,6 +8,7 @@
 #include <algorithm>
 
 #include "tools/causes/causes_tasks.h"
+#include "tools/log/call_families.h"
 #include "tools/text/output.h"
 
 namespace ovc::causes {
@@ -50,10 +51,15 @@ void add_commit(const Evidence& evidence, Finding& finding) {
     return;
   }
   if (rules.mode == kModeGuess) {
+    const bool sizes = rules.ram_kb && rules.swap_kb;
     if (!guess_limit_kb(rules))
-      finding.suspects.push_back({"single-request-over-ram-and-swap",
-                                  "overcommit (mode 0): RAM and swap of the host are not known",
-                                  kPossible});
+      finding.suspects.push_back(
+          {"single-request-over-ram-and-swap",
+           sizes ? "overcommit (mode 0): this kernel may compare a request with free memory, as "
+                   "before "
+                   "Linux 5.2"
+                 : "overcommit (mode 0): RAM and swap of the host are not known",
+           kPossible});
     return;
   }
   const auto committed = committed_kb(evidence);
@@ -85,6 +91,17 @@ void add_memory_groups(const Evidence& evidence, Finding& finding) {
   }
 }
 
+// Known or not, near or not: what every call that asks for memory can meet.
+void add_kernel_memory(const Evidence& evidence, Finding& finding) {
+  const auto available = evidence.fact(FactKey::kMemAvailableKb);
+  finding.suspects.push_back(
+      {"unknown",
+       fmt::format("no memory for what the kernel itself keeps of it (page tables, tasks): {}",
+                   available ? fmt::format("MemAvailable {} kB on the host", grouped(*available))
+                             : std::string("MemAvailable was not recorded")),
+       kFar});
+}
+
 void add_memory_suspects(const Evidence& evidence, Finding& finding) {
   const Request request = request_of(evidence);
   add_limit(finding, "rlimit-as", "RLIMIT_AS", rlimit_kb(evidence, FactKey::kRlimitAs),
@@ -95,20 +112,61 @@ void add_memory_suspects(const Evidence& evidence, Finding& finding) {
   add_commit(evidence, finding);
 }
 
+bool may_be_locked(const Evidence& evidence) { return capable(evidence, kCapIpcLock) != true; }
+
+void add_memlock(const Evidence& evidence, Finding& finding) {
+  if (!may_be_locked(evidence)) return;
+  add_limit(finding, "rlimit-memlock", "RLIMIT_MEMLOCK",
+            rlimit_kb(evidence, FactKey::kRlimitMemlock), evidence.fact(FactKey::kVmLckKb), {});
+}
+
+// Without a proof recorded, every limit of this kind of call is as likely as the others.
+void add_all_unrecorded(const Evidence& evidence, Finding& finding) {
+  const bool tasks = is_fork_op(op_of(evidence)) && !no_memory(evidence);
+  const std::string_view text =
+      tasks
+          ? "pids.max, RLIMIT_NPROC, kernel.threads-max, kernel.pid_max: none of them was recorded"
+          : "overcommit, RLIMIT_AS, RLIMIT_DATA, vm.max_map_count: none of them was recorded";
+  finding.suspects.push_back({"unknown", std::string(text), kPossible});
+}
+
 }  // namespace
+
+void sort_suspects(Finding& finding) {
+  std::stable_sort(finding.suspects.begin(), finding.suspects.end(),
+                   [](const Suspect& a, const Suspect& b) { return a.order < b.order; });
+}
 
 void add_suspects(const Evidence& evidence, Finding& finding) {
   const Op op = op_of(evidence);
   const bool no_room = no_memory(evidence), again = fails_with(evidence, EAGAIN);
+  if (!evidence.snapshot && (no_room || again)) add_all_unrecorded(evidence, finding);
   if (is_fork_op(op) && (again || op == Op::kPopen)) add_task_suspects(evidence, finding);
-  if (is_lock_op(op) && (no_room || again))
-    add_limit(finding, "rlimit-memlock", "RLIMIT_MEMLOCK",
-              rlimit_kb(evidence, FactKey::kRlimitMemlock), evidence.fact(FactKey::kVmLckKb), {});
-  if (no_room && (is_memory_op(op) || is_malloc_op(op))) add_memory_suspects(evidence, finding);
-  if (no_room && copies_memory(evidence.event)) add_commit(evidence, finding);
+  const bool maps = is_memory_op(op) || is_malloc_op(op) || op == Op::kShmat || makes_stack(op);
+  if ((is_lock_op(op) && no_room) || (again && (is_lock_op(op) || maps)))
+    add_memlock(evidence, finding);
+  if ((no_room && maps) || (again && makes_stack(op))) add_memory_suspects(evidence, finding);
+  if (no_room && is_lock_op(op)) add_map_count(evidence, finding);
+  if (no_room && (copies_memory(evidence.event) || op == Op::kShmget))
+    add_commit(evidence, finding);
   if (no_room || again) add_memory_groups(evidence, finding);
-  std::stable_sort(finding.suspects.begin(), finding.suspects.end(),
-                   [](const Suspect& a, const Suspect& b) { return a.order < b.order; });
+  if (no_room) add_kernel_memory(evidence, finding);
+  sort_suspects(finding);
+}
+
+void complete_suspects(const Evidence& evidence, Finding& finding) {
+  if (no_memory(evidence)) {
+    add_memory_groups(evidence, finding);
+    add_kernel_memory(evidence, finding);
+  }
+  if (finding.suspects.empty())
+    finding.suspects.push_back(
+        {"unknown",
+         evidence.fact(FactKey::kSeccomp)
+             ? "a reason that is not in the tables of this ovc"
+             : "not recorded what would tell: the process could not be asked",
+         kFar});
+  sort_suspects(finding);
 }
 
 }  // namespace ovc::causes

@@ -227,6 +227,8 @@ constexpr ErrnoRow kRows[] = {
     {kMadvise, EINVAL, advice_unknown, kBadArgument, "the advice is not known", kAdvise},
     {kMadvise, EINVAL, nullptr, kBadArgument, "the advice does not fit the mapping (its kind, a lock, huge pages), or this kernel lacks it", "mm/madvise.c madvise_vma_behavior()"},
     {kMadvise, EBADF, nullptr, kBadArgument, "MADV_WILLNEED or MADV_REMOVE of a mapping that is of no file", "mm/madvise.c madvise_willneed()"},
+    {kMadvise, EIO, nullptr, kBadArgument, "a page could not be read from its file", "mm/madvise.c madvise_populate()"},
+    {kMadvise, EHWPOISON, nullptr, kBadArgument, "a page of the range has a memory error", "mm/madvise.c madvise_populate()"},
     {kMadvise, EACCES, nullptr, kBadArgument, "MADV_REMOVE needs a shared mapping that may be written to", "mm/madvise.c madvise_remove()"},
     {kMadvise, EPERM, poisons, kNotPermitted, "MADV_HWPOISON and MADV_SOFT_OFFLINE need CAP_SYS_ADMIN", "mm/madvise.c madvise_inject_error()"},
     {kMadvise, EPERM, sealed_unknown, kBadArgument, "a mapping in the range is sealed (mseal)", "mm/mseal.c"},

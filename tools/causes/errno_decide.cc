@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "tools/causes/finding_text.h"
 #include "tools/log/names.h"
 
 namespace ovc::causes {
@@ -24,7 +25,13 @@ namespace {
 
 constexpr unsigned kHugeShift = 26;  // MAP_HUGE_SHIFT, of MFD_ and SHM_ too
 constexpr uint64_t kHugeMask = 0x3f, kFilterMode = 2;
-constexpr std::string_view kFilterText = "a seccomp filter";
+constexpr std::string_view kFilterInForce =
+                               "a seccomp filter is in force: it can answer with any errno",
+                           kFilterPossible =
+                               "a seccomp filter: whether one is in force is not known",
+                           kModuleText = "a security module (BPF, SELinux, AppArmor)",
+                           kSeveral = "several reasons are possible, and none is proven";
+constexpr unsigned kLikely = 0, kPossible = 3, kUnlikely = 8;  // Suspect::order
 
 // Of errnos that filters like to give, only what was read right after the failure excludes one.
 Holds filter_answered(const Evidence& evidence) {
@@ -37,23 +44,40 @@ Holds filter_answered(const Evidence& evidence) {
   return usual || !before ? Holds::kMaybe : Holds::kNo;
 }
 
+// A reason that is possible, with what is known of it.
+Suspect suspect_of(const Evidence& evidence, const ErrnoRow& row, unsigned order) {
+  Finding probe;
+  if (row.figures) row.figures(evidence, probe);
+  const std::string figures = figures_text(probe.figures);
+  return {row.cause, fmt::format("{}{}{}", row.text, figures.empty() ? "" : ": ", figures), order};
+}
+
 void fill(const Evidence& evidence, Finding& finding, const ErrnoRow& row) {
   finding.cause = row.cause;
   finding.summary = row.text;
   finding.rule = row.source;
-  if (row.figures) row.figures(evidence, finding);
+  if (row.cause == kUnknownCause) finding.suspects.push_back(suspect_of(evidence, row, kLikely));
+  else if (row.figures) row.figures(evidence, finding);
 }
 
-// Most likely first: a filter that is in force, and last one that is only not excluded.
-std::string joined(const std::vector<const ErrnoRow*>& rows, Holds filter) {
-  std::vector<std::string_view> reasons;
-  if (filter == Holds::kYes) reasons.push_back(kFilterText);
-  for (const ErrnoRow* row : rows) reasons.push_back(row->text);
-  if (filter == Holds::kMaybe) reasons.push_back(kFilterText);
+std::string joined(const std::vector<const ErrnoRow*>& rows) {
   std::string text;
-  for (size_t i = 0; i < reasons.size(); ++i)
-    text += fmt::format("{}{}", i == 0 ? "" : i + 1 == reasons.size() ? ", or " : ", ", reasons[i]);
+  for (size_t i = 0; i < rows.size(); ++i)
+    text += fmt::format("{}{}", i == 0 ? "" : i + 1 == rows.size() ? ", or " : ", ", rows[i]->text);
   return text;
+}
+
+// A filter that is in force is the most likely, one that is only not excluded the least.
+void add_filter(Finding& finding, Holds filter) {
+  if (filter == Holds::kYes)
+    finding.suspects.push_back({kSeccompCause, std::string(kFilterInForce), kLikely});
+  if (filter == Holds::kMaybe)
+    finding.suspects.push_back({kSeccompCause, std::string(kFilterPossible), kUnlikely});
+}
+
+void add_module(const Evidence& evidence, Finding& finding) {
+  if (security_module(evidence) == Holds::kNo) return;
+  finding.suspects.push_back({kSecurityModuleCause, std::string(kModuleText), kUnlikely});
 }
 
 bool makes_executable(const Evidence& evidence) {
@@ -83,11 +107,18 @@ void fill_list(const Evidence& evidence, Finding& finding, const std::vector<con
                Holds filter) {
   bool same = filter == Holds::kNo;
   for (const ErrnoRow* row : rows) same &= row->cause == rows.front()->cause;
-  finding.cause = same ? rows.front()->cause : "unknown";
-  finding.summary = joined(rows, filter);
+  finding.cause = same ? rows.front()->cause : kUnknownCause;
   finding.rule = rows.front()->source;
-  for (const ErrnoRow* row : rows)
-    if (row->figures) row->figures(evidence, finding);
+  if (finding.cause != kUnknownCause) {
+    finding.summary = joined(rows);
+    for (const ErrnoRow* row : rows)
+      if (row->figures) row->figures(evidence, finding);
+    return;
+  }
+  finding.summary = kSeveral;
+  add_filter(finding, filter);
+  for (size_t i = 0; i < rows.size(); ++i)
+    finding.suspects.push_back(suspect_of(evidence, *rows[i], kPossible));
   if (filter != Holds::kYes) return;
   finding.notes.emplace_back(
       "a seccomp filter is active: it can refuse a call with any errno and leaves no trace");
@@ -109,11 +140,14 @@ bool fill_foreign(const Evidence& evidence, Finding& finding, bool any_rows) {
   if (!any_rows && filter == Holds::kNo && !fails_with(evidence, EPERM) &&
       !fails_with(evidence, EACCES))
     return false;
-  finding.cause = "unknown";
-  finding.summary = filter == Holds::kNo
-                        ? "none of the kernel's own reasons holds: a security module (BPF, "
-                          "SELinux, AppArmor), or another thread changed something meanwhile"
-                        : "a seccomp filter or a security module";
+  finding.cause = kUnknownCause;
+  finding.summary = any_rows ? "none of the kernel's own reasons for this errno holds"
+                             : "the kernel itself never answers this call so";
+  add_filter(finding, filter);
+  add_module(evidence, finding);
+  if (any_rows)
+    finding.suspects.push_back(
+        {kUnknownCause, "another thread changed something meanwhile", kUnlikely});
   return true;
 }
 
@@ -170,6 +204,7 @@ bool decide_by_errno(const Evidence& evidence, Finding& finding) {
   if (!proven && possible.size() == 1 && filter == Holds::kNo) proven = possible.front();
   if (proven) fill(evidence, finding, *proven);
   else fill_list(evidence, finding, possible, filter);
+  sort_suspects(finding);
   return true;
 }
 

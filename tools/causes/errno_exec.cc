@@ -123,6 +123,12 @@ constexpr ErrnoRow kRows[] = {
     {kExecve, ENFILE, nullptr, "file-max", "the host has as many open files as fs.file-max allows", kOpen},
     {kExecve, EINVAL, nullptr, kBadArgument, "a flag is not known, or the program names more than one interpreter", kOpen},
     {kExecve, EPERM, nullptr, kNotPermitted, "the program would gain privileges that are not permitted (set-user-id under a tracer, file capabilities)", "security/commoncap.c"},
+    {kExecve, EBADF, nullptr, kBadArgument, "the descriptor is not open (execveat, fexecve)", kOpen},
+    {kExecve, EIO, nullptr, kBadArgument, "the file could not be read", kOpen},
+    {kPosixSpawn, ENOEXEC, nullptr, kBadArgument, "the file is no program that the kernel can run", "fs/exec.c search_binary_handler()"},
+    {kPosixSpawn, ENOTDIR, nullptr, kBadArgument, "a part of the path is not a directory", kOpen},
+    {kPosixSpawn, ETXTBSY, nullptr, kBadArgument, "the file is open for writing", kOpen},
+    {kPosixSpawn, EBADF, nullptr, kBadArgument, "a file action names a descriptor that is not open", "sysdeps/unix/sysv/linux/spawni.c"},
     {kPosixSpawn, E2BIG, nullptr, kTooLong, "the arguments and the environment are too long for the new program", kStrings},
     {kPosixSpawn, ENOENT, nullptr, kBadArgument, "there is no such file, or its interpreter is missing", kOpen},
     {kPosixSpawn, EACCES, nullptr, kNotPermitted, "the file may not be executed (its mode, a directory above it, or a file system mounted noexec)", kOpen},
@@ -132,6 +138,8 @@ constexpr ErrnoRow kRows[] = {
     {kWait, ECHILD, nullptr, kBadArgument, "there is no child to wait for (or SIGCHLD is ignored, so that children are not kept)", kWaits},
     {kWait, EINTR, nullptr, kBadArgument, "a signal came first", kWaits},
     {kWait, EINVAL, wait_options, kBadArgument, "an option is not known, or none of WEXITED, WSTOPPED and WCONTINUED is given to waitid", kWaits},
+    {kWait, EBADF, nullptr, kBadArgument, "the pidfd is not open (waitid, P_PIDFD)", kWaits},
+    {kWait, EAGAIN, nullptr, kBadArgument, "the pidfd was opened with PIDFD_NONBLOCK, and the process still runs", kWaits},
     {kWait, ESRCH, nullptr, kBadArgument, "there is no such process group", kWaits},
 };
 #undef LIMIT_ROWS

@@ -96,8 +96,7 @@ void say_full(const Evidence& e, Finding& finding) {
   add_figure(finding, "size of the file system", kb(FactKey::kFileFsBlocks), "kB", "fstatfs");
   if (e.fact(FactKey::kFileFsType) == TMPFS_MAGIC)
     finding.notes.emplace_back(
-        "the file is memory (tmpfs): its size is an option of the mount (size=; docker --shm-size "
-        "for /dev/shm)");
+        "the file is memory (tmpfs): its size is an option of the mount (size=)");
 }
 void say_file_size(const Evidence& e, Finding& finding) {
   add_figure(finding, "request", offset_of(e) + length_of(e), "bytes", "the call");
@@ -123,6 +122,8 @@ constexpr ErrnoRow kRows[] = {
     {kMemfdCreate, EINVAL, mfd_both, kBadArgument, "MFD_EXEC and MFD_NOEXEC_SEAL exclude each other", kMemfd},
     {kMemfdCreate, EINVAL, name_too_long, kBadArgument, "the name is longer than 249 bytes", kMemfd},
     {kMemfdCreate, ENODEV, no_huge_size, kBadArgument, "the machine has no huge pages of the size asked for (/sys/kernel/mm/hugepages)", "fs/hugetlbfs/inode.c hugetlb_file_setup()"},
+    {kShmOpen, EROFS, nullptr, kBadArgument, "/dev/shm is mounted read-only", kGlibc},
+    {kMemfdCreate, EFAULT, nullptr, kBadArgument, "the name cannot be read", kMemfd},
     {kMemfdCreate, EMFILE, nullptr, kOpenFiles, "the process has as many open files as RLIMIT_NOFILE allows", "fs/file.c alloc_fd()", say_open_files},
     {kMemfdCreate, ENFILE, nullptr, "file-max", "the host has as many open files as fs.file-max allows", "fs/file_table.c alloc_empty_file()"},
     {kMemfdCreate, EACCES, executable, kNotPermitted, "vm.memfd_noexec = 2: memory files have to be made with MFD_NOEXEC_SEAL", "mm/memfd.c check_sysctl_memfd_noexec()"},
@@ -137,6 +138,13 @@ constexpr ErrnoRow kRows[] = {
     {kFtruncate, EPERM, nullptr, kNotPermitted, "the file is append-only or immutable (chattr)", kCut},
     {kFtruncate, ETXTBSY, nullptr, kBadArgument, "the file is in use as swap, or is a program that runs", kCut},
     {kFtruncate, ENOSPC, nullptr, kFull, "the file system is full", "its file system"},
+    {kFtruncate, EDQUOT, nullptr, kFull, "the quota of the user on the file system is used up", "its file system"},
+    {kFtruncate, EROFS, nullptr, kBadArgument, "the file system is read-only", kCut},
+    {kFtruncate, EIO, nullptr, kBadArgument, "the disk could not be read or written", "its file system"},
+    {kFtruncate, EINTR, nullptr, kBadArgument, "a signal came first", "its file system"},
+    {kFallocate, EDQUOT, nullptr, kFull, "the quota of the user on the file system is used up", "its file system"},
+    {kFallocate, EIO, nullptr, kBadArgument, "the disk could not be read or written", "its file system"},
+    {kFallocate, EINTR, nullptr, kBadArgument, "a signal came first (a timer interrupts a large request on tmpfs again and again)", "mm/shmem.c shmem_fallocate()"},
     {kFallocate, EBADF, nullptr, kBadArgument, "the descriptor is not open, or not for writing", kFill},
     {kFallocate, EINVAL, negative, kBadArgument, "the offset is negative, or the length is not positive", kFill},
     {kFallocate, EINVAL, nullptr, kBadArgument, "the mode is not known, or the file system rejects it with this range", kFill},

@@ -201,6 +201,8 @@ constexpr ErrnoRow kRows[] = {
     {kMmap, EOPNOTSUPP, not_dax, kBadArgument, "MAP_SYNC: the file is not on a DAX file system", kDo},
     {kMmap, EOPNOTSUPP, nullptr, kBadArgument, "MAP_SHARED_VALIDATE: a flag is given that this kernel or file does not know", kDo},
     {kMmap, ENFILE, nullptr, "file-max", "the host has as many open files as fs.file-max allows", "fs/file_table.c alloc_empty_file()"},
+    {kMmap, ENXIO, nullptr, kBadArgument, "the driver of the device cannot map this offset", kRegion},
+    {kMmap, EIO, nullptr, kBadArgument, "the driver or file system of the file could not read it", kRegion},
     {kMmap, ENOMEM, length_wraps, kBadArgument, "the length, rounded up to pages, is larger than an address can be", kDo},
     {kMmap, EACCES, read_only, kBadArgument, "MAP_SHARED with PROT_WRITE, and the file was opened read-only", kDo},
     {kMmap, EACCES, append_only, kBadArgument, "the file is append-only (chattr +a) and opened for writing", kDo},

@@ -66,7 +66,7 @@ Holds only_path(const Evidence& evidence);
 Holds not_for_writing(const Evidence& evidence);
 Holds is_sealed_file(const Evidence& evidence, uint64_t seals);
 
-inline constexpr std::string_view kBadArgument = "bad-argument",
+inline constexpr std::string_view kBadArgument = "bad-argument", kUnknownCause = "unknown",
                                   kDenyWriteExecute = "memory-deny-write-execute",
                                   kSecurityModuleCause = "security-module",
                                   kSeccompCause = "seccomp", kNotPermitted = "not-permitted",

@@ -87,6 +87,43 @@ Holds range_wraps(const Evidence& e) {
 Holds lock_flag_unknown(const Evidence& e) {
   return holds_if(op_of(e) == Op::kMlock2 && (args_of(e)[2] & ~kMlockOnfault));
 }
+bool brings_pages_in(const Evidence& e) {
+  return op_of(e) == Op::kMlock || !(args_of(e)[2] & kMlockOnfault);
+}
+template <typename Ask>
+bool any_in_range(const Evidence& e, Ask ask) {
+  const auto& args = args_of(e);
+  for (const auto& m : mappings_around(e))
+    if (m.start < args[0] + args[1] && args[0] < m.end && ask(m.flags)) return true;
+  return false;
+}
+// The limit itself has a row in causes_shared.cc; this one is for what it could not decide.
+Holds limit_not_excluded(const Evidence& e) {
+  const auto limit = e.fact(FactKey::kRlimitMemlock), locked = e.fact(FactKey::kVmLckKb);
+  if (capable(e, kCapIpcLock) == true || (limit && *limit >= ovcshim::kInfinite)) return Holds::kNo;
+  const uint64_t most_kb = args_of(e)[1] / 1024 + 2 * e.rules.page_kb;
+  return maybe_if(!limit || !locked || *locked + most_kb > *limit / 1024);
+}
+Holds mappings_not_excluded(const Evidence& e) {
+  const auto count = map_count(e), most = e.fact(FactKey::kMaxMapCount);
+  return maybe_if(!knows_around(e) && (!count || !most || *count >= *most));
+}
+Holds no_access(const Evidence& e) {
+  constexpr uint32_t kAny = ovcshim::kMapRead | ovcshim::kMapWrite | ovcshim::kMapExec;
+  if (!brings_pages_in(e) || limit_not_excluded(e) != Holds::kNo) return Holds::kNo;
+  if (!knows_around(e)) return Holds::kMaybe;
+  return holds_if(any_in_range(e, [](uint32_t flags) { return !(flags & kAny); }));
+}
+Holds beyond_file(const Evidence& e) {
+  if (!brings_pages_in(e)) return Holds::kNo;
+  if (!knows_around(e)) return Holds::kMaybe;
+  return maybe_if(any_in_range(e, [](uint32_t flags) { return flags & ovcshim::kMapFile; }));
+}
+void say_memlock(const Evidence& e, Finding& finding) {
+  add_figure(finding, "VmLck", e.fact(FactKey::kVmLckKb), "kB", "/proc/self/status");
+  add_figure(finding, "RLIMIT_MEMLOCK", rlimit_kb(e, FactKey::kRlimitMemlock), "kB", "getrlimit");
+}
+
 Holds lockall_flags(const Evidence& e) {
   const uint64_t flags = args_of(e)[0];
   return holds_if(flags == 0 || (flags & ~kAllLockFlags) || flags == 4);
@@ -107,6 +144,7 @@ constexpr ErrnoRow kRows[] = {
     {kShmget, ENOENT, nullptr, kBadArgument, "there is no segment with this key, and IPC_CREAT is not given", "ipc/util.c ipcget_public()"},
     {kShmget, EEXIST, nullptr, kBadArgument, "a segment with this key exists already (IPC_CREAT and IPC_EXCL)", "ipc/util.c ipcget_public()"},
     {kShmget, EACCES, nullptr, kNotPermitted, "the segment with this key does not permit this access", "ipc/util.c ipcperms()"},
+    {kShmget, ENFILE, nullptr, "file-max", "the host has as many open files as fs.file-max allows", "fs/file_table.c alloc_empty_file()"},
     {kShmget, EPERM, may_not_use_huge, kNotPermitted, "SHM_HUGETLB needs CAP_IPC_LOCK, or the group named in vm.hugetlb_shm_group", "fs/hugetlbfs/inode.c can_do_hugetlb_shm()"},
     {kShmat, EINVAL, negative_id, kBadArgument, "the identifier is negative", kAttach},
     {kShmat, EINVAL, attach_in_page, kBadArgument, "the address is not at the start of a page, and SHM_RND is not given", kAttach},
@@ -115,11 +153,17 @@ constexpr ErrnoRow kRows[] = {
     {kShmat, EINVAL, nullptr, kBadArgument, "there is no segment with this identifier", "ipc/util.c ipc_obtain_object_check()"},
     {kShmat, EIDRM, nullptr, kBadArgument, "the segment has been removed", kAttach},
     {kShmat, EACCES, nullptr, kNotPermitted, "the segment does not permit this access", "ipc/util.c ipcperms()"},
+    {kShmat, EAGAIN, nullptr, "rlimit-memlock", "mlockall(MCL_FUTURE) is in force, and the segment would be locked beyond RLIMIT_MEMLOCK", "mm/mmap.c mlock_future_ok()", say_memlock},
+    {kShmat, ENFILE, nullptr, "file-max", "the host has as many open files as fs.file-max allows", "fs/file_table.c alloc_empty_file()"},
     {kShmdt, EINVAL, address_in_page, kBadArgument, "the address is not at the start of a page", "ipc/shm.c ksys_shmdt()"},
     {kShmdt, EINVAL, nullptr, kBadArgument, "no segment is attached at the address", "ipc/shm.c ksys_shmdt()"},
     {kMlock, EINVAL, lock_flag_unknown, kBadArgument, "a flag is given that mlock2 does not know", kLock},
     {kMlock, EINVAL, range_wraps, kBadArgument, "the range reaches beyond the last address", kLock},
     {kMlock, EAGAIN, nullptr, "unknown", "not all pages of the range could be brought into memory", "mm/mlock.c __mlock_posix_error_return()"},
+    {kMlock, ENOMEM, limit_not_excluded, "rlimit-memlock", "locked memory limit (RLIMIT_MEMLOCK)", "mm/mlock.c do_mlock()", say_memlock},
+    {kMlock, ENOMEM, mappings_not_excluded, "max-map-count", "as many mappings as vm.max_map_count allows; a lock of a part of one splits it", "mm/mlock.c mlock_fixup()"},
+    {kMlock, ENOMEM, no_access, kBadArgument, "a part of the range permits no access (PROT_NONE): its pages cannot be brought in", "mm/gup.c check_vma_flags()"},
+    {kMlock, ENOMEM, beyond_file, kBadArgument, "a part of the range lies beyond the end of its file: there is no page to bring in", "mm/mlock.c __mlock_posix_error_return()"},
     {kMlockall, EINVAL, lockall_flags, kBadArgument, "MCL_CURRENT or MCL_FUTURE has to be given, and no flag that is not known", kLock},
     {kMunlock, EINVAL, range_wraps, kBadArgument, "the range reaches beyond the last address", kLock},
     {kMunlock, ENOMEM, nullptr, kBadArgument, "the address range is not mapped throughout, or a mapping more would be needed (vm.max_map_count)", kLock},

@@ -51,6 +51,15 @@ Holds parent_of_init(const Evidence& e) { return maybe_if(has(e, CLONE_PARENT));
 // Made by number: libc itself gives clone3 nothing unusual.
 Holds only_clone3(const Evidence& e) { return maybe_if(e.event.base.flags & ovcshim::kRawSyscall); }
 
+Holds into_group(const Evidence& e) {
+  constexpr uint64_t kIntoGroup = 0x200000000;
+  return maybe_if(flags_of(e) & kIntoGroup);
+}
+Holds terminals(const Evidence& e) { return maybe_if(op_of(e) == Op::kForkpty); }
+void say_open_files(const Evidence& e, Finding& finding) {
+  add_figure(finding, "RLIMIT_NOFILE", e.fact(FactKey::kRlimitNofile), "descriptors", "getrlimit");
+}
+
 // The snapshot of this failure, or the last one before it: processes seldom change their
 // namespaces.
 std::optional<uint64_t> latest(const Evidence& e, FactKey key) {
@@ -204,6 +213,14 @@ constexpr ErrnoRow kRows[] = {
     {kClone, EINVAL, only_clone3, kBadArgument, "another combination of arguments that the kernel rejects (a stack without a size, an unknown flag, set_tid)", "kernel/fork.c clone3_args_valid()"},
     {kClone, EPERM, only_clone3, kNotPermitted, "set_tid of clone3 needs CAP_CHECKPOINT_RESTORE", "kernel/pid.c alloc_pid()"},
     {kClone, EEXIST, nullptr, kBadArgument, "a process number given in set_tid is in use", "kernel/pid.c alloc_pid()"},
+    {kClone, E2BIG, nullptr, kBadArgument, "clone3 was given arguments that are newer than this kernel", "lib/usercopy.c copy_struct_from_user()"},
+    {kClone, EMFILE, nullptr, kOpenFiles, "CLONE_PIDFD: the process has as many open files as RLIMIT_NOFILE allows", kCopy, say_open_files},
+    {kClone, EBADF, nullptr, kBadArgument, "CLONE_INTO_CGROUP: the descriptor is not one of a control group", "kernel/cgroup/cgroup.c cgroup_css_set_fork()"},
+    {kClone, EACCES, into_group, kNotPermitted, "CLONE_INTO_CGROUP: the control group does not permit it", "kernel/cgroup/cgroup.c cgroup_css_set_fork()"},
+    {kClone, EOPNOTSUPP, nullptr, kBadArgument, "CLONE_INTO_CGROUP: the group is an invalid one (its cgroup.type)", "kernel/cgroup/cgroup.c cgroup_css_set_fork()"},
+    {kClone, EFAULT, nullptr, kBadArgument, "a pointer among the arguments cannot be read or written", kCopy},
+    {kFork, ENOSPC, terminals, "file-max", "there are as many terminals as kernel.pty.max allows", "fs/devpts/inode.c devpts_new_index()"},
+    {kFork, ENOENT, terminals, kBadArgument, "there are no terminals here: /dev/pts or /dev/ptmx is missing", "fs/devpts/inode.c devpts_acquire()"},
     {kClone, EBUSY, nullptr, kBadArgument, "CLONE_INTO_CGROUP: the group hands its resources on to groups below and may hold no process", "kernel/cgroup/cgroup.c cgroup_css_set_fork()"},
     {kPthreadCreate, EINVAL, attributes, kBadArgument, "pthread_create was given invalid attributes", "nptl/pthread_create.c"},
     {kPthreadCreate, EINVAL, new_thread_elsewhere, kBadArgument, kElsewhere, kCopy},

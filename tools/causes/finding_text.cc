@@ -35,6 +35,12 @@ std::string mode2_with_text(const WouldPass& pass) {
   return text.empty() ? "no" : text;
 }
 
+std::string amount(const Figure& figure) {
+  if (figure.unit == "address") return fmt::format("{:x}", figure.value);
+  if (figure.value == ovcshim::kInfinite) return "unlimited";
+  return counted(grouped(figure.value), figure.unit);
+}
+
 }  // namespace
 
 void Lines::add(std::string_view label, std::string_view text) {
@@ -74,6 +80,13 @@ std::string counted(const std::string& number, std::string_view unit) {
   return unit.empty() ? number : fmt::format("{} {}", number, unit);
 }
 
+std::string figures_text(const std::vector<Figure>& figures) {
+  std::string text;
+  for (const auto& figure : figures)
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", figure.label, amount(figure));
+  return text;
+}
+
 std::string short_text(const Finding& f) {
   std::string text = *f.short_by > 0 ? counted(signed_grouped(*f.short_by), f.short_unit)
                                      : fmt::format("nothing: {} {} to spare",
@@ -96,6 +109,8 @@ std::string would_pass_text(const WouldPass& pass) {
 std::string statement(const Finding& finding) {
   std::string text =
       fmt::format("{}\n{}\n{}\n{}", finding.cause, finding.summary, finding.meaning, finding.rule);
+  for (const auto& suspect : finding.suspects)  // without its figures
+    text += fmt::format("\n{} {}", suspect.cause, suspect.text.substr(0, suspect.text.find(':')));
   for (const auto& note : finding.notes) text += '\n' + note;
   return text;
 }

@@ -26,7 +26,9 @@ class Lines {
 
 std::string signed_grouped(int64_t value);                              // "-1,234"
 std::string counted(const std::string& number, std::string_view unit);  // "1 task", "2 tasks"
-std::string_view yes_no(const std::optional<bool>& answer);             // "yes", "no", "not known"
+// "request 5 kB, limit 4 kB"; "" of none.
+std::string figures_text(const std::vector<Figure>& figures);
+std::string_view yes_no(const std::optional<bool>& answer);  // "yes", "no", "not known"
 std::string mapping_text(
     const ovcshim::MappingEntry& mapping);      // "7f09ee200000 (163,840 kB, anonymous)"
 std::string charge_text(const Charge& charge);  // "1,234 kB over 5 mappings; refused at ..."

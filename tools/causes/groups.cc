@@ -53,7 +53,7 @@ std::vector<GroupFigures> groups_of(const Event& snapshot, std::string_view cont
     group.level = static_cast<unsigned>(*level);
     group.limit = take_number(line);
     group.used = take_number(line);
-    group.refusals = take_number(line);
+    if (controller != "hugetlb") group.refusals = take_number(line);
     if (controller == "memory") group.kills = take_number(line);
     if (group.limit && *group.limit >= kNoLimitV1) group.limit = ovcshim::kInfinite;
     group.path = groups.empty() ? std::string(line)

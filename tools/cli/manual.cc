@@ -10,12 +10,12 @@ namespace {
 
 constexpr ManualSection kReader[] = {
     {"exit-status", "EXIT STATUS", R"(- `0` nothing found wrong
-- `1` something found: a refused call, a suspicious end, a fork that would be refused or is borderline
+- `1` something found: a refused call, a suspicious end, saves that failed, a child that never ends, a fork that would be refused or is borderline
 - `2` error: a line on standard error that begins with `ovc: ` says which
 
 `ovc run` exits with the status of its command, or with 128 plus the number of the signal that killed it. Data goes to standard output, messages to standard error. A closed pipe is a normal end. Colours are used on a terminal only, never with NO_COLOR or TERM=dumb.)"},
     {"logs", "FILES",
-     R"(- `ovcshim.COMMAND.PID.ovc` a log: one file for a program and all its descendants, in the directory it was started in, else in /var/tmp. It is 97 MB by default, allocated in full at the start, and never grows: the newest records replace the oldest, and what was overwritten is counted.
+     R"(- `ovcshim.COMMAND.PID.ovc` a log: one file for a program and all its descendants, in the directory it was started in, else in /var/tmp. It is 114 MB by default, allocated in full at the start, and never grows: the newest records replace the oldest, and what was overwritten is counted. 16 MB of it (8 MB where OVCSHIM_EVENTS_SIZE is below 16M) hold what is never overwritten: each different stack, the exact totals of its calls, and which of them brought the memory that each process has now.
 
 A log can be read at any time: while the program runs, after its end, and after it was killed. A SIGKILL loses nothing: every call that returned is in the log. Without LOG, ovc reads the newest one here, else in /var/tmp. To move a log, copy the whole file (`cp --sparse=always`; or gzip it, and gunzip it before reading). Logs of older versions of the shim are read; one that needs a newer ovc is refused with that message.
 
@@ -33,6 +33,15 @@ Before it happens, without the shim; and what would let the fork pass:
 
   ovc check redis-server
   ovc plan $(pidof redis-server)
+
+Will the save survive, and what did the former ones need?
+
+  ovc check /var/lib/redis/redis-server.1234.ovc
+
+Who killed it, who sends signals?
+
+  ovc why
+  ovc show --op %signal
 
 What would be refused with vm.overcommit_memory = 2 and a CommitLimit 1 GiB above today's Committed_AS?
 
@@ -56,9 +65,10 @@ The log is a file mapping: every call that returned is in it, even if the progra
 - malloc in a program that carries its own, such as upstream Redis with its static jemalloc: its mmap calls are recorded
 - system calls by inline assembly; those through `syscall(2)` are recorded
 - the pid of a child made by popen, system, wordexp or pidfd_spawn: `ovc forks` names it where no other call can have made that child
-- calls inside libc where its code has an unknown shape: `ovc stats` says so for each process
+- calls inside libc where its code has an unknown shape: `ovc stats` says so for each process. So it is in programs of musl (Alpine): what they call is recorded as in those of glibc, but not the mmap and brk by which musl's malloc grows, nor the clone of its posix_spawn
 - free_sized and free_aligned_sized of glibc 2.43 and later: to export them where libc has none would change what a program finds
 - a successful madvise that changes no charge is counted, not recorded
+- signals that end nobody by themselves (SIGUSR1, SIGCHLD, 0, ...), and those that libc sends itself (raise, abort, pthread_kill)
 - growth of the stack, and what the loader maps for dlopen. All mappings are listed at each program's start and at refusals, and at a dlopen and a normal end where reading them is quick; `ovc maps` says where it is not certain
 - in a rehearsal: growth of stacks and exec are not refused, and allocators that read vm.overcommit_memory see the host's
 - a program whose log would be on btrfs: no log is made there, since a full btrfs ends a program with SIGBUS (`OVCSHIM_LOG=/dev/shm/NAME` is safe). btrfs below an overlay, as in a container, is not noticed. ZFS and bcachefs were not tested
@@ -72,7 +82,7 @@ A log takes what can be spared: an eighth of the free space of its filesystem; i
 
 After a refused fork the shim asks the kernel by one or two clones that cannot succeed which limit it was; strace shows them.
 
-Under seccomp profiles that refuse process_vm_readv (Podman, CRI-O) or statx (old Docker) records have their stacks and names all the same. A thread with a thread pointer of its own (not libc's) runs unrecorded. Under ThreadSanitizer pthread_create is not recorded.
+Under seccomp profiles that refuse process_vm_readv (Podman, CRI-O) or statx (old Docker) records have their stacks and names all the same. A thread with a thread pointer of its own (not libc's) runs unrecorded. Under ThreadSanitizer pthread_create is not recorded. In what g++'s AddressSanitizer reports, the stack of an allocation has one frame of the shim more: it records what the call returned, so the call returns to it.
 
 A program that goes on as another user by exec cannot write the first user's log. It has one of its own beside it (`a.uid999.ovc` beside `a.ovc`), or in `/var/tmp` if it may not write there; `ovc` reads both if it is given the first.)"},
     {nullptr, "SEE ALSO", R"(`ovc(1)`, `ld.so(8)`, `proc(5)`, `fork(2)`, `mmap(2)`, `malloc(3)`)"},

@@ -7,6 +7,43 @@
 #include "tools/text/json.h"
 
 namespace ovc {
+
+Json former_json(const FormerSaves& saves) {
+  return {{"purpose", saves.of.purpose.empty() ? Json(nullptr) : Json(saves.of.purpose)},
+          {"ended", saves.ended},
+          {"failed", saves.failed},
+          {"killed", saves.killed},
+          {"longest_life_ns", saves.of.longest_ns()},
+          {"child_page_faults", or_null(saves.own_faults)},
+          {"parent_page_faults", or_null(saves.parent_faults)},
+          {"copied_at_most_kb", or_null(saves.most_kb)}};  // at 4 kB a fault
+}
+
+Json save_json(const SaveOutlook& o, const SaveTexts& texts) {
+  const auto kb = [](const std::optional<uint64_t>& bytes) {
+    return bytes && *bytes < ovcshim::kInfinite ? Json(*bytes / 1024) : Json(nullptr);
+  };
+  Json json = {{"verdict", o.answer_name()},
+               {"copies_at_most_kb", or_null(o.most_kb)},
+               {"private_pages_kb", or_null(o.pages_kb)},
+               {"in_swap_kb", or_null(o.swapped_kb)},
+               {"free_kb", or_null(o.free_kb)},
+               {"short_at_most_kb", o.short_kb},
+               {"limit_that_survives_kb", or_null(o.limit_kb)},
+               {"less_data_kb", or_null(o.less_kb)},
+               {"more_data_kb", or_null(o.more_kb)},
+               {"thp_always", o.thp_always}};
+  json["group"] = o.group ? Json{{"path", o.group->path},
+                                 {"limit_kb", o.group->limit / 1024},
+                                 {"used_kb", kb(o.group->used)},
+                                 {"file_cache_kb", o.group->cache / 1024},
+                                 {"most_ever_kb", kb(o.group->most)}}
+                          : Json(nullptr);
+  json["notes"] = texts.notes;
+  json["advice"] = texts.advice;
+  return json;
+}
+
 namespace {
 
 Json limit_json(const LimitCheck& check) {
@@ -20,6 +57,13 @@ Json sums_json(const MappingSums& sums) {
           {"dontfork_kb", sums.dont_copy_kb},
           {"shared_kb", sums.shared_kb},
           {"huge_pages_kb", sums.huge_kb}};
+}
+
+Json stuck_json(const StuckChild& child) {
+  return {{"pid", child.pid},
+          {"parent_pid", child.parent},
+          {"alive_seconds", child.alive_seconds},
+          {"futex", hex_text(child.wait.futex)}};
 }
 
 // Both bounds, equal where the charge is exact.
@@ -49,6 +93,11 @@ Json row_json(const CheckRow& row) {
   json["limits"] = Json::array();
   for (const LimitCheck& check : outlook.limits) json["limits"].push_back(limit_json(check));
   json["all_groups_visible"] = p.groups.all_visible;
+  json["save"] = save_json(row.save, save_texts(row.save, row.process));
+  json["former_saves"] = Json::array();
+  for (const FormerSaves& saves : row.former) json["former_saves"].push_back(former_json(saves));
+  json["stuck_children"] = Json::array();
+  for (const StuckChild& child : row.stuck) json["stuck_children"].push_back(stuck_json(child));
   json["notes"] = f.notes;
   json["advice"] = f.advice;
   json["read"] = {{"mappings", p.listed ? Json(p.sums.mappings) : Json(nullptr)},

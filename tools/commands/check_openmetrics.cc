@@ -3,6 +3,8 @@
 // `ovc check` for monitoring.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "tools/commands/check_report.h"
 #include "tools/text/openmetrics.h"
 
@@ -53,6 +55,18 @@ constexpr ProcessFamily kProcess[] = {
      [](const CheckRow& r) { return r.outlook.estimated ? Value() : bytes(std::optional(r.process.sums.noreserve_kb)); }},
     {"ovc_fork_headroom_bytes", "bytes", "Headroom of this process by the rule of mode 2.",
      [](const CheckRow& r) { return r.outlook.commit.mode2 ? bytes(r.outlook.commit.mode2->headroom_kb) : Value(); }},
+    {"ovc_save_copies_max_bytes", "bytes", "What writes may copy, at most, while a child of a fork lives.",
+     [](const CheckRow& r) { return bytes(r.save.most_kb); }},
+    {"ovc_save_free_bytes", "bytes", "What is free for that in the tightest memory group above the process, or on the host.",
+     [](const CheckRow& r) { return bytes(r.save.free_kb); }},
+    {"ovc_save_survives", "", "Is that enough if every page is written: 1 yes, 0 not surely; absent if not known.", [](const CheckRow& r) {
+       return r.save.answer == Survival::kUnknown ? Value() : truth(r.save.answer == Survival::kSurely); }},
+    {"ovc_stuck_children", "", "Its children (or itself) that wait for a lock which nobody can give back.",
+     [](const CheckRow& r) { return Value(static_cast<double>(r.stuck.size())); }},
+    {"ovc_stuck_children_seconds", "seconds", "How long the oldest of them has been alive; absent if there is none.", [](const CheckRow& r) {
+       double oldest = 0;
+       for (const StuckChild& child : r.stuck) oldest = std::max(oldest, child.alive_seconds);
+       return r.stuck.empty() ? Value() : Value(oldest); }},
     {"ovc_check_seconds", "seconds", "Time that reading the mappings took.",
      [](const CheckRow& r) { return Value(static_cast<double>(r.process.read_ns) / 1e9); }},
 };

@@ -128,6 +128,24 @@ std::string read_text(const CheckReport& report, const LiveProcess& process) {
       exact ? "; the process's mmap and munmap calls were blocked for that long" : "");
 }
 
+void add_save(Lines& lines, const SaveTexts& texts) {
+  if (!texts.save.empty()) lines.add("save", texts.save);
+  for (const std::string& note : texts.notes) lines.add("save", note);
+}
+
+void add_children(Lines& lines, const CheckRow& row) {
+  for (const FormerSaves& saves : row.former)
+    lines.add("former", escaped(former_text(saves, row.save.thp_always)));
+  for (const StuckChild& child : row.stuck)
+    lines.add("stuck",
+              fmt::format("{} for {}: it waits for a lock ({:#x}) that nobody can give "
+                          "back; kill -9 {}",
+                          child.pid == row.process.pid ? "this process"
+                                                       : fmt::format("its child {}", child.pid),
+                          duration_text(static_cast<int64_t>(child.alive_seconds * 1e9)),
+                          child.wait.futex, child.pid));
+}
+
 void add_details(std::string& out, const CheckReport& report, const CheckRow& row) {
   out += title(row);
   const Finding& f = row.outlook.finding;
@@ -135,10 +153,14 @@ void add_details(std::string& out, const CheckReport& report, const CheckRow& ro
   if (row.outlook.answer != Answer::kPass) lines.add("cause", cause_text(row));
   add_commit(lines, row);
   add_limits(lines, row);
+  const SaveTexts save = save_texts(row.save, row.process);
+  add_save(lines, save);
+  add_children(lines, row);
   if (!f.meaning.empty()) lines.add("meaning", f.meaning);
   if (!f.rule.empty()) lines.add("rule", f.rule);
   for (const auto& note : f.notes) lines.add("note", note);
   for (const auto& advice : f.advice) lines.add("to do", advice);
+  for (const auto& advice : save.advice) lines.add("to do", advice);
   lines.add("read", read_text(report, row.process));
 }
 

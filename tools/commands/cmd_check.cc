@@ -9,6 +9,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <filesystem>
+#include <map>
 #include <string_view>
 #include <vector>
 
@@ -17,6 +19,7 @@
 #include "tools/text/interrupts.h"
 #include "tools/text/json.h"
 #include "tools/text/terminal_view.h"
+#include "tools/verdict/why_report.h"
 
 namespace ovc {
 namespace {
@@ -51,8 +54,62 @@ std::string nothing_found(const CheckOptions& options, const CheckReport& report
                                    : fmt::format("no process is named {}", target);
 }
 
+struct LogProcess {
+  uint64_t copies = 0;  // of itself
+  uint32_t pid = 0, inner_pid = 0;
+};
+
+// Those that still run, the one that made most copies of itself first.
+std::vector<LogProcess> processes_of_log(const LogReader& log) {
+  const HostNow now = host_now();
+  std::map<uint32_t, uint64_t> copies;
+  if (!same_boot(log, now)) return {};
+  for (const Siblings& siblings : siblings_of(log, ForkList(log, false)))
+    copies[siblings.parent] += siblings.copies.size();
+  std::vector<LogProcess> found;
+  for (const Process& process : log.processes())
+    if (now.alive(process.slot) == HostNow::Alive::kYes && now.pid_here(process.slot))
+      found.push_back({copies.contains(process.index) ? copies[process.index] : 0,
+                       now.pid_here(process.slot), process.slot.pid});
+  std::stable_sort(found.begin(), found.end(),
+                   [](const auto& a, const auto& b) { return a.copies > b.copies; });
+  return found;
+}
+
+// Nobody of it runs any more: what its saves needed is all there is to say.
+int check_ended(const LogReader& log, const CheckOptions& options) {
+  const auto former = former_saves(log, 0, log.header().page_size / 1024);
+  if (former.empty())
+    throw Error(
+        fmt::format("no process of {} runs any more, and no child that was a copy of its "
+                    "parent ended in it",
+                    escaped(log.path())));
+  Out out;
+  if (options.json) {
+    Json json = {
+        {"log", log.path()}, {"processes", Json::array()}, {"former_saves", Json::array()}};
+    for (const FormerSaves& saves : former) json["former_saves"].push_back(former_json(saves));
+    out.text() += json_text(json, 2) + "\n";
+  } else {
+    const bool thp = save_host(SystemRoot{}).thp_always;
+    out.text() += fmt::format("no process of {} runs any more\n", escaped(log.path()));
+    for (const FormerSaves& saves : former)
+      out.text() += fmt::format("  {:<11} {} (pid {}): {}\n", "former", escaped(saves.of.comm),
+                                saves.of.parent_pid, escaped(former_text(saves, thp)));
+  }
+  out.flush();
+  return 0;
+}
+
+bool is_log(const CheckOptions& options) {
+  std::error_code error;
+  return !options.all && !is_number(options.target) &&
+         std::filesystem::is_regular_file(options.target, error);
+}
+
 CheckReport look(const CheckOptions& options) {
-  const LiveHost host{SystemRoot{}};
+  const LiveHost host{options.root.empty() ? SystemRoot{}
+                                           : SystemRoot{options.root + "/proc", options.root}};
   const auto pids = pids_of(host, options);
   CheckReport report =
       check_processes(host, pids, options.estimate ? Depth::kEstimate : Depth::kExact);
@@ -70,7 +127,8 @@ void print(const CheckOptions& options, const CheckReport& report) {
 }
 
 int status_of(const CheckReport& report) {
-  if (report.count(Answer::kFail) || report.count(Answer::kBorderline)) return 1;
+  if (report.count(Answer::kFail) || report.count(Answer::kBorderline) || report.any_stuck())
+    return 1;
   if (report.count(Answer::kPass)) return 0;
   const CheckRow& row = report.rows.front();
   const bool other_way =
@@ -137,6 +195,21 @@ int watch(const CheckOptions& options) {
   return status_of(last);
 }
 
+// The newest state of the process that the log is about, by its number.
+int check_log(const CheckOptions& options) {
+  const LogReader log(options.target);
+  const auto processes = processes_of_log(log);
+  if (processes.empty()) return check_ended(log, options);
+  CheckOptions process = options;
+  process.target = std::to_string(processes.front().pid);
+  CheckReport report = look(process);
+  if (report.rows.empty()) throw Error(nothing_found(process, report));
+  report.rows.front().former =
+      former_saves(log, processes.front().inner_pid, log.header().page_size / 1024);
+  print(options, report);
+  return status_of(report);
+}
+
 }  // namespace
 
 int check(const CheckOptions& options) {
@@ -147,6 +220,7 @@ int check(const CheckOptions& options) {
     if (pids.empty()) throw Error(nothing_found(options, {}));
     return stacks(options, pids);
   }
+  if (is_log(options)) return check_log(options);
   if (options.watch_seconds > 0) return watch(options);
   const CheckReport report = look(options);
   if (report.rows.empty()) throw Error(nothing_found(options, report));

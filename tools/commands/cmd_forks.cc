@@ -12,7 +12,8 @@
 #include "tools/log/names.h"
 #include "tools/text/json.h"
 #include "tools/text/output.h"
-#include "tools/verdict/fork_list.h"
+#include "tools/verdict/child_stories.h"
+#include "tools/verdict/why_report.h"
 
 namespace ovc {
 namespace {
@@ -29,7 +30,12 @@ std::string_view call_name(const Event& event) {
 
 class ForksOutput {
  public:
-  explicit ForksOutput(const LogReader& log) : log_(log), list_(log) {}
+  explicit ForksOutput(const LogReader& log) : log_(log), list_(log), now_(host_now()) {
+    if (!same_boot(log, now_)) return;
+    for (Process& process : log.processes())
+      if (process.slot.fork_position != kUnknown)
+        children_.emplace(process.slot.fork_position, std::move(process));
+  }
 
   bool any_failed() const {
     const auto& forks = list_.forks();
@@ -93,6 +99,17 @@ class ForksOutput {
     return fork.child ? fmt::format("{}", fork.child) : "unknown";
   }
 
+  std::optional<Living> life_of(const Fork& fork) const {
+    const auto process = children_.find(fork.event.position);
+    if (fork.end || process == children_.end() || process->second.slot.pid != fork.child) return {};
+    return living(log_, now_, process->second);
+  }
+
+  std::string end_of(const Fork& fork) const {
+    const auto life = life_of(fork);
+    return life ? living_text(*life) : fate_text(fork);
+  }
+
   void write_table() {
     if (list_.forks().empty()) text_ += "no fork recorded\n";
     else write_forks();
@@ -111,8 +128,7 @@ class ForksOutput {
       table.row({clock_text(log_.posix_ns(f.event.base.begin_tick), 3),
                  fmt::format("{}", f.event.base.pid), std::string(call_name(f.event)),
                  f.event.returned() ? duration_text(duration_ns(f)) : "", charge_text(f),
-                 result_text(f), f.end ? duration_text(life_ns(f)) : "", fate_text(f),
-                 asked_by(f)});
+                 result_text(f), f.end ? duration_text(life_ns(f)) : "", end_of(f), asked_by(f)});
     table.write(text_);
     if (std::any_of(list_.forks().begin(), list_.forks().end(), was_observed))
       text_ += "~: change of Committed_AS during the call, other processes' changes included\n";
@@ -151,7 +167,12 @@ class ForksOutput {
     if (f.unseen)
       child["unseen_program"] = {{"program", f.unseen->program}, {"why", f.unseen->why}};
     child["end"] = f.end ? Json(end_text(*f.end)) : Json();
+    const auto life = life_of(f);
+    child["alive_ns"] = life ? Json(life->alive_ns) : Json();
+    child["stuck_futex"] = life && life->wait ? Json(hex_text(life->wait->futex)) : Json();
     if (!f.end) return child;
+    if (f.end->status.value_or(0) != 0 && f.end->err)
+      child["errno_at_exit"] = errno_name(f.end->err);
     child["end_seen_by"] = f.end->seen_by;
     child["lived_ns"] = life_ns(f);
     if (f.end->max_rss_kb) child["max_rss_kb"] = f.end->max_rss_kb;
@@ -161,6 +182,8 @@ class ForksOutput {
 
   const LogReader& log_;
   ForkList list_;
+  HostNow now_;
+  std::map<uint64_t, Process> children_;  // by the position of their fork
   std::string text_;
 };
 

@@ -158,12 +158,20 @@ class Maps {
         "memory calls of vfork children (in their parent's memory) are not shown");
     if (ledger_.mode_changed())
       list.push_back("vm.overcommit_memory was changed during the recording");
-    const auto process = log_.process(chosen_->index, chosen_->serial);
-    if (process && internals_of(process->slot.internals).state != InternalsState::kOn)
+    if (const auto word = unseen_internals())
       list.push_back(
           fmt::format("memory that libc maps itself is not shown: its system calls are {}",
-                      internals_text(process->slot.internals)));
+                      internals_text(*word)));
   }
+
+  // Where what libc calls inside itself is not recorded (malloc's memory is mapped so): why.
+  std::optional<uint64_t> unseen_internals() const {
+    const auto process = log_.process(chosen_->index, chosen_->serial);
+    if (!process || internals_of(process->slot.internals).state == InternalsState::kOn)
+      return std::nullopt;
+    return process->slot.internals;
+  }
+  bool exact() const { return state_.exact() && !unseen_internals(); }
 
   std::string base_text() const {
     const std::string calls =
@@ -227,7 +235,7 @@ class Maps {
     line("charged",
          fmt::format("{} of private memory in Committed_AS; a fork would charge {} more{}",
                      bounds_text(charged()), bounds_text(t.at_fork),
-                     state_.exact() ? "" : "; known in part, see below"));
+                     exact() ? "" : "; known in part, see below"));
     line("largest",
          bounds_text(t.biggest) + (t.biggest.low ? fmt::format(" at {:x}", t.biggest_start) : ""));
     line("shared", fmt::format("{} of shared memory, charged once and not at a fork; {} of other "
@@ -327,7 +335,7 @@ class Maps {
                                         ? Json()
                                         : Json(iso_text(log_.posix_ns(state_.base_tick)))},
                       {"calls", state_.calls},
-                      {"exact", state_.exact()},
+                      {"exact", exact()},
                       {"vm_size", size},
                       {"charged", bounds_json(charged())},
                       {"charged_at_fork", bounds_json(t.at_fork)},

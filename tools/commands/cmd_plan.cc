@@ -28,6 +28,10 @@ Evidence fork_of_process(uint32_t pid, PlanReport& report) {
   LiveProcess process = read_process(host, pid, Depth::kExact);
   report.comm = process.comm;
   report.pid = pid;
+  if (process.state == ReadState::kRead) {
+    report.save = save_outlook(process, save_host(host.root()));
+    report.save_texts = save_texts(*report.save, process);
+  }
   switch (process.state) {
     case ReadState::kRead: return std::move(process.fork);
     case ReadState::kGone: throw Error(fmt::format("no process {}", pid));

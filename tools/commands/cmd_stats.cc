@@ -9,6 +9,7 @@
 #include <iterator>
 
 #include "tools/commands/commands.h"
+#include "tools/commands/stacks_view.h"
 #include "tools/log/log_family.h"
 #include "tools/log/log_reader.h"
 #include "tools/log/names.h"
@@ -319,7 +320,10 @@ int stats(const StatsOptions& options) {
   const LogReader log(log_or_newest(options.log));
   const LogFamily family = family_of(log);
   Out out;
-  if (options.json) {
+  if (options.stacks) {
+    out.text() =
+        options.json ? json_text(stacks_json(log), 2) + '\n' : stacks_text(log, options.limit);
+  } else if (options.json) {
     Json all = stats_of(log, seen_in(family));
     for (const Relative& relative : family.others) all["beside"].push_back(stats_of(*relative.log));
     out.text() = json_text(all, 2) + '\n';

@@ -39,7 +39,7 @@ std::string family_json(const LogReader& log, const WhyReport& report, const Log
     const LogReader& other = *family.others[i].log;
     Json its = why_object(other, theirs[i]);
     all["logs"].push_back(other.path());
-    for (const char* list : {"verdicts", "ends", "forks_passed", "noreserve"})
+    for (const char* list : {"verdicts", "ends", "children", "forks_passed", "noreserve"})
       for (Json& entry : its[list]) {
         entry["log"] = other.path();
         all[list].push_back(std::move(entry));

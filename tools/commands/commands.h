@@ -26,6 +26,7 @@ struct CheckOptions {
   std::string target;  // a process number, or a command name as in /proc/PID/comm; empty with `all`
   bool all = false, json = false, openmetrics = false, estimate = false, stacks = false;
   double watch_seconds = 0;  // 0: once
+  std::string root;  // where /proc and /sys of the system looked at are; empty: this one's
 };
 
 // 0: a fork of each process that could be judged would pass. 1: one would be refused, or is
@@ -98,7 +99,8 @@ int forks(const ForksOptions& options);
 struct StatsOptions {
   std::string log;
   bool json = false;
-  size_t limit = 20;  // processes shown, busiest first; 0: all
+  size_t limit = 20;    // processes or stacks shown, busiest first; 0: all
+  bool stacks = false;  // who made them grow, instead
 };
 int stats(const StatsOptions& options);
 

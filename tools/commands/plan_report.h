@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "tools/outlook/plan_search.h"
+#include "tools/outlook/save_outlook.h"
 #include "tools/text/output.h"
 
 namespace ovc {
@@ -30,6 +31,8 @@ struct PlanReport {
   std::vector<Exclusion> largest;
   std::vector<std::string> notes;  // whose figures these are, what contradicts them
   ReserveEffect reserve;
+  std::optional<SaveOutlook> save;  // of a running process: whether what a fork copies finds room
+  SaveTexts save_texts;
 };
 
 std::string plan_text(const PlanReport& report);

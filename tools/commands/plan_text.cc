@@ -5,6 +5,7 @@
 
 #include "tools/causes/finding_json.h"
 #include "tools/causes/finding_text.h"
+#include "tools/commands/check_report.h"
 #include "tools/commands/plan_report.h"
 #include "tools/text/json.h"
 
@@ -130,6 +131,15 @@ void add_reserve(Lines& lines, const PlanReport& r) {
                           verdict_of(effect.all_noreserve)));
 }
 
+// The commit rules are one thing, the memory that is really used another.
+void add_save(Lines& lines, const PlanReport& r) {
+  const SaveTexts& texts = r.save_texts;
+  if (!texts.save.empty()) lines.add("save", texts.save);
+  if (!texts.growth.empty()) lines.add("save", texts.growth);
+  for (const auto* list : {&texts.advice, &texts.notes})
+    for (const std::string& text : *list) lines.add("save", text);
+}
+
 void add_largest(std::string& out, Lines& lines, const PlanReport& r) {
   if (r.largest.empty()) return;
   lines.add("dontfork",
@@ -173,6 +183,7 @@ std::string plan_text(const PlanReport& r) {
   add_growth(lines, r);
   add_smallest(out, lines, r);
   add_reserve(lines, r);
+  add_save(lines, r);
   add_largest(out, lines, r);
   for (const auto& note : r.notes) lines.add("note", note);
   return out;
@@ -196,6 +207,7 @@ std::string plan_json(const PlanReport& r) {
   json["smallest_surely"] = r.surely ? smallest_json(*r.surely) : Json(nullptr);
   json["if_noreserve_were_accounted"] = case_json(r.reserve.noreserve_kb, r.reserve.all_accounted);
   json["if_accounted_were_noreserve"] = case_json(r.reserve.could_be_kb, r.reserve.all_noreserve);
+  json["save"] = r.save ? save_json(*r.save, r.save_texts) : Json(nullptr);
   json["notes"] = r.notes;
   json["without_largest"] = Json::array();
   for (const Exclusion& e : r.largest) {

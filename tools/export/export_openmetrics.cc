@@ -13,7 +13,7 @@
 #include "tools/export/export_rows.h"
 #include "tools/log/log_reader.h"
 #include "tools/text/openmetrics.h"
-#include "tools/verdict/fork_list.h"
+#include "tools/verdict/siblings.h"
 
 namespace ovc {
 namespace {
@@ -48,7 +48,9 @@ class Metrics {
     write_info();
     write_counts();
     write_refusals();
-    write_newest_forks();
+    const ForkList list(log_);
+    write_newest_forks(list);
+    write_saves(list);
     write_state();
     write_losses();
     out_.text() += "# EOF\n";
@@ -158,9 +160,8 @@ class Metrics {
     return value == kUnknown ? std::nullopt : std::optional(value);
   }
 
-  void write_newest_forks() {
+  void write_newest_forks(const ForkList& list) {
     std::map<std::string, const Fork*> last;
-    const ForkList list(log_);
     for (const Fork& fork : list.forks())
       if (makes_process(fork.event.base.op) && fork.event.returned()) last[fork.comm] = &fork;
     std::map<std::string, NewestFork> newest;
@@ -189,6 +190,27 @@ class Metrics {
            "Shortfall by the rule of mode 2; 0 or less: none.", [](const NewestFork& f) {
              return f.mode2 ? Figure(static_cast<double>(f.mode2->short_kb) * 1024) : Figure();
            });
+  }
+
+  // How the children ended that were there to save, of those that are still in the log.
+  void write_saves(const ForkList& list) {
+    std::map<std::pair<std::string, std::string_view>, uint64_t> ends;
+    for (const Siblings& siblings : siblings_of(log_, list)) {
+      if (!siblings.saves) continue;
+      for (const Copy& copy : siblings.copies) {
+        const bool killed = copy.end && copy.end->kind != EndKind::kExited;
+        ++ends[{siblings.comm, !copy.end       ? "open"
+                               : killed        ? "killed"
+                               : copy.failed() ? "failed"
+                                               : "passed"}];
+      }
+    }
+    if (ends.empty()) return;
+    head("ovc_log_saves", "",
+         "Children that were there to save, by how they ended (open: no end recorded, it may "
+         "live).");
+    for (const auto& [key, count] : ends)
+      sample({{"comm", key.first}, {"end", key.second}}, static_cast<double>(count));
   }
 
   // The newest reading of the host's figures.

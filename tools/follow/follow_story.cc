@@ -9,6 +9,7 @@
 #include <tuple>
 
 #include "tools/causes/finding_text.h"
+#include "tools/host/lock_wait.h"
 #include "tools/log/call_families.h"
 #include "tools/log/call_text.h"
 #include "tools/log/names.h"
@@ -48,6 +49,7 @@ std::string_view kind_name(Kind kind) {
     case Kind::kEnded: return "ended";
     case Kind::kVanished: return "vanished";
     case Kind::kLost: return "lost";
+    case Kind::kStuck: return "stuck";
   }
   return "";
 }
@@ -62,6 +64,7 @@ std::vector<Happening> Story::go_on(const HostNow& now, bool last) {
   tell_ends(last);
   judge(last);
   note_vanished(now, last);
+  note_stuck(now);
   note_losses();
   bound_memory();
   begun_ = true;
@@ -257,6 +260,32 @@ void Story::note_vanished(const HostNow& now, bool last) {
   std::erase_if(gone_, [&](const ProcessId& id) { return !still.contains(id); });
   std::erase_if(execs_, [&](const auto& entry) { return !still.contains(entry.first); });
   std::erase_if(seen_, [&](const auto& entry) { return !still.contains(entry.first); });
+}
+
+// A copy of its parent that waits for a lock which nobody can give back: told once.
+void Story::note_stuck(const HostNow& now) {
+  if (!same_boot(log_, now) || !now.pid_here) return;
+  for (const Process& process : log_.processes()) {
+    const ProcessId id{process.index, process.slot.serial};
+    if (process.slot.fork_position == kUnknown || process.slot.images > 1 || stuck_.contains(id) ||
+        end_is_recorded(process.slot) || is_alive(process.slot, now) != HostNow::Alive::kYes)
+      continue;
+    const uint32_t pid = now.pid_here(process.slot);
+    const auto wait = pid ? lock_wait(SystemRoot{}, pid) : std::nullopt;
+    if (!wait) continue;
+    stuck_.insert(id);
+    found_ = true;
+    const auto life = children_.find(process.slot.pid);
+    const int64_t alive = now.posix_ns - log_.posix_ns(process.slot.start_tick);
+    Happening& line = tell(Kind::kStuck, 0, process.slot.pid, process.comm());
+    line.wrong = true;
+    line.text = fmt::format("is stuck after {}: waits for a lock ({:#x}) that nobody can give back",
+                            duration_text(alive), wait->futex);
+    line.fields = {{"alive_ns", alive}, {"futex", hex_text(wait->futex)}};
+    if (life != children_.end() && !life->second.purpose.empty())
+      line.text += fmt::format("  ({})", life->second.purpose);
+  }
+  std::erase_if(stuck_, [&](const ProcessId& id) { return !log_.process(id.first, id.second); });
 }
 
 // What the shim could not write, and what was overwritten before it was read here.

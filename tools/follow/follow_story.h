@@ -23,7 +23,7 @@
 
 namespace ovc {
 
-enum class Kind : uint8_t { kRefused, kForked, kBegan, kEnded, kVanished, kLost };
+enum class Kind : uint8_t { kRefused, kForked, kBegan, kEnded, kVanished, kLost, kStuck };
 
 struct Happening {
   Kind kind = Kind::kLost;
@@ -104,6 +104,7 @@ class Story {
   void tell_verdicts(const std::vector<Verdict>& verdicts);
   void tell_verdict(const Verdict& verdict, uint64_t times);
   void note_vanished(const HostNow& now, bool last);
+  void note_stuck(const HostNow& now);
   void note_losses();
   void bound_memory();
   Happening& tell(Kind kind, uint64_t tick, uint32_t pid, std::string comm);
@@ -124,7 +125,8 @@ class Story {
   std::map<ProcessId, uint64_t>
       execs_;  // position of an exec that no new image has followed so far
   std::set<ProcessId> gone_,
-      missed_;  // known to be dead; found dead at the last look, nothing was told of it yet
+      missed_,  // known to be dead; found dead at the last look, nothing was told of it yet
+      stuck_;   // told that it waits for ever
   std::map<std::string_view, uint64_t> lost_;
   uint64_t unjudged_ = 0;  // refused calls, more than can be looked at one by one
   Clock::time_point next_judgement_{};

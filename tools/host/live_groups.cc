@@ -3,9 +3,11 @@
 // See live_groups.h.
 #include "tools/host/live_groups.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <string_view>
 
 #include "shim/format/log_format.h"
@@ -46,9 +48,9 @@ std::vector<std::string> words(std::string_view line) {
 }
 
 // Lines of mountinfo: id parent dev ROOT POINT options [tags] - TYPE source SUPER-OPTIONS
-std::vector<Mount> cgroup_mounts(const SystemRoot& root) {
+std::vector<Mount> cgroup_mounts(const SystemRoot& root, const std::string& whose) {
   std::vector<Mount> mounts;
-  for_each_line(root.proc + "/self/mountinfo", [&](std::string_view line) {
+  for_each_line(root.proc + "/" + whose + "/mountinfo", [&](std::string_view line) {
     const size_t dash = line.find(" - cgroup");
     if (dash == line.npos) return;
     const auto before = words(line.substr(0, dash)), after = words(line.substr(dash + 3));
@@ -78,6 +80,32 @@ std::optional<std::string> group_path(std::string_view cgroup, const FileRow& ro
   return std::nullopt;
 }
 
+// The keys of memory.stat that count the file cache of a group and of those below it.
+uint64_t file_cache(const std::string& folder, unsigned version) {
+  const std::string stat = read_small(folder + "/memory.stat").value_or("");
+  const bool v1 = version == 1;
+  return number_after(stat, v1 ? "total_inactive_file" : "inactive_file").value_or(0) +
+         number_after(stat, v1 ? "total_active_file" : "active_file").value_or(0);
+}
+
+// Version 1 limits memory and swap together: what is left of that may all be swap.
+std::optional<uint64_t> swap_room(const std::string& folder, unsigned version) {
+  const bool v1 = version == 1;
+  const auto limit = number_in(folder + (v1 ? "/memory.memsw.limit_in_bytes" : "/memory.swap.max")),
+             used =
+                 number_in(folder + (v1 ? "/memory.memsw.usage_in_bytes" : "/memory.swap.current"));
+  if (!limit) return std::nullopt;
+  if (*limit >= kNoLimitV1) return ovcshim::kInfinite;
+  return used ? std::optional(*limit - std::min(*limit, *used)) : std::nullopt;
+}
+
+void add_memory(const std::string& folder, GroupLimit& group) {
+  const bool v1 = group.version == 1;
+  group.cache = std::min(file_cache(folder, group.version), group.used.value_or(0));
+  group.most = number_in(folder + (v1 ? "/memory.max_usage_in_bytes" : "/memory.peak"));
+  group.swap_room = swap_room(folder, group.version);
+}
+
 std::optional<GroupLimit> read_limit(const std::string& folder, const FileRow& row) {
   const auto limit = number_in(folder + "/" + std::string(row.limit));
   if (!limit || *limit >= kNoLimitV1) return std::nullopt;
@@ -89,6 +117,7 @@ std::optional<GroupLimit> read_limit(const std::string& folder, const FileRow& r
   if (row.kind == GroupLimit::Kind::kMemory && row.version == 1)
     found.killer_disabled = number_after(read_small(folder + "/memory.oom_control").value_or(""),
                                          "oom_kill_disable") == 1;
+  if (row.kind == GroupLimit::Kind::kMemory) add_memory(folder, found);
   return found;
 }
 
@@ -131,18 +160,65 @@ void read_upwards(const SystemRoot& root, const Mount& mount, std::string path, 
   }
 }
 
+// All folders below a mount, up to a number that no machine's groups come near.
+std::optional<std::string> folder_of(const std::string& top, uint64_t inode) {
+  constexpr int kMost = 50000;
+  std::error_code error;
+  struct stat info {};
+  if (stat(top.c_str(), &info) == 0 && info.st_ino == inode) return top;
+  int looked_at = 0;
+  for (std::filesystem::recursive_directory_iterator
+           it(top, std::filesystem::directory_options::skip_permission_denied, error),
+       end;
+       !error && it != end && looked_at < kMost; it.increment(error)) {
+    if (!it->is_directory(error) || it->is_symlink(error)) continue;
+    ++looked_at;
+    if (stat(it->path().c_str(), &info) == 0 && info.st_ino == inode) return it->path();
+  }
+  return std::nullopt;
+}
+
+MemoryGroupNow memory_figures(const std::string& folder, bool v2) {
+  MemoryGroupNow group;
+  group.path = folder;
+  group.limit = number_in(folder + (v2 ? "/memory.max" : "/memory.limit_in_bytes"));
+  group.used = number_in(folder + (v2 ? "/memory.current" : "/memory.usage_in_bytes"));
+  const auto events = read_small(folder + (v2 ? "/memory.events" : "/memory.oom_control"));
+  group.kills = number_after(events.value_or(""), "oom_kill ");
+  if (group.limit && *group.limit >= kNoLimitV1) group.limit.reset();
+  return group;
+}
+
 }  // namespace
+
+std::optional<MemoryGroupNow> find_memory_group(const SystemRoot& root, uint64_t inode) {
+  for (const Mount& mount : cgroup_mounts(root, "self")) {
+    const bool v2 = mount.controllers.empty();
+    if (!v2 && mount.controllers.find(",memory,") == std::string::npos) continue;
+    if (const auto folder = folder_of(root.files + mount.point, inode))
+      return memory_figures(*folder, v2);
+  }
+  return std::nullopt;
+}
 
 GroupLimits read_group_limits(const SystemRoot& root, uint32_t pid) {
   GroupLimits groups;
-  const auto mounts = cgroup_mounts(root);
+  const auto mounts = cgroup_mounts(root, "self");
+  // Where ours show nothing of it, from another container: what it sees itself, through its root.
+  const std::string number = std::to_string(pid);
+  const SystemRoot theirs{root.proc, root.proc + "/" + number + "/root"};
+  const auto their_mounts = cgroup_mounts(root, number);
   const auto cgroup = read_small(root.proc + "/" + std::to_string(pid) + "/cgroup");
   for (const FileRow& row : kFiles) {
     const auto path = cgroup ? group_path(*cgroup, row) : std::nullopt;
     if (!path) continue;
-    if (const Mount* mount = mount_of(root, mounts, *path, row))
+    if (const Mount* mount = mount_of(root, mounts, *path, row)) {
       read_upwards(root, *mount, *path, row, groups);
-    else groups.all_visible = false;
+      continue;
+    }
+    groups.all_visible = false;
+    if (const Mount* mount = mount_of(theirs, their_mounts, *path, row))
+      read_upwards(theirs, *mount, *path, row, groups);
   }
   if (!cgroup || namespace_inode(root.proc + "/self/ns/cgroup") != kInitialCgroupNs)
     groups.all_visible = false;

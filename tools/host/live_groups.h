@@ -19,6 +19,11 @@ struct GroupLimit {
   uint64_t limit = 0;    // tasks, or bytes; kInfinite: none
   std::optional<uint64_t> used;
   bool killer_disabled = false;  // version 1, memory.oom_control
+  // Memory only, bytes: of what is used the file cache, which the kernel takes back before it
+  // kills; the most that was ever used; how much more swap its members may take (kInfinite: no
+  // limit).
+  uint64_t cache = 0;
+  std::optional<uint64_t> most, swap_room;
 };
 
 struct GroupLimits {
@@ -27,5 +32,12 @@ struct GroupLimits {
 };
 
 GroupLimits read_group_limits(const SystemRoot& root, uint32_t pid);
+
+// A memory group whose process may be gone: found again by the number of its folder.
+struct MemoryGroupNow {
+  std::string path;                            // may be hostile
+  std::optional<uint64_t> limit, used, kills;  // bytes, kInfinite: none; kills of its OOM killer
+};
+std::optional<MemoryGroupNow> find_memory_group(const SystemRoot& root, uint64_t inode);
 
 }  // namespace ovc

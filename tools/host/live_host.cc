@@ -3,6 +3,7 @@
 // See live_host.h. Which figure stands in which file is a table.
 #include "tools/host/live_host.h"
 
+#include "shim/format/meminfo_lines.h"
 #include "tools/host/guess_probe.h"
 #include "tools/host/own_figures.h"
 #include "tools/log/kernel_numbers.h"
@@ -18,27 +19,6 @@ namespace {
 
 using ovcshim::Fact;
 using ovcshim::FactKey;
-
-struct MeminfoRow {
-  std::string_view key;
-  FactKey fact;
-};
-constexpr MeminfoRow kMeminfo[] = {
-    {"MemTotal:", FactKey::kMemTotalKb},
-    {"MemFree:", FactKey::kMemFreeKb},
-    {"MemAvailable:", FactKey::kMemAvailableKb},
-    {"Buffers:", FactKey::kBuffersKb},
-    {"Cached:", FactKey::kCachedKb},
-    {"SwapCached:", FactKey::kSwapCachedKb},
-    {"SwapTotal:", FactKey::kSwapTotalKb},
-    {"SwapFree:", FactKey::kSwapFreeKb},
-    {"Shmem:", FactKey::kShmemKb},
-    {"SReclaimable:", FactKey::kSReclaimableKb},
-    {"KReclaimable:", FactKey::kKReclaimableKb},
-    {"CommitLimit:", FactKey::kCommitLimitKb},
-    {"Committed_AS:", FactKey::kCommittedAsKb},
-    {"Hugetlb:", FactKey::kHugetlbKb},
-};
 
 struct SettingRow {
   std::string_view file;  // below /proc/sys
@@ -142,9 +122,9 @@ std::vector<Fact> LiveHost::facts() const {
   add(FactKey::kTasksTotal, tasks_total(read_small(root_.proc + "/loadavg").value_or("")));
   for (const Fact& fact : own_figures(root_)) facts.push_back(fact);
   const std::string meminfo = read_small(root_.proc + "/meminfo").value_or("");
-  for (const MeminfoRow& row : kMeminfo)
-    add(row.fact, row.fact == FactKey::kHugetlbKb ? hugetlb_kb(meminfo, root_)
-                                                  : number_after(meminfo, row.key));
+  for (const ovcshim::MeminfoLine& row : ovcshim::kMeminfoLines)
+    add(row.key, row.key == FactKey::kHugetlbKb ? hugetlb_kb(meminfo, root_)
+                                                : number_after(meminfo, row.name));
   return facts;
 }
 

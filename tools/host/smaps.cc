@@ -142,11 +142,14 @@ void MappingSums::add(const MappingEntry& mapping, std::string_view name) {
   if (has(kMapAc | kMapWrite) && !has(kMapDc) && anonymous &&
       !(mapping.flags & (kMapHeap | kMapStack)))
     could_be_noreserve_kb += kb;
+  if (!has(kMapShared) && !has(kMapDc))
+    anonymous_kb += mapping.anonymous_kb, swapped_kb += mapping.swap_kb;
   if (mapping.flags & (kMapHeap | kMapStack)) heap_and_stack_kb += kb;
   if (!has(kMapShared) && !never_accountable(name)) {
     private_kb += kb;
     biggest_private_kb = std::max(biggest_private_kb, kb);
   }
+  if (has(kMapShared | kMapWrite) && name.ends_with(".ovc")) log = name;
   const size_t slash = name.rfind('/');
   if (slash != name.npos && name.substr(slash + 1).starts_with("libjemalloc")) jemalloc = true;
 }

@@ -49,7 +49,10 @@ struct MappingSums {
   uint64_t heap_and_stack_kb = 0;      // the [heap] and [stack] lines
   uint64_t private_kb = 0,
            biggest_private_kb = 0;  // every mapping that could be charged, by maps alone
-  bool jemalloc = false;            // libjemalloc is mapped
+  // Of private mappings that a fork copies: pages that both sides then share, and those in swap
+  uint64_t anonymous_kb = 0, swapped_kb = 0;
+  bool jemalloc = false;  // libjemalloc is mapped
+  std::string log;        // the file of a log that is mapped shared, as the process names it
 
   void add(const ovcshim::MappingEntry& mapping, std::string_view name);
 };

@@ -105,6 +105,7 @@ void append_argument(std::string& out, const Event& event, const ArgInfo& arg) {
     case Arg::kFallocMode: append_falloc_mode(out, value); break;
     case Arg::kOctal: fmt::format_to(std::back_inserter(out), "{:#o}", value); break;
     case Arg::kNamespaces: append_namespaces(out, value); break;
+    case Arg::kSignal: out += signal_name(static_cast<unsigned>(value)); break;
     case Arg::kResource: append_resource(out, value); break;
     case Arg::kOldLimit: out += "was "; [[fallthrough]];
     case Arg::kLimit: append_limit(out, value); break;

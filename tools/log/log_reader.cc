@@ -25,6 +25,7 @@ using namespace ovcshim;
 constexpr uint64_t kMaxFileBytes = uint64_t{64} << 30;
 constexpr uint64_t kMaxProcesses = 1 << 16;
 constexpr uint64_t kMaxStripes = 1 << 17;
+constexpr uint64_t kMaxGrowthBytes = 256 << 20;
 
 constexpr Machine kThisMachine =
 #if defined(__aarch64__)
@@ -227,6 +228,8 @@ void LogReader::check_areas() {
   check(h.vitals, kSlotBytes, kMaxFileBytes, "vitals ring");
   check(h.events, kSlotBytes, kMaxFileBytes, "event lane");
   check(h.calls, kChunkBytes, kMaxFileBytes, "call lane");
+  if (h.growth.bytes == 0) h.growth.offset = kHeaderBytes;
+  check(h.growth, sizeof(uint64_t), kMaxGrowthBytes, "totals by stack");
   if (h.events.bytes == 0) refuse(path_, "is damaged: its event lane has no room");
   terminate(h.kernel_release);
   terminate(h.kernel_version);
@@ -235,6 +238,12 @@ void LogReader::check_areas() {
   terminate(h.rehearse);
   terminate(h.inject);
   h.caller_shift = std::min(h.caller_shift, 16u);
+}
+
+const unsigned char* LogReader::growth_bytes(uint64_t offset, uint64_t bytes) const {
+  if (offset > header_.growth.bytes || bytes > header_.growth.bytes - offset)
+    refuse(path_, "is damaged: its totals by stack lie outside their area");
+  return bytes_.at(header_.growth.offset + offset, bytes);
 }
 
 std::optional<uint64_t> LogReader::host(FactKey key) const {

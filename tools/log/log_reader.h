@@ -190,6 +190,9 @@ class LogReader {
   // marks (records between two marks of a thread come together).
   void for_each_call(const std::function<bool(const Call&)>& each) const;
 
+  // Of the area that GrowthLog reads. Throws beyond it.
+  const unsigned char* growth_bytes(uint64_t offset, uint64_t bytes) const;
+
   std::vector<Process> processes() const;  // slots in use, by index
   std::optional<Process> process(uint32_t index, uint32_t serial) const;
   std::map<ProcessId, Totals> totals() const;  // of processes with counters of their own

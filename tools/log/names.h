@@ -23,12 +23,13 @@ enum class Arg : uint8_t {
   kEnd, kAddress, kStored, kSize, kSigned, kProt, kMmapFlags, kFd, kOffset, kAdvice, kMremapFlags, kNewAddress, kCloneFlags,
   kWaitStatus, kWaitOptions, kMaxRss, kIdType, kSiCode, kSiStatus, kText, kCount, kPreload, kHidden,
   kPkey, kShmFlags, kLockFlags, kLockallFlags, kOpenFlags, kMemfdFlags, kFallocMode, kOctal, kResource, kLimit, kOldLimit, kNamespaces,
+  kSignal,
 };
 // clang-format on
 // kMapAddress: -1 is the failure; kCode: an errno or 0; kStatus: a wait status.
 enum class Result : uint8_t { kNone, kAddress, kMapAddress, kInt, kCode, kStatus };
 // kShared: objects of shared memory, locks, and what cuts and fills files. kLimit: limits, and what
-// children are born into.
+// children are born into. kSignal: signals sent.
 enum class Family : uint8_t {
   kMalloc,
   kMemory,
@@ -38,6 +39,7 @@ enum class Family : uint8_t {
   kExec,
   kEnd,
   kLimit,
+  kSignal,
   kRecord
 };
 

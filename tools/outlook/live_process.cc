@@ -13,6 +13,7 @@
 #include <cstring>
 
 #include "tools/log/kernel_numbers.h"
+#include "tools/outlook/live_setting.h"
 
 namespace ovc {
 namespace {
@@ -62,6 +63,7 @@ class Reader {
     read_namespaces();
     process_.groups = read_group_limits(host_.root(), process_.pid);
     read_mappings();
+    process_.fork.setting = live_setting(host_.root(), process_.pid, process_.sums);
     finish_facts();
     const auto after = read_stat(folder_);
     if (!after || after->start_ticks != before->start_ticks || after->state == 'Z' ||
@@ -93,6 +95,10 @@ class Reader {
     add(FactKey::kUid, number_after(*status, "Uid:"));
     add(FactKey::kThreads, number_after(*status, "Threads:"));
     add(FactKey::kSeccomp, number_after(*status, "Seccomp:"));
+    process_.page_tables_kb = number_after(*status, "VmPTE:");
+    process_.anonymous_kb = number_after(*status, "RssAnon:");
+    process_.swapped_kb = number_after(*status, "VmSwap:");
+    if (const auto thp = number_after(*status, "THP_enabled:")) process_.thp_allowed = *thp == 1;
     const auto caps = line_after(*status, "CapEff:");
     uint64_t mask = 0;
     if (caps &&

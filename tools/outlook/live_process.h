@@ -46,6 +46,9 @@ struct LiveProcess {
   std::optional<bool>
       pidns_alive;      // has the pid namespace of its children a living init; nullopt: not known
   int64_t read_ns = 0;  // time that smaps or maps took
+  // Of /proc/PID/status: its page tables, its private pages, those in swap; THP for it at all
+  std::optional<uint64_t> page_tables_kb, anonymous_kb, swapped_kb;
+  std::optional<bool> thp_allowed;
 };
 
 // Never throws for a process that vanishes or hides.

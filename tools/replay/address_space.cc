@@ -169,8 +169,17 @@ void AddressSpace::apply(const Event& event) {
     case Op::kMremap: return apply_mremap(event);
     case Op::kMprotect: return apply_mprotect(event);
     case Op::kMadvise: return apply_madvise(event);
-    case Op::kBrk:
-    case Op::kSbrk: return apply_brk(break_after(event.base), event.position);
+    case Op::kBrk: return apply_brk(break_after(event.base), event.position);
+    case Op::kSbrk: {
+      // It returns the break that it found. What had moved it unseen (malloc, where the calls that
+      // libc makes inside itself are not recorded) is made up for.
+      const uint64_t found = static_cast<uint64_t>(event.base.result),
+                     left = break_after(event.base);
+      if (!break_) break_ = found;
+      const bool seen = page_up(*break_) == page_up(found) || page_up(*break_) == page_up(left);
+      if (!seen) ++contradictions_, apply_brk(found, kUnknown);
+      return apply_brk(left, event.position);
+    }
     default: return;
   }
 }

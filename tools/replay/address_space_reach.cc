@@ -39,9 +39,10 @@ AddressSpace::Ranges AddressSpace::reach(const Event& event) const {
     }
     case Op::kBrk:
     case Op::kSbrk: {
-      const uint64_t now = break_after(event.base);
-      if (!break_) return {};  // where the break was is not known: nothing is changed
-      return {{std::min(page_up(*break_), page_up(now)), std::max(page_up(*break_), page_up(now))}};
+      const uint64_t now = page_up(break_after(event.base));
+      if (event.base.op == Op::kBrk && !break_) return {};  // not known: nothing is changed
+      const uint64_t was = page_up(event.base.op == Op::kSbrk ? result : *break_);
+      return {{std::min(was, now), std::max(was, now)}};
     }
     default: return all;
   }

@@ -55,6 +55,7 @@ class Sections {
   std::string headline() const {
     if (main_) return tell(log_, *main_).title;
     if (!data_.why.endings.empty()) return tell(log_, data_.why.endings.front()).title;
+    if (!data_.why.children.empty()) return tell(log_, data_.why.children.front()).title;
     return "nothing was refused and nobody was killed in what was seen";
   }
 
@@ -120,8 +121,11 @@ class Sections {
     size_t ends = 0;
     for (const Ending& ending : data_.why.endings)
       if (++ends <= kVerdictsShown) out += article(tell(log_, ending), "", "ended");
+    for (const ChildStory& story : data_.why.children)
+      if (++ends <= kVerdictsShown) out += article(tell(log_, story), "", "ended");
     add(true);
-    const size_t all = data_.why.verdicts.size() + data_.why.endings.size();
+    const size_t all =
+        data_.why.verdicts.size() + data_.why.endings.size() + data_.why.children.size();
     const size_t left_out =
         shown - std::min(shown, kVerdictsShown) + (ends - std::min(ends, kVerdictsShown));
     if (left_out != 0)

@@ -121,7 +121,10 @@ class SpaceSearch {
     space.pid = process.pid;
     space.name = process.comm;
     space.tick = result_.tick;
-    space.exact = state.exact();
+    const auto slot = log_.process(process.index, process.serial);
+    const bool all_seen =
+        slot && ovcshim::internals_of(slot->slot.internals).state == ovcshim::InternalsState::kOn;
+    space.exact = state.exact() && all_seen;  // else malloc's own mappings are not in it
     space.charged = totals.charged;
     space.at_fork = totals.at_fork;
     if (is_refused(process) && copies_memory(verdict_->event)) space.refused = verdict_;

@@ -2,7 +2,8 @@
 //
 // THE tables of the kernel's commit accounting, and the look-up of a row. Read from the kernel's
 // sources 5.10 to 7.2; versions without a commit in the text are good to one release. Each row is
-// held against the running kernel by commit_rules_rows_test.cc.
+// held against the running kernel by commit_rules_rows_test.cc, and so against others by
+// tests/kernels.
 #include <algorithm>
 #include <iterator>
 

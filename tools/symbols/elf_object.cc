@@ -4,7 +4,6 @@
 #include <dwarf.h>
 #include <elfutils/libdw.h>
 #include <elfutils/libdwelf.h>
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <gelf.h>
 #include <sys/stat.h>
@@ -15,6 +14,8 @@
 #include <cstring>
 #include <initializer_list>
 #include <utility>
+
+#include "tools/symbols/regular_file.h"
 
 namespace ovc {
 
@@ -45,18 +46,6 @@ struct ElfObject::Parts {
 
 namespace {
 
-constexpr off_t kLargestFile = off_t{4} << 30;
-
-// Looks before opening: opening a device or a FIFO can do anything.
-int open_regular(const std::string& path, struct stat& info) {
-  if (!path.starts_with('/') || stat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) return -1;
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-  if (fd >= 0 && fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_size <= kLargestFile)
-    return fd;
-  if (fd >= 0) close(fd);
-  return -1;
-}
-
 std::string_view build_id_of(Elf* elf) {
   const void* bytes = nullptr;
   const ssize_t length = dwelf_elf_gnu_build_id(elf, &bytes);
@@ -75,18 +64,30 @@ std::string debug_path(std::string_view build_id) {
 
 constexpr size_t kShortestBuildId = 2, kLongestBuildId = 64;
 
-// The ELF file at `path` if it carries this build id.
+bool is_same(const struct stat& info, const FileIdentity& file) {
+  const auto changed_ns = static_cast<uint64_t>(info.st_ctim.tv_sec) * 1'000'000'000 +
+                          static_cast<uint64_t>(info.st_ctim.tv_nsec);
+  return file.inode != 0 && info.st_ino == file.inode && changed_ns == file.changed_ns;
+}
+
 template <typename Parts>
-std::unique_ptr<Parts> open_file(const std::string& path, std::string_view build_id) {
+std::unique_ptr<Parts> open_elf(const std::string& path, struct stat& info) {
   auto parts = std::make_unique<Parts>();
-  struct stat info {};
   parts->fd = open_regular(path, info);
   if (parts->fd < 0) return nullptr;
   parts->trusted = info.st_uid == 0 || info.st_uid == geteuid();
   parts->elf = elf_begin(parts->fd, ELF_C_READ, nullptr);
-  if (!parts->elf || elf_kind(parts->elf) != ELF_K_ELF || build_id_of(parts->elf) != build_id)
-    return nullptr;
-  return parts;
+  return parts->elf && elf_kind(parts->elf) == ELF_K_ELF ? std::move(parts) : nullptr;
+}
+
+// The ELF file at `path` if it carries this build id; or, without one, if it is this file.
+template <typename Parts>
+std::unique_ptr<Parts> open_file(const std::string& path, std::string_view build_id,
+                                 const FileIdentity& file = {}) {
+  struct stat info {};
+  auto parts = open_elf<Parts>(path, info);
+  if (!parts || build_id_of(parts->elf) != build_id) return nullptr;
+  return !build_id.empty() || is_same(info, file) ? std::move(parts) : nullptr;
 }
 
 // Which unit covers which addresses. Own index rather than .debug_aranges, which clang does not
@@ -257,20 +258,21 @@ ElfObject::~ElfObject() = default;
 
 std::string ElfObject::build_id(const std::string& path) {
   elf_version(EV_CURRENT);
-  Parts parts;
   struct stat info {};
-  parts.fd = open_regular(path, info);
-  if (parts.fd >= 0) parts.elf = elf_begin(parts.fd, ELF_C_READ, nullptr);
-  if (!parts.elf || elf_kind(parts.elf) != ELF_K_ELF) return "";
-  return std::string(build_id_of(parts.elf));
+  const auto parts = open_elf<Parts>(path, info);
+  return parts ? std::string(build_id_of(parts->elf)) : "";
 }
 
-std::unique_ptr<ElfObject> ElfObject::open(const std::string& path, std::string_view build_id) {
-  if (build_id.size() < kShortestBuildId || build_id.size() > kLongestBuildId) return nullptr;
+std::unique_ptr<ElfObject> ElfObject::open(const std::string& path, std::string_view build_id,
+                                           const FileIdentity& file) {
+  const bool has_id = !build_id.empty();
+  if (has_id ? build_id.size() < kShortestBuildId || build_id.size() > kLongestBuildId
+             : file.inode == 0)
+    return nullptr;
   elf_version(EV_CURRENT);
   std::unique_ptr<ElfObject> object(new ElfObject);
-  object->own_ = open_file<Parts>(path, build_id);
-  if (!object->own_ || !has_debug_info(object->own_->elf))
+  object->own_ = open_file<Parts>(path, build_id, file);
+  if (has_id && (!object->own_ || !has_debug_info(object->own_->elf)))
     object->debug_ = open_file<Parts>(debug_path(build_id), build_id);
   if (!object->own_ && !object->debug_) return nullptr;
   for (Parts* parts : {object->own_.get(), object->debug_.get()})

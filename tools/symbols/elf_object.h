@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "tools/symbols/elf_bytes.h"
+#include "tools/symbols/file_identity.h"
 #include "tools/symbols/message_names.h"
 #include "tools/symbols/method_names.h"
 
@@ -28,10 +29,12 @@ struct SourceFrame {
 class ElfObject {
  public:
   // The file at `path` if it is a regular file with this build id (raw bytes), else the one in
-  // /usr/lib/debug/.build-id, else nullptr. Damaged files give fewer names, never an error. Files
+  // /usr/lib/debug/.build-id, else nullptr. Without a build id the file at `path` if it is the
+  // recorded one, unchanged. Damaged files give fewer names, never an error. Files
   // are read, not mapped: one that shrinks does no harm. Debug information is read only of files of
   // root or of our own user: libdw was not made for those of an adversary.
-  static std::unique_ptr<ElfObject> open(const std::string& path, std::string_view build_id);
+  static std::unique_ptr<ElfObject> open(const std::string& path, std::string_view build_id,
+                                         const FileIdentity& file = {});
   ~ElfObject();
   // Raw bytes; empty if the file has none or is not a regular ELF file.
   static std::string build_id(const std::string& path);

@@ -8,8 +8,10 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <string_view>
 #include <vector>
 
@@ -67,7 +69,8 @@ std::string why_not_by_loader(std::string_view head) {
         head.substr(std::min<uint64_t>(part.p_offset, head.size()), part.p_filesz);
     loader = loader.substr(0, loader.find('\0'));
     const std::string_view name = loader.substr(loader.rfind('/') + 1);
-    return name.starts_with("ld-linux") ? "" : fmt::format("its loader is {}, not glibc's", loader);
+    if (name.starts_with("ld-linux") || name.starts_with("ld-musl")) return "";
+    return fmt::format("its loader is {}, neither glibc's nor musl's", loader);
   }
   return "it is a static binary: LD_PRELOAD needs a dynamic loader";
 }
@@ -120,6 +123,24 @@ bool has_go_note(const std::string& path, int64_t before_ns) {
     const auto part = load<Elf64_Phdr>(head, header.e_phoff + uint64_t{i} * header.e_phentsize);
     if (part.p_type != PT_NOTE || part.p_offset >= head.size()) continue;
     if (head.substr(part.p_offset, part.p_filesz).find(kName) != head.npos) return true;
+  }
+  return false;
+}
+
+// src/jemalloc.c malloc_conf_next(), in all versions since 3.0.
+bool has_jemalloc_inside(const std::string& path) {
+  constexpr std::string_view kMessage = "<jemalloc>: Conf string ends with key";
+  struct stat info {};
+  if (stat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) return false;
+  std::ifstream file(path, std::ios::binary);
+  std::string bytes(1 << 20, '\0');
+  for (size_t kept = 0; file;) {
+    file.read(bytes.data() + kept, static_cast<std::streamsize>(bytes.size() - kept));
+    const size_t have = kept + static_cast<size_t>(file.gcount());
+    if (std::string_view(bytes).substr(0, have).find(kMessage) != std::string_view::npos)
+      return true;
+    kept = std::min(have, kMessage.size());
+    bytes.replace(0, kept, bytes, have - kept, kept);
   }
   return false;
 }

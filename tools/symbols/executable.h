@@ -17,6 +17,9 @@ std::optional<std::string> why_without_shim(const std::string& path, int64_t bef
 // Was the file made by the Go linker? False if it cannot be read, or was changed after `before_ns`.
 bool has_go_note(const std::string& path, int64_t before_ns = INT64_MAX);
 
+// Is jemalloc a part of this file, linked statically? By a message of it, which stripping leaves.
+bool has_jemalloc_inside(const std::string& path);
+
 // As execvp searches: names with a slash as they are, others in this process's PATH. Empty if there
 // is none.
 std::string find_program(const std::string& name);

@@ -221,6 +221,20 @@ std::optional<std::string_view> purpose(const Asker& asker) {
   return std::nullopt;
 }
 
+bool is_save(std::string_view purpose) {
+  constexpr std::string_view kSaves[] = {"BGSAVE",      "save point",      "background save",
+                                         "replication", "BGREWRITEAOF",    "automatic AOF rewrite",
+                                         "AOF rewrite", "background child"};
+  return std::ranges::any_of(kSaves, [&](auto save) { return purpose.starts_with(save); });
+}
+
+bool runs_program(std::string_view purpose) {
+  constexpr std::string_view kOthers[] = {"CGI program", "subprocess", "sentinel script",
+                                          "pipe to a program, in Perl", "system in Perl"};
+  return purpose.starts_with("program ") ||
+         std::ranges::find(kOthers, purpose) != std::end(kOthers);
+}
+
 std::optional<std::string_view> role(std::string_view purpose,
                                      const std::vector<std::string>& functions_at_end) {
   if (std::ranges::find(kHaveRoles, purpose) == std::end(kHaveRoles)) return std::nullopt;

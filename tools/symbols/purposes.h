@@ -28,6 +28,12 @@ std::optional<std::string_view> purpose(const Asker& asker);
 inline constexpr std::string_view kForkByPhp = "fork by a PHP script (pcntl_fork or proc_open)",
                                   kProgramByPhp = "program started by a PHP script";
 
+// Is a child forked for this purpose there only to run another program?
+bool runs_program(std::string_view purpose);
+
+// Is it there to write down what its parent holds?
+bool is_save(std::string_view purpose);
+
 // What a child forked for `purpose` turned out to be, from its stack when it ended; nullopt where
 // that tells no more.
 std::optional<std::string_view> role(std::string_view purpose,

@@ -44,7 +44,8 @@ ModuleInfo module_from(const Event& event) {
           args[2],
           event.position,
           event.text.substr(0, id_length),
-          event.text.substr(id_length)};
+          event.text.substr(id_length),
+          {args[4], args[5]}};
 }
 
 // Newest list wins where two overlap: an older one may describe what was unmapped since.
@@ -148,8 +149,8 @@ std::string Symbols::module_of(uint32_t image, uint64_t address) const {
 }
 
 const ElfObject* Symbols::object_of(const ModuleInfo& module) {
-  const auto [place, is_new] = objects_.try_emplace({module.build_id, module.path});
-  if (is_new) place->second = ElfObject::open(module.path, module.build_id);
+  const auto [place, is_new] = objects_.try_emplace({module.build_id, module.path, module.file});
+  if (is_new) place->second = ElfObject::open(module.path, module.build_id, module.file);
   return place->second.get();
 }
 
@@ -159,9 +160,10 @@ bool Symbols::defines(const ModuleInfo& module, std::string_view function) {
 }
 
 std::string Symbols::missing(const ModuleInfo& module) {
-  if (module.build_id.empty())
-    return "it has no build id, so that no file can be known to be the same";
-  return object_of(module) ? "" : "no file with its build id is on this machine";
+  if (object_of(module)) return "";
+  if (!module.build_id.empty()) return "no file with its build id is on this machine";
+  return module.file.inode ? "it has no build id, and the file is not here or was changed since"
+                           : "it has no build id, so that no file can be known to be the same";
 }
 
 const std::vector<Frame>& Symbols::resolve(uint32_t image, uint64_t address, Pc pc, Detail detail) {

@@ -11,10 +11,12 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <unordered_map>
 #include <vector>
 
 #include "tools/log/log_reader.h"
+#include "tools/symbols/file_identity.h"
 
 namespace ovc {
 
@@ -42,6 +44,7 @@ struct ModuleInfo {
   uint64_t start = 0, end = 0, bias = 0, position = 0;
   std::string build_id;  // raw bytes
   std::string path;      // raw bytes
+  FileIdentity file;     // of an object without a build id
   std::string_view file_name() const;
 };
 
@@ -101,8 +104,8 @@ class Symbols {
   bool is_signal_trampoline(uint32_t image, uint64_t address);
 
   std::map<uint32_t, std::vector<ModuleInfo>> images_;
-  std::map<std::pair<std::string, std::string>, std::unique_ptr<ElfObject>>
-      objects_;  // by build id and path
+  std::map<std::tuple<std::string, std::string, FileIdentity>, std::unique_ptr<ElfObject>>
+      objects_;  // by build id, path and file
   std::unordered_map<Key, std::vector<Frame>, KeyHash> cache_;
 };
 

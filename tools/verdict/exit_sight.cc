@@ -3,9 +3,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <map>
 #include <set>
 
 #include "tools/symbols/executable.h"
+#include "tools/text/output.h"
+#include "tools/verdict/fork_list.h"
 
 namespace ovc {
 
@@ -16,6 +20,7 @@ namespace {
 // Runtimes whose own end is an inline exit_group, by the file or, linked in, by a function.
 constexpr std::string_view kSanitizers[] = {"libtsan.", "libasan.", "liblsan.", "libmsan.",
                                             "libubsan."};
+constexpr uint64_t kShadowBytes = uint64_t{1} << 44;  // ASan's, the smallest of them on 64 bits
 constexpr std::string_view kSanitizerFunction = "__sanitizer_set_death_callback";
 
 std::string sanitizer_of(Symbols& symbols, const Process& process) {
@@ -49,6 +54,36 @@ bool has_second_libc(Symbols& symbols, const Process& process) {
   return biases.size() > 1;
 }
 
+bool may_be_unmade(const Process& process) {
+  return process.slot.fork_position == kUnknown && process.slot.parent != kNoIndex;
+}
+
+// Children that no recorded call made: by what their parent runs, the first and how many.
+void add_unmade(const LogReader& log, std::set<std::string>& sentences) {
+  const std::vector<Process> all = log.processes();
+  if (std::none_of(all.begin(), all.end(), may_be_unmade)) return;
+  struct Children {
+    std::string first;
+    uint64_t count = 0;
+  };
+  std::map<std::string, Children> made;
+  for (const Process& child : ForkList(log).unseen_births()) {
+    const auto parent = std::find_if(all.begin(), all.end(), [&](const Process& p) {
+      return p.slot.pid == child.slot.parent_pid;
+    });
+    Children& children = made[parent == all.end() ? std::string("a process") : parent->exe()];
+    if (children.count++ == 0)
+      children.first = fmt::format("{} (pid {})", child.comm(), child.slot.pid);
+  }
+  for (const auto& [parent, children] : made)
+    sentences.insert(
+        fmt::format("how {} started {}{}: no recorded call did; its code can reach libc past the "
+                    "shim (a module "
+                    "opened with dlmopen or RTLD_DEEPBIND) or make system calls itself",
+                    parent, children.first,
+                    children.count > 1 ? fmt::format(" and {} more", children.count - 1) : ""));
+}
+
 }  // namespace
 
 std::vector<std::string> unseen_code(const LogReader& log, Symbols& symbols) {
@@ -64,7 +99,32 @@ std::vector<std::string> unseen_code(const LogReader& log, Symbols& symbols) {
           "what code with a libc of its own (dlmopen) did in {}: its calls do not pass the shim",
           process.exe()));
   }
+  add_unmade(log, sentences);
   return {sentences.begin(), sentences.end()};
+}
+
+void add_shadow_memory(const LogReader& log, const WhyScan& scan, Symbols& symbols,
+                       const Process& process, std::vector<std::string>& notes) {
+  const std::string runtime = sanitizer_of(symbols, process);
+  const auto signs = scan.processes().find({process.index, process.slot.serial, 0});
+  if (runtime.empty() || signs == scan.processes().end()) return;
+  std::optional<uint64_t> limit, mode;
+  for (const Moment& moment : signs->second.baselines)
+    if (const auto event = log.event_at(moment.position); event && event->base.op == Op::kStart) {
+      limit = event->fact(FactKey::kRlimitAs);
+      mode = event->fact(FactKey::kOvercommitMemory);
+    }
+  const bool limited = limit && *limit < kShadowBytes, mode2 = mode == kModeNever;
+  if (!limited && !mode2) return;
+  const std::string met = limited ? fmt::format("RLIMIT_AS is {} kB", grouped(*limit / 1024))
+                                  : std::string("vm.overcommit_memory is 2");
+  notes.push_back(fmt::format(
+      "suspect: {} maps terabytes of address space for itself (shadow memory), by system calls of "
+      "its own that are not seen here; {}  (not proven)",
+      runtime, met));
+  notes.emplace_back(
+      limited ? "to do: no RLIMIT_AS for programs built with a sanitizer (ulimit -v unlimited)"
+              : "to do: vm.overcommit_memory = 0 or 1 where programs built with a sanitizer run");
 }
 
 std::string exit_unseen(const LogReader& log, const ProcessEnds& ends, Symbols& symbols,

@@ -9,6 +9,7 @@
 #include "tools/log/log_reader.h"
 #include "tools/symbols/symbols.h"
 #include "tools/verdict/process_end.h"
+#include "tools/verdict/why_scan.h"
 
 namespace ovc {
 
@@ -18,5 +19,10 @@ std::string exit_unseen(const LogReader& log, const ProcessEnds& ends, Symbols& 
 // What recorded processes did unseen, as far as their programs and modules tell: Go's own code,
 // code with a libc of its own (dlmopen). Raw sentences, each once.
 std::vector<std::string> unseen_code(const LogReader& log, Symbols& symbols);
+
+// A sanitizer's runtime in the process maps its shadow memory by system calls of its own, which are
+// not seen: appends the limit that they can have met, and what to do.
+void add_shadow_memory(const LogReader& log, const WhyScan& scan, Symbols& symbols,
+                       const Process& process, std::vector<std::string>& notes);
 
 }  // namespace ovc

@@ -22,13 +22,13 @@ bool is_fork(const Event& event) { return is_fork_op(event.base.op) && !makes_th
 
 }  // namespace
 
-ForkList::ForkList(const LogReader& log)
+ForkList::ForkList(const LogReader& log, bool with_charges)
     : log_(log), symbols_(log), rules_(host_rules(log.header())) {
   collect();
   for (UnseenImage& image : unseen_images(log))
     unseen_images_[image.pid].push_back(std::move(image));
   for (Fork& fork : forks_) complete(fork);
-  charge_granted();
+  if (with_charges) charge_granted();
 }
 
 void ForkList::collect() {
@@ -214,6 +214,8 @@ uint64_t ForkList::next_birth(uint32_t pid, uint64_t after) const {
 std::string fate_text(const Fork& fork) {
   if (!fork.event.returned() || fork.event.failed()) return "";
   std::string text = fork.end || fork.child ? end_text(fork.end.value_or(ProcessEnd{})) : "";
+  if (fork.end && fork.end->status.value_or(0) != 0 && fork.end->err && fork.program.empty())
+    text += fmt::format(" (errno was {})", errno_name(fork.end->err));
   if (fork.end && fork.end->page_faults)
     text += fmt::format("; {} page faults", grouped(fork.end->page_faults));
   if (!fork.program.empty()) text += "; ran " + escaped(fork.program);

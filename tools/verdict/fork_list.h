@@ -37,7 +37,8 @@ struct Fork {
 
 class ForkList {
  public:
-  explicit ForkList(const LogReader& log);
+  // Without charges it does not replay the log, which takes its time.
+  explicit ForkList(const LogReader& log, bool with_charges = true);
 
   const std::vector<Fork>& forks() const { return forks_; }  // by time
   // Children of recorded processes that no recorded call made.

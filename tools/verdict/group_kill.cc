@@ -8,6 +8,7 @@
 #include "tools/causes/finding_text.h"
 #include "tools/causes/groups.h"
 #include "tools/text/output.h"
+#include "tools/verdict/log_setting.h"
 
 namespace ovc {
 
@@ -27,10 +28,10 @@ std::vector<std::string> group_kill_notes(const WhyScan& scan, const LogReader& 
       "the OOM killer of its control group counted {} since {}", counted(grouped(*kills), "kills"),
       clock_text(log.posix_ns(counters.baseline->base.begin_tick), 3))};
   if (group) notes.push_back(*group);
-  notes.emplace_back(
-      "to do: a higher memory limit for this service (systemd MemoryMax=, docker --memory), or "
-      "less "
-      "memory written while a child that shares it runs");
+  notes.push_back(fmt::format(
+      "to do: a higher memory limit{}, or less memory written while a child that shares it runs "
+      "(before the next save: ovc check PID)",
+      knob_text("memory", setting_of(*counters.snapshot))));
   return notes;
 }
 

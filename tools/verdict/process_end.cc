@@ -16,7 +16,7 @@ using namespace ovcshim;
 
 namespace {
 
-constexpr size_t kFaultsArg = 1, kMaxRssArg = 3;
+constexpr size_t kFaultsArg = 1, kErrnoArg = 2, kMaxRssArg = 3;
 constexpr size_t kCodeArg = 3, kStatusArg = 4, kPidArg = 5;  // of waitid
 
 // What ends a program because something went wrong in it or was done to it. Everything else that
@@ -75,6 +75,7 @@ std::optional<EndSign> asked_for(const Event& event) {
   if (b.op == Op::kExit || b.op == Op::kUnderscoreExit || b.op == Op::kQuickExit) {
     sign.status = static_cast<int>(b.args[0] & 0xff);
     sign.page_faults = b.args[kFaultsArg] == kUnknown ? 0 : b.args[kFaultsArg];
+    sign.err = b.args[kErrnoArg] < 4096 ? static_cast<uint16_t>(b.args[kErrnoArg]) : uint16_t{0};
   } else if (b.op == Op::kAbort) {
     sign.kind = EndKind::kAborted;
     sign.signal = SIGABRT;
@@ -177,6 +178,7 @@ void ProcessEnds::add_own(uint32_t pid, uint64_t from, uint64_t to, ProcessEnd& 
   end.status = last->status;
   end.signal = last->signal;
   end.seen_by = last->seen_by;
+  end.err = last->err;
 }
 
 // What the kernel told the parent counts, but the parent may have asked late. SIGABRT after abort()

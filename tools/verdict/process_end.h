@@ -36,6 +36,7 @@ struct EndSign {
       ovcshim::kNoIndex;  // of a wait: ProcessSlot of the process that waited, its pid
   uint32_t waiter_pid = 0;
   uint64_t max_rss_kb = 0, page_faults = 0;  // 0: not asked for, not known
+  uint16_t err = 0;  // of an exit asked for: errno just then; 0: none, or not known
 };
 std::optional<EndSign> end_sign(const Event& event);
 
@@ -47,6 +48,7 @@ struct ProcessEnd {
   std::string_view seen_by;     // by what it was decided; empty: not recorded
   std::optional<EndSign> told;  // the wait that was told of it
   uint64_t max_rss_kb = 0, page_faults = 0;
+  uint16_t err = 0;  // errno when it asked for its end; 0: none, or not known
 };
 // "exited, 0", "ended normally", "called abort", "killed by SIGKILL", "no exit recorded"
 std::string end_text(const ProcessEnd& end);

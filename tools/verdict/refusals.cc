@@ -17,18 +17,18 @@ bool is_refusal_of(Op op, uint16_t err) {
     Op op;
     uint16_t err;
   } kRefusals[] = {
-      {Op::kMlock, EPERM},          {Op::kMlock2, EPERM},          {Op::kMlockall, EPERM},
-      {Op::kShmget, ENOMEM},        {Op::kShmget, EAGAIN},         {Op::kShmget, EINVAL},
-      {Op::kShmget, ENOSPC},        {Op::kShmget, EPERM},          {Op::kShmat, ENOMEM},
-      {Op::kUnshare, EPERM},        {Op::kUnshare, EACCES},        {Op::kUnshare, ENOSPC},
-      {Op::kUnshare, EUSERS},       {Op::kUnshare, ENOMEM},        {Op::kSetns, EPERM},
-      {Op::kSetns, ENOMEM},         {Op::kShmOpen, ENOSPC},        {Op::kShmOpen, EMFILE},
-      {Op::kShmOpen, ENFILE},       {Op::kShmOpen, ENOMEM},        {Op::kMemfdCreate, ENOMEM},
-      {Op::kMemfdCreate, EMFILE},   {Op::kMemfdCreate, ENFILE},    {Op::kMemfdCreate, EACCES},
-      {Op::kMemfdCreate, ENODEV},   {Op::kFtruncate, ENOMEM},      {Op::kFtruncate, ENOSPC},
-      {Op::kFtruncate, EFBIG},      {Op::kFallocate, ENOSPC},      {Op::kFallocate, ENOMEM},
-      {Op::kFallocate, EFBIG},      {Op::kPosixFallocate, ENOSPC}, {Op::kPosixFallocate, ENOMEM},
-      {Op::kPosixFallocate, EFBIG},
+      {Op::kMlock, EPERM},           {Op::kMlock2, EPERM},         {Op::kMlockall, EPERM},
+      {Op::kShmget, ENOMEM},         {Op::kShmget, EAGAIN},        {Op::kShmget, EINVAL},
+      {Op::kShmget, ENOSPC},         {Op::kShmget, EPERM},         {Op::kShmat, ENOMEM},
+      {Op::kShmat, EAGAIN},          {Op::kUnshare, EPERM},        {Op::kUnshare, EACCES},
+      {Op::kUnshare, ENOSPC},        {Op::kUnshare, EUSERS},       {Op::kUnshare, ENOMEM},
+      {Op::kSetns, EPERM},           {Op::kSetns, ENOMEM},         {Op::kShmOpen, ENOSPC},
+      {Op::kShmOpen, EMFILE},        {Op::kShmOpen, ENFILE},       {Op::kShmOpen, ENOMEM},
+      {Op::kMemfdCreate, ENOMEM},    {Op::kMemfdCreate, EMFILE},   {Op::kMemfdCreate, ENFILE},
+      {Op::kMemfdCreate, EACCES},    {Op::kMemfdCreate, ENODEV},   {Op::kFtruncate, ENOMEM},
+      {Op::kFtruncate, ENOSPC},      {Op::kFtruncate, EFBIG},      {Op::kFallocate, ENOSPC},
+      {Op::kFallocate, ENOMEM},      {Op::kFallocate, EFBIG},      {Op::kPosixFallocate, ENOSPC},
+      {Op::kPosixFallocate, ENOMEM}, {Op::kPosixFallocate, EFBIG},
   };
   return std::any_of(std::begin(kRefusals), std::end(kRefusals),
                      [=](const auto& row) { return row.op == op && row.err == err; });

@@ -7,6 +7,7 @@
 #include <numeric>
 #include <set>
 
+#include "tools/replay/holders.h"
 #include "tools/replay/unseen_images.h"
 #include "tools/text/output.h"
 #include "tools/verdict/blind_spots.h"
@@ -113,20 +114,37 @@ class Gatherer {
 
   void add_growth() {
     const Ledger ledger(log_);
+    const GrowthLog growth(log_);
+    const HostRules rules = rules_of_all(log_);
     for (const LedgerProcess& p : ledger.processes()) {
       const auto place = by_slot_.find({p.index, p.serial});
-      if (place == by_slot_.end() || ledger.lists_of(p) < 2) continue;
-      const LedgerState end = ledger.at(p, UINT64_MAX);
+      if (place == by_slot_.end()) continue;
       ProcessStats& process = stats_.processes[place->second];
-      process.growth = coverage(end);
-      process.calls_overwritten =
-          process.growth && process.growth->first_tick < log_.events_complete_from();
-      if (!process.growth || process.growth->low_kb >= process.growth->kernel_kb) continue;
-      process.unexplained_kb = listed_kb(end);
-      for (const auto& [kind, kb] : listed_kb(ledger.at(p, process.growth->first_end_tick))) {
-        uint64_t& grown = process.unexplained_kb[kind];
-        grown = grown > kb ? grown - kb : 0;
-      }
+      if (ledger.lists_of(p) >= 2) add_replayed(ledger, p, process);
+      if (!process.growth || process.calls_overwritten) add_owned(growth, rules, process);
+    }
+  }
+
+  // From what is never overwritten.
+  static void add_owned(const GrowthLog& growth, const HostRules& rules, ProcessStats& process) {
+    const auto space = growth.space(process.process.index, process.process.slot.serial);
+    const auto listed = space ? listed_coverage(*space, rules) : std::nullopt;
+    if (!listed) return;
+    process.growth = listed;
+    process.unexplained_kb.clear();
+    process.calls_overwritten = false;
+  }
+
+  void add_replayed(const Ledger& ledger, const LedgerProcess& p, ProcessStats& process) {
+    const LedgerState end = ledger.at(p, UINT64_MAX);
+    process.growth = coverage(end);
+    process.calls_overwritten =
+        process.growth && process.growth->first_tick < log_.events_complete_from();
+    if (!process.growth || process.growth->low_kb >= process.growth->kernel_kb) return;
+    process.unexplained_kb = listed_kb(end);
+    for (const auto& [kind, kb] : listed_kb(ledger.at(p, process.growth->first_end_tick))) {
+      uint64_t& grown = process.unexplained_kb[kind];
+      grown = grown > kb ? grown - kb : 0;
     }
   }
 

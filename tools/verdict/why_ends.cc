@@ -4,110 +4,26 @@
 // which nothing is recorded; with what the kernel's counters of OOM kills say of that time.
 #include <fmt/format.h>
 #include <signal.h>
-#include <sys/stat.h>
 
 #include <algorithm>
-#include <charconv>
-#include <filesystem>
-#include <fstream>
 #include <map>
 #include <set>
-#include <sstream>
 #include <tuple>
 
-#include "tools/log/kernel_numbers.h"
 #include "tools/log/names.h"
 #include "tools/text/output.h"
+#include "tools/verdict/bus_errors.h"
 #include "tools/verdict/exit_sight.h"
 #include "tools/verdict/group_kill.h"
+#include "tools/verdict/log_setting.h"
+#include "tools/verdict/lost_kills.h"
+#include "tools/verdict/senders.h"
 #include "tools/verdict/why_report.h"
 
 namespace ovc {
 namespace {
 
 using ovcshim::ProcessSlot;
-
-// ---- the machine now ----
-
-std::string first_line(const std::string& path) {
-  std::ifstream file(path);
-  std::string line;
-  std::getline(file, line);
-  return line;
-}
-
-std::optional<uint64_t> to_number(std::string_view text) {
-  uint64_t value = 0;
-  const auto result = std::from_chars(text.data(), text.data() + text.size(), value);
-  return result.ec == std::errc() ? std::optional(value) : std::nullopt;
-}
-
-std::optional<uint64_t> vmstat_oom_kills() {
-  std::ifstream file("/proc/vmstat");
-  std::string name;
-  uint64_t value = 0;
-  while (file >> name >> value)
-    if (name == "oom_kill") return value;
-  return std::nullopt;
-}
-
-uint64_t own_pidns() {
-  struct stat info {};
-  return stat("/proc/self/ns/pid", &info) == 0 ? info.st_ino : 0;
-}
-
-struct LivingProcess {
-  uint64_t start_ticks;
-  uint32_t pid;  // in its own pid namespace
-  auto operator<=>(const LivingProcess&) const = default;
-};
-
-// Field 22 of /proc/PID/stat; nullopt for a zombie, which has ended.
-std::optional<uint64_t> start_ticks(const std::string& directory) {
-  const std::string line = first_line(directory + "/stat");
-  const size_t after_comm = line.rfind(')');
-  if (after_comm == line.npos) return std::nullopt;
-  std::istringstream fields(line.substr(after_comm + 1));
-  std::string field;
-  for (int i = 3; i <= 22 && fields >> field; ++i)
-    if (i == 3 && (field == "Z" || field == "X")) return std::nullopt;
-  return to_number(field);
-}
-
-// The last number of NSpid: the process id as the process itself sees it.
-std::optional<uint32_t> inner_pid(const std::string& directory) {
-  std::ifstream file(directory + "/status");
-  for (std::string line; std::getline(file, line);) {
-    if (!line.starts_with("NSpid:")) continue;
-    const auto pid = to_number(std::string_view(line).substr(line.find_last_of(" \t") + 1));
-    return pid ? std::optional(static_cast<uint32_t>(*pid)) : std::nullopt;
-  }
-  return std::nullopt;
-}
-
-std::set<LivingProcess> living_processes() {
-  std::set<LivingProcess> living;
-  std::error_code error;
-  for (std::filesystem::directory_iterator it("/proc", error), end; !error && it != end;
-       it.increment(error)) {
-    if (!to_number(it->path().filename().string())) continue;
-    const auto ticks = start_ticks(it->path());
-    const auto pid = inner_pid(it->path());
-    if (ticks && pid) living.insert({*ticks, *pid});
-  }
-  return living;
-}
-
-// We see every process if we are in the initial pid namespace; of our own namespace also those that
-// /proc hides.
-HostNow::Alive look_for(const ProcessSlot& slot, const std::set<LivingProcess>& living,
-                        uint64_t pidns) {
-  if (living.contains({slot.start_ticks, slot.pid})) return HostNow::Alive::kYes;
-  if (slot.pidns == pidns && kill(static_cast<pid_t>(slot.pid), 0) != 0 && errno == EPERM)
-    return HostNow::Alive::kUnknown;
-  return slot.pidns == pidns || pidns == kInitialPidNs ? HostNow::Alive::kNo
-                                                       : HostNow::Alive::kUnknown;
-}
 
 // ---- OOM kills ----
 
@@ -172,7 +88,7 @@ std::string base_name(const std::string& path) { return path.substr(path.rfind('
 class Endings {
  public:
   Endings(const LogReader& log, const WhyScan& scan, Symbols& symbols, const HostNow& now)
-      : log_(log), scan_(scan), symbols_(symbols), now_(now) {}
+      : log_(log), scan_(scan), symbols_(symbols), now_(now), senders_(log) {}
 
   EndsFound all() {
     for (const auto& process : log_.processes()) look_at(process);
@@ -180,7 +96,9 @@ class Endings {
       for (const EndSign& told : signs)
         if (!told_.contains(told.position)) look_at(told);
     fold_passed_on();
-    return {collapsed(std::move(found_)), collapsed(std::move(quiet_))};
+    name_group_kills();
+    return {collapsed(std::move(found_)), collapsed(std::move(quiet_)),
+            collapsed(std::move(asked_))};
   }
 
  private:
@@ -188,7 +106,7 @@ class Endings {
     std::string comm;
     uint32_t pid = 0;
     ProcessKey key;
-    uint64_t last_tick = 0;
+    uint64_t last_tick = 0, born = 0;
   };
 
   void look_at(const Process& process) {
@@ -198,8 +116,14 @@ class Endings {
     const uint64_t last = signs == scan_.processes().end() ? 0 : signs->second.last_tick;
     const ProcessEnd end = scan_.ends().of(log_, process);
     if (end.told) mark_told(*end.told, slot.start_tick);
-    const Seen seen{process.comm(), slot.pid, key, last};
-    if (is_suspicious(end)) return add_suspicious(end, seen);
+    const Seen seen{process.comm(), slot.pid, key, last, slot.start_tick};
+    if (is_suspicious(end)) {
+      add_suspicious(end, seen);
+      if (end.signal == SIGABRT)
+        add_shadow_memory(log_, scan_, symbols_, process, found_.back().ending.notes);
+      return;
+    }
+    if (is_asked_for(end)) return add_asked(end, seen);
     const bool unseen_image = scan_.exec_tick(slot.pid) >= slot.start_tick && slot.start_tick != 0;
     if (end.kind != EndKind::kNotRecorded || unseen_image || last == 0 || !is_gone(slot)) return;
     // It may have ended between the reading of its records and the look for it.
@@ -215,8 +139,38 @@ class Endings {
     const uint64_t to = scan_.ends().next_birth(told.pid, told.tick);
     mark_told(told, told.tick - 1);
     const ProcessEnd end = scan_.ends().of(told.pid, told.tick - 1, to);
-    if (is_suspicious(end))
-      add_suspicious(end, {base_name(scan_.ends().image_of(told.pid, told.tick)), told.pid, {}, 0});
+    if (is_suspicious(end)) add_suspicious(end, unlisted(told));
+    else if (is_asked_for(end)) add_asked(end, unlisted(told));
+  }
+
+  Seen unlisted(const EndSign& told) const {
+    return {base_name(scan_.ends().image_of(told.pid, told.tick)), told.pid, {}, 0, 0};
+  }
+
+  // How one asks a program to end; the kernel does not do so by itself.
+  static bool is_asked_for(const ProcessEnd& end) {
+    constexpr int kAsks[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP};
+    return end.kind == EndKind::kKilled && end.told &&
+           std::find(std::begin(kAsks), std::end(kAsks), end.signal) != std::end(kAsks);
+  }
+
+  std::string sender_of(const Seen& seen, int signal, uint64_t to) {
+    const auto sender = senders_.of(seen.pid, signal, seen.born, to, symbols_);
+    return sender ? sender_text(log_, *sender) : "";
+  }
+
+  // Worth a line where a recorded process did it: a terminal's ^C is everyday life.
+  void add_asked(const ProcessEnd& end, const Seen& seen) {
+    Ending ending;
+    ending.id = kKilled;
+    ending.comm = seen.comm;
+    ending.pid = seen.pid;
+    ending.by_wait = ending.exact = true;
+    ending.tick = end.told->tick;
+    ending.signal = end.signal;
+    ending.sent_by = sender_of(seen, end.signal, ending.tick);
+    if (!ending.sent_by.empty())
+      asked_.push_back({std::move(ending), end.told, seen.last_tick, {}});
   }
 
   // waitid(WNOWAIT) and the wait after it tell of the same end.
@@ -242,10 +196,15 @@ class Endings {
     ending.tick = ending.by_wait ? end.told->tick : end.tick;
     ending.exact = true;
     ending.signal = end.signal;
-    if (end.signal == SIGKILL && ending.by_wait)
+    if (ending.by_wait) ending.sent_by = sender_of(seen, end.signal, ending.tick);
+    if (end.signal == SIGKILL && ending.by_wait && ending.sent_by.empty())
       ending.notes = group_kill_notes(scan_, log_, end.told->position);
     // and its group does not say so already
-    if (end.signal == SIGKILL && ending.notes.empty()) add_oom_notes(ending, seen, ending.tick);
+    if (end.signal == SIGKILL && ending.notes.empty() && ending.sent_by.empty()) {
+      if (!add_oom_notes(ending, seen, ending.tick)) add_outside_notes(end, ending);
+    }
+    if (end.signal == SIGBUS)
+      ending.notes = bus_error_notes(log_, seen.pid, seen.born, ending.tick);
     if (end.signal == SIGSYS)
       ending.notes.emplace_back(
           "SIGSYS: a seccomp filter refused a system call. It may have been one that the shim "
@@ -263,23 +222,55 @@ class Endings {
     if (!now_.boot_id.empty() && !same_boot(log_, now_))
       ending.notes.emplace_back(
           "the machine has been started anew since: a crash or power cut looks the same");
-    add_oom_notes(ending, seen, 0);
-    quiet_.push_back({std::move(ending), std::nullopt, seen.last_tick});
+    ending.sent_by = sender_of(seen, 0, UINT64_MAX);
+    const bool by_group = ending.sent_by.empty() && same_boot(log_, now_);
+    auto kills = by_group ? kills_since(log_, scan_, seen.key) : std::nullopt;
+    if (kills) ending.notes = kills->notes;
+    else if (ending.sent_by.empty()) add_oom_notes(ending, seen, 0);
+    add_shadow_memory(log_, scan_, symbols_, process, ending.notes);
+    quiet_.push_back({std::move(ending), std::nullopt, seen.last_tick, std::move(kills)});
   }
 
-  void add_oom_notes(Ending& ending, const Seen& seen, uint64_t dead_tick) {
+  // As many processes of a group are gone as its OOM killer counted and nobody was told of: it was
+  // these.
+  void name_group_kills() {
+    std::map<uint64_t, uint64_t> gone;
+    for (const Found& found : quiet_)
+      if (found.kills) ++gone[found.kills->group];
+    for (Found& found : quiet_) {
+      if (!found.kills || found.kills->explained + gone[found.kills->group] > found.kills->kills)
+        continue;
+      found_.push_back(std::move(found));
+      found.ending.id = "";
+    }
+    std::erase_if(quiet_, [](const Found& found) { return found.ending.id.empty(); });
+  }
+
+  // True if somebody was killed for memory meanwhile.
+  bool add_oom_notes(Ending& ending, const Seen& seen, uint64_t dead_tick) {
     const auto window = host_kills_around(scan_, seen.last_tick, dead_tick,
                                           same_boot(log_, now_) ? now_.oom_kills : std::nullopt);
     const bool counted = window.before && window.after && *window.after >= *window.before;
     if (counted && (dead_tick != 0 || *window.after > *window.before))
       ending.notes.push_back(oom_note(log_, window));
     add_group_note(scan_, seen.key, ending);
+    return counted && *window.after > *window.before;
+  }
+
+  // Nobody in the log sent it: who could have, where it runs, and where that is written.
+  void add_outside_notes(const ProcessEnd& end, Ending& ending) {
+    const auto snapshot = end.told ? scan_.snapshot_about(end.told->position) : std::nullopt;
+    ending.notes.emplace_back("no recorded process sent it");
+    if (!snapshot) return;
+    const std::string where = outside_text(setting_of(*snapshot));
+    if (!where.empty()) ending.notes.push_back(where);
   }
 
   struct Found {
     Ending ending;
     std::optional<EndSign> told;
     uint64_t last_tick;  // of the process: its last record
+    std::optional<GroupKills> kills = {};
   };
 
   // A program that waits for its child and, as the last it does, ends by the same signal (timeout,
@@ -309,15 +300,21 @@ class Endings {
     return found_.size();
   }
 
+  // Without the call, which names each one's pid.
+  static std::string who_of(const std::string& sender) {
+    return sender.substr(0, sender.find(": "));
+  }
+
   // One entry for all that went the same way; what is said of the first holds for the others.
   static std::vector<Ending> collapsed(std::vector<Found> all) {
     std::map<std::tuple<std::string_view, std::string, int, std::string>, size_t> places;
     std::vector<Ending> kept;
     std::stable_sort(all.begin(), all.end(),
                      [](const Found& a, const Found& b) { return a.ending.tick < b.ending.tick; });
-    for (auto& [ending, told, last] : all) {
-      const auto [place, fresh] =
-          places.try_emplace({ending.id, ending.comm, ending.signal, ending.reason}, kept.size());
+    for (auto& [ending, told, last, kills] : all) {
+      const auto [place, fresh] = places.try_emplace(
+          {ending.id, ending.comm, ending.signal, ending.reason + '\n' + who_of(ending.sent_by)},
+          kept.size());
       ending.last_tick = ending.tick;
       if (fresh) {
         kept.push_back(std::move(ending));
@@ -333,33 +330,12 @@ class Endings {
   const WhyScan& scan_;
   Symbols& symbols_;
   const HostNow& now_;
-  std::vector<Found> found_, quiet_;
+  Senders senders_;
+  std::vector<Found> found_, quiet_, asked_;
   std::set<uint64_t> told_;  // positions of waits
 };
 
 }  // namespace
-
-HostNow host_now() {
-  HostNow now;
-  now.boot_id = first_line("/proc/sys/kernel/random/boot_id");
-  now.mode = to_number(first_line("/proc/sys/vm/overcommit_memory"));
-  now.oom_kills = vmstat_oom_kills();
-  now.alive = [pidns = own_pidns(),
-               living = std::optional<std::set<LivingProcess>>()](const ProcessSlot& slot) mutable {
-    if (!living) living = living_processes();
-    return look_for(slot, *living, pidns);
-  };
-  return now;
-}
-
-HostNow::Alive is_alive(const ProcessSlot& slot, const HostNow& now) {
-  static const uint64_t pidns = own_pidns();
-  if (slot.pidns != pidns) return now.alive(slot);
-  const std::string directory = fmt::format("/proc/{}", slot.pid);
-  if (const auto ticks = start_ticks(directory))
-    return *ticks == slot.start_ticks ? HostNow::Alive::kYes : HostNow::Alive::kNo;
-  return look_for(slot, {}, pidns);
-}
 
 EndsFound find_endings(const LogReader& log, const WhyScan& scan, Symbols& symbols,
                        const HostNow& now) {

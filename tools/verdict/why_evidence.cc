@@ -119,8 +119,10 @@ void add_range(Evidence& evidence, const Event& part) {
       evidence.range.push_back(mapping);
 }
 
-bool is_about_range(Op op) {
-  return op == Op::kMunmap || op == Op::kMprotect || op == Op::kMadvise;
+// Of locks the range was not kept at first: what is listed of it proves that it was.
+bool is_about_range(Op op, bool listed) {
+  return op == Op::kMunmap || op == Op::kMprotect || op == Op::kMadvise ||
+         (listed && (op == Op::kMlock || op == Op::kMlock2));
 }
 
 }  // namespace
@@ -141,7 +143,7 @@ void WhyScan::add_mappings(Evidence& evidence, uint64_t position) const {
   }
   const auto by_start = [](const auto& a, const auto& b) { return a.start < b.start; };
   evidence.range_known = position == evidence.event.position &&
-                         is_about_range(evidence.event.base.op) &&
+                         is_about_range(evidence.event.base.op, !evidence.range.empty()) &&
                          evidence.fact(FactKey::kMapsOutsideCount) && flags_known(evidence.range);
   evidence.mappings_complete =
       complete && flags_known(evidence.mappings) &&
@@ -260,9 +262,14 @@ void WhyScan::add_proof(Evidence& evidence) const {
   }
   evidence.baseline = baseline_of(*earlier);  // the proof's own counters are newer
   const auto process = processes_.find(key_of(event));
-  const bool changed = says_changed(event) || process == processes_.end() ||
-                       changed_between(process->second, earlier->base.begin_tick,
-                                       std::max(event.base.begin_tick, event.base.end_tick));
+  // EAGAIN of a fork, and what popen calls ENOMEM, is a limit on tasks, or the shim has found what
+  // it depends on unchanged.
+  const bool of_tasks = ovcshim::is_fork_op(event.base.op) &&
+                        (event.base.err == EAGAIN || event.base.op == Op::kPopen);
+  const bool changed =
+      says_changed(event) || process == processes_.end() ||
+      (!of_tasks && changed_between(process->second, earlier->base.begin_tick,
+                                    std::max(event.base.begin_tick, event.base.end_tick)));
   if (!changed) return add_mappings(evidence, *proven_by);
   auto& facts = evidence.snapshot->facts;
   std::erase_if(facts, [](const auto& fact) { return !is_setting(fact.key); });

@@ -56,6 +56,14 @@ Json finding_json(const Finding& f) {
   return json;
 }
 
+Json held_json(const std::optional<Held>& held) {
+  if (!held) return nullptr;
+  Json list = Json::array();
+  for (const HeldBy& h : held->largest)
+    list.push_back({{"kb", h.kb}, {"op", op_name(h.op)}, {"callers", h.callers}});
+  return list;
+}
+
 Json verdict_json(const LogReader& log, const Verdict& v) {
   const auto& base = v.event.base;
   Json json = {{"op", op_name(base.op)},
@@ -73,6 +81,7 @@ Json verdict_json(const LogReader& log, const Verdict& v) {
   json["requested_bytes"] = has_size(base.op) ? Json(requested_bytes(v.event)) : Json(nullptr);
   json["args"] = arguments_json(v.event);
   json["caller_coped"] = v.coped;
+  json["held_by"] = held_json(v.held);
   json["coped_how"] = v.coped ? Json(v.coped_how) : Json(nullptr);
   json.update(finding_json(v.finding));
   return json;
@@ -88,8 +97,31 @@ Json ending_json(const LogReader& log, const Ending& e) {
       {"count", e.count},
       {"last", iso_text(log.posix_ns(e.last_tick))},
       {"seen_by", e.id == "no-exit-recorded" ? Json(nullptr) : Json(e.by_wait ? "wait" : "abort")},
+      {"sent_by", e.sent_by.empty() ? Json(nullptr) : Json(e.sent_by)},
       {"reason", e.reason.empty() ? Json(nullptr) : Json(e.reason)},
       {"notes", e.notes}};
+}
+
+Json child_json(const LogReader& log, const ChildStory& s) {
+  const Copy& newest = s.of.copies.back();
+  const Told told = tell(log, s);
+  Json json = {{"story", s.id}, {"found", s.found}, {"title", told.title}};
+  json["comm"] = s.of.comm;
+  json["parent_pid"] = s.of.parent_pid;
+  json["pid"] = newest.pid;
+  json["purpose"] = s.of.purpose.empty() ? Json(nullptr) : Json(s.of.purpose);
+  json["asked_by"] = s.of.functions;
+  json["siblings_ended"] = s.ended;
+  json["longest_life_ns"] = s.longest_ns;
+  json["failed"] = s.id == "children-failed" ? s.of.copies.size() : 0;
+  json["status"] = s.id == "children-failed" ? Json(s.status) : Json(nullptr);
+  json["errno"] = s.err ? Json(errno_name(s.err)) : Json(nullptr);
+  json["alive_ns"] = s.alive_ns ? Json(s.alive_ns) : Json(nullptr);
+  json["futex"] = s.wait ? Json(hex_text(s.wait->futex)) : Json(nullptr);
+  json["facts"] = Json::array();
+  for (const auto& [label, text] : told.lines)
+    json["facts"].push_back({{"label", label}, {"text", text}});
+  return json;
 }
 
 Json fork_json(const LogReader& log, const ForkGroup& group) {
@@ -126,6 +158,12 @@ Json why_object(const LogReader& log, const WhyReport& report) {
   for (const auto& verdict : report.verdicts)
     json["verdicts"].push_back(verdict_json(log, verdict));
   for (const auto& ending : report.endings) json["ends"].push_back(ending_json(log, ending));
+  json["ends_asked_for"] = Json::array();
+  json["children"] = Json::array();
+  for (const auto& ending : report.asked_endings)
+    json["ends_asked_for"].push_back(ending_json(log, ending));
+  for (const ChildStory& story : report.children)
+    json["children"].push_back(child_json(log, story));
   for (const auto& ending : report.quiet_endings)
     json["ends_not_recorded"].push_back(ending_json(log, ending));
   for (const OtherFailure& f : report.other_failures)

@@ -19,12 +19,13 @@
 #include "tools/text/output.h"
 #include "tools/verdict/exit_sight.h"
 #include "tools/verdict/harmless.h"
+#include "tools/verdict/log_setting.h"
 #include "tools/verdict/storms.h"
 
 namespace ovc {
 namespace {
 
-constexpr size_t kCallersShown = 6;
+constexpr size_t kCallersShown = 6, kHoldersShown = 3;
 
 // A server forks in one place for several reasons: the caller alone does not tell them apart.
 using GroupKey =
@@ -38,18 +39,15 @@ std::string comm_of(const LogReader& log, const Event& event) {
 // Names if there are any outside libc; a stack without one is still told apart by module and
 // offset.
 std::vector<std::string> callers_of(Symbols& symbols, const Event& event) {
-  std::vector<std::string> named, all;
-  bool tells = false;
-  for (const auto& frame : symbols.stack(event.base.image, event.frames, Detail::kNames)) {
-    if (frame.module.starts_with("libovcshim"))
-      continue;  // our wrapper around the call beneath which this one was made
-    if (all.size() < kCallersShown)
-      all.push_back(frame.function.empty() ? frame.text() : frame.function);
-    if (frame.function.empty()) continue;
-    if (named.size() < kCallersShown) named.push_back(frame.function);
-    tells |= !is_plumbing(frame.module) && frame.function != "_start";
-  }
-  return tells ? named : all;
+  return caller_names(symbols, event.base.image, event.frames, kCallersShown);
+}
+
+// Who holds what a fork would be charged for.
+std::optional<Held> held_by(const LogReader& log, Symbols& symbols, const Evidence& evidence,
+                            const Finding& finding) {
+  if (!is_fork_op(evidence.event.base.op) || !evidence.snapshot || !finding.charge)
+    return std::nullopt;
+  return held_at(log, symbols, *evidence.snapshot, evidence.rules, kHoldersShown);
 }
 
 // Does the C library itself serve this malloc? Known from the address that the shim forwards to.
@@ -72,7 +70,7 @@ std::optional<bool> served_by_libc(const Evidence& evidence, const LogReader& lo
 class Verdicts {
  public:
   Verdicts(const LogReader& log, const WhyScan& scan, Symbols& symbols)
-      : log_(log), scan_(scan), symbols_(symbols) {}
+      : log_(log), scan_(scan), symbols_(symbols), settings_(log, scan, symbols) {}
 
   // Calls that contain others go first: what they contain is told as their steps.
   std::vector<Verdict> all(std::span<const uint64_t> refused, bool grouped) {
@@ -106,6 +104,7 @@ class Verdicts {
     evidence.libc_malloc = is_malloc_op(event.base.op)
                                ? served_by_libc(evidence, log_, symbols_, scan_)
                                : std::nullopt;
+    evidence.setting = settings_.of(evidence);
     Finding finding = diagnose(evidence);
     const std::string_view coped_how = harmless(log_, scan_, symbols_, event);
     const bool coped = !coped_how.empty();
@@ -117,6 +116,7 @@ class Verdicts {
     if (!grouped_) groups_.clear();
     const uint64_t bytes = requested_bytes(event);
     const auto [place, fresh] = groups_.try_emplace(key, verdicts_.size());
+    std::optional<Held> held = fresh ? held_by(log_, symbols_, evidence, finding) : std::nullopt;
     if (!fresh && !same_figures(verdicts_[place->second].finding, finding))
       verdicts_[place->second].figures_differ = true;
     if (fresh)
@@ -132,7 +132,8 @@ class Verdicts {
                            coped_how,
                            bytes,
                            bytes,
-                           false});
+                           false,
+                           std::move(held)});
     else ++verdicts_[place->second].count;
     Verdict& group = verdicts_[place->second];
     group.last_tick = std::max(group.last_tick, event.base.begin_tick);
@@ -144,6 +145,7 @@ class Verdicts {
   const LogReader& log_;
   const WhyScan& scan_;
   Symbols& symbols_;
+  LogSettings settings_;
   bool grouped_ = true;
   std::vector<Verdict> verdicts_;
   std::map<GroupKey, size_t> groups_;
@@ -358,7 +360,8 @@ std::vector<Verdict> judge_each(const LogReader& log, const WhyScan& scan, Symbo
 }
 
 bool WhyReport::found() const {
-  return !endings.empty() ||
+  const auto is_found = [](const ChildStory& story) { return story.found; };
+  return !endings.empty() || std::any_of(children.begin(), children.end(), is_found) ||
          std::any_of(verdicts.begin(), verdicts.end(), [](const Verdict& v) { return !v.coped; });
 }
 
@@ -371,6 +374,9 @@ WhyReport why_report(const LogReader& log, const HostNow& now, const SeenElsewhe
   EndsFound ends = find_endings(log, scan, symbols, now);
   report.endings = std::move(ends.suspicious);
   report.quiet_endings = std::move(ends.quiet);
+  report.asked_endings = std::move(ends.asked);
+  if (may_have_stories(log, scan.ends(), now))
+    report.children = child_stories(log, ForkList(log, false), now);
   report.unseen = unseen_programs(log, seen);
   for (std::string& program : unseen_code(log, symbols))
     report.unseen_code.push_back(std::move(program));

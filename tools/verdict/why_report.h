@@ -13,9 +13,11 @@
 
 #include "tools/causes/causes.h"
 #include "tools/log/log_reader.h"
+#include "tools/replay/holders.h"
 #include "tools/replay/unseen_images.h"
 #include "tools/symbols/symbols.h"
 #include "tools/text/json_fwd.h"
+#include "tools/verdict/child_stories.h"
 #include "tools/verdict/why_scan.h"
 
 namespace ovc {
@@ -27,6 +29,9 @@ struct HostNow {
   std::string boot_id;
   std::optional<uint64_t> mode, oom_kills;
   std::function<Alive(const ovcshim::ProcessSlot&)> alive;  // asked only if the boot is the same
+  // Its number as we see it; 0: not known. The clock, ns since 1970.
+  std::function<uint32_t(const ovcshim::ProcessSlot&)> pid_here;
+  int64_t posix_ns = 0;
 };
 HostNow host_now();
 
@@ -45,6 +50,7 @@ struct Verdict {
   std::string_view coped_how = {};           // see harmless.h
   uint64_t least_bytes = 0, most_bytes = 0;  // asked for, of calls that have a size
   bool figures_differ = false;
+  std::optional<Held> held;  // of a refused fork, when it was refused
 };
 inline constexpr size_t kMostPositions = 1000;
 
@@ -57,7 +63,8 @@ struct Ending {
   bool exact = false;    // tick is when it was learned of; else it is the last sign of life
   bool by_wait = false;  // its parent was told of it; else it is its own record that says so
   int signal = 0;
-  std::string reason;  // of an exit that could not be seen: why; raw, empty if not known
+  std::string reason;   // of an exit that could not be seen: why; raw, empty if not known
+  std::string sent_by;  // who sent the signal, if a recorded process did; escaped
   std::vector<std::string> notes;
   uint64_t count = 1, last_tick = 0;
 };
@@ -86,6 +93,8 @@ struct WhyReport {
   std::vector<Verdict> verdicts;      // by time of the first of each group
   std::vector<Ending> endings;        // suspicious ones
   std::vector<Ending> quiet_endings;  // gone, and no exit recorded: no finding
+  std::vector<Ending> asked_endings;  // by SIGTERM and the like, which is how one asks for it
+  std::vector<ChildStory> children;   // copies of their parent that failed or never end
   std::vector<ForkGroup> forks;       // most forks first
   uint64_t other_forks = 0;           // counted, but who made them has been overwritten
   std::vector<NoReserveUse> noreserve;
@@ -108,7 +117,7 @@ std::vector<Verdict> find_verdicts(const LogReader& log, const WhyScan& scan, Sy
 std::vector<Verdict> judge_each(const LogReader& log, const WhyScan& scan, Symbols& symbols,
                                 std::span<const uint64_t> positions);
 struct EndsFound {
-  std::vector<Ending> suspicious, quiet;  // by time
+  std::vector<Ending> suspicious, quiet, asked;  // by time
 };
 EndsFound find_endings(const LogReader& log, const WhyScan& scan, Symbols& symbols,
                        const HostNow& now);
@@ -125,6 +134,7 @@ struct Told {
 };
 Told tell(const LogReader& log, const Verdict& verdict);
 Told tell(const LogReader& log, const Ending& ending);
+Told tell(const LogReader& log, const ChildStory& story);
 // What was not seen, one line each; escaped.
 std::vector<std::string> unseen_lines(const WhyReport& report);
 // What is worth saying of a log in which nothing is wrong: one line each.

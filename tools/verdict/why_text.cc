@@ -53,20 +53,6 @@ std::string callers_text(const std::vector<std::string>& callers, std::string_vi
   return text;
 }
 
-std::string amount(const Figure& figure) {
-  if (figure.unit == "address") return fmt::format("{:x}", figure.value);
-  if (figure.value == ovcshim::kInfinite) return "unlimited";
-  return counted(grouped(figure.value), figure.unit);
-}
-
-// The mode-2 arithmetic has lines of its own; of any other finding these are the proof.
-std::string figures_text(const Finding& f) {
-  std::string text;
-  for (const auto& figure : f.figures)
-    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", figure.label, amount(figure));
-  return text;
-}
-
 std::string step_text(const InnerStep& step) {
   std::string text;
   append_call(text, step.event);
@@ -86,6 +72,12 @@ void add_steps(Told& told, const std::vector<InnerStep>& steps) {
 bool tells_more(const Verdict& v) {
   const Op op = v.event.base.op;
   return v.finding.steps.size() > 1 || is_malloc_op(op) || op == Op::kPthreadCreate;
+}
+
+void add_held(Told& told, const Held& held) {
+  for (const HeldBy& h : held.largest)
+    told.add("held by", fmt::format("{} kB {} <- {}", grouped(h.kb), op_name(h.op),
+                                    callers_text(h.callers, "")));
 }
 
 void write(std::string& out, const Told& told) {
@@ -169,11 +161,20 @@ void add_other_failures(std::string& out, const WhyReport& report) {
 void add_quiet_endings(std::string& out, const LogReader& log, const WhyReport& report) {
   for (const Ending& e : report.quiet_endings) {
     std::string line = tell(log, e).title;
-    line += e.reason.empty() ? ". It ended by a signal that no recorded parent was told of "
-                               "(SIGTERM, SIGKILL, ...) or left by a system call of its own"
-                             : ". " + capital(escaped(e.reason));
+    if (!e.sent_by.empty()) line += ". It was sent a signal by " + e.sent_by;
+    else
+      line += e.reason.empty() ? ". It ended by a signal that no recorded parent was told of "
+                                 "(SIGTERM, SIGKILL, ...) or left by a system call of its own"
+                               : ". " + capital(escaped(e.reason));
     for (const std::string& note : e.notes) line += "; " + note;
     out += line + '\n';
+  }
+}
+
+void add_asked_endings(std::string& out, const LogReader& log, const WhyReport& report) {
+  for (const Ending& e : report.asked_endings) {
+    out += fmt::format("{}; sent by {}\n", tell(log, e).title,
+                       e.sent_by.empty() ? "nobody in this log" : e.sent_by);
   }
 }
 
@@ -197,8 +198,9 @@ Told tell(const LogReader& log, const Verdict& v) {
   for (const auto& suspect : f.suspects) told.add("suspect", suspect.text + "  (not proven)");
   if (tells_more(v)) add_steps(told, f.steps);
   if (f.charge) told.add("charge", charge_text(*f.charge));
+  if (v.held) add_held(told, *v.held);
   if (f.mode2) told.add("headroom", headroom_text(*f.mode2));
-  else if (!f.figures.empty()) told.add("figures", figures_text(f));
+  else if (!f.figures.empty()) told.add("figures", figures_text(f.figures));  // the proof
   if (f.short_by) told.add("short by", short_text(f));
   if (f.would_pass) told.add("would pass", would_pass_text(*f.would_pass));
   if (!f.meaning.empty()) told.add("meaning", f.meaning);
@@ -228,6 +230,7 @@ Told tell(const LogReader& log, const Ending& e) {
   else
     told.title = fmt::format("{} {} killed by {}; {} {}", who, was,
                              signal_name(static_cast<unsigned>(e.signal)), parent, when);
+  if (!e.sent_by.empty()) told.add("sent by", e.sent_by);
   if (!e.reason.empty()) told.add("why", escaped(e.reason));
   for (const auto& note : e.notes) told.add("note", note);
   return told;
@@ -254,10 +257,12 @@ std::string why_text(const LogReader& log, const WhyReport& report, bool all) {
   for (const auto& verdict : report.verdicts)
     if (!verdict.coped) write(out, tell(log, verdict));
   for (const auto& ending : report.endings) write(out, tell(log, ending));
+  for (const auto& story : report.children) write(out, tell(log, story));
   for (const auto& verdict : report.verdicts)
     if (verdict.coped && all) write(out, tell(log, verdict));
   if (!report.found()) out += nothing_found_text(log, report);
   add_quiet_endings(out, log, report);
+  add_asked_endings(out, log, report);
   if (!all) add_harmless(out, report);
   for (const auto& note : report.notes) out += "note: " + note + '\n';
   while (out.ends_with("\n\n")) out.pop_back();

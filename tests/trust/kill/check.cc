@@ -12,6 +12,7 @@
 // and for the log as a whole:
 //   no holes   a chunk's records stand without a gap, and fill it if its owner closed it
 //   complete   each journalled event since events_complete_from() is there
+//   growth     each memory call is in the totals by stack; stacks and trees of owners are whole
 //   counters   calls per process and op; and records kept + overwritten = calls counted
 #include "tests/trust/kill/check.h"
 
@@ -20,6 +21,7 @@
 #include <algorithm>
 #include <map>
 
+#include "tests/trust/kill/check_growth.h"
 #include "tests/trust/kill/raw_lane.h"
 #include "tests/trust/kill/same_call.h"
 #include "tools/log/log_reader.h"
@@ -62,6 +64,8 @@ class Check {
       std::move(missing_.begin(), missing_.end(), std::back_inserter(verdict_.wrong));
     }
     check_counters();
+    for (std::string& wrong : check_growth(log_, journal_))
+      verdict_.wrong.push_back(std::move(wrong));
     check_sum();
     return std::move(verdict_);
   }

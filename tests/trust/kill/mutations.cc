@@ -14,6 +14,7 @@
 #include <random>
 #include <vector>
 
+#include "shim/format/growth_format.h"
 #include "tests/fixtures/settings_stay.h"
 #include "tests/trust/kill/check.h"
 
@@ -148,6 +149,25 @@ auto in_events(Change change) {
   };
 }
 
+// In the totals by stack: the victim's munmaps forgotten, or a frame of their stack changed.
+bool change_growth(Bytes& log, bool frame) {
+  const auto& area = log.header().growth;
+  const GrowthLayout l = growth_layout(area.bytes, kProcessSlots);
+  bool changed = false;
+  for (uint64_t i = 0; i < l.row_count; ++i) {
+    auto& row = log.at<CallTotals>(area.offset + l.rows + i * sizeof(CallTotals));
+    const uint32_t stack = totals_stack(row.key);
+    if (totals_op(row.key) != static_cast<uint32_t>(Op::kMunmap) || row.calls < 2 ||
+        stack >= l.index_words)
+      continue;
+    const uint64_t word = log.at<uint64_t>(area.offset + l.index + stack * 8);
+    if (frame) log.at<uint64_t>(area.offset + l.arena + (stack_place(word) + 1) * 8) ^= 16;
+    else row.calls = 0;
+    changed = true;
+  }
+  return changed;
+}
+
 // A counter of the process that made most calls of `op`.
 bool change_counter(Bytes& log, Op op, int by) {
   const auto& area = log.header().stripes;
@@ -190,6 +210,8 @@ const std::vector<Damage>& damages() {
       {"an event has another result", in_events([](Slot& a, Slot&) { a.payload[offsetof(EventBase, result) + 1] ^= 0x10; })},
       {"a call is counted twice", [](Bytes& log, const Journal&, Random&) { return change_counter(log, Op::kAlignedAlloc, kMostThreads + 1); }},
       {"a call is not counted", [](Bytes& log, const Journal&, Random&) { return change_counter(log, Op::kAlignedAlloc, -1); }},
+      {"calls by stack are forgotten", [](Bytes& log, const Journal&, Random&) { return change_growth(log, false); }},
+      {"a stack has another frame", [](Bytes& log, const Journal&, Random&) { return change_growth(log, true); }},
       {"a fork is not counted", [](Bytes& log, const Journal&, Random&) { return change_counter(log, Op::kFork, -1); }},
       {"the overwritten ones are miscounted", [](Bytes& log, const Journal&, Random&) { return log.header().calls_overwritten += 200, true; }},
   };

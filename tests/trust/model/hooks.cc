@@ -77,6 +77,22 @@ bool is_owner_word(const volatile void* address) {
   return at < ovcshim::g.chunk_count * ovcshim::kChunkBytes && at % ovcshim::kChunkBytes == 0;
 }
 
+// Places of the growth area.
+bool is_table(const volatile void* address) {
+  return is_in({reinterpret_cast<uint64_t>(ovcshim::g.growth.tables),
+                ovcshim::g.growth.table_count * sizeof(ovcshim::OwnerTable)},
+               reinterpret_cast<uint64_t>(address));
+}
+bool is_arena(const volatile void* address) {
+  return is_in({reinterpret_cast<uint64_t>(ovcshim::g.growth.arena),
+                ovcshim::g.growth.arena_words * sizeof(uint64_t)},
+               reinterpret_cast<uint64_t>(address));
+}
+bool is_growth_cursor(const volatile void* address) {
+  const ovcshim::GrowthHeader* h = ovcshim::g.growth.header;
+  return h && (address == &h->arena_cursor || address == &h->tables_used);
+}
+
 template <typename T>
 bool swap_if_same(volatile T* at, T* expected, T wanted) {
   write_point(at);
@@ -92,6 +108,8 @@ bool swap_if_same(volatile T* at, T* expected, T wanted) {
       fail(fmt::format("thread {} takes a chunk of thread {}, which lives", running_tid(),
                        ovcshim::chunk_tid(old)));
   }
+  if (broken() == Break::kMarkNotSet && is_table(at) && !(wanted >> 31 & 1))
+    wanted &= ~static_cast<T>(ovcshim::kOwnerLeaves);
   if (!(broken() == Break::kBusyNotStored && is_log(at))) *at = wanted;
   return true;
 }
@@ -111,7 +129,8 @@ T add(volatile T* at, T n) {
   const bool cursor =
       is_log(at) && (reinterpret_cast<volatile uint64_t*>(at) == &ovcshim::g.header->event_cursor ||
                      reinterpret_cast<volatile uint64_t*>(at) == &ovcshim::g.header->chunk_cursor ||
-                     reinterpret_cast<volatile uint64_t*>(at) == &ovcshim::g.header->vital_cursor);
+                     reinterpret_cast<volatile uint64_t*>(at) == &ovcshim::g.header->vital_cursor ||
+                     is_growth_cursor(at));
   if (broken() == Break::kLossNotCounted && is_log(at) && !cursor) return *at;
   const T old = *at;
   if (cursor && broken() == Break::kClaimNotAtomic) point();
@@ -141,7 +160,9 @@ T load(const volatile T* at) {
 template <typename T>
 void store(volatile T* at, T value) {
   write_point(at);
-  *at = value;
+  const bool dropped = (broken() == Break::kFramesNotWritten && is_arena(at)) ||
+                       (broken() == Break::kTableNotFilled && is_table(at));
+  if (!dropped) *at = value;
 }
 
 }  // namespace

@@ -14,6 +14,7 @@
 #include <map>
 #include <memory>
 
+#include "tests/trust/model/growth_scenarios.h"
 #include "tests/trust/model/scheduler.h"
 #include "tests/trust/model/subject.h"
 #include "tests/unit/shim_fixture.h"
@@ -25,7 +26,6 @@ using namespace ovcshim;
 using namespace model;
 
 constexpr uint64_t kSlots = 5, kChunks = 3;
-constexpr uint32_t kA = 101, kB = 102, kC = 103, kReader = 190;
 
 // What the writers of one execution say they did.
 struct Story {
@@ -47,7 +47,8 @@ class Stage {
     g.events.count = kSlots;
     g.chunk_count = kChunks;
     header.event_cursor = 0;
-    std::memset(static_cast<void*>(g.events.slots), 0, 64 << 10);
+    std::memset(static_cast<void*>(g.events.slots), 0, 48 << 10);
+    shrink_growth(header);
     for (uint32_t i = 0; i < 3; ++i) {
       Hot& hot = g_private->hots[i];
       hot.tid = kA + i;
@@ -63,9 +64,10 @@ class Stage {
   struct State {
     std::vector<std::vector<unsigned char>> bytes;
     Story story;
+    GrowthStory growth_story;
   };
   State state() const {
-    State now{{}, story};
+    State now{{}, story, growth_story};
     for (const auto& [start, bytes] : parts()) now.bytes.emplace_back(start, start + bytes);
     return now;
   }
@@ -73,16 +75,21 @@ class Stage {
     size_t i = 0;
     for (const auto& [start, bytes] : parts()) std::memcpy(start, state.bytes[i++].data(), bytes);
     story = state.story;
+    growth_story = state.growth_story;
   }
   const ovc::LogReader& reader() const { return *reader_; }
 
  private:
   std::vector<std::pair<unsigned char*, uint64_t>> parts() const {
-    return {{reinterpret_cast<unsigned char*>(g.header), kHeaderBytes},
-            {g.stripes, 8 * kStripeBytes},
-            {reinterpret_cast<unsigned char*>(g.events.slots), kSlots * kSlotBytes},
-            {g.chunks, kChunks * kChunkBytes},
-            {reinterpret_cast<unsigned char*>(g_private->hots), 4 * sizeof(Hot)}};
+    return {
+        {reinterpret_cast<unsigned char*>(g.header), kHeaderBytes},
+        {g.stripes, 8 * kStripeBytes},
+        {reinterpret_cast<unsigned char*>(g.events.slots), kSlots * kSlotBytes},
+        {g.chunks, kChunks * kChunkBytes},
+        {reinterpret_cast<unsigned char*>(g_private->hots), 4 * sizeof(Hot)},
+        {reinterpret_cast<unsigned char*>(g.growth.header), sizeof(GrowthHeader)},
+        {reinterpret_cast<unsigned char*>(g.growth.spaces + g_private->slot), sizeof(ProcessSpace)},
+        {reinterpret_cast<unsigned char*>(g.growth.index), 4096}};
   }
   void watch_readers_mapping() {
     std::ifstream maps("/proc/self/maps");
@@ -238,13 +245,6 @@ std::string judge_calls(const ovc::LogReader& log, const std::map<uint32_t, uint
   return "";
 }
 
-struct Scenario {
-  const char* name;
-  std::function<void()> prepare;
-  std::vector<Fiber> fibers;
-  std::function<std::string()> judge;
-};
-
 std::vector<Scenario> scenarios(const ovc::LogReader& log) {
   const auto reader_of_events = Fiber{kReader, false, [&log] { read_events(log, nullptr); }};
   const auto reader_of_calls = Fiber{kReader, false, [&log] { read_calls(log, nullptr); }};
@@ -314,7 +314,9 @@ int check_all(const Stage& stage, Bounds bounds) {
   const Stage::State fresh = stage.state();
   uint64_t executions = 0, points = 0;
   int status = 0;
-  for (const Scenario& scenario : scenarios(stage.reader())) {
+  std::vector<Scenario> all = scenarios(stage.reader());
+  for (Scenario& scenario : growth_scenarios(stage.reader())) all.push_back(std::move(scenario));
+  for (const Scenario& scenario : all) {
     const Result result = run(stage, fresh, scenario, bounds, Break::kNothing);
     executions += result.executions, points += result.points;
     const bool good = result.violation.empty();
@@ -329,25 +331,19 @@ int check_all(const Stage& stage, Bounds bounds) {
   return status;
 }
 
-// Every broken step has to be noticed by some scenario.
-int self_test(const Stage& stage, Bounds bounds) {
-  struct {
-    Break broken;
-    const char* name;
-  } const breaks[] = {
-      {Break::kClaimNotAtomic, "a cursor's add is not atomic"},
-      {Break::kTakeUnchecked, "compare-and-swap does not compare"},
-      {Break::kBusyNotStored, "compare-and-swap does not store"},
-      {Break::kLiveTakenForDead, "living threads are taken for dead"},
-      {Break::kNotCleared, "a chunk is not cleared for its new owner"},
-      {Break::kLossNotCounted, "losses are not counted"},
-      {Break::kReaderLooksOnce, "the reader does not look again after its copy"},
-  };
+struct BrokenStep {
+  Break broken;
+  const char* name;
+};
+
+// Every broken step has to be noticed by one of these scenarios.
+int notice_all(const Stage& stage, Bounds bounds, const std::vector<Scenario>& by,
+               const std::vector<BrokenStep>& breaks) {
   const Stage::State fresh = stage.state();
   int status = 0;
-  for (const auto& each : breaks) {
+  for (const BrokenStep& each : breaks) {
     std::string noticed;
-    for (const Scenario& scenario : scenarios(stage.reader())) {
+    for (const Scenario& scenario : by) {
       const Result result = run(stage, fresh, scenario, bounds, each.broken);
       if (!result.violation.empty() && noticed.empty())
         noticed = fmt::format("after {} orders of: {}: {}", result.executions, scenario.name,
@@ -359,6 +355,28 @@ int self_test(const Stage& stage, Bounds bounds) {
     status |= noticed.empty();
   }
   return status;
+}
+
+int self_test(const Stage& stage, Bounds bounds) {
+  const int lanes =
+      notice_all(stage, bounds, scenarios(stage.reader()),
+                 {{Break::kClaimNotAtomic, "a cursor's add is not atomic"},
+                  {Break::kTakeUnchecked, "compare-and-swap does not compare"},
+                  {Break::kBusyNotStored, "compare-and-swap does not store"},
+                  {Break::kLiveTakenForDead, "living threads are taken for dead"},
+                  {Break::kNotCleared, "a chunk is not cleared for its new owner"},
+                  {Break::kLossNotCounted, "losses are not counted"},
+                  {Break::kReaderLooksOnce, "the reader does not look again after its copy"}});
+  const int growth =
+      notice_all(stage, bounds, growth_scenarios(stage.reader()),
+                 {{Break::kClaimNotAtomic, "room in the arena is not given out atomically"},
+                  {Break::kTakeUnchecked, "a word is claimed without a compare"},
+                  {Break::kBusyNotStored, "a word is claimed and not stored"},
+                  {Break::kLossNotCounted, "rows are not added to"},
+                  {Break::kFramesNotWritten, "frames are not written before their word"},
+                  {Break::kTableNotFilled, "a table is not filled before it is met"},
+                  {Break::kMarkNotSet, "what leaves is not marked"}});
+  return lanes | growth;
 }
 
 }  // namespace

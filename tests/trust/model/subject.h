@@ -6,4 +6,5 @@
 
 namespace model {
 void record_malloc(uint64_t address, uint64_t size, uint64_t caller);
-}
+void count_call(uint32_t row);
+}  // namespace model

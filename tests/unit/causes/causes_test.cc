@@ -166,6 +166,17 @@ TEST_CASE("fork in mode 0 before 5.2: against the estimate of free memory") {
   CHECK(c.cause() == "unknown");
 }
 
+TEST_CASE("fork in mode 0 on a kernel that may have either check: what both refuse") {
+  Case c(Op::kFork, ENOMEM);
+  c.kernel(4, 18).mappings({mapping(0x10000000, 8000004, kAnonAc)});
+  c.evidence.rules.vendor_kernel = true;
+  CHECK(c.cause() == "single-request-over-ram-and-swap");
+  CHECK(c.verdict().short_by == 4);
+  c.mappings({mapping(0x10000000, 7000000, kAnonAc)});
+  CHECK(c.cause() == "unknown");
+  CHECK(c.verdict().suspects.front().cause == "single-request-over-ram-and-swap");
+}
+
 TEST_CASE("fork: a pid namespace without init") {
   Case c(Op::kFork, ENOMEM);
   c.mappings({}).with(FactKey::kPidForChildrenNs, 4026532222);

@@ -25,8 +25,11 @@ using ovcshim::SecurityModule;
 
 namespace {
 
+// The reason, or of several that are possible one of them.
 bool says(const Finding& finding, std::string_view part) {
-  return finding.summary.find(part) != std::string::npos;
+  const auto holds = [&](const Suspect& s) { return s.text.find(part) != std::string::npos; };
+  return finding.summary.find(part) != std::string::npos ||
+         std::any_of(finding.suspects.begin(), finding.suspects.end(), holds);
 }
 
 Case file_mmap(uint16_t err, uint64_t prot = PROT_READ, uint64_t flags = MAP_PRIVATE) {
@@ -199,10 +202,20 @@ TEST_CASE("huge pages by the file behind the descriptor") {
   CHECK(f.short_by == 6);
   f = c.with(kHugePoolOvercommit, 18).verdict();
   CHECK(says(f, "may grow"));
-  f = c.with(kHugeGroupMax, 32 * kMib).with(kHugeGroupUsage, 16 * kMib).verdict();
+  c.evidence.snapshot->text = "hugetlb 2 0 33554432 16777216 /cg/a/b\nhugetlb 2 1 max 0\n";
+  f = c.verdict();
   CHECK(f.cause == "huge-page-group");  // asked before the pool
   CHECK(f.short_by == 48 * 1024);
-  CHECK(c.with(kHugeGroupMax, ovcshim::kInfinite).cause() == "huge-page-pool");
+  CHECK(has_text(f.notes, "/cg/a/b"));
+  c.evidence.snapshot->text = "hugetlb 1 0 max 0 /cg/a/b\nhugetlb 1 1 33554432 0\n";
+  f = c.verdict();
+  CHECK(says(f, "above its own"));
+  CHECK(has_text(f.notes, "the control group: /cg/a"));
+  c.evidence.snapshot->text = "hugetlb 2 0 max 0 /cg/a/b\n";
+  CHECK(c.cause() == "huge-page-pool");
+  c.evidence.snapshot->text.clear();
+  c.with(kHugeGroupMax, 0).with(kHugeGroupUsage, 0);
+  CHECK(c.cause() == "huge-page-pool");  // figures of nobody knows which group prove nothing
   CHECK(says(c.with(kFileFsBlocks, 8).with(kFileFsFree, 8).verdict(), "mount is full"));
   Case segment(Op::kShmget, ENOMEM, {0, 64 * kMib, 04000 | 0600});
   segment.with(kHugePoolKb, 2048).with(kHugePoolFree, 0).with(kHugePoolRsvd, 0);

@@ -11,6 +11,7 @@
 #include <fstream>
 #include <string>
 
+#include "shim/proc/group_room.h"
 #include "tests/unit/catch.h"
 
 using namespace ovcshim;
@@ -22,6 +23,7 @@ class Tree {
   Tree() {
     char name[] = "/tmp/ovc_groups_XXXXXX";
     top_ = mkdtemp(name);
+    cgroup_ = top_ + "/cgroup", mounts_ = top_ + "/mounts", ns_ = top_ + "/ns";
     put("cgroup", "");
     std::filesystem::create_symlink("cgroup:[4026532000]", top_ + "/ns");
   }
@@ -39,16 +41,19 @@ class Tree {
     put(group + "/pids.max", limit + "\n").put(group + "/pids.current", used + "\n");
     return put(group + "/pids.events", "max 5\n");
   }
+  Tree& hugetlb(const std::string& group, const std::string& limit) {
+    put(group + "/hugetlb.2MB.rsvd.max", limit + "\n");
+    return put(group + "/hugetlb.2MB.rsvd.current", "2097152\n");
+  }
   // Reads; the facts and the text stay until the next call.
   Tree& read() {
-    const std::string cgroup = top_ + "/cgroup", mounts = top_ + "/mounts", ns = top_ + "/ns";
-    const GroupFiles files{cgroup.c_str(), mounts.c_str(), ns.c_str(), top_.c_str(), false};
-    facts_.count = 0;
-    GroupText text{text_, sizeof text_};
-    add_cgroups(facts_, io_, sizeof io_, &text, files);
-    text_[text.length] = '\0';
-    return *this;
+    return read([this](GroupText& text) { add_cgroups(facts_, io_, sizeof io_, &text, files()); });
   }
+  Tree& read_huge(uint64_t kb) {
+    return read(
+        [&](GroupText& text) { add_huge_group(facts_, kb, io_, sizeof io_, &text, files()); });
+  }
+  uint64_t memory_room() const { return memory_group_room(files()); }
   uint64_t fact(FactKey key) const {
     for (uint32_t i = 0; i < facts_.count; ++i)
       if (list_[i].key == static_cast<uint32_t>(key)) return list_[i].value;
@@ -57,7 +62,18 @@ class Tree {
   std::string text() const { return text_; }
 
  private:
-  std::string top_;
+  GroupFiles files() const {
+    return {cgroup_.c_str(), mounts_.c_str(), ns_.c_str(), top_.c_str(), false};
+  }
+  template <class F>
+  Tree& read(F add) {
+    facts_.count = 0;
+    GroupText text{text_, sizeof text_};
+    add(text);
+    text_[text.length] = '\0';
+    return *this;
+  }
+  std::string top_, cgroup_, mounts_, ns_;
   Fact list_[64]{};
   Facts facts_{list_, 64};
   char io_[8192]{}, text_[2048]{};
@@ -123,4 +139,43 @@ TEST_CASE("paths too long for the buffers, and cut lines, are not known") {
   tree.put("cgroup", "8:pids:/" + std::string(600, 'x') + "\n");
   tree.put("mounts", "40 30 0:36 / /cg rw - cgroup cgroup\n40 30\n\n").read();
   CHECK(tree.fact(FactKey::kPidsGroup) == kUnknown);
+}
+
+TEST_CASE("huge pages: the files of their size, of the own group and those above") {
+  Tree tree;
+  tree.put("cgroup", "0::/pod/app\n");
+  tree.put("mounts", "40 30 0:36 / /cg rw - cgroup2 cgroup2 rw\n");
+  tree.hugetlb("cg/pod/app", "max").hugetlb("cg/pod", "4194304").put("cg/cgroup.procs", "");
+  tree.read_huge(2048);
+  CHECK(tree.fact(FactKey::kHugeGroup) == 1);
+  CHECK(tree.fact(FactKey::kHugeGroupMax) == kInfinite);
+  CHECK(tree.fact(FactKey::kHugeGroupUsage) == 2097152);
+  CHECK(tree.text() ==
+        "hugetlb 2 0 max 2097152 /cg/pod/app\nhugetlb 2 1 4194304 2097152\nhugetlb 2 2 - -\n");
+  CHECK(tree.read_huge(1 << 20).text().empty());  // no group has files of that size
+}
+
+TEST_CASE("how much memory is left in the groups: where only a part of the tree is mounted") {
+  Tree tree;
+  tree.put("cgroup", "4:memory:/docker/abc/app\n");
+  tree.put("mounts", "40 30 0:36 /docker/abc /cg rw - cgroup cgroup rw,memory\n");
+  tree.put("cg/app/memory.limit_in_bytes", "9223372036854771712\n");
+  tree.put("cg/memory.limit_in_bytes", "50000000\n");
+  tree.put("cg/memory.usage_in_bytes", "30000000\n");
+  const std::string rest(3000, 'x');  // longer than one read
+  tree.put("cg/memory.stat", rest + " 1\ntotal_inactive_file 9000000\ntotal_active_file 1000000\n");
+  CHECK(tree.memory_room() == 30000000);
+  tree.put("cgroup", "4:memory:/elsewhere\n");
+  CHECK(tree.memory_room() == kUnknown);  // not its own
+  tree.put("cg/cgroup.procs", std::to_string(getpid()) + "\n");
+  CHECK(tree.memory_room() == 30000000);
+}
+
+TEST_CASE("how much memory is left in the groups of version 2") {
+  Tree tree;
+  tree.put("cgroup", "0::/a\n");
+  tree.put("mounts", "40 30 0:36 / /cg rw - cgroup2 cgroup2 rw\n");
+  tree.put("cg/a/memory.max", "max\n").put("cg/a/memory.high", "8000\n");
+  tree.put("cg/a/memory.current", "9000\n").put("cg/a/memory.stat", "inactive_file 4000\n");
+  CHECK(tree.memory_room() == 3000);
 }

@@ -205,6 +205,24 @@ TEST_CASE("the break moves in pages; its record is libc's or the system call's",
   CHECK(s.charged() == kb(4));
 }
 
+TEST_CASE("sbrk tells where the break was, whatever had moved it unseen", "[ledger]") {
+  Space s;
+  s.call(Op::kSbrk, kAt, {8 * kPage});  // the first: no list has a heap, and no brk was recorded
+  CHECK(s.charged() == kb(32));
+  CHECK(s.space.contradictions() == 0);
+  s.call(Op::kSbrk, kAt + 12 * kPage, {4 * kPage});  // malloc had grown it by 4 pages
+  CHECK(s.charged() == kb(64));
+  CHECK(s.count() == 1);
+  CHECK(s.space.contradictions() == 1);  // so the sums are not said to be exact
+  s.call(Op::kBrk, 0, {kAt + 20 * kPage});
+  s.call(Op::kSbrk, kAt + 16 * kPage,
+         {4 * kPage});  // the same growth: libc's brk inside it, then itself
+  CHECK(s.charged() == kb(80));
+  CHECK(s.space.contradictions() == 1);
+  s.call(Op::kSbrk, kAt + 20 * kPage, {0});
+  CHECK(s.charged() == kb(80));
+}
+
 TEST_CASE("madvise: DONTFORK memory is not charged at a fork, WIPEONFORK memory is", "[ledger]") {
   Space s;
   s.mmap(kAt, 8).madvise(kAt, 2, MADV_DONTFORK).madvise(kAt + 2 * kPage, 2, MADV_WIPEONFORK);

@@ -26,13 +26,18 @@ namespace {
 
 constexpr size_t kPage = 4096;
 
+uint64_t address(const void* at) { return reinterpret_cast<uint64_t>(at); }
+
+// Below the stack, where the kernel leaves 128 MiB free at least (mm/util.c mmap_base()): above all
+// objects that an earlier test of this process may have kept, since they are kept in their order.
 char* pages(size_t count) {
-  void* at =
-      mmap(nullptr, count * kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  static uint64_t next = address(__builtin_frame_address(0)) - (96 << 20);
+  void* at = mmap(reinterpret_cast<void*>(next & ~uint64_t{kPage - 1}), count * kPage,
+                  PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
   REQUIRE(at != MAP_FAILED);
+  next += (count + 1) * kPage;
   return static_cast<char*>(at);
 }
-uint64_t address(const void* at) { return reinterpret_cast<uint64_t>(at); }
 
 template <class Body>
 int in_child(Body body) {

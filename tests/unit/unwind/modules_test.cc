@@ -167,7 +167,7 @@ TEST_CASE("modules: everything the loader lists, with the same bias, build id an
 
 TEST_CASE("modules: the program, libc, ld.so and the vdso are there") {
   Table table = read_table();
-  const Module* own = find_module(*table, address(reinterpret_cast<void*>(&read_modules)));
+  const Module* own = find_module(*table, address(reinterpret_cast<void*>(&find_module)));
   REQUIRE(own);
   CHECK(path_of(*own) == std::filesystem::read_symlink("/proc/self/exe").string());
   const Module* libc = find_module(*table, address(dlsym(RTLD_DEFAULT, "gnu_get_libc_version")));
@@ -309,7 +309,7 @@ TEST_CASE("modules: hostile headers neither crash nor leave a table out of order
     room.file(0, fd, kReadExec);
     close(fd);
     Table table = read_table();
-    CHECK(find_module(*table, address(reinterpret_cast<void*>(&read_modules))));
+    CHECK(find_module(*table, address(reinterpret_cast<void*>(&find_module))));
   }
 }
 
@@ -323,7 +323,7 @@ TEST_CASE("modules: of too many objects the program and the highest ones stay") 
   Table table = read_table();
   CHECK(table->cut == 1);
   CHECK(table->count == kMaxModules);
-  CHECK(find_module(*table, address(reinterpret_cast<void*>(&read_modules))) == &table->modules[0]);
+  CHECK(find_module(*table, address(reinterpret_cast<void*>(&find_module))) == &table->modules[0]);
   CHECK(find_module(*table, address(dlsym(RTLD_DEFAULT, "gnu_get_libc_version"))));
   CHECK(find_module(*table, address(room.at + 2 * (kCopies - 1) * kPage)));
   CHECK_FALSE(find_module(*table, address(room.at)));

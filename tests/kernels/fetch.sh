@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# A kernel of Debian's, unpacked: fetch.sh SUITE[-generic] DIR. The newest of that suite; the small one for virtual machines, or the
+# one for every machine. From the mirror that apt uses here, through a configuration of its own: nothing of the machine changes.
+# Prints the folder. What was fetched before is taken again while it is less than OVC_KERNEL_DAYS old (30).
+# Exit status 77: cannot be had here, with the reason.
+set -euo pipefail
+name=${1:?usage: fetch.sh SUITE[-generic] DIR}
+base=$(realpath -m "${2:?usage: fetch.sh SUITE[-generic] DIR}")
+suite=${name%-generic}
+meta=linux-image-cloud-amd64
+[[ $name == "$suite" ]] || meta=linux-image-amd64
+kernel=$base/$name
+skip() { echo "skipped: $*" >&2; exit 77; }
+
+if [[ -n $(find "$kernel/unpacked" -maxdepth 0 -mtime "-${OVC_KERNEL_DAYS:-30}" 2>/dev/null) ]]; then echo "$kernel"; exit; fi
+[[ $(uname -m) == x86_64 ]] || skip "the kernels are for x86-64"
+for command in apt-get dpkg depmod; do command -v $command >/dev/null || skip "no $command here (tests/setup.sh kernels)"; done
+
+# mirror: URI of Debian's own archive as this machine knows it
+mirror() {
+  # shellcheck disable=SC2016  # apt's own words
+  apt-get indextargets --format '$(ORIGIN)/$(LABEL) $(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
+    awk '$1 == "Debian/Debian" { print $2; exit }'
+}
+uri=$(mirror)
+[[ -n $uri ]] || skip "apt knows no mirror of Debian here (apt-get update)"
+apt=$kernel/apt
+rm -rf "$kernel"
+mkdir -p "$apt"/{lists,cache/archives}/partial
+echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $uri $suite main" >"$apt/sources.list"
+cat >"$apt/apt.conf" <<EOF
+Dir::Etc::sourcelist "$apt/sources.list";
+Dir::Etc::sourceparts "/dev/null";
+Dir::State::lists "$apt/lists";
+Dir::State::status "/dev/null";
+Dir::Cache "$apt/cache";
+Acquire::Languages "none";
+APT::Architecture "amd64";
+APT::Sandbox::User "root";
+EOF
+export APT_CONFIG=$apt/apt.conf
+apt-get -q update >"$apt/log" 2>&1 || skip "$suite cannot be had from apt's mirror: $(grep -m1 '^E:' "$apt/log")"
+# The package that the suite's meta-package stands for.
+package=$(apt-cache show "$meta" 2>/dev/null | grep -oE 'linux-image-[0-9][^ ,]*' | head -n 1) || true
+[[ -n $package ]] || skip "$suite has no $meta"
+# Since 7.0 the image is a name for its parts.
+mapfile -t parts < <(apt-cache show "$package" | sed -n 's/^Depends: //p' | grep -oE 'linux-(base|binary|modules)-[0-9][^ ,]*' | sort -u)
+(cd "$apt" && apt-get -q download "$package" "${parts[@]}" >>log 2>&1) || skip "$package cannot be fetched: $(grep -m1 '^E:' "$apt/log")"
+for file in "$apt"/*.deb; do dpkg -x "$file" "$kernel/new"; done
+release=${package#linux-image-}
+[[ -d $kernel/new/lib/modules ]] || { rm -rf "$kernel/new/lib"; ln -s usr/lib "$kernel/new/lib"; }
+depmod -b "$kernel/new" "$release"
+rm -rf "$apt"
+mv "$kernel/new" "$kernel/unpacked"
+touch "$kernel/unpacked"
+echo "$release" >"$kernel/release"
+echo "$kernel"

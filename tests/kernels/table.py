@@ -1,0 +1,108 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The table of tests/kernels/README.md, from the results that run.sh keeps: table.py MACHINES_TXT RESULTS_DIR [README].
+A cell is right / unknown / wrong, summed over the machines on which the part ran. With README it is put between its marks."""
+import collections
+import pathlib
+import re
+import sys
+
+PARTS = {  # part: what it is
+    "rules": "the kernel's rules in modes 0, 1, 2 (assertions)",
+    "ledger": "the ledger's property test (assertions)",
+    "cases": "situations of `tests/cases`",
+    "limits": "limits of the whole machine and of groups (`guest/limits.sh`)",
+    "reasons": "reasons for an errno (`e2e/errno_reasons.sh`)",
+    "ends": "`e2e/ordinary_ends.sh`",
+    "border": "`e2e/check_border.sh`",
+    "rehearsal": "`e2e/rehearsal_is_real.sh`",
+    "capture": "`e2e/capture.sh`",
+    "maps": "`e2e/maps_sbrk.sh`",
+    "groups": "`e2e/groups.sh` (control groups 1)",
+    "hostile": "scripts of `tests/hostile`",
+}
+
+
+def machines(path):
+    """Rows of machines.txt by name."""
+    lines = [line.split() for line in open(path) if not line.startswith("#")]
+    return {fields[0]: fields[1:] for fields in lines if fields}
+
+
+def results(folder):
+    """(kernel, release, machine, [(part, status, seconds, figures)], ended) of each boot that is kept, the newest last."""
+    for out in sorted(folder.glob("*/*"), key=lambda out: out.stat().st_mtime):
+        text = (out / "parts").read_text() if (out / "parts").exists() else ""
+        parts = [tuple(line.split("\t")) for line in text.splitlines()]
+        console = (out / "console").read_text(errors="replace") if (out / "console").exists() else ""
+        release = (out / "release").read_text().strip() if (out / "release").exists() else out.parent.name
+        yield out.parent.name, release, out.name.split("+")[0], parts, "ovc-kernel: end" in console
+
+
+def table(known, folder):
+    """Lines of Markdown."""
+    lines = []
+    newest = {}  # by part, kernel and machine: the figures
+    skipped, ended_early, releases, ran = collections.defaultdict(set), [], {}, set()
+    for kernel, release, machine, parts, ended in results(folder):
+        releases[kernel] = release
+        ran.add(machine)
+        if not ended:
+            ended_early.append(f"{release} on `{machine}`")
+        newest |= {(part, kernel, machine): figures for part, _, _, figures in parts}
+    sums = collections.defaultdict(lambda: [0, 0, 0])
+    for (part, kernel, _), figures in newest.items():
+        if figures.startswith("skipped "):
+            skipped[part, kernel].add(figures.removeprefix("skipped "))
+        else:
+            sums[part, kernel] = [a + int(b) for a, b in zip(sums[part, kernel], figures.split())]
+    order = sorted(releases, key=lambda k: [int(n) for n in re.findall(r"\d+", releases[k])])
+    lines.append("| right / unknown / wrong | " + " | ".join(f"Linux {releases[k]}" for k in order) + " |")
+    lines.append("| --- |" + " --- |" * len(order))
+    notes = []
+    for part, what in PARTS.items():
+        cells = []
+        for kernel in order:
+            if (part, kernel) in sums:
+                cells.append(" / ".join(f"{n:,}" for n in sums[part, kernel]))
+            elif (part, kernel) in skipped:
+                cells.append("skipped")
+                notes += [f"`{part}` on {releases[kernel]}: {why}" for why in sorted(skipped[part, kernel])]
+            else:
+                cells.append("")
+        if any(cells):
+            lines.append(f"| {what} | " + " | ".join(cells) + " |")
+    lines.append("")
+    for note in notes:
+        lines.append(f"- skipped, {note}")
+    for boot in ended_early:
+        lines.append(f"- did not come to its end: {boot}")
+    if notes or ended_early:
+        lines.append("")
+    lines.append("| machine | processors | MiB | swap | control groups | mode | huge pages | kernel parameters | parts |")
+    lines.append("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+    for name, fields in known.items():
+        if name in ran:
+            _, cpus, mib, swap, groups, mode, thp, parameters, _, parts = fields
+            lines.append(f"| {name} | {cpus} | {mib} | {swap} | {groups} | {mode} | {thp} | {parameters} | {parts.replace(',', ', ')} |")
+
+    return lines
+
+
+def write(readme, lines):
+    text = readme.read_text()
+    head, rest = text.split("<!-- kernels -->\n")
+    tail = rest.split("<!-- /kernels -->")[1]
+    readme.write_text(head + "<!-- kernels -->\n" + "\n".join(lines) + "\n<!-- /kernels -->" + tail)
+
+
+def main():
+    lines = table(machines(sys.argv[1]), pathlib.Path(sys.argv[2]))
+    if len(sys.argv) > 3:
+        write(pathlib.Path(sys.argv[3]), lines)
+    else:
+        print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+#include <sys/stat.h>
+
+#include <string>
+
+namespace ovc {
+
+// Opens a regular file to read it; -1: there is none at `path`, or one too large to be an object.
+int open_regular(const std::string& path, struct stat& info);
+
+}  // namespace ovc
