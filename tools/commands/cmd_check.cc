@@ -133,7 +133,8 @@ void print(const CheckOptions& options, const CheckReport& report) {
 }
 
 int status_of(const CheckReport& report) {
-  if (report.count(Answer::kFail) || report.count(Answer::kBorderline) || report.any_stuck())
+  if (report.count(Answer::kFail) || report.count(Answer::kBorderline) ||
+      (report.details && report.any_stuck()))
     return 1;
   if (report.count(Answer::kPass)) return 0;
   const CheckRow& row = report.rows.front();
