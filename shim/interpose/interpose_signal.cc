@@ -11,6 +11,7 @@
 #include "shim/interpose/interpose.h"
 #include "shim/proc/proc_file.h"
 #include "shim/sys/seccomp.h"
+#include "shim/sys/thread_pointer.h"
 
 using namespace ovcshim;
 
@@ -30,11 +31,12 @@ inline bool is_told(int signal) {
 }
 
 // For what not every libc has: its function is the system call and nothing else, and looking for
-// it here, perhaps in a handler, is not safe.
+// it here, perhaps in a handler, is not safe. errno is libc's: a child whose thread-local block is
+// the program's own has none.
 int by_number(long nr, long a, long b, long c, long d) {
   const long result = sys::call(nr, a, b, c, d);
   if (!sys::failed(result)) return static_cast<int>(result);
-  errno = static_cast<int>(-result);
+  if (has_libc_tls()) errno = static_cast<int>(-result);
   return -1;
 }
 

@@ -82,7 +82,7 @@ finds "asked by .*end_it" kill.txt
 # How one asks a program to end is no finding, but who did it is told.
 under "$work/term.ovc" ./sends kill 15
 exits 0 ovc why term.ovc >term.txt
-finds "^sends \(pid [0-9]+\) was killed by SIGTERM; .*; sent by sends \(pid [0-9]+\): kill\([0-9]+, SIGTERM\)" term.txt
+finds "^sends \(pid [0-9]+\) ended by SIGTERM at [0-9:.]+; sent by sends \(pid [0-9]+\): kill\([0-9]+, SIGTERM\)" term.txt
 
 # Somebody outside the log.
 mkfifo said

@@ -99,6 +99,7 @@ follower=$!
 until grep "is stuck after" follow.txt >/dev/null; do sleep 0.05; done
 finds "stuck .*is stuck after [0-9.]+ .*: waits for a lock" follow.txt
 ends
+kill "$follower" 2>/dev/null || true
 wait "$follower" || true
 
 for kind in pipe shared semaphore; do

@@ -26,32 +26,34 @@ struct worker {
 
 static long below(struct worker* w, long n) { return rand_r(&w->random) % n; }
 
+static size_t bytes(long pages) { return (size_t)pages * 4096; }
+
 static void must(int good) {
   if (!good) perror("holds"), _Exit(2);
 }
 
 __attribute__((noinline)) void maps_memory(struct slot* s, long pages, int prot) {
-  s->start = mmap(NULL, pages * 4096, prot, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  s->start = mmap(NULL, bytes(pages), prot, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   must(s->start != MAP_FAILED);
   s->pages = pages;
   for (long i = 0; i < pages; ++i) s->owner[i] = prot & PROT_WRITE ? kMaps : kNobody;
 }
 
 __attribute__((noinline)) void commits_memory(struct slot* s, long from, long pages) {
-  must(mprotect(s->start + from * 4096, pages * 4096, PROT_READ | PROT_WRITE) == 0);
+  must(mprotect(s->start + from * 4096, bytes(pages), PROT_READ | PROT_WRITE) == 0);
   for (long i = from; i < from + pages; ++i)
     if (s->owner[i] == kNobody) s->owner[i] = kCommits;
 }
 
 __attribute__((noinline)) void grows_memory(struct slot* s, long pages) {
-  s->start = mremap(s->start, s->pages * 4096, pages * 4096, MREMAP_MAYMOVE);
+  s->start = mremap(s->start, bytes(s->pages), bytes(pages), MREMAP_MAYMOVE);
   must(s->start != MAP_FAILED);
   for (long i = s->pages; i < pages; ++i) s->owner[i] = kGrows;
   s->pages = pages;
 }
 
 static void gives_back(struct slot* s, long pages) {  // from the end
-  must(munmap(s->start + (s->pages - pages) * 4096, pages * 4096) == 0);
+  must(munmap(s->start + (s->pages - pages) * 4096, bytes(pages)) == 0);
   s->pages -= pages;
 }
 

@@ -98,7 +98,7 @@ END
 done
 
 # The same server where the limit would not hold its data twice.
-mib=512
+mib=1536  # what others take or give back meanwhile must not decide: half of it either way
 redis_start refused LD_PRELOAD="$shim" OVCSHIM_LOG="$work/refused.ovc" OVCSHIM_REHEARSE="$(rehearse_limit $((mib * 3 / 2)))" \
   -- --repl-diskless-sync-delay 0
 times_said() { grep -c "$1" refused/redis.log || true; }

@@ -10,6 +10,8 @@
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <map>
 #include <string_view>
 #include <vector>
@@ -101,10 +103,14 @@ int check_ended(const LogReader& log, const CheckOptions& options) {
   return 0;
 }
 
+// A name may be that of a file as well: only one that begins as a log does is one.
 bool is_log(const CheckOptions& options) {
   std::error_code error;
-  return !options.all && !is_number(options.target) &&
-         std::filesystem::is_regular_file(options.target, error);
+  if (options.all || !std::filesystem::is_regular_file(options.target, error)) return false;
+  char magic[sizeof ovcshim::kMagic] = {};
+  std::ifstream file(options.target, std::ios::binary);
+  return file.read(magic, sizeof magic) &&
+         std::equal(std::begin(magic), std::end(magic), std::begin(ovcshim::kMagic));
 }
 
 CheckReport look(const CheckOptions& options) {
@@ -127,7 +133,8 @@ void print(const CheckOptions& options, const CheckReport& report) {
 }
 
 int status_of(const CheckReport& report) {
-  if (report.count(Answer::kFail) || report.count(Answer::kBorderline) || report.any_stuck())
+  if (report.count(Answer::kFail) || report.count(Answer::kBorderline) ||
+      (report.details && report.any_stuck()))
     return 1;
   if (report.count(Answer::kPass)) return 0;
   const CheckRow& row = report.rows.front();

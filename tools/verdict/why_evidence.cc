@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "tools/log/call_families.h"
 #include "tools/log/call_text.h"
 #include "tools/rules/host_figures.h"
 #include "tools/verdict/why_scan.h"
@@ -150,6 +151,15 @@ void WhyScan::add_mappings(Evidence& evidence, uint64_t position) const {
       std::is_sorted(evidence.mappings.begin(), evidence.mappings.end(), by_start);
 }
 
+// What libc maps while it starts a program (a stack for the child), it gives back before it
+// returns.
+bool is_given_back(const std::vector<CallSpan>& spans, std::vector<CallSpan>::const_iterator span) {
+  const auto first = span - std::min(kMostOpen, span - spans.begin());
+  return span->inside_libc && std::any_of(first, span, [&](const CallSpan& outer) {
+           return starts_program(outer.op) && outer.op != Op::kWordexp && outer.may_contain(*span);
+         });
+}
+
 // Was any memory call granted to the process in this time? Spans are sorted by their begin; one
 // that began before is among the last that did.
 bool WhyScan::changed_between(const ProcessSigns& signs, uint64_t from_tick,
@@ -158,9 +168,10 @@ bool WhyScan::changed_between(const ProcessSigns& signs, uint64_t from_tick,
     auto span = std::lower_bound(spans.begin(), spans.end(), from_tick,
                                  [](const CallSpan& s, uint64_t t) { return s.begin < t; });
     for (auto open = span; open != spans.begin() && span - open < kMostOpen;)
-      if ((--open)->changes_mappings && open->end > from_tick) return true;
+      if ((--open)->changes_mappings && open->end > from_tick && !is_given_back(spans, open))
+        return true;
     for (; span != spans.end() && span->begin < to_tick; ++span)
-      if (span->changes_mappings) return true;
+      if (span->changes_mappings && !is_given_back(spans, span)) return true;
   }
   return false;
 }

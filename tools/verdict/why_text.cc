@@ -171,11 +171,13 @@ void add_quiet_endings(std::string& out, const LogReader& log, const WhyReport& 
   }
 }
 
+// No finding: a line each, with who asked for it.
 void add_asked_endings(std::string& out, const LogReader& log, const WhyReport& report) {
-  for (const Ending& e : report.asked_endings) {
-    out += fmt::format("{}; sent by {}\n", tell(log, e).title,
-                       e.sent_by.empty() ? "nobody in this log" : e.sent_by);
-  }
+  for (const Ending& e : report.asked_endings)
+    out += fmt::format("{}{} ended by {} at {}; sent by {}\n", process_text(e.comm, e.pid),
+                       e.count == 1 ? "" : fmt::format(" and {} more", grouped(e.count - 1)),
+                       signal_name(static_cast<unsigned>(e.signal)),
+                       clock_text(log.posix_ns(e.tick), 3), e.sent_by);
 }
 
 void add_harmless(std::string& out, const WhyReport& report) {

@@ -29,6 +29,8 @@ TEST_CASE("the worked example word for word") {
   to do       this service only: 177 MiB less data (maxmemory); it counts twice, in Committed_AS and again at the fork
               see who was promised the rest of Committed_AS: ovc check --all
               353 MiB more swap: CommitLimit grows by as much, and nothing else changes
+              saves fork, so do BGREWRITEAOF and replicas that synchronise, with repl-diskless-sync too; only appending to the AOF (appendonly yes) does not
+              until then: CONFIG SET stop-writes-on-bgsave-error no keeps it taking writes, which are not saved
               for the whole host: vm.overcommit_ratio = 16 (now 14)
               for the whole host: vm.overcommit_memory = 0; only single requests larger than RAM and swap are refused then
               the server's start-up warning asks for vm.overcommit_memory = 1: that would help too, but lifts every check for the whole host
