@@ -151,9 +151,9 @@ std::vector<ModuleInfo> live_modules(uint32_t pid, const std::vector<MapLine>& l
     const std::string path = reachable_path(pid, line);
     const uint64_t end = end_of_object(lines, i);
     if (!memory.is_open()) continue;
-    modules.push_back({line.start, end, bias_of(memory, line.start), 0,
-                       path.empty() ? "" : ElfObject::build_id(path),
-                       path.empty() ? line.path : path, {}});
+    const std::string id = path.empty() ? "" : ElfObject::build_id(path);
+    const std::string& name = path.empty() ? line.path : path;
+    modules.push_back({line.start, end, bias_of(memory, line.start), 0, id, name, {}});
   }
   return modules;
 }
