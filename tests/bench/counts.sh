@@ -32,7 +32,7 @@ bash    1   170 68  /bin/bash -c :
 perl    1   175 70  /usr/bin/perl -e 1
 python3 1   215 120 /usr/bin/python3 -c pass
 node    1   520 -   /usr/bin/node -e 0
-fork    20  27  18  ./fork_loop
+fork    20  30  19  ./fork_loop
 mmap    400 2   1   ./map_loop
 '
 tries=5
