@@ -89,7 +89,7 @@ OVC_EXPORT int killpg(pid_t group, int signal) noexcept {
       Op::kKill, OVC_CALLER, [=] { return function(group, signal); }, -int64_t{group}, signal);
 }
 
-OVC_EXPORT int tgkill(pid_t pid, pid_t tid, int signal) noexcept {
+OVC_EXPORT int tgkill(pid_t pid, pid_t tid, int signal) {
   const auto call = [=] { return by_number(__NR_tgkill, pid, tid, signal, 0); };
   if (!is_told(signal)) return call();
   return traced_signal(Op::kTgkill, OVC_CALLER, call, int64_t{pid}, int64_t{tid}, signal);

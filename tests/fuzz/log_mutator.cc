@@ -204,7 +204,7 @@ Bytes make_log(std::mt19937& random) {
     CallTotals totals{};
     totals.key = static_cast<uint64_t>(i % 2 ? Op::kMprotect : Op::kMmap);
     totals.calls = 1 + below(random, 9), totals.granted_bytes = figure(random);
-    b.put_grower({0x7f0000001000 + i, 0x7f0000002000}, totals,
+    b.put_grower({uint64_t{0x7f0000001000} + i, 0x7f0000002000}, totals,
                  static_cast<uint32_t>(below(random, 1 << kKindBits)), 0x7f0000000 + 10 * i,
                  1 + below(random, 10));
   }

@@ -54,7 +54,7 @@ void require_done(const AttachOrder& answer, const ProcessFacts& facts, const st
 // All but the guest's thread.
 class Standstill {
  public:
-  Standstill(const ProcessFacts& facts, uint32_t except) : facts_(facts), start_(Clock::now()) {
+  Standstill(const ProcessFacts& facts, uint32_t except) : start_(Clock::now()) {
     if (process_.stop(facts.pid, start_ + kStopping, except)) return;
     const int error = process_.error();
     const uint32_t stubborn = process_.stubborn();
@@ -72,7 +72,6 @@ class Standstill {
   }
 
  private:
-  const ProcessFacts& facts_;
   Clock::time_point start_;
   StoppedProcess process_;
 };
