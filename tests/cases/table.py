@@ -274,7 +274,7 @@ class Amounts(dict):
     """Random amounts by name, each drawn once per case. What depends on the machine is in MiB."""
 
     def __init__(self, rng, far, room_mib, ram_mib, group):
-        super().__init__(far=far, group=group and group.path, top=group and group.top)
+        super().__init__(far=far, group=group and group.path, top=group and group.top, unified=group and group.top)
         self.draws = {
             "over": lambda: rng.choice(["4K", "8K", "60K", "1M", "33M", "200M"]),
             "big": lambda: rng.choice(["1M", "33M", "200M"]),

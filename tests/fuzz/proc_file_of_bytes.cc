@@ -13,6 +13,9 @@ namespace ovcshim {
 
 constinit FileOfBytes g_file_of_bytes{};
 
+SignalsWait::SignalsWait() = default;  // nothing comes in between
+SignalsWait::~SignalsWait() = default;
+
 ProcFile::ProcFile(const char*) : alone_(false), number_(0) {}
 ProcFile::~ProcFile() = default;
 
