@@ -114,6 +114,13 @@ void take_figure(const char* line, const Attribute& a, MappingEntry& m) {
   m.*a.field = kb > UINT32_MAX ? UINT32_MAX : static_cast<uint32_t>(kb);
 }
 
+// The figures before VmFlags: what is there up to it is read, and nothing behind.
+bool is_in_order(const uint32_t* at) {
+  for (int i = 0; i < kFlagsLine; ++i)
+    if (at[i] == 0 || at[i] >= at[kFlagsLine]) return false;
+  return true;
+}
+
 }  // namespace
 
 // One more line about the mapping; true if it was VmFlags, its last. There are two dozen: the first
@@ -127,7 +134,7 @@ bool Smaps::parse_attribute(const char* line, MappingEntry& m) {
     layout_.at[i] = at;
     if (i != kFlagsLine) take_figure(line, kAttributes[i], m);
     else m.flags |= vm_flags(line + kAttributes[i].len);
-    layout_.known = i == kFlagsLine && layout_.at[0] && layout_.at[1] && layout_.at[2];
+    layout_.known = i == kFlagsLine && is_in_order(layout_.at);
     return i == kFlagsLine;
   }
   return false;
