@@ -71,7 +71,9 @@ void use_sysinfo(HostRules& rules, std::span<const Fact> facts) {
 
 void settle_memory(HostRules& rules, std::span<const Fact> facts) {
   const bool foreign = rules.foreign_files & ovcshim::kFileMeminfo;
-  const bool whole = rules.limit_kb && find(facts, FactKey::kCommitLimitKb);
+  // Facts of a refusal that refers to an earlier proof are not all of the file's.
+  const bool of_file = find(facts, FactKey::kMemFreeKb).has_value();
+  const bool whole = rules.limit_kb && (find(facts, FactKey::kCommitLimitKb) || !of_file);
   rules.totals = HostTotals::kMeminfo;
   rules.doubt = {};
   if (rules.files_looked_at && !foreign) {
