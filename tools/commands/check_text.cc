@@ -153,7 +153,9 @@ void add_details(std::string& out, const CheckReport& report, const CheckRow& ro
   if (row.outlook.answer != Answer::kPass) lines.add("cause", cause_text(row));
   add_commit(lines, row);
   add_limits(lines, row);
-  const SaveTexts save = save_texts(row.save, row.process);
+  SaveTexts save = save_texts(row.save, row.process);
+  if (row.outlook.answer == Answer::kFail && !save.save.empty())
+    save.save.insert(0, "once a fork passes: ");
   add_save(lines, save);
   add_children(lines, row);
   if (!f.meaning.empty()) lines.add("meaning", f.meaning);
