@@ -15,6 +15,7 @@ using namespace ovcshim;
 namespace {
 
 constexpr size_t kFramesNamed = 8;
+constexpr uint64_t kWorthTelling = 100;  // a holder of a hundredth of all that is held
 
 Bounds& operator+=(Bounds& sum, const Bounds& more) {
   sum.low += more.low, sum.high += more.high;
@@ -215,6 +216,9 @@ std::optional<Held> held_at(const LogReader& log, Symbols& symbols, const Event&
   for (const auto& [key, kb] : by_callers) held.largest.push_back({kb, key.first, key.second});
   std::stable_sort(held.largest.begin(), held.largest.end(),
                    [](const HeldBy& a, const HeldBy& b) { return a.kb > b.kb; });
+  // The allocators' small change has another name in every run and is of no use to anybody.
+  const auto is_small = [&](const HeldBy& h) { return h.kb < *all / kWorthTelling; };
+  std::erase_if(held.largest, is_small);
   if (held.largest.size() > most) held.largest.resize(most);
   return held;
 }

@@ -52,7 +52,7 @@ std::vector<std::string> names_of(const GrowthLog& growth, Symbols& symbols, uin
 std::vector<std::string> caller_names(Symbols& symbols, uint32_t image,
                                       std::span<const uint64_t> frames, size_t most);
 
-// Who held the most when a snapshot was taken.
+// Who held the most when a snapshot was taken: none of less than a hundredth.
 struct HeldBy {
   uint64_t kb = 0;
   Op op = Op::kNone;
