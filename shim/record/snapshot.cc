@@ -147,10 +147,12 @@ void add_rehearsal(Facts& facts) {
   facts.add(FactKey::kRehearsedAllowedKb, t_refusal.allowed_kb);
 }
 
-// These get addr and len.
-bool takes_range(Op op) {
-  return op == Op::kMunmap || op == Op::kMprotect || op == Op::kMadvise || op == Op::kMlock ||
-         op == Op::kMlock2;
+// These get addr and len, and what is there decides.
+bool takes_range(const EventBase& call) {
+  constexpr uint64_t kFixed = 0x10;  // MAP_FIXED
+  const Op op = call.op;
+  return (op == Op::kMmap && (call.args[3] & kFixed)) || op == Op::kMunmap || op == Op::kMprotect ||
+         op == Op::kMadvise || op == Op::kMlock || op == Op::kMlock2;
 }
 
 // What a list will cost: by the memory in use, 12 ms per GiB of 4 kB pages and never less than 200
@@ -192,7 +194,7 @@ bool write_snapshot(uint64_t position, Proof proof, const EventBase& call) {
   add_place_files(facts);
   if (proof == Proof::kFull) {
     MappingWriter writer(position, big);
-    if (takes_range(call.op)) writer.always_list(call.args[0], call.args[1]);
+    if (takes_range(call)) writer.always_list(call.args[0], call.args[1]);
     if (list_mappings(writer, big)) {
       writer.flush(true);
       add_map_totals(facts, writer.totals, writer.ticks());

@@ -41,6 +41,9 @@ if ((max <= 200000)); then
   verdicts maps.ovc >got
   finds '^mmap ENOMEM max-map-count 5000$' got
   ! grep -q unknown got || { cat got >&3; fail "a storm with many mappings is not proven"; }
+  exits 0 under holes.ovc storms holes 5000 $((max - 2000))
+  verdicts holes.ovc | awk '$1 == "mmap" { n[$3] += $4 } END { for (cause in n) print cause, n[cause] }' >got
+  same <(echo "max-map-count 5000") got "holes where a mapping more is refused"
 fi
 
 if command -v strace >/dev/null && strace -o /dev/null true 2>/dev/null; then

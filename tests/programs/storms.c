@@ -6,6 +6,8 @@
 //   storms granted N     the same, with a mapping made and given back before each
 //   storms maps N M      a process with M more mappings, or all it may have: N refusals by
 //                        vm.max_map_count
+//   storms holes N M     the same, N refusals of a MAP_FIXED in the middle of a mapping; now and then
+//                        a mapping is given back and made again
 //   storms malloc N      N failed malloc under RLIMIT_AS, a mapping made and given back before each
 //   storms two N         two threads, each N refusals by RLIMIT_AS
 //   storms WAY N         N refusals by RLIMIT_NPROC of WAY: fork, vfork, spawn, system, popen,
@@ -49,11 +51,30 @@ static void* refused_often(void* times) {
 }
 
 // Every second page gets another protection, which makes each a mapping of its own.
-static void many_mappings(long count) {
+static char* many_mappings(long count) {
   char* base = mmap(NULL, (size_t)count * 8192, kRw, kAnonymous, -1, 0);
   if (base == MAP_FAILED) abort();
   for (long i = 0; i < count; i += 2)
     if (mprotect(base + (size_t)i * 4096, 4096, PROT_NONE)) break;
+  return base;
+}
+
+// What an allocator does that gives memory back by MAP_FIXED; each would split the mapping.
+static void holes_refused(long times, long mappings) {
+  char* whole = mmap(NULL, (size_t)64 << 20, kRw, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  char* second = many_mappings(mappings) + 4096;
+  if (whole == MAP_FAILED) abort();
+  while (mprotect(whole + 8192, 4096, PROT_NONE) == 0)
+    if (mmap(NULL, 4096, kRw, MAP_SHARED | MAP_ANONYMOUS, -1, 0) == MAP_FAILED ||
+        mprotect(whole + 8192, 4096, kRw))
+      abort();
+  for (long i = 0; i < times; ++i) {
+    char* inside = whole + ((size_t)4 << 20) + (size_t)(i % 1000) * 16384;
+    if (mmap(inside, 8192, PROT_NONE, kAnonymous | MAP_FIXED, -1, 0) != MAP_FAILED) abort();
+    if (i % 3 == 0 && (munmap(second, 4096) ||
+                       mmap(second, 4096, kRw, kAnonymous | MAP_FIXED, -1, 0) == MAP_FAILED))
+      abort();
+  }
 }
 
 // The limit does not hold for root: become nobody, but one who may read the own /proc.
@@ -101,6 +122,7 @@ int main(int argc, char** argv) {
       if (mmap(NULL, 4096, PROT_READ, MAP_SHARED | MAP_ANONYMOUS, -1, 0) != MAP_FAILED) abort();
     return 0;
   }
+  if (!strcmp(way, "holes")) return holes_refused(n, atol(argv[3])), 0;
   for (size_t k = 0; k < sizeof kTasks / sizeof kTasks[0]; ++k) {
     if (strcmp(way, kTasks[k].way)) continue;
     limit_tasks();

@@ -68,6 +68,12 @@ bool mremap_meets_mapping(const Evidence& evidence, Finding& finding);
 bool mremap_no_gap(const Evidence& evidence, Finding& finding);
 bool mremap_moves(const Evidence& evidence);  // surely: it cannot grow where it is
 
+// A call that adds this much to the address space meets neither RLIMIT_AS nor RLIMIT_DATA nor the
+// accounting, whatever kind of memory it is.
+bool limits_excluded(const Evidence& evidence, uint64_t kb);
+// mmap: so many mappings leave a gap between two that the call would fit in, wherever they lie.
+bool has_room(const Evidence& evidence, uint64_t mappings);
+
 bool over_map_count(const Evidence& evidence, Finding& finding);
 bool over_rlimit_memlock(const Evidence& evidence, Finding& finding);
 bool over_rlimit_as(const Evidence& evidence, Finding& finding);

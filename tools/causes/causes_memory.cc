@@ -95,17 +95,31 @@ bool locking(const Evidence& evidence) {
          (op_of(evidence) == Op::kMmap || op_of(evidence) == Op::kMremap);
 }
 
+bool is_fixed(const Evidence& evidence) {
+  return op_of(evidence) == Op::kMmap && (args_of(evidence)[3] & MAP_FIXED);
+}
+
+// MAP_FIXED in the middle of a mapping: what it replaces is cut out of that first, as by munmap.
+bool cuts_hole(const Evidence& evidence) {
+  const auto& args = args_of(evidence);
+  const auto around = mappings_around(evidence);
+  const uint64_t end = args[0] + round_to_pages_kb(args[1], evidence.rules) * 1024;
+  return is_fixed(evidence) && std::any_of(around.begin(), around.end(), [&](const auto& m) {
+           return m.start < args[0] && end < m.end;
+         });
+}
+
 // The kernel lets the count reach max + 1 before mmap and brk are refused; a split of a mapping
 // needs room below max, a move keeps three in reserve.
-uint64_t count_refused_from(Op op, uint64_t max) {
-  switch (op) {
+uint64_t count_refused_from(const Evidence& evidence, uint64_t max) {
+  switch (op_of(evidence)) {
     case Op::kMunmap:
     case Op::kMprotect:
     case Op::kMadvise:
     case Op::kMlock:
     case Op::kMlock2: return max;
     case Op::kMremap: return max < 3 ? 0 : max - 3;
-    default: return max + 1;
+    default: return cuts_hole(evidence) ? max : max + 1;
   }
 }
 
@@ -162,22 +176,45 @@ std::optional<uint64_t> count_around(const Evidence& evidence) {
 
 bool over_map_count(const Evidence& evidence, Finding& finding) {
   const auto count = count_around(evidence), max = evidence.fact(FactKey::kMaxMapCount);
-  if (!count || !max || *max > UINT32_MAX || *count < count_refused_from(op_of(evidence), *max))
+  if (!count || !max || *max > UINT32_MAX || *count < count_refused_from(evidence, *max))
     return false;
   if (!wants_mapping(evidence)) return false;
   finding.summary = "too many mappings (vm.max_map_count)";
   add_figure(finding, "in use", count, "mappings", "/proc/self/smaps");
   add_figure(finding, "vm.max_map_count", max, "mappings", "/proc/sys/vm/max_map_count");
-  miss_by(finding, *count + 1, count_refused_from(op_of(evidence), *max), "mappings");
+  miss_by(finding, *count + 1, count_refused_from(evidence, *max), "mappings");
   return true;
 }
 
 namespace {
 
+// The list of a long storm's first refusal is too dear to be made again, and calls that were
+// granted since may have changed the number; but when nothing else could have refused mmap, it was
+// the number of mappings.
+bool map_count_alone_is_left(const Evidence& evidence, Finding& finding) {
+  constexpr uint64_t kPart = 64;  // the newest count is within this part of the limit
+  const auto counted = map_count(evidence);
+  const auto count = counted ? counted : evidence.count_before,
+             max = evidence.fact(FactKey::kMaxMapCount);
+  if (op_of(evidence) != Op::kMmap || !count || !max || *max > UINT32_MAX) return false;
+  if (*count + *max / kPart < *max || huge_page_kb(evidence)) return false;
+  if (counted && (!is_fixed(evidence) || knows_around(evidence) || *count < *max)) return false;
+  const uint64_t len_kb = round_to_pages_kb(args_of(evidence)[1], evidence.rules);
+  if (!limits_excluded(evidence, len_kb) || !(is_fixed(evidence) || has_room(evidence, *count)))
+    return false;
+  finding.summary = "too many mappings (vm.max_map_count)";
+  add_figure(finding, "at the newest count", count, "mappings", "/proc/self/smaps");
+  add_figure(finding, "vm.max_map_count", max, "mappings", "/proc/sys/vm/max_map_count");
+  finding.notes.emplace_back(
+      "proven by exclusion: RLIMIT_AS, RLIMIT_DATA, overcommit and the room in the address space "
+      "are ruled out");
+  return true;
+}
+
 // ---- overcommit and malloc ----
 
 bool charges(const Evidence& evidence) { return adds_data(evidence); }
-bool places_freely(const Evidence& evidence) {
+bool places(const Evidence& evidence) {
   return no_memory(evidence) && op_of(evidence) == Op::kMmap;
 }
 bool brk_fails(const Evidence& evidence) { return no_memory(evidence) && is_brk(evidence); }
@@ -233,7 +270,7 @@ constexpr CauseRow kMemoryRows[] = {
     {"rlimit-memlock", memory_not_permitted, may_not_map_locked, "the mapping would be locked into memory", "mm/mmap.c do_mmap()"},
     {"rlimit-memlock", locking, over_rlimit_memlock, "the mapping would be locked into memory", "mm/mmap.c mlock_future_ok()"},
     {"max-map-count", counts_first, over_map_count, kManyMappings, "mm/mmap.c do_mmap(), mm/vma.c split_vma()"},
-    {"address-space", places_freely, no_gap, kNoRoom, "mm/mmap.c get_unmapped_area()"},
+    {"address-space", places, no_gap, kNoRoom, "mm/mmap.c get_unmapped_area()"},
     {"rlimit-data", brk_fails, break_over_rlimit_data, "the heap of the process may not grow that far", "mm/mmap.c brk(): check_data_rlimit()"},
     {"address-space", brk_fails, break_meets_mapping, "the heap grows in one piece", "mm/mmap.c brk()"},
     {"rlimit-as", adds_space, over_rlimit_as, "the address space of the process may not grow that far", kMayExpand},
@@ -248,6 +285,7 @@ constexpr CauseRow kMemoryRows[] = {
     {"commit-limit", charges, over_commit_limit, "the sum of what all processes were promised would pass CommitLimit", kEnough},
     {"max-map-count", mprotect_fails, over_map_count, kManyMappings, "mm/mprotect.c mprotect_fixup(), mm/vma.c split_vma()"},
     {"commit-limit", charges, near_commit_limit, kWouldPass, kEnough},
+    {"max-map-count", places, map_count_alone_is_left, kManyMappings, "mm/mmap.c do_mmap(), mm/vma.c split_vma()"},
     {"rlimit-memlock", brk_fails, break_locked, "the heap would be locked into memory", "mm/mmap.c brk(): mlock_future_ok()"},
 };
 // clang-format on

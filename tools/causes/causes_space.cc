@@ -114,19 +114,25 @@ bool charge_excluded(const Evidence& evidence, uint64_t kb) {
   return verdict && verdict->passes() && !verdict->borderline();
 }
 
-// A call that adds this much to the address space meets neither the limits nor the accounting,
-// whatever kind of memory it is.
-bool limits_excluded(const Evidence& evidence, uint64_t kb) {
-  return limit_excluded(evidence, FactKey::kRlimitAs, vm_size_kb(evidence), kb) &&
-         limit_excluded(evidence, FactKey::kRlimitData, evidence.fact(FactKey::kVmDataKb), kb) &&
-         charge_excluded(evidence, kb) && evidence.fact(FactKey::kSeccomp) == 0;
-}
-
 }  // namespace
 
 uint64_t task_size(const Evidence& evidence) {
   return evidence.machine == ovcshim::Machine::kAarch64 ? uint64_t{1} << 48
                                                         : (uint64_t{1} << 47) - 4096;
+}
+
+bool limits_excluded(const Evidence& evidence, uint64_t kb) {
+  const bool no_filter = evidence.fact(FactKey::kSeccomp) == 0 || evidence.granted_before;
+  return limit_excluded(evidence, FactKey::kRlimitAs, vm_size_kb(evidence), kb) &&
+         limit_excluded(evidence, FactKey::kRlimitData, evidence.fact(FactKey::kVmDataKb), kb) &&
+         charge_excluded(evidence, kb) && no_filter;
+}
+
+bool has_room(const Evidence& evidence, uint64_t mappings) {
+  const auto vm_kb = vm_size_kb(evidence);
+  const uint64_t size_kb = task_size(evidence) / 1024;
+  if (!vm_kb || *vm_kb >= size_kb) return false;
+  return args_of(evidence)[1] / 1024 < (size_kb - *vm_kb) / (mappings + 2);
 }
 
 bool over_task_size(const Evidence& evidence, Finding& finding) {

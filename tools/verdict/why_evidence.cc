@@ -120,10 +120,12 @@ void add_range(Evidence& evidence, const Event& part) {
       evidence.range.push_back(mapping);
 }
 
-// Of locks the range was not kept at first: what is listed of it proves that it was.
-bool is_about_range(Op op, bool listed) {
+// Of locks and MAP_FIXED the range was not kept at first: what is listed of it proves that it was.
+bool is_about_range(const EventBase& call, bool listed) {
+  const Op op = call.op;
+  const bool fixed = op == Op::kMmap && (call.args[3] & MAP_FIXED);
   return op == Op::kMunmap || op == Op::kMprotect || op == Op::kMadvise ||
-         (listed && (op == Op::kMlock || op == Op::kMlock2));
+         (listed && (fixed || op == Op::kMlock || op == Op::kMlock2));
 }
 
 }  // namespace
@@ -144,7 +146,7 @@ void WhyScan::add_mappings(Evidence& evidence, uint64_t position) const {
   }
   const auto by_start = [](const auto& a, const auto& b) { return a.start < b.start; };
   evidence.range_known = position == evidence.event.position &&
-                         is_about_range(evidence.event.base.op, !evidence.range.empty()) &&
+                         is_about_range(evidence.event.base, !evidence.range.empty()) &&
                          evidence.fact(FactKey::kMapsOutsideCount) && flags_known(evidence.range);
   evidence.mappings_complete =
       complete && flags_known(evidence.mappings) &&
@@ -185,9 +187,7 @@ bool WhyScan::changed(const Event& event, uint64_t from_tick, uint64_t to_tick) 
 // long as every memory call since then was refused.
 void WhyScan::borrow_mappings(Evidence& evidence) const {
   const auto process = processes_.find(key_of(evidence.event));
-  if (process == processes_.end() || evidence.fact(FactKey::kMapsCount) ||
-      says_changed(evidence.event))
-    return;
+  if (process == processes_.end() || evidence.fact(FactKey::kMapsCount)) return;
   const Moment* newest = newest_before(process->second.listed, evidence.event.base.begin_tick);
   const auto earlier = newest ? log_.event_at(newest->position) : std::nullopt;
   const auto snapshot = earlier ? snapshot_about(earlier->position) : std::nullopt;
@@ -195,7 +195,7 @@ void WhyScan::borrow_mappings(Evidence& evidence) const {
     const uint64_t outside = snapshot->fact(FactKey::kMapsOutsideCount).value_or(1);
     evidence.count_before = *listed - std::min(*listed, outside);
   }
-  if (!snapshot ||
+  if (!snapshot || says_changed(evidence.event) ||
       changed_between(process->second, earlier->base.begin_tick, evidence.event.base.begin_tick))
     return;
   add_mappings(evidence, earlier->position);

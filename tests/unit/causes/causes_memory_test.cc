@@ -86,6 +86,38 @@ TEST_CASE("mmap: number of mappings") {
   CHECK(mmap_case(4096).with(kMaxMapCount, 12).mappings(list).cause() == "unknown");
 }
 
+TEST_CASE("MAP_FIXED in the middle of a mapping needs two more at once") {
+  constexpr uint64_t kFixed = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
+  const auto at = [&](uint64_t address, uint64_t flags) {
+    Case c = mmap_case(4096, PROT_NONE, flags).with(FactKey::kMaxMapCount, 2);
+    c.evidence.event.base.args[0] = address;
+    return c.mappings({mapping(0x10000000, 64, kAnonAc), mapping(0x20000000, 64, kAnonAc)}).cause();
+  };
+  CHECK(at(0x10004000, kFixed) == "max-map-count");
+  CHECK(at(0x10000000, kFixed) == "unknown");
+  CHECK(at(0x10004000, MAP_PRIVATE | MAP_ANONYMOUS) == "unknown");
+}
+
+TEST_CASE("mmap by exclusion: only the number of mappings is left") {
+  using enum FactKey;
+  const auto left = [](uint64_t before) {
+    Case c = mmap_case(4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED);
+    c.with(kOvercommitMemory, 1).with(kMapsCount, 0);  // not listed
+    c.evidence.count_before = before;
+    return c;
+  };
+  CHECK(left(65500).cause() == "max-map-count");
+  CHECK(has_text(left(65500).verdict().notes, "proven by exclusion"));
+  CHECK(left(60000).cause() == "unknown");  // far from the limit
+  CHECK(left(65500).with(kSeccomp, 2).cause() == "unknown");
+  CHECK(left(65500).with(kRlimitAs, 1 << 20).cause() != "max-map-count");
+  Case free_place = left(65500);
+  free_place.evidence.event.base.args[3] = MAP_PRIVATE | MAP_ANONYMOUS;
+  CHECK(free_place.cause() == "max-map-count");  // there is a gap of 4 kB for sure
+  free_place.evidence.event.base.args[1] = 8 * kTib;
+  CHECK(free_place.cause() == "unknown");
+}
+
 TEST_CASE("munmap and mprotect that split a mapping") {
   const std::vector<ovcshim::MappingEntry> list = {mapping(0x10000000, 64, kAnonAc),
                                                    mapping(0x20000000, 64, kAnonAc)};
