@@ -421,6 +421,10 @@ enum class FactKey : uint32_t {
   kPidsGroupId = 222, kMemcgGroupId /* inode of the process's own group */,
   // whose kHugeGroup* are, as kPidsGroup; read with a snapshot
   kHugeGroup = 340, kHugeGroupsSeen, kHugeGroupVersion, kHugeGroupId,
+  // kStart of a new image: the name of its process, 15 bytes and 0, as in ProcessSlot, which a
+  // later image overwrites
+  kCommFirst = 344, kCommSecond,
+  kRangeListed = 346 /* what the refused call's range met is in the list, however long that is */,
   kPlaceFiles = 420 /* PlaceFile bits: signs of where it runs; absent: not looked at */,
   // kStart only: address of the function that serves the op behind the shim, key = kProviderBase +
   // op

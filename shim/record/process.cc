@@ -22,6 +22,15 @@ namespace {
 constexpr uint64_t kBaselineIo = 6144;      // what the groups need; more would be touched, too
 constexpr uint64_t kForked = kUnknown - 1;  // in place of an overcommit mode: there is no new image
 
+void add_name(Facts& facts) {
+  uint64_t halves[2];
+  static_assert(sizeof halves == sizeof ProcessSlot::comm);
+  if (g_private->slot == kNoIndex) return;
+  sys::copy(reinterpret_cast<char*>(halves), g.processes[g_private->slot].comm, sizeof halves);
+  facts.add(FactKey::kCommFirst, halves[0]);
+  facts.add(FactKey::kCommSecond, halves[1]);
+}
+
 // What a later finding may need as a baseline. A forked child gets the cheap part only: fork must
 // stay cheap.
 void add_baseline(Facts& facts, const StatFields& stat, uint64_t overcommit_mode, char* io,
@@ -29,6 +38,7 @@ void add_baseline(Facts& facts, const StatFields& stat, uint64_t overcommit_mode
   facts.add(FactKey::kParentPid, stat.parent_pid);
   facts.add(FactKey::kStartTicks, stat.start_ticks);
   if (overcommit_mode == kForked) return;
+  add_name(facts);
   facts.add(FactKey::kInternals, g.internals_word);
   facts.add(FactKey::kOvercommitMemory, overcommit_mode);
   add_limits(facts, io, room);

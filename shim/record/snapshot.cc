@@ -147,12 +147,19 @@ void add_rehearsal(Facts& facts) {
   facts.add(FactKey::kRehearsedAllowedKb, t_refusal.allowed_kb);
 }
 
-// These get addr and len, and what is there decides.
-bool takes_range(const EventBase& call) {
+// What is at these addresses decides: 0 bytes if nothing does. What mremap may grow into counts.
+uint64_t range_bytes(const EventBase& call) {
   constexpr uint64_t kFixed = 0x10;  // MAP_FIXED
-  const Op op = call.op;
-  return (op == Op::kMmap && (call.args[3] & kFixed)) || op == Op::kMunmap || op == Op::kMprotect ||
-         op == Op::kMadvise || op == Op::kMlock || op == Op::kMlock2;
+  switch (call.op) {
+    case Op::kMmap: return call.args[3] & kFixed ? call.args[1] : 0;
+    case Op::kMremap: return call.args[1] > call.args[2] ? call.args[1] : call.args[2];
+    case Op::kMunmap:
+    case Op::kMprotect:
+    case Op::kMadvise:
+    case Op::kMlock:
+    case Op::kMlock2: return call.args[1];
+    default: return 0;
+  }
 }
 
 // What a list will cost: by the memory in use, 12 ms per GiB of 4 kB pages and never less than 200
@@ -194,10 +201,12 @@ bool write_snapshot(uint64_t position, Proof proof, const EventBase& call) {
   add_place_files(facts);
   if (proof == Proof::kFull) {
     MappingWriter writer(position, big);
-    if (takes_range(call)) writer.always_list(call.args[0], call.args[1]);
+    const uint64_t range = range_bytes(call);
+    if (range != 0) writer.always_list(call.args[0], range);
     if (list_mappings(writer, big)) {
       writer.flush(true);
       add_map_totals(facts, writer.totals, writer.ticks());
+      if (range != 0) facts.add(FactKey::kRangeListed, 1);
       add_holders(facts, writer.totals, big.io, sizeof big.io);
     }
   } else if (proof == Proof::kFacts) {

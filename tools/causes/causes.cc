@@ -57,8 +57,7 @@ std::optional<uint64_t> vm_size_kb(const Evidence& evidence) {
 }
 
 const ovcshim::MappingEntry* mapping_at(const Evidence& evidence, uint64_t address) {
-  if (!evidence.mappings_complete) return nullptr;
-  for (const auto& mapping : evidence.mappings)
+  for (const auto& mapping : mappings_around(evidence))
     if (mapping.start <= address && address < mapping.end) return &mapping;
   return nullptr;
 }

@@ -37,7 +37,8 @@ std::optional<uint64_t> mode_of(const Evidence& evidence);
 std::optional<uint64_t> committed_kb(const Evidence& evidence);
 std::optional<uint64_t> vm_size_kb(const Evidence& evidence);
 std::optional<uint64_t> map_count(const Evidence& evidence);
-// The mapping that holds an address, nullptr if none does or the list is not complete.
+// The mapping that holds an address, nullptr if none does, or none of those that are known: all, or
+// those that the call's range meets.
 const ovcshim::MappingEntry* mapping_at(const Evidence& evidence, uint64_t address);
 
 // Overcommit predicates: a single request, or a fork's mappings.

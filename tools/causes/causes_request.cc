@@ -21,7 +21,7 @@ struct Overlap {
 
 Overlap overlap_with(const Evidence& evidence, uint64_t start, uint64_t end) {
   Overlap overlap;
-  for (const auto& mapping : evidence.mappings) {
+  for (const auto& mapping : mappings_around(evidence)) {
     const uint64_t from = std::max(start, mapping.start), to = std::min(end, mapping.end);
     if (from >= to) continue;
     overlap.space_kb += (to - from) / 1024;
@@ -35,7 +35,7 @@ uint64_t less(uint64_t from, uint64_t by) { return from > by ? from - by : 0; }
 // MAP_FIXED: limits count what it adds; the charge is the whole length before 6.12, what it adds
 // since.
 Request fixed_request(const Evidence& evidence, Request request) {
-  if (!evidence.mappings_complete) return {};
+  if (!knows_around(evidence)) return {};
   const auto& args = evidence.event.base.args;
   if (args[0] > UINT64_MAX - args[1]) return {};
   const Overlap overlap = overlap_with(evidence, args[0], args[0] + args[1]);

@@ -39,6 +39,13 @@ bool wider_than_any_gap(const Evidence& evidence, Finding& finding, uint64_t len
   return true;
 }
 
+// Of a list that was cut: within the call's range.
+const MappingEntry* next_around(const Evidence& evidence, uint64_t from) {
+  for (const auto& mapping : mappings_around(evidence))
+    if (mapping.start >= from) return &mapping;
+  return nullptr;
+}
+
 const MappingEntry* next_mapping(const Evidence& evidence, uint64_t from) {
   if (!evidence.mappings_complete) return nullptr;
   for (const auto& mapping : evidence.mappings)
@@ -208,9 +215,9 @@ bool mremap_moves(const Evidence& evidence) {
   if (!(args[3] & MREMAP_MAYMOVE) || args[0] > UINT64_MAX - args[2]) return false;
   const MappingEntry* mapping = mapping_at(evidence, args[0]);
   if (!mapping)
-    return !evidence.mappings_complete &&
+    return !knows_around(evidence) &&
            limits_excluded(evidence, grown_kb(evidence));  // nothing else is left
-  const MappingEntry* next = next_mapping(evidence, mapping->end);
+  const MappingEntry* next = next_around(evidence, mapping->end);
   return mapping->end != page_up(evidence, args[0] + args[1]) ||
          (next && args[0] + args[2] > next->start);
 }
@@ -219,14 +226,14 @@ bool mremap_meets_mapping(const Evidence& evidence, Finding& finding) {
   const auto& args = args_of(evidence);
   if (args[3] & MREMAP_MAYMOVE) return false;
   const uint64_t kb = grown_kb(evidence);
-  if (!evidence.mappings_complete && kb != 0 && limits_excluded(evidence, kb)) {
+  if (!knows_around(evidence) && kb != 0 && limits_excluded(evidence, kb)) {
     finding.summary = "the mapping cannot grow in place, and MREMAP_MAYMOVE was not given";
     finding.notes.emplace_back(
         "proven by exclusion: RLIMIT_AS, RLIMIT_DATA and overcommit are ruled out");
     return true;
   }
   const MappingEntry* mapping = mapping_at(evidence, args[0]);
-  const MappingEntry* next = mapping ? next_mapping(evidence, mapping->end) : nullptr;
+  const MappingEntry* next = mapping ? next_around(evidence, mapping->end) : nullptr;
   if (!next || args[0] > UINT64_MAX - args[2] || args[0] + args[2] <= next->start) return false;
   fill_neighbour(
       finding, *next,

@@ -352,8 +352,8 @@ Happening& Story::tell(Kind kind, uint64_t tick, uint32_t pid, std::string comm)
 }
 
 std::string Story::comm_of(const Event& event) const {
-  const auto process = log_.process(event.base.process, event.base.process_serial);
-  return process ? process->comm() : name_of(event.base.pid);
+  const std::string comm = log_.comm_at(event.base);
+  return comm.empty() ? name_of(event.base.pid) : comm;
 }
 
 std::string Story::name_of(uint32_t pid) const {

@@ -195,6 +195,8 @@ class LogReader {
 
   std::vector<Process> processes() const;  // slots in use, by index
   std::optional<Process> process(uint32_t index, uint32_t serial) const;
+  // The name that the process of an event had then: an exec gives it another. Empty: not known.
+  std::string comm_at(const ovcshim::EventBase& event) const;
   std::map<ProcessId, Totals> totals() const;  // of processes with counters of their own
   Totals retired_totals() const;
   uint64_t retired_processes() const;
@@ -230,6 +232,13 @@ class LogReader {
   };
   Ring ring(bool vital) const;
   class RingWalk;
+  struct Start {  // of a process, by a fork or an exec
+    uint64_t tick;
+    bool forked;
+    std::string name;  // of an exec
+  };
+  void find_starts() const;
+  std::string comm_at(ProcessId id, uint64_t tick) const;
   // The first claim from `count` on whose slot can have been written: holes of a sparse file are
   // passed over.
   uint64_t next_written(const Ring& ring, uint64_t count) const;
@@ -252,7 +261,9 @@ class LogReader {
   LogMapping bytes_;
   ovcshim::FileHeader header_{};
   double ns_per_tick_ = 1.0;
-  std::vector<ClockBase> wall_;  // by tick, never empty
+  std::vector<ClockBase> wall_;                             // by tick, never empty
+  mutable std::map<ProcessId, std::vector<Start>> starts_;  // found so far, ascending
+  mutable LanePlace starts_until_;
 };
 
 // The newest log in the working directory, else in /var/tmp: ovcshim.*.ovc by modification time.

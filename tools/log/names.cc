@@ -110,7 +110,7 @@ constexpr Name kFacts[] = {
     OVC_FACT(MemcgOomKillDisable), OVC_FACT(PidsMax), OVC_FACT(PidsCurrent), OVC_FACT(PidsEventsMax), OVC_FACT(VmstatOomKill),
     OVC_FACT(MapsCount), OVC_FACT(MapsAcKb), OVC_FACT(MapsAcCount), OVC_FACT(MapsDcKb), OVC_FACT(MapsNrKb), OVC_FACT(MapsBiggestAcKb),
     OVC_FACT(MapsBiggestAcStart), OVC_FACT(MapsReadNs), OVC_FACT(MapsSource), OVC_FACT(SharedWritableKb), OVC_FACT(OwnMappedKb),
-    OVC_FACT(OwnCommitKb), OVC_FACT(OwnStartNs), OVC_FACT(Internals), OVC_FACT(Ring), OVC_FACT(ParentPid), OVC_FACT(StartTicks),
+    OVC_FACT(OwnCommitKb), OVC_FACT(OwnStartNs), OVC_FACT(Internals), OVC_FACT(Ring), OVC_FACT(ParentPid), OVC_FACT(CommFirst), OVC_FACT(CommSecond), OVC_FACT(RangeListed), OVC_FACT(StartTicks),
     OVC_FACT(ParentStartTicks), OVC_FACT(RehearsedMode), OVC_FACT(RehearsedLimitKb), OVC_FACT(RehearsedChargeKb),
     OVC_FACT(RehearsedCommittedKb), OVC_FACT(RehearsedAllowedKb), OVC_FACT(LogWantedKb), OVC_FACT(LogGivenKb), OVC_FACT(LogBound),
     OVC_FACT(LogBoundLeftKb),

@@ -247,7 +247,7 @@ std::optional<std::string_view> role(std::string_view purpose,
 Asker asker_of(const LogReader& log, Symbols& symbols, const Event& event) {
   const EventBase& b = event.base;
   Asker asker{{}, {}, {}, op_name(b.op)};
-  if (const auto process = log.process(b.process, b.process_serial)) asker.comm = process->comm();
+  asker.comm = log.comm_at(b);
   for (const Frame& frame : symbols.stack(b.image, event.frames, Detail::kNames)) {
     if (asker.object.empty() && !is_plumbing(frame.module)) asker.object = frame.module;
     asker.functions.push_back(frame.function);

@@ -55,8 +55,7 @@ std::optional<Sender> Senders::of(uint32_t pid, int signal, uint64_t from, uint6
       const auto event = log_.event_at(sent->position);
       if (!event) continue;
       Sender sender{sent->sender, "", "", {}, sent->tick, !names};
-      if (const auto process = log_.process(event->base.process, event->base.process_serial))
-        sender.comm = process->comm();
+      sender.comm = log_.comm_at(event->base);
       append_call(sender.call, *event);
       for (const Frame& frame : symbols.stack(event->base.image, event->frames, Detail::kNames))
         if (!frame.function.empty() && !is_plumbing(frame.module) && frame.function != "_start" &&

@@ -110,22 +110,25 @@ std::optional<Event> WhyScan::snapshot_about(uint64_t position) const {
 
 namespace {
 
-// What the refused call's range meets. Since the fact kMapsOutsideCount was added the shim keeps
-// these however long the list is.
+// What the refused call's range meets; what mremap would grow into is part of it.
 void add_range(Evidence& evidence, const Event& part) {
-  const auto& args = evidence.event.base.args;
-  if (args[0] > UINT64_MAX - args[1]) return;
+  const EventBase& call = evidence.event.base;
+  const uint64_t start = call.args[0],
+                 len = call.op == Op::kMremap ? std::max(call.args[1], call.args[2]) : call.args[1];
+  if (start > UINT64_MAX - len) return;
   for (const auto& mapping : part.mappings)
-    if (mapping.start < args[0] + args[1] && args[0] < mapping.end)
-      evidence.range.push_back(mapping);
+    if (mapping.start < start + len && start < mapping.end) evidence.range.push_back(mapping);
 }
 
-// Of locks and MAP_FIXED the range was not kept at first: what is listed of it proves that it was.
-bool is_about_range(const EventBase& call, bool listed) {
-  const Op op = call.op;
-  const bool fixed = op == Op::kMmap && (call.args[3] & MAP_FIXED);
-  return op == Op::kMunmap || op == Op::kMprotect || op == Op::kMadvise ||
-         (listed && (fixed || op == Op::kMlock || op == Op::kMlock2));
+// Is it in the list however long that is? Before kRangeListed the shim kept it of these calls since
+// it counts what lies outside; of locks later: what is listed of it proves that it was.
+bool has_range(const Evidence& evidence) {
+  if (evidence.fact(FactKey::kRangeListed)) return true;
+  const Op op = evidence.event.base.op;
+  const bool lock = op == Op::kMlock || op == Op::kMlock2;
+  return (op == Op::kMunmap || op == Op::kMprotect || op == Op::kMadvise ||
+          (lock && !evidence.range.empty())) &&
+         evidence.fact(FactKey::kMapsOutsideCount);
 }
 
 }  // namespace
@@ -145,9 +148,8 @@ void WhyScan::add_mappings(Evidence& evidence, uint64_t position) const {
     complete = record->base.args[3] == 1 && record->base.args[2] == evidence.mappings.size();
   }
   const auto by_start = [](const auto& a, const auto& b) { return a.start < b.start; };
-  evidence.range_known = position == evidence.event.position &&
-                         is_about_range(evidence.event.base, !evidence.range.empty()) &&
-                         evidence.fact(FactKey::kMapsOutsideCount) && flags_known(evidence.range);
+  evidence.range_known =
+      position == evidence.event.position && has_range(evidence) && flags_known(evidence.range);
   evidence.mappings_complete =
       complete && flags_known(evidence.mappings) &&
       std::is_sorted(evidence.mappings.begin(), evidence.mappings.end(), by_start);
@@ -309,7 +311,7 @@ Evidence WhyScan::alone(const Event& event) const {
     evidence.duration_ns =
         log_.ticks_to_ns(static_cast<int64_t>(event.base.end_tick - event.base.begin_tick));
   if (const auto process = log_.process(event.base.process, event.base.process_serial)) {
-    evidence.comm = process->comm();
+    evidence.comm = log_.comm_at(event.base);
     evidence.sees_libc =
         ovcshim::internals_of(process->slot.internals).state == ovcshim::InternalsState::kOn;
   }

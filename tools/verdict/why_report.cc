@@ -31,11 +31,6 @@ constexpr size_t kCallersShown = 6, kHoldersShown = 3;
 using GroupKey =
     std::tuple<ProcessKey, Op, uint16_t, uint64_t, std::string_view, std::string, bool>;
 
-std::string comm_of(const LogReader& log, const Event& event) {
-  const auto process = log.process(event.base.process, event.base.process_serial);
-  return process ? process->comm() : std::string();
-}
-
 // Names if there are any outside libc; a stack without one is still told apart by module and
 // offset.
 std::vector<std::string> callers_of(Symbols& symbols, const Event& event) {
@@ -122,7 +117,7 @@ class Verdicts {
     if (fresh)
       verdicts_.push_back({event,
                            std::move(finding),
-                           comm_of(log_, event),
+                           log_.comm_at(event.base),
                            callers_of(symbols_, event),
                            asked_for,
                            1,
@@ -177,7 +172,7 @@ uint64_t granted_forks(const Totals& totals) {
 
 ForkGroup recorded_forks(const LogReader& log, Symbols& symbols, const Event& last,
                          uint64_t count) {
-  ForkGroup group{comm_of(log, last),
+  ForkGroup group{log.comm_at(last.base),
                   last.base.pid,
                   count,
                   last.base.begin_tick,

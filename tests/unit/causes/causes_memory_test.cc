@@ -201,6 +201,22 @@ TEST_CASE("mremap: limits before neighbours, the count only for a move") {
         "address-space");
 }
 
+TEST_CASE("mremap in a list that was cut: what its range meets is enough") {
+  using enum FactKey;
+  const auto old = mapping(0x10000000, 1024, kAnonAc),
+             next = mapping(0x10000000 + 2 * kMib, 4, kAnonAc);
+  const auto grow = [&](std::vector<ovcshim::MappingEntry> range) {
+    Case c(Op::kMremap, ENOMEM, {0x10000000, kMib, 16 * kGib, MREMAP_MAYMOVE});
+    c.with(kMapsCount, 65529);
+    c.evidence.range = std::move(range);
+    c.evidence.range_known = true;
+    return c.cause();
+  };
+  CHECK(grow({old}) == "single-request-over-ram-and-swap");  // as many, but it does not move
+  CHECK(grow({old, next}) == "max-map-count");
+  CHECK(grow({}) == "unknown");
+}
+
 TEST_CASE("madvise that splits at vm.max_map_count answers EAGAIN") {
   Case c(Op::kMadvise, EAGAIN, {0x10001000, 4096, MADV_DONTFORK});
   CHECK(c.with(FactKey::kMaxMapCount, 1).mappings({mapping(0x10000000, 64, kAnonAc)}).cause() ==
