@@ -37,11 +37,11 @@ class Owners {
   bool gives_up(ChunkHeader* chunk, uint64_t word, uint64_t claim) {
     if (chunk_status(word) != ChunkStatus::kOwned) return true;
     if (g.ns_index == kNoNamespace || chunk_ns(word) != g.ns_index) return false;
-    const uint64_t alive_at = __atomic_load_n(&chunk->reserved, __ATOMIC_RELAXED);
+    const uint64_t alive_at = __atomic_load_n(&chunk->alive_at, __ATOMIC_RELAXED);
     const bool known = alive_at != 0 && claim + 1 - alive_at < kAliveForLaps * g.chunk_count;
     if ((known && !all_) || asked_++ >= kOwnersAsked) return false;
     if (thread_is_dead(chunk_tid(word))) return true;
-    __atomic_store_n(&chunk->reserved, claim + 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&chunk->alive_at, claim + 1, __ATOMIC_RELAXED);
     return false;
   }
 
@@ -106,7 +106,7 @@ void open_chunk(Hot& hot, ChunkHeader* chunk, uint64_t claim) {
   chunk->first_seq = hot.seq_base;
   chunk->opened_tick = tick_now();
   chunk->image = g_lineage.image;
-  __atomic_store_n(&chunk->reserved, 0, __ATOMIC_RELAXED);
+  __atomic_store_n(&chunk->alive_at, 0, __ATOMIC_RELAXED);
   __atomic_store_n(&chunk->ready, 1, __ATOMIC_RELEASE);
   // end is 0 here, so a handler's call goes to the slow path and meets `busy`; the new cursor must
   // stand before the new end does
