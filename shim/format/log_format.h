@@ -64,7 +64,8 @@
 //   A chunk belongs to one thread. Claim: positions come from an atomic add on
 //   FileHeader::chunk_cursor; the chunk's owner word is compare-and-swapped from free, closed, or
 //   owned by a thread that is known dead (tkill says ESRCH in the same pid namespace). Chunks of
-//   live threads are passed over, so an idle thread neither blocks the ring nor is torn. The new
+//   live threads are passed over, so an idle thread neither blocks the ring nor is torn; who asked
+//   after one notes it in the chunk (alive_at), and others need not ask for some laps. The new
 //   owner counts what it erases (calls_overwritten), clears the chunk, writes its header and then
 //   records. One that is killed between the count and the clearing leaves the records readable, and
 //   the next owner counts them again. A thread closes its full chunk before it claims the next.
@@ -635,8 +636,8 @@ struct ChunkHeader {
       first_seq;  // sequence number of the first record in this thread (time marks do not count)
   uint64_t opened_tick;
   uint32_t image;
-  uint32_t ready;  // 1 once the fields above are valid and the records are cleared
-  uint64_t reserved;
+  uint32_t ready;     // 1 once the fields above are valid and the records are cleared
+  uint64_t alive_at;  // position of a claim that found its owner alive, + 1; 0: nobody has asked
 };
 static_assert(sizeof(ChunkHeader) == kChunkHeaderBytes);
 

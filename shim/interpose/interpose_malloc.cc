@@ -39,16 +39,17 @@ template <typename Call>
   return p;
 }
 
-// After the call; `size` bytes asked for, block at p.
-[[gnu::always_inline]] inline void* note(Op op, void* p, size_t size, uint64_t caller, uint64_t a0,
-                                         uint64_t a1, uint64_t align_log2 = 0) {
-  if (OVC_UNLIKELY(!p)) {
-    small_failure(op, caller, size, a0, a1, 0, 0, errno);
-    return p;
-  }
-  if (OVC_UNLIKELY(size < g.min_size)) count_unkept(op, size);
-  else record_call(op, address_of(p), size, caller, align_log2);
-  return p;
+OVC_COLD void* none_given(Op op, uint64_t caller, uint64_t size, uint64_t a0, uint64_t a1) {
+  small_failure(op, caller, size, a0, a1, 0, 0, errno);
+  return nullptr;
+}
+
+// After the call; `size` bytes asked for, block at p. Inlined, so that the caller is read when it
+// is needed; each way from here ends in one jump that gives back p: nothing is kept meanwhile.
+[[gnu::always_inline]] inline void* note(Op op, void* p, size_t size, uint64_t a0, uint64_t a1,
+                                         uint64_t align_log2 = 0) {
+  if (OVC_UNLIKELY(!p)) return none_given(op, OVC_CALLER, size, a0, a1);
+  return reinterpret_cast<void*>(record_call(op, address_of(p), size, OVC_CALLER, align_log2));
 }
 
 // nmemb * size, or the largest number where that overflows: such a request fails.
@@ -86,13 +87,8 @@ OVC_COLD void* big_reallocarray(void* old, size_t nmemb, size_t size, uint64_t c
                   op == Op::kReallocarray ? total / (a1 ? a1 : 1) : 0, 0, errno);
     return p;
   }
-  if (OVC_UNLIKELY(total < g.min_size)) {
-    count_unkept(op, total);
-    return p;
-  }
   record_call<false>(Op::kReallocFrom, address_of(old), total, caller);
-  record_call(op, address_of(p), total, caller);
-  return p;
+  return reinterpret_cast<void*>(record_call(op, address_of(p), total, caller));
 }
 
 template <typename Function>
@@ -101,14 +97,14 @@ template <typename Function>
   if (is_big(size))
     return big_request(op, caller, size, alignment, size, 0,
                        [=] { return function(alignment, size); });
-  return note(op, function(alignment, size), size, caller, alignment, size, log2_of(alignment));
+  return note(op, function(alignment, size), size, alignment, size, log2_of(alignment));
 }
 
 template <typename Function>
 [[gnu::always_inline]] inline void* paged(Op op, Function* function, size_t size, uint64_t caller) {
   if (is_big(size))
     return big_request(op, caller, size, size, 0, 0, [=] { return function(size); });
-  return note(op, function(size), size, caller, size, 0, 12);
+  return note(op, function(size), size, size, 0, 12);
 }
 
 OVC_COLD int big_posix_memalign(void** to, size_t alignment, size_t size, uint64_t caller) {
@@ -127,29 +123,32 @@ OVC_COLD int big_posix_memalign(void** to, size_t alignment, size_t size, uint64
 
 OVC_EXPORT void* malloc(size_t size) noexcept {
   if (is_big(size)) return big_malloc(size, OVC_CALLER);
-  return note(Op::kMalloc, next.malloc(size), size, OVC_CALLER, size, 0);
+  return note(Op::kMalloc, next.malloc(size), size, size, 0);
 }
 
 OVC_EXPORT void* calloc(size_t nmemb, size_t size) noexcept {
   const size_t total = product(nmemb, size);
   if (is_big(total)) return big_calloc(nmemb, size, OVC_CALLER);
-  return note(Op::kCalloc, next.calloc(nmemb, size), total, OVC_CALLER, nmemb, size);
+  return note(Op::kCalloc, next.calloc(nmemb, size), total, nmemb, size);
 }
 
 // free(nullptr) is all that libc's does without a look at anything thread-local: neither may we.
 OVC_COLD static void free_nothing(uint64_t caller) {
-  if (has_libc_tls()) {
-    if (g.min_size != 0) count_unkept(Op::kFree, 0);
-    else record_call(Op::kFree, 0, 0, caller);
-  }
+  if (has_libc_tls()) record_call(Op::kFree, 0, 0, caller);
   next.free(nullptr);
+}
+
+[[gnu::noinline]] static void free_slowly(void* p, uint64_t caller, uint64_t place) {
+  record_call_slow(place, Op::kFree, address_of(p), 0, caller, 1);
+  next.free(p);
 }
 
 // Before the block is given back: afterwards another thread may own, and record, the same address.
 OVC_EXPORT void free(void* p) noexcept {
   if (OVC_UNLIKELY(!p)) return free_nothing(OVC_CALLER);
-  if (OVC_UNLIKELY(g.min_size != 0)) count_unkept(Op::kFree, 0);
-  else record_call(Op::kFree, address_of(p), 0, OVC_CALLER);
+  uint64_t place;
+  if (OVC_UNLIKELY(!record_at_once(place, Op::kFree, address_of(p), 0, OVC_CALLER, 0)))
+    return free_slowly(p, OVC_CALLER, place);
   next.free(p);
 }
 
@@ -172,8 +171,8 @@ OVC_EXPORT int posix_memalign(void** to, size_t alignment, size_t size) noexcept
     small_failure(Op::kPosixMemalign, OVC_CALLER, size, alignment, size, 0, code, code);
     return code;
   }
-  note(Op::kPosixMemalign, *to ? *to : reinterpret_cast<void*>(1), size, OVC_CALLER, alignment,
-       size, log2_of(alignment));
+  note(Op::kPosixMemalign, *to ? *to : reinterpret_cast<void*>(1), size, alignment, size,
+       log2_of(alignment));
   return code;
 }
 

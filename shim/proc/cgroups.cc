@@ -102,6 +102,19 @@ struct Level {
   unsigned version;
 };
 
+constexpr int kMostLines = 3;  // of one file
+
+// The first of `files`, and those behind it that are other lines of the same file: how many.
+int read_lines(GroupPlace& place, const CgroupFile* files, int count, uint64_t* values) {
+  const char* lines[kMostLines];
+  const uint64_t name = sys::length(files[0].name) + 1;
+  int n = 0;
+  for (; n < count && n < kMostLines && sys::equal(files[n].name, files[0].name, name); ++n)
+    lines[n] = files[n].line;
+  place.figures(files[0].name, lines, values, n);
+  return n;
+}
+
 // One group in the text; its facts if it is the process's own.
 void add_group(Facts& facts, GroupPlace& place, const Level& level, int number, bool own,
                GroupText* text, bool with_path) {
@@ -109,12 +122,14 @@ void add_group(Facts& facts, GroupPlace& place, const Level& level, int number, 
   line.word(level.controller->name);
   line.number(level.version);
   line.number(static_cast<uint64_t>(number));
-  for (int i = 0; i < level.files.count; ++i) {
-    const CgroupFile& file = level.files.list[i];
-    if (!own && (!text || !file.in_text)) continue;
-    const uint64_t value = place.figure(file.name, file.line);
-    if (own) facts.add(file.key, value);
-    if (file.in_text) line.number(value);
+  for (int i = 0, n; i < level.files.count; i += n) {
+    const CgroupFile* const files = level.files.list + i;
+    uint64_t values[kMostLines];
+    n = read_lines(place, files, level.files.count - i, values);
+    for (int k = 0; k < n; ++k) {
+      if (own) facts.add(files[k].key, values[k]);
+      if (files[k].in_text) line.number(values[k]);
+    }
   }
   if (with_path) line.word(place.path());
   line.end();

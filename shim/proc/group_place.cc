@@ -223,19 +223,22 @@ bool GroupPlace::has(const char* file) {
   return !sys::failed(answer);
 }
 
-uint64_t GroupPlace::figure(const char* file, const char* line) {
-  uint64_t length = length_, value = kUnknown;
-  if (!put(path_, kPathRoom, length, file)) return kUnknown;
+void GroupPlace::figures(const char* file, const char* const* lines, uint64_t* values, int count) {
+  uint64_t length = length_;
+  for (int i = 0; i < count; ++i) values[i] = kUnknown;
+  if (!put(path_, kPathRoom, length, file)) return;
   char io[512];  // memory.stat is longer: line by line
-  Lines lines(path_, io, sizeof io);
-  const uint64_t name = line ? sys::length(line) : 0;
-  while (const char* at = lines.next()) {
-    if (line && !sys::equal(at, line, name)) continue;
-    value = parse_number(at + name);
-    break;
+  Lines text(path_, io, sizeof io);
+  unsigned missing = (1u << count) - 1;
+  while (const char* at = missing ? text.next() : nullptr) {
+    for (int i = 0; i < count; ++i) {
+      const uint64_t name = lines[i] ? sys::length(lines[i]) : 0;
+      if (!(missing >> i & 1) || (name && !sys::equal(at, lines[i], name))) continue;
+      values[i] = parse_number(at + name);
+      missing &= ~(1u << i);
+    }
   }
   path_[length_] = '\0';
-  return value;
 }
 
 // Files that only the root has, or that all but the root have (kernel/cgroup/cgroup.c

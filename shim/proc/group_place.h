@@ -31,7 +31,13 @@ class GroupPlace {
   const char* path() const { return path_ + prefix_; }  // as the program sees it
   bool has(const char* file);
   // The number in a file of one, or behind `line` at the start of a line. kUnknown: there is none.
-  uint64_t figure(const char* file, const char* line = nullptr);
+  uint64_t figure(const char* file, const char* line = nullptr) {
+    uint64_t value;
+    figures(file, &line, &value, 1);
+    return value;
+  }
+  // Those behind several lines, by one reading of the file.
+  void figures(const char* file, const char* const* lines, uint64_t* values, int count);
   bool is_top() const { return length_ <= top_; }  // nothing above is visible
   bool is_root(unsigned version);                  // it is the root of the hierarchy
   void up();

@@ -13,11 +13,13 @@
 namespace ovcshim {
 namespace {
 
-// A claim passes over chunks of live threads: this many at most, and asks after the owners of the
-// first few only (a system call each). With a lane of fewer chunks than live threads most claims
+// A claim passes over chunks of live threads: this many at most, and asks after the owners of a few
+// (a system call each). One that was found alive is not asked after again for some laps of the
+// ring, unless nothing else can be had. With a lane of fewer chunks than live threads most claims
 // fail: then the thread's next calls are counted, not recorded.
 constexpr uint64_t kClaimTries = 1024;
 constexpr int kOwnersAsked = 16;
+constexpr uint64_t kAliveForLaps = 8;
 constexpr uint32_t kStarvedCalls = 4096;
 
 bool is_shared(const Stripe* stripe) { return stripe == shared_stripe(); }
@@ -26,13 +28,27 @@ ChunkHeader* chunk_at(uint64_t index) {
   return reinterpret_cast<ChunkHeader*>(g.chunks + index * kChunkBytes);
 }
 
-// May its owner be pushed out? Only a dead thread's chunk, and only where its tid means the same as
-// to us.
-bool may_take(uint64_t word, int& asked) {
-  if (chunk_status(word) != ChunkStatus::kOwned) return true;
-  return g.ns_index != kNoNamespace && chunk_ns(word) == g.ns_index && asked++ < kOwnersAsked &&
-         thread_is_dead(chunk_tid(word));
-}
+// Asks after owners, and notes in the chunk at which claim one was alive.
+class Owners {
+ public:
+  explicit Owners(bool all) : all_(all) {}
+  // May it be pushed out? Only a dead thread's chunk, and only where its tid means the same as to
+  // us.
+  bool gives_up(ChunkHeader* chunk, uint64_t word, uint64_t claim) {
+    if (chunk_status(word) != ChunkStatus::kOwned) return true;
+    if (g.ns_index == kNoNamespace || chunk_ns(word) != g.ns_index) return false;
+    const uint64_t alive_at = __atomic_load_n(&chunk->alive_at, __ATOMIC_RELAXED);
+    const bool known = alive_at != 0 && claim + 1 - alive_at < kAliveForLaps * g.chunk_count;
+    if ((known && !all_) || asked_++ >= kOwnersAsked) return false;
+    if (thread_is_dead(chunk_tid(word))) return true;
+    __atomic_store_n(&chunk->alive_at, claim + 1, __ATOMIC_RELAXED);
+    return false;
+  }
+
+ private:
+  bool all_;
+  int asked_ = 0;
+};
 
 // Acquire pairs with the previous owner's release stores: it may have died, and told nobody.
 uint64_t records_in(const ChunkHeader* chunk) {
@@ -47,9 +63,8 @@ uint64_t records_in(const ChunkHeader* chunk) {
 
 // Acquire: whatever the previous owner wrote is seen before we clear it. The fence: whoever sees
 // one of our bytes sees our owner word.
-ChunkHeader* claim_chunk(uint32_t tid, uint64_t* claim) {
+ChunkHeader* try_claim(uint32_t tid, Owners owners, uint64_t* claim) {
   const uint64_t most = g.chunk_count < kClaimTries ? g.chunk_count : kClaimTries;
-  int asked = 0;
   for (uint64_t tries = 0; tries < most; ++tries) {
     *claim = __atomic_fetch_add(&g.header->chunk_cursor, 1, __ATOMIC_SEQ_CST);
     const uint64_t index = *claim % g.chunk_count;
@@ -57,7 +72,7 @@ ChunkHeader* claim_chunk(uint32_t tid, uint64_t* claim) {
     if (OVC_UNLIKELY(open && index >= open)) return nullptr;  // see close_rest() of lock_all.cc
     ChunkHeader* chunk = chunk_at(index);
     uint64_t word = __atomic_load_n(&chunk->owner, __ATOMIC_RELAXED);
-    if (!may_take(word, asked)) continue;
+    if (!owners.gives_up(chunk, word, *claim)) continue;
     const uint64_t mine =
         chunk_word(ChunkStatus::kOwned, g.ns_index, tid, chunk_generation(word) + 1);
     if (!__atomic_compare_exchange_n(&chunk->owner, &word, mine, false, __ATOMIC_ACQUIRE,
@@ -67,6 +82,11 @@ ChunkHeader* claim_chunk(uint32_t tid, uint64_t* claim) {
     return chunk;
   }
   return nullptr;
+}
+
+ChunkHeader* claim_chunk(uint32_t tid, uint64_t* claim) {
+  ChunkHeader* chunk = try_claim(tid, Owners(false), claim);
+  return chunk ? chunk : try_claim(tid, Owners(true), claim);
 }
 
 void open_chunk(Hot& hot, ChunkHeader* chunk, uint64_t claim) {
@@ -86,6 +106,7 @@ void open_chunk(Hot& hot, ChunkHeader* chunk, uint64_t claim) {
   chunk->first_seq = hot.seq_base;
   chunk->opened_tick = tick_now();
   chunk->image = g_lineage.image;
+  __atomic_store_n(&chunk->alive_at, 0, __ATOMIC_RELAXED);
   __atomic_store_n(&chunk->ready, 1, __ATOMIC_RELEASE);
   // end is 0 here, so a handler's call goes to the slow path and meets `busy`; the new cursor must
   // stand before the new end does
@@ -119,7 +140,7 @@ void close_chunk(Hot& hot) {
   hot.end = 0;  // from here a handler on this thread goes to the slow path and meets `busy`
 }
 
-bool refill(Hot& hot) {
+[[gnu::noinline]] bool refill(Hot& hot) {
   if (hot.starved) {
     --hot.starved;
     return false;
@@ -135,17 +156,40 @@ bool refill(Hot& hot) {
   return true;
 }
 
+// The chunk that will be claimed next is on its way from memory when it is needed: most of what a
+// claim takes is the wait for it. Which one is asked once, half a chunk before: a look at the
+// cursor, which others write. Where they claim too, they may be faster: then it was near for them.
+constexpr uint64_t kAskAt = kChunkBytes / 2, kMostAhead = 4, kLineBytes = 64;
+
+void fetch_ahead(Hot& hot, uint64_t place) {
+  const uint64_t at = place % kChunkBytes, chunk = place - at;
+  if (at < kAskAt) return;
+  if (at == kAskAt) {
+    const uint64_t next = __atomic_load_n(&g.header->chunk_cursor, __ATOMIC_RELAXED);
+    const uint64_t ahead = next - reinterpret_cast<ChunkHeader*>(chunk)->claim;
+    hot.ahead = ahead <= kMostAhead ? static_cast<uint16_t>(ahead) : uint16_t{0};
+  }
+  if (!hot.ahead) return;
+  const auto lane = reinterpret_cast<uint64_t>(g.chunks), lane_bytes = g.chunk_count * kChunkBytes;
+  uint64_t from = chunk + hot.ahead * kChunkBytes + 2 * (at - kAskAt);
+  if (from >= lane + lane_bytes) from -= lane_bytes;
+#pragma GCC unroll 8
+  for (uint64_t line = 0; line < 2 * kTimeMarkBytes; line += kLineBytes)
+    __builtin_prefetch(reinterpret_cast<const void*>(from + line), 1);
+}
+
 // `place` is a time mark's or behind the chunk's end; find one for a record.
 uint64_t next_place(Hot& hot, uint64_t place) {
   if (place < hot.end) {
     auto* mark = reinterpret_cast<CallRecord*>(place);
     mark->aux = tick_now();
     __atomic_store_n(&mark->word, static_cast<uint64_t>(Op::kTime), __ATOMIC_RELEASE);
+    fetch_ahead(hot, place);
   } else if (!refill(hot)) {
     return 0;
   }
   const uint64_t got = advance(hot.cursor);
-  if ((got & (kTimeMarkBytes - 1)) != 0 && got < hot.end) return got;
+  if (OVC_LIKELY(is_for_record(hot, got))) return got;
   count(g.header->calls_lost_nested);  // handlers have used up the whole group meanwhile
   return 0;
 }
@@ -208,42 +252,64 @@ bool ensure_thread() {
 
 namespace {
 
+// Where this thread's records go; nullptr: nowhere. Thread and process may be new.
+OVC_COLD Hot* enter_thread() {
+  if (!may_record()) return nullptr;
+  if (!is_ready(*t_hot)) ensure_thread();
+  return t_hot;
+}
+
 // Time mark due, chunk full, thread or process new. The place of the record, 0 if there is none
 // (then counted). kNone: not to be counted.
 uint64_t find_place(uint64_t place, Op op, uint64_t size) {
-  Hot* mine = t_hot;
-  if (!g.recording || !ensure_process() || (mine == &g_no_hot && !has_libc_tls())) return 0;
-  if (OVC_UNLIKELY(!is_ready(*mine)) && ensure_thread()) mine = t_hot;
-  Hot& hot = *mine;
-  Stripe* stripe = hot.stripe ? hot.stripe : shared_stripe();
+  // In the chunk: nothing is new.
+  Hot* hot = place && OVC_LIKELY(place < t_hot.hot->end) ? t_hot.hot : enter_thread();
+  if (!hot) return 0;
+  Stripe* stripe = hot->stripe ? hot->stripe : shared_stripe();
   uint64_t got = 0;
-  if (hot.busy) {
+  if (OVC_UNLIKELY(hot->busy)) {
     count(g.header->calls_lost_nested);
   } else if (!is_shared(stripe)) {  // the fast path counts without atomics, so a shared stripe
                                     // never gets there
-    hot.busy = 1;
+    hot->busy = 1;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    got = next_place(hot, hot.end ? place : 0);
+    got = next_place(*hot, hot->end ? place : 0);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    hot.busy = 0;
+    hot->busy = 0;
   }
-  if (!got && op != Op::kNone) count_in(stripe, op, size, false, false);
+  if (OVC_UNLIKELY(!got) && op != Op::kNone) count_in(stripe, op, size, false, false);
   return got;
+}
+
+// Not at once, but in the lane.
+[[gnu::noinline]] uint64_t record_kept(uint64_t place, Op op, uint64_t address, uint64_t size,
+                                       uint64_t caller, uint64_t align_log2_and_counted) {
+  const bool counted = align_log2_and_counted & 1;
+  if (!place || !is_for_record(*t_hot.hot, place))
+    place = find_place(place, counted ? op : Op::kNone, size);
+  if (OVC_UNLIKELY(!place)) return address;
+  if (counted) count_request(*t_hot.hot->stripe, op, size);
+  write_call(place, op, address, size, caller, align_log2_and_counted >> 1);
+  return address;
+}
+
+OVC_COLD uint64_t record_chosen(Op op, uint64_t address, uint64_t size, uint64_t caller,
+                                uint64_t align_log2_and_counted) {
+  if (is_kept(op, size)) {
+    const uint64_t place = t_hot.is_set() ? advance(t_hot.hot->cursor) : 0;
+    return record_kept(place, op, address, size, caller, align_log2_and_counted);
+  }
+  if (align_log2_and_counted & 1 && may_record()) count_in(my_stripe(), op, size, false, false);
+  return address;
 }
 
 }  // namespace
 
-OVC_COLD void record_call_slow(uint64_t place, Op op, uint64_t address, uint64_t size,
-                               uint64_t caller, uint64_t align_log2_and_counted) {
-  const bool counted = align_log2_and_counted & 1;
-  place = find_place(place, counted ? op : Op::kNone, size);
-  if (!place) return;
-  if (counted) count_request(*t_hot->stripe, op, size);
-  write_call(place, op, address, size, caller, align_log2_and_counted >> 1);
-}
-
-void count_unkept_slow(Op op, uint64_t size) {
-  if (may_record()) count_in(my_stripe(), op, size, false, false);
+uint64_t record_call_slow(uint64_t place, Op op, uint64_t address, uint64_t size, uint64_t caller,
+                          uint64_t align_log2_and_counted) {
+  return OVC_LIKELY(g.min_size == 0)
+             ? record_kept(place, op, address, size, caller, align_log2_and_counted)
+             : record_chosen(op, address, size, caller, align_log2_and_counted);
 }
 
 void count_event(Op op, uint64_t size, bool failed) {

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// The hot path: a malloc-family call that succeeded with a small size. About 25 instructions, four
-// stores to the thread's own cache lines, no atomic read-modify-write on shared memory, no system
-// call, no lock. The TSC is read once in 16 records. Signal-safe against itself: a record's place
-// is claimed by one instruction, so a handler that interrupts it gets the next place.
+// The hot path: a malloc-family call that succeeded with a small size. About 25 instructions for a
+// free, 30 beside the call itself for a malloc (tests/bench/instructions.sh): a comparison tells
+// that this thread records every call, then six stores to its own cache lines, no atomic
+// read-modify-write on shared memory, no system call, no lock. The TSC is read once in 16 records.
+// Signal-safe against itself: a record's place is claimed by one instruction, so a handler that
+// interrupts it gets the next place.
 #pragma once
 #include "shim/record/state.h"
 
@@ -30,9 +32,6 @@ inline uint64_t advance(uint64_t& cursor) {
 #endif
 }
 
-// The cold half of count_unkept.
-void count_unkept_slow(Op op, uint64_t size);
-
 // A call that is (or will be) in the event lane. size: bytes requested, malloc family only.
 void count_event(Op op, uint64_t size, bool failed);
 
@@ -42,10 +41,21 @@ uint64_t thread_call_seq();
 // This thread's state and stripe, made if need be; false if the process does not record. Cold.
 bool ensure_thread();
 
+// The bucket of a request; one of the call lane is small, so that its number of bits is all.
 inline unsigned size_bucket(uint64_t size) {
   const unsigned width = size ? 64u - static_cast<unsigned>(__builtin_clzl(size)) : 0;
   return width < kHistogramBuckets ? width : kHistogramBuckets - 1;
 }
+inline uint64_t small_size_bucket(uint64_t size) {
+#if defined(__x86_64__)
+  uint64_t width;  // the builtin's is an int, which has to be widened again
+  asm("bsrq %1, %0" : "=r"(width) : "r"(2 * size + 1) : "cc");
+  return width;
+#else
+  return 63u ^ static_cast<unsigned>(__builtin_clzl(2 * size + 1));
+#endif
+}
+static_assert(kBigRequestBytes < uint64_t{1} << (kHistogramBuckets - 1));
 
 #if defined(__x86_64__)
 inline constexpr unsigned kCallerShift = 0;
@@ -53,21 +63,12 @@ inline constexpr unsigned kCallerShift = 0;
 inline constexpr unsigned kCallerShift = 2;
 #endif
 
+// Of a small request.
 inline void count_request(Stripe& stripe, Op op, uint64_t size) {
   bump(stripe.calls[static_cast<size_t>(op)], 1);
   if (op == Op::kFree) return;
-  bump(stripe.sizes[size_bucket(size)], 1);
+  bump(stripe.sizes[small_size_bucket(size)], 1);
   bump(stripe.requested_bytes, size);
-}
-
-// A call that is only counted: below g.min_size, or the lane is off. The shared stripe wants atomic
-// adds: slow path.
-inline void count_unkept(Op op, uint64_t size) {
-  Stripe* stripe = t_hot.is_set() ? t_hot.hot->stripe : nullptr;
-  if (OVC_UNLIKELY(!stripe || reinterpret_cast<unsigned char*>(stripe) == g.stripes))
-    return count_unkept_slow(op, size);
-  count_request(*stripe, op, size);
-  bump(stripe->calls_not_kept, 1);
 }
 
 inline void write_call(uint64_t place, Op op, uint64_t address, uint64_t size, uint64_t caller,
@@ -78,21 +79,57 @@ inline void write_call(uint64_t place, Op op, uint64_t address, uint64_t size, u
   __atomic_store_n(&record->word, call_word(op, address, align_log2), __ATOMIC_RELEASE);
 }
 
-// What is left to do goes there in one jump, so that the way without it keeps nothing for later.
-void record_call_slow(uint64_t place, Op op, uint64_t address, uint64_t size, uint64_t caller,
-                      uint64_t align_log2_and_counted);
+// Of a place that was claimed: not a time mark's, nor behind the chunk.
+inline bool is_for_record(const Hot& hot, uint64_t place) {
+  return (place & (kTimeMarkBytes - 1)) != 0 && place < hot.end;
+}
 
+// All calls go to the call lane if g.min_size is 0, no free() else.
+inline bool is_kept(Op op, uint64_t size) {
+  return size >= g.min_size && (g.min_size == 0 || op != Op::kFree);
+}
+
+// A call that is only counted, where that is all there is to do: below g.min_size, or the lane is
+// off; not in the shared stripe, which wants atomic adds.
+template <bool counted>
+[[gnu::always_inline]] inline bool count_at_once(Op op, uint64_t size) {
+  if (!t_hot.is_set() || is_kept(op, size)) return false;
+  if (!counted) return true;
+  Stripe* stripe = t_hot.hot->stripe;
+  if (OVC_UNLIKELY(!stripe || reinterpret_cast<unsigned char*>(stripe) == g.stripes)) return false;
+  count_request(*stripe, op, size);
+  bump(stripe->calls_not_kept, 1);
+  return true;
+}
+
+// False: something is to be done first, and `place` belongs to whoever does it (0: none was
+// claimed).
 template <bool counted = true>
-[[gnu::always_inline]] inline void record_call(Op op, uint64_t address, uint64_t size,
-                                               uint64_t caller, uint64_t align_log2 = 0) {
-  uint64_t place = 0;
+[[gnu::always_inline]] inline bool record_at_once(uint64_t& place, Op op, uint64_t address,
+                                                  uint64_t size, uint64_t caller,
+                                                  uint64_t align_log2) {
+  place = 0;
+  if (OVC_UNLIKELY(t_hot.mark != g.lane_mark)) return count_at_once<counted>(op, size);
   Hot* hot = t_hot.hot;
-  if (OVC_UNLIKELY(!t_hot.is_set() ||
-                   ((place = advance(hot->cursor)) & (kTimeMarkBytes - 1)) == 0 ||
-                   place >= hot->end))
-    return record_call_slow(place, op, address, size, caller, align_log2 << 1 | counted);
+  place = advance(hot->cursor);
+  if (OVC_UNLIKELY(!is_for_record(*hot, place))) return false;
   if (counted) count_request(*hot->stripe, op, size);
   write_call(place, op, address, size, caller, align_log2);
+  return true;
+}
+
+// What is not done at once: goes there in one jump, so that the other way keeps nothing for later.
+// Gives back `address`.
+uint64_t record_call_slow(uint64_t place, Op op, uint64_t address, uint64_t size, uint64_t caller,
+                          uint64_t align_log2_and_counted);
+
+template <bool counted = true>
+[[gnu::always_inline]] inline uint64_t record_call(Op op, uint64_t address, uint64_t size,
+                                                   uint64_t caller, uint64_t align_log2 = 0) {
+  uint64_t place;
+  if (OVC_LIKELY(record_at_once<counted>(place, op, address, size, caller, align_log2)))
+    return address;
+  return record_call_slow(place, op, address, size, caller, align_log2 << 1 | counted);
 }
 
 }  // namespace ovcshim

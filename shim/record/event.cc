@@ -32,9 +32,9 @@ constexpr uint64_t kShmAtMost = uint64_t{1} << 40;  // nobody says how long a se
 constinit SharedReading g_reading{};  // in plain memory: a forked child finds its parent's
 
 // Writers of the shared reading: one at a time, the others use what is there.
-bool renew_reading(bool ask_seccomp) {
+bool renew_reading() {
   Private& p = *g_private;
-  if (ask_seccomp) learn_of_seccomp();
+  learn_of_seccomp();
   if (is_quiet()) return false;
   if (__atomic_exchange_n(&p.reading_lock, 1, __ATOMIC_ACQUIRE)) return false;
   Scratch* scratch = take_scratch();
@@ -288,12 +288,21 @@ void commit_state(CommitState& state, Freshness freshness) {
   bool have = g_private->reading.read(r);
   if (!have && freshness == Freshness::kLast) have = reading_of_parent(r);
   const bool old = !have || is_old(r);
-  const bool anew = old || freshness == Freshness::kFresh || freshness == Freshness::kAgain;
-  if (!is_quiet() && anew && renew_reading(freshness != Freshness::kAgain))
-    have = g_private->reading.read(r);
+  const bool anew = old || freshness == Freshness::kFresh;
+  if (!is_quiet() && anew && renew_reading()) have = g_private->reading.read(r);
   if (have)
     state = {age_ns(r.tick),  r.committed_kb,   r.limit_kb,
              r.vm_size_pages, r.resident_pages, r.data_pages};
+}
+
+uint64_t committed_now() {
+  Scratch* scratch = is_quiet() ? nullptr : take_scratch();
+  if (!scratch) return kUnknown;
+  const uint64_t kb = read_file("/proc/meminfo", scratch->io, sizeof scratch->io) > 0
+                          ? find_value(scratch->io, "Committed_AS:")
+                          : kUnknown;
+  give_back(scratch);
+  return kb;
 }
 
 EventBase plain_base(Op op) {

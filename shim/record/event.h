@@ -19,7 +19,6 @@ enum class When {
 enum class Freshness {
   kCheap,  // newest reading, renewed when older than kReadingMaxAgeMs
   kFresh,  // read now: the call costs far more than the reading
-  kAgain,  // as kFresh, soon after another: no filter can have come unseen in between
   kLast,   // as kCheap; a child just forked has its parent's figures of the host, none of its own
 };
 
@@ -54,6 +53,10 @@ EventBase plain_base(Op op);
 
 // The commit state now or lately.
 void commit_state(CommitState& state, Freshness freshness);
+
+// Committed_AS, kB, read now, soon after a fresh state: no filter can have come unseen in between,
+// and of the process itself nothing more need be read.
+uint64_t committed_now();
 
 // Scratch memory; nullptr if all is taken.
 Scratch* take_scratch();

@@ -23,9 +23,7 @@ OVC_COLD inline void child_side(uint64_t fork_position) {
 OVC_COLD inline void fork_done(Event& event, int64_t result, int err) {
   event.base.end_tick = tick_now();  // what follows is our own time, not the call's
   beneath_fork(Beneath::kNothing);
-  CommitState after;
-  commit_state(after, Freshness::kAgain);
-  event.base.args[5] = after.committed_kb;
+  event.base.args[5] = committed_now();
   end(event, result, result < 0, err);
 }
 

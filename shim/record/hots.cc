@@ -61,7 +61,8 @@ void inherit(Hot& hot, uint32_t dead, uint32_t tid) {
   hot.end = 0;
   hot.cursor = hot.seq_base = hot.refused_begin = hot.refused_end = 0;
   if (hot.stripe && !pass_on_stripe(hot.stripe, dead, tid)) hot.stripe = nullptr;
-  hot.busy = hot.starved = 0;
+  hot.starved = 0;
+  hot.busy = hot.ahead = 0;
   hot.forwarding = hot.beneath = 0;
 }
 

@@ -42,7 +42,7 @@ void map_log_again() {
     sys::call(__NR_mmap, base() + first, whole - first, kReadWrite,
               0x104022 /* PRIVATE | ANONYMOUS | FIXED_NOREPLACE | NORESERVE */, -1, 0);
     g.recording = false;
-    g.min_size = UINT64_MAX;
+    keep_calls_from(UINT64_MAX);
     return;
   }
   advise_log(true);

@@ -105,7 +105,7 @@ bool enter(uint64_t fork_position, const StatFields* image) {
   if (!new_image) close_inherited_files(), touch_for_writing(g.header->ready);
   if (!new_image && g.follow == 0) {
     g.recording = false;  // this process's own copy: from here the shim only forwards
-    g.min_size = UINT64_MAX;
+    keep_calls_from(UINT64_MAX);
     return false;
   }
   p.pid = static_cast<uint32_t>(sys::call(__NR_getpid));

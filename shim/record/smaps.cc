@@ -170,7 +170,10 @@ bool Smaps::next(MappingEntry& mapping) {
     // without VmFlags (CONFIG_PROC_PAGE_MONITOR) the next header ends a mapping
     const bool had = open_;
     mapping = had ? ahead_ : fresh;
-    if (!had && take_by_layout(mapping)) return true;
+    if (!had && take_by_layout(mapping)) {
+      ended_ = mapping.start == kVsyscall;
+      return true;
+    }
     ahead_ = fresh, open_ = true, walked_ = 0;
     if (had) return true;
   }

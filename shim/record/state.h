@@ -48,6 +48,8 @@ struct alignas(64) Session {
   uint64_t min_size =
       UINT64_MAX;  // requests below are only counted; UINT64_MAX: nothing goes to the call lane
   uint64_t hot_mark = 0x6f76637368696d21;  // see HotPlace; mixed with AT_RANDOM, never 0
+  uint64_t lane_mark = 0x6f76637368696d23;  // hot_mark while every call goes to the call lane, so
+                                            // that one comparison tells both; see keep_calls_from
   bool recording = false;                  // the log is mapped and this process writes to it
   bool internals = false;                  // libc's own system calls come to ovcshim_libc_syscall
   bool use_tsc = false;
@@ -78,6 +80,12 @@ struct alignas(64) Session {
 };
 extern Session g;
 
+// Requests from this size on go to the call lane; a free() does if all do.
+inline void keep_calls_from(uint64_t min_size) {
+  g.min_size = min_size;
+  g.lane_mark = min_size == 0 ? g.hot_mark : g.hot_mark ^ 2;
+}
+
 // A thread's place in the call lane. Lives in memory that the kernel wipes in a forked child
 // (MADV_WIPEONFORK), so that a child finds cursor = end = 0 and can never write through its
 // parent's state, however it was forked.
@@ -89,7 +97,8 @@ struct alignas(64) Hot {
   uint64_t refused_begin, refused_end;  // ticks of this thread's last refused memory call, for a
                                         // malloc that fails over it
   uint32_t tid;                         // owner; 0: free
-  uint32_t busy;                        // the slow path is running
+  uint16_t busy;                        // the slow path is running
+  uint16_t ahead;                       // chunks from this one to the one being fetched; 0: none
   uint32_t starved;                     // calls to let pass before asking for a chunk again
   uint16_t forwarding;  // number of the system call that a wrapper is about to make itself (see
                         // libc_hook.cc)

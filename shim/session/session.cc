@@ -156,6 +156,7 @@ void set_refusals(const Settings& s) {
 bool is_descendant() { return g.joined; }
 
 void start(const Settings& s) {
+  const SignalsWait wait;  // one for all files that are read on the way
   char path[kPathRoom]{};
   StartProblem problem{nullptr, 0, path};
   note_inherited_seccomp();

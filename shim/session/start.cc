@@ -162,7 +162,7 @@ void enter_libc(const Settings& s, const StatFields& stat, OtherThreads others) 
 void begin_recording(const Settings& s, const StatFields& stat) {
   g.recording = true;
   register_image(stat);
-  g.min_size = g.chunk_count ? s.log.min_size : UINT64_MAX;
+  keep_calls_from(g.chunk_count ? s.log.min_size : UINT64_MAX);
 }
 
 }  // namespace ovcshim

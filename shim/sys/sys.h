@@ -65,6 +65,11 @@ inline void copy(void* to, const void* from, size_t len) {
 inline void zero(void* to, size_t len) {
   auto* t = static_cast<unsigned char*>(to);
 #if defined(__x86_64__)
+  if (__builtin_constant_p(len % 8 == 0) && len % 8 == 0) {
+    len /= 8;
+    asm volatile("rep stosq" : "+D"(t), "+c"(len) : "a"(0) : "memory");
+    return;
+  }
   asm volatile("rep stosb" : "+D"(t), "+c"(len) : "a"(0) : "memory");
 #else
   while (len--) *t++ = 0;

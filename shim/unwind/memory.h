@@ -38,6 +38,9 @@ void range_goes(uint64_t start, uint64_t bytes);
 // Where this process's pid stands; 0 there: not known. It must be memory that a fork empties.
 void own_pid_is_at(const uint32_t* pid);
 
+// It, or what the kernel says.
+long own_pid_now();
+
 // Seconds, more or less: proofs of this one and of the one before hold.
 void proof_era_is(uint64_t era);
 

@@ -78,7 +78,7 @@ class Heads {
     char magic[kAtOnce * SELFMAG]{};
     for (unsigned i = 0; i < n; ++i) remote[i] = {heads[i], SELFMAG};
     const Part local{reinterpret_cast<uint64_t>(magic), sizeof magic};
-    sys::call(__NR_process_vm_readv, sys::call(__NR_getpid), reinterpret_cast<long>(&local), 1,
+    sys::call(__NR_process_vm_readv, own_pid_now(), reinterpret_cast<long>(&local), 1,
               reinterpret_cast<long>(remote), n, 0);
     bool all = true;
     for (unsigned i = 0; i < n; ++i) all &= sys::equal(magic + i * SELFMAG, ELFMAG, SELFMAG);

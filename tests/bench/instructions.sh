@@ -21,11 +21,11 @@ shim=$build/libovcshim.so
 # kind, call lane: what the shim may add to a pair. 2 % above what g++ 12 gives: room for the compiler, not for a field more. Events
 # (mmap) have no pin: now and then they read the kernel's counters, by the clock.
 pins='
-malloc   recorded 143
-malloc   counted  75
-calloc   recorded 155
-realloc  recorded 192
-memalign recorded 158
+malloc   recorded  90
+malloc   counted   63
+calloc   recorded 104
+realloc  recorded 130
+memalign recorded 111
 '
 
 # count PAIRS KIND SIDE: instructions of the whole run
@@ -54,7 +54,7 @@ while read -r kind side pin; do
     { echo "FAILED: $kind, $side: the shim adds $adds instructions to a pair, the pin is $pin" >&2; status=1; }
 done <<<"$pins"
 if [[ ${1-} == --list ]]; then
-  echo "instructions a recorded malloc+free pair, by function; rep stosb, which clears the log's chunks, counts once a byte"
+  echo "instructions a recorded malloc+free pair, by function; rep stosq, which clears the log's chunks, counts once a word"
   callgrind_annotate --auto=no --threshold=100 "$work/malloc.recorded.$many" | awk -v n=$many '
     $1 ~ /^[0-9,]+$/ && !/PROGRAM TOTALS/ {
       gsub(/,/, "", $1)

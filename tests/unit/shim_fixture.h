@@ -38,7 +38,7 @@ struct ShimLog {
     ovcshim::g.ns_index = 0;
     ovcshim::g.recording = true;
     ovcshim::register_image(ovcshim::read_stat(0));
-    ovcshim::g.min_size = 0;
+    ovcshim::keep_calls_from(0);
   }
   ~ShimLog() {
     if (opened) munmap(ovcshim::g.header, ovcshim::g.mapped_bytes);

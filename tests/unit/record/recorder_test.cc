@@ -157,6 +157,35 @@ TEST_CASE("every small call is in the lane, in order, with its size and caller",
             .calls[static_cast<size_t>(Op::kMalloc)] == kCalls);
 }
 
+TEST_CASE("calls below the least size are counted, and so is each free", "[recorder]") {
+  ShimLog shim(1 << 20, 1 << 20);
+  REQUIRE(shim.opened);
+  record_call(Op::kMalloc, 0x10, 50, 1);  // while all are kept
+  keep_calls_from(100);
+  for (uint64_t size : {99u, 100u, 101u}) record_call(Op::kMalloc, 0x20, size, 1);
+  record_call<false>(Op::kReallocFrom, 0x20, 99, 1);
+  CHECK(record_call(Op::kRealloc, 0x30, 99, 1) == 0x30);
+  record_call(Op::kFree, 0x30, 0, 1);
+  keep_calls_from(0);
+  record_call(Op::kFree, 0x40, 0, 1);
+  ovc::LogReader log(shim.path);
+  std::vector<std::pair<Op, uint64_t>> kept;
+  log.for_each_call([&](const ovc::Call& call) {
+    kept.emplace_back(call.op, call.size);
+    return true;
+  });
+  CHECK(kept == std::vector<std::pair<Op, uint64_t>>{
+                    {Op::kMalloc, 50}, {Op::kMalloc, 100}, {Op::kMalloc, 101}, {Op::kFree, 0}});
+  const ovc::Totals totals = log.totals().at({g_private->slot, g_private->serial});
+  CHECK(totals.calls[static_cast<size_t>(Op::kMalloc)] == 4);
+  CHECK(totals.calls[static_cast<size_t>(Op::kRealloc)] == 1);
+  CHECK(totals.calls[static_cast<size_t>(Op::kFree)] == 2);
+  CHECK(totals.calls_not_kept == 3);
+  CHECK(totals.requested_bytes == 50 + 99 + 100 + 101 + 99);
+  CHECK(totals.sizes[6] == 1);  // 50
+  CHECK(totals.sizes[7] == 4);
+}
+
 TEST_CASE("the call lane wraps: counters stay exact and the loss is counted", "[recorder]") {
   ShimLog shim(1 << 20, 64 << 10);
   REQUIRE(shim.opened);
