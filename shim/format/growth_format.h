@@ -159,7 +159,7 @@ static_assert(sizeof(GrowthHeader) <= 4096);
 struct GrowthLayout {
   uint64_t spaces, index, index_words, rows, row_count, arena, arena_words, tables, table_count;
 };
-inline constexpr uint64_t kGrowthBytes = 16u << 20;  // of a new log of the usual size
+inline constexpr uint64_t kGrowthBytes = 15u << 20;  // of a new log of the usual size
 inline constexpr uint64_t kLeastGrowthBytes = 384 << 10;
 // Offsets from the start of the area.
 constexpr GrowthLayout growth_layout(uint64_t bytes, uint64_t processes) {
