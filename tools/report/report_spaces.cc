@@ -54,9 +54,12 @@ class SpaceSearch {
     for (const LedgerProcess* process : to_replay()) {
       LedgerState state = ledger_.at(*process, result_.tick);
       if (state.space.empty()) continue;
-      stacks_.add_kept(*process, state.space);
       candidates.push_back({process, std::move(state)});
     }
+    const bool lacks_calls = std::any_of(candidates.begin(), candidates.end(),
+                                         [](const Candidate& c) { return c.state.calls_missing; });
+    if (!lacks_calls || !stacks_.keep_totals())
+      for (const Candidate& c : candidates) stacks_.add_kept(*c.process, c.state.space);
     std::stable_sort(
         candidates.begin(), candidates.end(), [this](const Candidate& a, const Candidate& b) {
           if (is_refused(*a.process) != is_refused(*b.process)) return is_refused(*a.process);
