@@ -29,7 +29,7 @@ class ChargeStacks {
   void add_granted(const Event& event,
                    uint64_t kb);  // a fork, whose charge is known from elsewhere
   void add_kept(const LedgerProcess& process, const AddressSpace& space);
-  // Where the replay lacks calls: what is held at the end. False: the log has no totals.
+  // Where records were overwritten: what is held at the end. False: the log has no totals.
   bool keep_totals();
 
   uint64_t granted_kb() const { return granted_kb_; }

@@ -56,9 +56,8 @@ class SpaceSearch {
       if (state.space.empty()) continue;
       candidates.push_back({process, std::move(state)});
     }
-    const bool lacks_calls = std::any_of(candidates.begin(), candidates.end(),
-                                         [](const Candidate& c) { return c.state.calls_missing; });
-    if (!lacks_calls || !stacks_.keep_totals())
+    // What mapped the memory that is there may have no record any more to be named by.
+    if (!log_.events_overwritten() || !stacks_.keep_totals())
       for (const Candidate& c : candidates) stacks_.add_kept(*c.process, c.state.space);
     std::stable_sort(
         candidates.begin(), candidates.end(), [this](const Candidate& a, const Candidate& b) {
