@@ -140,7 +140,9 @@ struct ProcessSpace {
   uint64_t inherits;           // 1: forked, its parent's mappings have no owners here
   ListedCharge first, newest;  // lists of this image; seq odd: newest is being written
   uint64_t seq;
-  uint64_t reserved[15];
+  // The highest of all readings of the process since its image began; words that only grow.
+  uint64_t peak_vm_size_pages, peak_resident_pages, peak_data_pages;
+  uint64_t reserved[12];
 };
 static_assert(sizeof(ProcessSpace) == 256);
 

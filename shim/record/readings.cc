@@ -42,9 +42,24 @@ void raise(uint64_t& word, uint64_t to) {
       return;
 }
 
+void raise_known(uint64_t& word, uint64_t to) {
+  if (to != kUnknown) raise(word, to);
+}
+
+// The process's own; a vfork child's are its parent's, whose memory it has.
+void keep_peaks(const Reading& r) {
+  if (!g.growth.header || g_private->slot >= kProcessSlots) return;
+  ProcessSpace& space = g.growth.spaces[g_private->slot];
+  if (__atomic_load_n(&space.serial, __ATOMIC_RELAXED) != g_private->serial) return;
+  raise_known(space.peak_vm_size_pages, r.vm_size_pages);
+  raise_known(space.peak_resident_pages, r.resident_pages);
+  raise_known(space.peak_data_pages, r.data_pages);
+}
+
 }  // namespace
 
 void keep_reading(const Reading& r) {
+  keep_peaks(r);
   const ReadingsArea& area = g.readings;
   if (!area.header) return;
   const uint64_t start = settled(area.header->start_tick, g.header->created.tick);

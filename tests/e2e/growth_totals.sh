@@ -33,6 +33,19 @@ if command -v sqlite3 >/dev/null; then
     fail "grows_memory by caller"
 fi
 
+# The highest of all readings, which the kept ones cannot pass.
+ovc stats --json holds.ovc >stats.json
+peak=$(jq '.processes[] | select(.comm == "holds") | .peak_vm_size_kb' stats.json)
+if command -v sqlite3 >/dev/null; then
+  sqlite3 holds.db "SELECT count(*) > 0 AND max(vm_size_bytes) / 1024 <= $peak AND max(committed_as_bytes) > 0 FROM readings WHERE comm = 'holds'" >kept.txt
+  finds '^1$' kept.txt
+  [[ $(sqlite3 holds.db "SELECT peak_vm_size_bytes / 1024 FROM processes WHERE comm = 'holds'") == "$peak" ]] || fail "peak: not $peak kB"
+fi
+jq -e '.processes[] | select(.comm == "holds") | 0 < .peak_resident_kb and .peak_resident_kb <= .peak_vm_size_kb and .peak_data_kb > 0' stats.json >/dev/null ||
+  fail "peaks: $(jq -c '.processes[] | [.comm, .peak_vm_size_kb, .peak_resident_kb, .peak_data_kb]' stats.json)"
+ovc stats holds.ovc >stats.txt
+finds '^  highest +VmSize [0-9,]+ kB, VmRSS [0-9,]+ kB, VmData and VmStk [0-9,]+ kB of all readings since its program began$' stats.txt
+
 ovc export holds.ovc --to perfetto -o trace.json
 [[ $(jq '[.traceEvents[] | select(.cat == "growth") | .args.charged_ever_bytes] | add / 1024' trace.json) == "$ever" ]] || fail "trace"
 

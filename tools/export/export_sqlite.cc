@@ -201,7 +201,9 @@ class SqliteExport {
           .figure(time(p.end.tick));
       processes.figure(p.end.status ? std::optional(int64_t{*p.end.status}) : std::nullopt);
       processes.integer(slot.images).integer(p.totals.threads).integer(p.totals.requested_bytes);
-      processes.scaled(p.own_mapped_kb, kKb).scaled(p.own_commit_kb, kKb).row();
+      processes.scaled(p.own_mapped_kb, kKb).scaled(p.own_commit_kb, kKb);
+      processes.scaled(p.peak_vm_size_kb, kKb).scaled(p.peak_resident_kb, kKb);
+      processes.scaled(p.peak_data_kb, kKb).row();
       add_totals(totals, number, p.totals);
     }
     add_totals(totals, std::nullopt, stats.retired);

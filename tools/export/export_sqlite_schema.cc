@@ -13,7 +13,8 @@ CREATE TABLE machine (name TEXT, value);
 CREATE TABLE processes (
   process INTEGER PRIMARY KEY, pid INTEGER, parent_pid INTEGER, comm TEXT, exe TEXT, uid INTEGER,
   started TEXT, started_ns INTEGER, ended_ns INTEGER, exit_status INTEGER, images INTEGER, threads INTEGER,
-  requested_bytes INTEGER, shim_mapped_bytes INTEGER, shim_charge_bytes INTEGER);
+  requested_bytes INTEGER, shim_mapped_bytes INTEGER, shim_charge_bytes INTEGER,
+  peak_vm_size_bytes INTEGER, peak_resident_bytes INTEGER, peak_data_bytes INTEGER);
 -- Exact counts, of all calls that were ever made. process NULL: processes whose place was used again, threads without a place.
 CREATE TABLE totals (process INTEGER REFERENCES processes, op TEXT, calls INTEGER, failed INTEGER);
 -- Exact sums by stack and call, of all processes, whatever the log has forgotten since; empty: an older shim's log has none.

@@ -118,6 +118,22 @@ TEST_CASE(
   CHECK(cells[0].lowest->committed_kb == 200);
 }
 
+TEST_CASE("readings: a process's own highest figures, each for itself") {
+  ShimLog shim(16 << 20, 1 << 20);
+  REQUIRE(shim.opened);
+  const ProcessSpace& space = g.growth.spaces[g_private->slot];
+  const uint64_t before = space.peak_vm_size_pages;
+  keep_reading({kStart, 1, 1, before + 50, kUnknown, 7});
+  keep_reading({kStart + 1, 1, 1, before + 20, 9, 5});
+  CHECK(space.peak_vm_size_pages == before + 50);
+  CHECK(space.peak_resident_pages >= 9);
+  CHECK(space.peak_resident_pages < kUnknown);
+  CHECK(space.peak_data_pages >= 7);
+  g.growth.spaces[g_private->slot].serial += 1;
+  keep_reading({kStart + 2, 1, 1, before + 90, 9, 5});
+  CHECK(space.peak_vm_size_pages == before + 50);
+}
+
 TEST_CASE("readings: of a writer that died in its cell there is no reading, of the others all") {
   ShimLog shim(16 << 20, 1 << 20);
   REQUIRE(shim.opened);
