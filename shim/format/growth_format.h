@@ -140,7 +140,9 @@ struct ProcessSpace {
   uint64_t inherits;           // 1: forked, its parent's mappings have no owners here
   ListedCharge first, newest;  // lists of this image; seq odd: newest is being written
   uint64_t seq;
-  uint64_t reserved[15];
+  // The highest of all readings of the process since its image began; words that only grow.
+  uint64_t peak_vm_size_pages, peak_resident_pages, peak_data_pages;
+  uint64_t reserved[12];
 };
 static_assert(sizeof(ProcessSpace) == 256);
 
@@ -159,7 +161,7 @@ static_assert(sizeof(GrowthHeader) <= 4096);
 struct GrowthLayout {
   uint64_t spaces, index, index_words, rows, row_count, arena, arena_words, tables, table_count;
 };
-inline constexpr uint64_t kGrowthBytes = 16u << 20;  // of a new log of the usual size
+inline constexpr uint64_t kGrowthBytes = 15u << 20;  // of a new log of the usual size
 inline constexpr uint64_t kLeastGrowthBytes = 384 << 10;
 // Offsets from the start of the area.
 constexpr GrowthLayout growth_layout(uint64_t bytes, uint64_t processes) {

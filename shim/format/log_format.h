@@ -29,6 +29,7 @@
 //     events       mmap family, shared memory and locks, every other failure, every malloc-family
 //                  request >= kBigRequestBytes
 //   growth         who made each process grow: growth_format.h is its specification
+//   readings       figures over time, spread over the log's life: readings_format.h
 //   call lane      Chunk[n], 4096 bytes each: every other malloc-family call, 16 bytes a record
 //
 // EVENT LANE
@@ -751,6 +752,9 @@ struct FileHeader {  // who writes: the creator unless noted
   struct {
     uint64_t offset, bytes;
   } growth;  // growth_format.h; bytes 0: there is none
+  struct {
+    uint64_t offset, bytes;
+  } readings;  // readings_format.h; bytes 0: there is none
 };
 static_assert(sizeof(FileHeader) <= kPageBytes);
 // RetiredTotals retired[2] follow the FileHeader's page, one page for both.

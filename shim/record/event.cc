@@ -19,6 +19,7 @@
 #include "shim/record/module_list.h"
 #include "shim/record/process.h"
 #include "shim/record/proofs.h"
+#include "shim/record/readings.h"
 #include "shim/record/refusal.h"
 #include "shim/record/snapshot.h"
 #include "shim/sys/thread_pointer.h"
@@ -57,6 +58,7 @@ bool renew_reading() {
     keep_clock_known(r.tick);
     p.reading.write(r);
     g_reading.write(r);
+    keep_reading(r);
   }
   __atomic_store_n(&p.reading_lock, 0, __ATOMIC_RELEASE);
   return scratch != nullptr;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "shim/record/log_size.h"
 
+#include "shim/format/readings_format.h"
 #include "shim/proc/group_room.h"
 #include "shim/proc/proc_files.h"
 
@@ -96,6 +97,7 @@ void lay_out(FileHeader& h, const LogSize& size) {
   area(h.vitals, vitals);
   area(h.events, round_up(size.events_bytes) - vitals);
   area(h.growth, size.growth_bytes);
+  area(h.readings, size.readings ? readings_bytes(size.growth_bytes) : 0);
   area(h.calls, size.calls_bytes);
   h.file_bytes = at;
 }

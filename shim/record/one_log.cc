@@ -59,6 +59,14 @@ void place_growth(unsigned char* area, uint64_t bytes) {
   g.growth.header = reinterpret_cast<GrowthHeader*>(area);
 }
 
+void place_readings(unsigned char* area, uint64_t bytes) {
+  const ReadingsLayout l = readings_layout(bytes);
+  g.readings = {};
+  if (!l.cells) return;
+  g.readings = {reinterpret_cast<ReadingsHeader*>(area),
+                reinterpret_cast<ReadingCell*>(area + sizeof(ReadingsHeader)), l};
+}
+
 bool map_log(long fd, const FileHeader& h, Problem& problem) {
   const uint64_t bytes = mappable(h);
   if (!bytes) {
@@ -81,6 +89,7 @@ bool map_log(long fd, const FileHeader& h, Problem& problem) {
   g.vitals = {reinterpret_cast<Slot*>(base + h.vitals.offset), h.vitals.bytes / kSlotBytes,
               &g.header->vital_cursor, kVitalBit};
   place_growth(base + h.growth.offset, h.growth.bytes);
+  place_readings(base + h.readings.offset, h.readings.bytes);
   g.chunks = base + h.calls.offset;
   g.chunk_count = bytes > h.calls.offset ? h.calls.bytes / kChunkBytes : 0;
   g.mapped_bytes = bytes;
@@ -175,7 +184,8 @@ void fill_header(FileHeader& h, const FileHeader& layout, const LogSize& size,
 #endif
   h.file_bytes = layout.file_bytes;
   h.processes = layout.processes, h.stripes = layout.stripes, h.vitals = layout.vitals,
-  h.events = layout.events, h.calls = layout.calls, h.growth = layout.growth;
+  h.events = layout.events, h.calls = layout.calls, h.growth = layout.growth,
+  h.readings = layout.readings;
   h.incompatible_flags = kTwoRings;
   read_host(h, layout, size);
   h.created = h.newest = clock_pair();
@@ -258,13 +268,15 @@ bool usable(const FileHeader& h, uint64_t file_bytes) {
   lay_out(layout, {.events_bytes = h.vitals.bytes + h.events.bytes,
                    .calls_bytes = h.calls.bytes,
                    .stripes = h.stripes.bytes / kStripeBytes,
-                   .growth_bytes = h.growth.bytes});
+                   .growth_bytes = h.growth.bytes,
+                   .readings = h.readings.bytes != 0});
   const bool as_laid_out =
       layout.file_bytes == h.file_bytes && h.stripes.bytes >= kStripeBytes &&
       layout.stripes.bytes == h.stripes.bytes && layout.vitals.offset == h.vitals.offset &&
       layout.vitals.bytes == h.vitals.bytes && layout.events.offset == h.events.offset &&
       layout.growth.offset == h.growth.offset && layout.growth.bytes == h.growth.bytes &&
-      layout.calls.offset == h.calls.offset;
+      (!h.readings.bytes || layout.readings.offset == h.readings.offset) &&
+      layout.readings.bytes == h.readings.bytes && layout.calls.offset == h.calls.offset;
   return as_laid_out && h.file_bytes == file_bytes && h.vitals.bytes >= kSlotBytes * kMaxParts &&
          h.incompatible_flags == kTwoRings && same_boot(h);
 }

@@ -10,6 +10,7 @@
 
 #include "shim/format/growth_format.h"
 #include "shim/format/log_format.h"
+#include "shim/format/readings_format.h"
 #include "shim/sys/seccomp.h"
 #include "shim/sys/sys.h"
 #include "shim/unwind/modules.h"
@@ -42,6 +43,13 @@ struct GrowthArea {
   uint64_t index_words = 0, row_count = 0, arena_words = 0, table_count = 0;
 };
 
+// The area of readings_format.h; header null: there is none.
+struct ReadingsArea {
+  ReadingsHeader* header = nullptr;
+  ReadingCell* cells = nullptr;
+  ReadingsLayout layout{};
+};
+
 // Everything the hot path reads sits in the first cache line and is constant while the program
 // runs.
 struct alignas(64) Session {
@@ -67,6 +75,7 @@ struct alignas(64) Session {
   uint32_t* pid_index = nullptr;
   RetiredTotals* retired = nullptr;
   GrowthArea growth;
+  ReadingsArea readings;
   uint64_t mapped_bytes = 0;  // of the log
   uint32_t ns_index = kNoNamespace;
   uint64_t pidns = 0;

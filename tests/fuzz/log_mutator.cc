@@ -254,7 +254,9 @@ void change_log(Bytes& log, std::mt19937& random, size_t largest) {
                        random);
     case 11: return set_field(log, h.stripes.offset, kStripeBytes, 4, sizeof(Stripe), random);
     case 12: return set_field(log, h.growth.offset, 256, h.growth.bytes / 256, 256, random);
-    case 13: return set_owner_word(log, h, random);
+    case 13:
+      if (below(random, 2)) return set_owner_word(log, h, random);
+      return set_field(log, h.readings.offset, 16, h.readings.bytes / 16, 16, random);
     case 14:
       return below(random, 4) == 0 ? change_length(log, random, largest)
                                    : void(*any_ring(h, random).cursor = figure(random));

@@ -17,6 +17,7 @@ namespace {
 using namespace ovcshim;
 
 constexpr uint64_t kTestGrowthBytes = 4096 + 8 * sizeof(ProcessSpace) + (16 << 10);
+constexpr uint64_t kTestReadingsBytes = 4096;
 constexpr uint64_t kTestProcesses = 8, kTestStripes = 8;  // the header says how many there are
 
 void append(std::vector<unsigned char>& to, const void* from, size_t bytes) {
@@ -62,7 +63,7 @@ LogBuilder::LogBuilder(uint64_t event_slots, uint64_t chunks, uint64_t vital_slo
   place(h.stripes, kTestStripes * kStripeBytes);
   if (vital_slots) place(h.vitals, vital_slots * kSlotBytes);
   place(h.events, event_slots * kSlotBytes);
-  if (vital_slots) place(h.growth, kTestGrowthBytes);
+  if (vital_slots) place(h.growth, kTestGrowthBytes), place(h.readings, kTestReadingsBytes);
   place(h.calls, chunks * kChunkBytes);
   h.file_bytes = offset;
   h.page_size = 4096;

@@ -212,6 +212,27 @@ CLI::App* add_export(CLI::App& app, ExportOptions& o) {
   return c;
 }
 
+CLI::App* add_diff(CLI::App& app, DiffOptions& o) {
+  CLI::App* c = app.add_subcommand(
+      "diff", "what grew between two logs, or two moments of one: charged memory by stack");
+  c->add_option("LOG", o.log,
+                "the first log; default: the newest ovcshim.*.ovc here, else in /var/tmp");
+  c->add_option("LOG2", o.second, "the second: a later copy of the first, or of another run");
+  c->add_option("--since", o.since,
+                std::string("of one log: from this time on; default: its start. ") + kTimeHelp);
+  c->add_option("--until", o.until,
+                std::string("of one log: up to this time; default: its end. ") + kTimeHelp);
+  c->add_option("-n,--limit", o.limit, "stacks to show, what grew most first; 0: all (default 20)");
+  c->add_flag("--json", o.json, "JSON instead of text");
+  c->footer(
+      "NOW is what the calls of a stack hold more (or less), EVER what they were charged in "
+      "between, both in kB. Two logs are\ncompared by their exact sums, which are never "
+      "overwritten: copy the log of a running program (cp --sparse=always) and\ncompare later. Two "
+      "moments of one log are told from its records, as long as none in between was "
+      "overwritten.\nExit status: 0 told, 2 not known, or error.");
+  return c;
+}
+
 CLI::App* add_attach(CLI::App& app, AttachOptions& o) {
   CLI::App* c = app.add_subcommand("attach", "records a program that runs already, from now on");
   c->add_option("PID", o.pid, "the process")->required();
@@ -278,6 +299,7 @@ void add_commands(CLI::App& app, Options& o, std::function<int()>& work) {
                    "processes to show, busiest first; 0: all (default 20)");
   statistics->add_flag("--stacks", o.stats.stacks,
                        "who made the processes grow: charged memory by stack, and as a tree");
+  add_reading(add_diff(app, o.diff), [&o] { return diff(o.diff); });
   add(add_check(app, o.check), [&o] { return check(o.check); });
   add_reading(add_plan(app, o.plan), [&o] { return plan(o.plan); });
   add_reading(add_maps(app, o.maps), [&o] { return maps(o.maps); });

@@ -23,6 +23,7 @@ struct Options {
   ShowOptions show;
   ForksOptions forks;
   StatsOptions stats;
+  DiffOptions diff;
   RunOptions run;
   AttachOptions attach, detach;
   WhyOptions why;

@@ -15,7 +15,7 @@ constexpr ManualSection kReader[] = {
 
 `ovc run` exits with the status of its command, or with 128 plus the number of the signal that killed it. Data goes to standard output, messages to standard error. A closed pipe is a normal end. Colours are used on a terminal only, never with NO_COLOR or TERM=dumb.)"},
     {"logs", "FILES",
-     R"(- `ovcshim.COMMAND.PID.ovc` a log: one file for a program and all its descendants, in the directory it was started in, else in /var/tmp. It is 114 MB by default, allocated in full at the start, and never grows: the newest records replace the oldest, and what was overwritten is counted. 16 MB of it (8 MB where OVCSHIM_EVENTS_SIZE is below 16M) hold what is never overwritten: each different stack, the exact totals of its calls, and which of them brought the memory that each process has now.
+     R"(- `ovcshim.COMMAND.PID.ovc` a log: one file for a program and all its descendants, in the directory it was started in, else in /var/tmp. It is 114 MB by default, allocated in full at the start, and never grows: the newest records replace the oldest, and what was overwritten is counted. 16 MB of it (8 MB where OVCSHIM_EVENTS_SIZE is below 16M) hold what is never overwritten: each different stack, the exact totals of its calls, which of them brought the memory that each process has now, and readings of Committed_AS, CommitLimit and a process's own size, at least 500 of them spread over the whole recording where as many were taken, with the lowest and highest in between, and each process's highest.
 
 A log can be read at any time: while the program runs, after its end, and after it was killed. A SIGKILL loses nothing: every call that returned is in the log. Without LOG, ovc reads the newest one here, else in /var/tmp. To move a log, copy the whole file (`cp --sparse=always`; or gzip it, and gunzip it before reading). Logs of older versions of the shim are read; one that needs a newer ovc is refused with that message.
 
@@ -42,6 +42,11 @@ Who killed it, who sends signals?
 
   ovc why
   ovc show --op %signal
+
+What has grown since this morning?
+
+  cp --sparse=always redis.ovc morning.ovc
+  ovc diff morning.ovc redis.ovc
 
 What would be refused with vm.overcommit_memory = 2 and a CommitLimit 1 GiB above today's Committed_AS?
 

@@ -114,8 +114,21 @@ class StatsText {
          fmt::format("system calls that libc makes itself are {}", internals_text(slot.internals)));
     line("  growth", growth_text(p.growth));
     if (const std::string kinds = unexplained_text(p); !kinds.empty()) line("  unexplained", kinds);
+    if (const std::string peak = peak_text(p); !peak.empty()) line("  highest", peak);
     line("  end", end_text(p.end));
     if (p.own_mapped_kb || p.own_commit_kb) line("  shim", own_cost(p));
+  }
+
+  // Between two readings it may have been higher.
+  static std::string peak_text(const ProcessStats& p) {
+    std::string text;
+    const auto add = [&text](std::string_view name, const std::optional<uint64_t>& kb) {
+      if (kb) text += fmt::format("{}{} {}", text.empty() ? "" : ", ", name, kb_text(*kb));
+    };
+    add("VmSize", p.peak_vm_size_kb);
+    add("VmRSS", p.peak_resident_kb);
+    add("VmData and VmStk", p.peak_data_kb);
+    return text.empty() ? text : text + " of all readings since its program began";
   }
 
   // Of accountable memory: what fork would charge again, MADV_DONTFORK aside.
@@ -265,6 +278,9 @@ Json process_json(const LogReader& log, const ProcessStats& p) {
           {"inside_libc", internals_text(slot.internals)},
           {"growth", growth_json(log, p.growth)},
           {"unexplained_kb", p.unexplained_kb},
+          {"peak_vm_size_kb", figure(p.peak_vm_size_kb)},
+          {"peak_resident_kb", figure(p.peak_resident_kb)},
+          {"peak_data_kb", figure(p.peak_data_kb)},
           {"own_mapped_kb", figure(p.own_mapped_kb)},
           {"own_commit_kb", figure(p.own_commit_kb)},
           {"own_start_ns", figure(p.own_start_ns)}};

@@ -104,6 +104,14 @@ struct StatsOptions {
 };
 int stats(const StatsOptions& options);
 
+struct DiffOptions {
+  std::string log, second;   // the second empty: moments of one log
+  std::string since, until;  // as `ovc show`
+  size_t limit = 20;         // stacks shown; 0: all
+  bool json = false;
+};
+int diff(const DiffOptions& options);
+
 struct AttachOptions {
   std::string pid, log;  // empty: a name made of command and pid, here, else in /var/tmp
 };

@@ -43,17 +43,9 @@ class StacksText {
     std::map<std::string, Node> below;
   };
 
-  // libc's function of the call's own name says nothing more.
-  std::vector<std::string> asked_by(const StackSum& sum, size_t most) {
-    std::vector<std::string> names = names_of(growth_, symbols_, sum.stack, most + 1);
-    if (!names.empty() && names.front() == op_name(sum.op)) names.erase(names.begin());
-    if (names.size() > most) names.pop_back();
-    return names;
-  }
-
   std::string who(const StackSum& sum) {
     std::string line;
-    for (const std::string& name : asked_by(sum, kNamesInLine))
+    for (const std::string& name : askers_of(growth_, symbols_, sum.stack, sum.op, kNamesInLine))
       line += (line.empty() ? "" : " <- ") + escaped(name);
     return line.empty() ? "no room for its stack" : line;
   }
@@ -100,7 +92,7 @@ class StacksText {
     Node root;
     for (const StackSum& sum : found_.stacks) {
       if (sum.now.high == 0) continue;
-      std::vector<std::string> path = asked_by(sum, kNamesInTree);
+      std::vector<std::string> path = askers_of(growth_, symbols_, sum.stack, sum.op, kNamesInTree);
       std::reverse(path.begin(), path.end());
       path.emplace_back(op_name(sum.op));
       add(root, path, sum.now);

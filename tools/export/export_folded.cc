@@ -2,7 +2,8 @@
 //
 // Folded stacks for flame graphs: who had the process grow. One line for each stack, outermost
 // function first, with the sum of what its memory calls gained: commit charge, bytes of address
-// space, or how many gained anything.
+// space, or how many gained anything. From the exact totals by stack; of a log without them from
+// its records.
 #include <fmt/format.h>
 
 #include <map>
@@ -11,6 +12,8 @@
 #include "tools/export/export_formats.h"
 #include "tools/export/export_rows.h"
 #include "tools/log/log_reader.h"
+#include "tools/replay/holders.h"
+#include "tools/replay/image_names.h"
 
 namespace ovc {
 namespace {
@@ -20,22 +23,27 @@ void append_folded(std::string& out, std::string_view raw) {
   for (const char c : escaped(raw)) out += c == ';' ? ':' : c == ' ' ? '_' : c;
 }
 
-std::string folded(const ExportRow& row) {
-  std::string line;
-  append_folded(line, row.process ? row.process->comm() : "unknown process");
-  if (row.stack) {
-    for (size_t i = row.stack->frames.size(); i-- > 0;) {
-      const Frame& frame = row.stack->frames[i];
-      if (frame.module.starts_with("libovcshim")) continue;
-      line += ';';
-      append_folded(line, frame.function.empty() ? row.stack->texts[i] : frame.function);
-    }
-  } else if (!row.caller.empty()) {
+void append_stack(std::string& line, const ExportStack& stack) {
+  for (size_t i = stack.frames.size(); i-- > 0;) {
+    const Frame& frame = stack.frames[i];
+    if (frame.module.starts_with("libovcshim")) continue;
     line += ';';
-    append_folded(line, row.caller);
+    append_folded(line, frame.function.empty() ? stack.texts[i] : frame.function);
+  }
+}
+
+std::string folded(std::string_view program, const ExportStack* stack, std::string_view caller,
+                   Op op) {
+  std::string line;
+  append_folded(line, program);
+  if (stack) {
+    append_stack(line, *stack);
+  } else if (!caller.empty()) {
+    line += ';';
+    append_folded(line, caller);
   }
   line += ';';
-  line += op_name(row.op);
+  line += op_name(op);
   return line;
 }
 
@@ -46,36 +54,70 @@ class Folded {
 
   void take(const ExportRow& row) {
     if (!row.size_change_bytes) return;
-    if (by_charge_ && !row.charge_change_bytes) ++not_known_;
+    if (by_charge_ && !row.charge_change_bytes) ++calls_not_known_;
     const int64_t gained =
         by_charge_ ? row.charge_change_bytes.value_or(0) : *row.size_change_bytes;
-    if (gained > 0) sums_[folded(row)] += by_count_ ? 1 : static_cast<uint64_t>(gained);
+    if (gained <= 0) return;
+    const std::string program = row.process ? row.process->comm() : "unknown process";
+    sums_[folded(program, row.stack, row.caller, row.op)] +=
+        by_count_ ? 1 : static_cast<uint64_t>(gained);
   }
+
+  void take(const LogReader& log, const Growers& growers) {
+    const GrowthLog growth(log);
+    const ImageNames programs(log);
+    Symbols symbols(log);
+    ExportStacks stacks(symbols);
+    for (const StackSum& sum : growers.stacks) {
+      const Bounds charged = sum.charged();
+      const uint64_t gained = by_charge_  ? charged.low * 1024
+                              : by_count_ ? sum.mapping_calls
+                                          : sum.mapped_kb * 1024;
+      if (by_charge_) kb_not_known_ += charged.high - charged.low;
+      if (gained == 0 || (by_count_ && sum.op == Op::kMprotect)) continue;
+      const auto known = growth.stack(sum.stack);
+      const ExportStack* stack = known ? stacks.of(*known) : nullptr;
+      const std::string& program = programs.of(known ? known->image : 0);
+      sums_[folded(program, stack, "(no room for its stack)", sum.op)] += gained;
+    }
+  }
+
   const std::map<std::string, uint64_t>& sums() const { return sums_; }
-  uint64_t not_known() const { return not_known_; }
+  std::string not_known() const {
+    if (calls_not_known_ == 0 && kb_not_known_ == 0) return {};
+    return calls_not_known_ != 0 ? fmt::format("{} calls", calls_not_known_)
+                                 : fmt::format("{} kB", kb_not_known_);
+  }
 
  private:
   bool by_charge_, by_count_;
-  uint64_t not_known_ = 0;
+  uint64_t calls_not_known_ = 0, kb_not_known_ = 0;
   std::map<std::string, uint64_t> sums_;
 };
 
 }  // namespace
 
 void export_folded(const LogReader& log, const ExportOptions& options) {
-  const ExportSource source(log, options.host);
   ExportText out(options.output);
-  ExportWalk walk(log, source);
   Folded stacks(options.weight);
-  walk.walk([&](const ExportRow& row) { stacks.take(row); }, false);
+  const auto totals = growers(log);
+  if (totals) {
+    stacks.take(log, *totals);
+  } else {
+    const ExportSource source(log, options.host);
+    ExportWalk walk(log, source);
+    walk.walk([&](const ExportRow& row) { stacks.take(row); }, false);
+  }
   for (const auto& [stack, sum] : stacks.sums())
     out.text() += fmt::format("{} {}\n", stack, sum), out.done();
   out.finish();
-  if (stacks.not_known() != 0)
-    fmt::print(
-        stderr,
-        "ovc: left out: {} calls whose charge the log does not tell (--weight bytes has them)\n",
-        stacks.not_known());
+  if (const std::string missing = stacks.not_known(); !missing.empty())
+    fmt::print(stderr,
+               "ovc: left out: {} whose charge the log does not tell (--weight bytes has them)\n",
+               missing);
+  if (totals && totals->rows_missing != 0)
+    fmt::print(stderr, "ovc: left out: {} calls for which the log's tables had no room\n",
+               totals->rows_missing);
 }
 
 }  // namespace ovc

@@ -12,9 +12,12 @@
 #include "tools/export/export_formats.h"
 #include "tools/export/export_mapping.h"
 #include "tools/export/export_rows.h"
+#include "tools/export/export_sqlite_readings.h"
 #include "tools/export/export_sqlite_schema.h"
 #include "tools/log/call_text.h"
 #include "tools/log/log_reader.h"
+#include "tools/replay/holders.h"
+#include "tools/replay/image_names.h"
 #include "tools/text/sqlite_file.h"
 #include "tools/verdict/fork_list.h"
 #include "tools/verdict/stats.h"
@@ -133,6 +136,7 @@ class SqliteExport {
     write_machine();
     write_stats();
     write_records();
+    write_readings_table(file_, walk_, source_);
     write_forks();
     write_refusals();
     write_ends();
@@ -197,7 +201,9 @@ class SqliteExport {
           .figure(time(p.end.tick));
       processes.figure(p.end.status ? std::optional(int64_t{*p.end.status}) : std::nullopt);
       processes.integer(slot.images).integer(p.totals.threads).integer(p.totals.requested_bytes);
-      processes.scaled(p.own_mapped_kb, kKb).scaled(p.own_commit_kb, kKb).row();
+      processes.scaled(p.own_mapped_kb, kKb).scaled(p.own_commit_kb, kKb);
+      processes.scaled(p.peak_vm_size_kb, kKb).scaled(p.peak_resident_kb, kKb);
+      processes.scaled(p.peak_data_kb, kKb).row();
       add_totals(totals, number, p.totals);
     }
     add_totals(totals, std::nullopt, stats.retired);
@@ -211,6 +217,7 @@ class SqliteExport {
     SqliteRows events(file_, "events"), calls(file_, "calls"), facts(file_, "facts"),
         mappings(file_, "mappings");
     StackTables stacks(file_);
+    write_growth(stacks);
     walk_.walk(
         [&](const ExportRow& row) {
           if (!row.event) return add_row(calls, row, is_of_calls);
@@ -224,6 +231,27 @@ class SqliteExport {
             add_mapping(mappings, row.event->position, number++, mapping);
         },
         options_.calls);
+  }
+
+  void write_growth(StackTables& stacks) {
+    const auto found = growers(log_);
+    if (!found) return;
+    SqliteRows rows(file_, "growth");
+    const GrowthLog growth(log_);
+    const ImageNames programs(log_);
+    const auto add = [&](const Bounds& kb) {
+      rows.figure(kb.exact() ? std::optional(kb.high * kKb) : std::nullopt);
+    };
+    for (const StackSum& sum : found->stacks) {
+      const auto known = growth.stack(sum.stack);
+      const ExportStack* stack = known ? walk_.stacks().of(*known) : nullptr;
+      if (stack) stacks.add(*stack);
+      rows.text_or_null(known ? programs.of(known->image) : "");
+      rows.figure(stack ? std::optional(stack->id) : std::nullopt).text(op_name(sum.op));
+      add(sum.now), add(sum.gross), add(sum.promised);
+      rows.integer(sum.uncharged_kb * kKb).integer(sum.mapped_kb * kKb).integer(sum.calls);
+      rows.integer(sum.failed).integer(sum.asked_bytes).integer(sum.failed_bytes).row();
+    }
   }
 
   static void add_mapping(SqliteRows& rows, uint64_t position, uint64_t number,

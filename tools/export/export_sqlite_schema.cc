@@ -13,9 +13,20 @@ CREATE TABLE machine (name TEXT, value);
 CREATE TABLE processes (
   process INTEGER PRIMARY KEY, pid INTEGER, parent_pid INTEGER, comm TEXT, exe TEXT, uid INTEGER,
   started TEXT, started_ns INTEGER, ended_ns INTEGER, exit_status INTEGER, images INTEGER, threads INTEGER,
-  requested_bytes INTEGER, shim_mapped_bytes INTEGER, shim_charge_bytes INTEGER);
+  requested_bytes INTEGER, shim_mapped_bytes INTEGER, shim_charge_bytes INTEGER,
+  peak_vm_size_bytes INTEGER, peak_resident_bytes INTEGER, peak_data_bytes INTEGER);
 -- Exact counts, of all calls that were ever made. process NULL: processes whose place was used again, threads without a place.
 CREATE TABLE totals (process INTEGER REFERENCES processes, op TEXT, calls INTEGER, failed INTEGER);
+-- Exact sums by stack and call, of all processes, whatever the log has forgotten since; empty: an older shim's log has none.
+-- charged_now: and until its process ended. promised: charged at once for shared memory. NULL: the log does not tell.
+CREATE TABLE growth (
+  comm TEXT, stack_id INTEGER REFERENCES stacks, op TEXT, charged_now_bytes INTEGER, charged_ever_bytes INTEGER, promised_bytes INTEGER,
+  uncharged_bytes INTEGER, mapped_bytes INTEGER, calls INTEGER, failed INTEGER, asked_bytes INTEGER, failed_bytes INTEGER);
+-- Readings that stay whatever the log forgot: the first of each span of time, with the reading process's own figures, and the lowest
+-- and highest Committed_AS of all readings in it.
+CREATE TABLE readings (
+  kind TEXT, time TEXT, time_ns INTEGER, committed_as_bytes INTEGER, commit_limit_bytes INTEGER, pid INTEGER, comm TEXT,
+  vm_size_bytes INTEGER, resident_bytes INTEGER, data_bytes INTEGER);
 CREATE TABLE stacks (stack_id INTEGER PRIMARY KEY, caller TEXT, cut INTEGER);
 CREATE TABLE frames (
   frame_id INTEGER PRIMARY KEY, text TEXT, function TEXT, module TEXT, offset INTEGER, source TEXT, inlined INTEGER);
@@ -70,19 +81,30 @@ CREATE VIEW v_top_allocators AS
          count(*) - count(charge_change_bytes) AS calls_not_known, count(*) AS calls
   FROM events WHERE size_change_bytes IS NOT NULL GROUP BY comm, pid ORDER BY charged_bytes DESC;
 
--- Which functions of the program asked for it?
+-- Which functions of the program asked for it? From the exact sums, if there are any, else from the records.
 CREATE VIEW v_growth_by_caller AS
-  SELECT e.comm, coalesce(s.caller, e.caller) AS caller,
-         iif(count(charge_change_bytes), CAST(total(max(charge_change_bytes, 0)) AS INTEGER), NULL) AS charged_bytes,
-         CAST(total(max(size_change_bytes, 0)) AS INTEGER) AS mapped_bytes, count(*) AS calls
+  SELECT g.comm, s.caller, iif(count(charged_ever_bytes) AND count(promised_bytes),
+                               CAST(total(charged_ever_bytes) + total(promised_bytes) AS INTEGER), NULL) AS charged_bytes,
+         CAST(total(mapped_bytes) AS INTEGER) AS mapped_bytes, sum(calls - failed) AS calls
+  FROM growth g LEFT JOIN stacks s USING (stack_id)
+  WHERE charged_ever_bytes IS NOT 0 OR promised_bytes IS NOT 0 OR mapped_bytes > 0 GROUP BY 1, 2
+  UNION ALL
+  SELECT e.comm, coalesce(s.caller, e.caller),
+         iif(count(charge_change_bytes), CAST(total(max(charge_change_bytes, 0)) AS INTEGER), NULL),
+         CAST(total(max(size_change_bytes, 0)) AS INTEGER), count(*)
   FROM events e LEFT JOIN stacks s USING (stack_id)
-  WHERE charge_change_bytes > 0 OR size_change_bytes > 0 GROUP BY 1, 2 ORDER BY charged_bytes DESC;
+  WHERE (charge_change_bytes > 0 OR size_change_bytes > 0) AND NOT EXISTS (SELECT 1 FROM growth) GROUP BY 1, 2
+  ORDER BY charged_bytes DESC;
 
 -- How did Committed_AS come near CommitLimit? Only what was read: nothing is filled in between.
 CREATE VIEW v_commit_timeline AS
   SELECT time, time_ns - coalesce(reading_age_ns, 0) AS read_at_ns, committed_as_bytes, commit_limit_bytes,
          commit_limit_bytes - committed_as_bytes AS left_bytes, 100.0 * committed_as_bytes / commit_limit_bytes AS percent, comm, pid, op
-  FROM events WHERE committed_as_bytes IS NOT NULL ORDER BY read_at_ns;
+  FROM events WHERE committed_as_bytes IS NOT NULL
+  UNION ALL
+  SELECT time, time_ns, committed_as_bytes, commit_limit_bytes, commit_limit_bytes - committed_as_bytes,
+         100.0 * committed_as_bytes / commit_limit_bytes, comm, pid, NULL
+  FROM readings WHERE committed_as_bytes IS NOT NULL ORDER BY read_at_ns;
 
 -- Rows that can stand in one table with those of other logs: ATTACH many and UNION ALL.
 CREATE VIEW v_fleet_events AS

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "tools/log/log_growth.h"
 #include "tools/log/log_reader.h"
 #include "tools/symbols/symbols.h"
 
@@ -29,8 +30,10 @@ class ExportStacks {
  public:
   explicit ExportStacks(Symbols& symbols) : symbols_(symbols) {}
   const ExportStack* of(const Event& event);  // nullptr: the event has none. Stays valid
+  const ExportStack* of(const KnownStack& stack);
 
  private:
+  const ExportStack* of(uint32_t image, const std::vector<uint64_t>& addresses, bool cut);
   using Key = std::pair<uint32_t, std::vector<uint64_t>>;  // image, addresses
   Symbols& symbols_;
   std::map<Key, ExportStack> stacks_;

@@ -2,10 +2,12 @@
 //
 // The trace event format of Perfetto and chrome://tracing, as JSON. Processes and threads are
 // tracks; calls that took time are slices, Committed_AS and CommitLimit are counters (readings
-// only), refusals are marks, and each fork has an arrow to its child. Times are microseconds since
+// only), refusals are marks, and each fork has an arrow to its child. Who made the processes grow
+// stands at the end, a mark for each stack with its exact sums. Times are microseconds since
 // the first record, with the nanoseconds behind the point: a double holds them exactly.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <iterator>
 #include <set>
 
@@ -13,6 +15,9 @@
 #include "tools/export/export_formats.h"
 #include "tools/export/export_rows.h"
 #include "tools/log/log_reader.h"
+#include "tools/log/log_readings.h"
+#include "tools/replay/holders.h"
+#include "tools/replay/image_names.h"
 #include "tools/verdict/process_end.h"
 
 namespace ovc {
@@ -23,6 +28,8 @@ using namespace ovcshim;
 // The counters are the host's, not a process's: a track of its own, with a number that no process
 // can have (PID_MAX_LIMIT + 1).
 constexpr uint32_t kHostTrack = (1u << 22) + 1;
+constexpr uint32_t kGrowthTrack = kHostTrack + 1;
+constexpr size_t kMostGrowers = 2000;
 
 class Trace {
  public:
@@ -43,6 +50,8 @@ class Trace {
     append("}},\n\"traceEvents\":[\n");
     write_names();
     walk_.walk([this](const ExportRow& row) { take(row); }, false);
+    write_kept();
+    write_growth();
     append("\n]}}\n");
     out_.finish();
   }
@@ -100,7 +109,8 @@ class Trace {
   // ends.
   void write_names() {
     name_process(kHostTrack, source_.host.empty() ? "host" : source_.host);
-    const int64_t last = last_ns();
+    last_ns_ = last_ns();
+    const int64_t last = last_ns_;
     for (const Process& p : log_.processes()) {
       const uint32_t pid = p.slot.pid;
       const int64_t from = log_.posix_ns(p.slot.start_tick);
@@ -205,11 +215,59 @@ class Trace {
     }
   }
 
+  // What the records forgot; an importer puts them in order.
+  void write_kept() {
+    const auto counter = [this](uint64_t tick, std::string_view name, uint64_t kb) {
+      if (uint64_t none = kUnknown; kb < kInfinite)
+        write_counter(log_.posix_ns(tick), name, kb, none);
+    };
+    for (const ReadingsCell& cell : kept_readings(log_)) {
+      if (cell.first) counter(cell.first->tick, "Committed_AS", cell.first->committed_kb);
+      if (cell.first) counter(cell.first->tick, "CommitLimit", cell.first->limit_kb);
+      for (const auto& extreme : {cell.lowest, cell.highest})
+        if (extreme) counter(extreme->tick, "Committed_AS", extreme->committed_kb);
+    }
+  }
+
+  // What holds most first.
+  void write_growth() {
+    const auto found = growers(log_);
+    if (!found || found->stacks.empty()) return;
+    name_process(kGrowthTrack, "charged memory by stack");
+    const GrowthLog growth(log_);
+    const ImageNames programs(log_);
+    for (size_t i = 0; i < std::min(found->stacks.size(), kMostGrowers); ++i)
+      write_grower(growth, programs, found->stacks[i]);
+  }
+
+  void write_grower(const GrowthLog& growth, const ImageNames& programs, const StackSum& sum) {
+    const auto known = growth.stack(sum.stack);
+    const ExportStack* stack = known ? walk_.stacks().of(*known) : nullptr;
+    const std::string_view who = stack ? stack->caller() : "no room for its stack";
+    begin('i', kGrowthTrack, kGrowthTrack, last_ns_, fmt::format("{} {}", op_name(sum.op), who));
+    append(",\"cat\":\"growth\",\"s\":\"t\",\"args\":{{\"calls\":{},\"failed\":{}", sum.calls,
+           sum.failed);
+    append_bounds("charged_now", sum.now);
+    append_bounds("charged_ever", sum.gross);
+    append_bounds("promised", sum.promised);
+    append(",\"mapped_bytes\":{}", sum.mapped_kb * 1024);
+    if (known) append_member("program", programs.of(known->image));
+    if (stack) append_member("stack", fmt::format("{}", fmt::join(stack->texts, "\n")));
+    append("}}");
+    end();
+  }
+
+  void append_bounds(std::string_view name, const Bounds& kb) {
+    if (kb.exact()) return append(",\"{}_bytes\":{}", name, kb.high * 1024);
+    append(",\"{}_bytes_at_least\":{},\"{}_bytes_at_most\":{}", name, kb.low * 1024, name,
+           kb.high * 1024);
+  }
+
   const LogReader& log_;
   ExportSource source_;
   ExportText out_;
   ExportWalk walk_;
-  int64_t start_ns_;
+  int64_t start_ns_, last_ns_ = 0;
   bool first_ = true;
   uint64_t committed_kb_ = kUnknown, limit_kb_ = kUnknown;  // written last
   ProcessEnds ends_;

@@ -25,7 +25,7 @@ using namespace ovcshim;
 constexpr uint64_t kMaxFileBytes = uint64_t{64} << 30;
 constexpr uint64_t kMaxProcesses = 1 << 16;
 constexpr uint64_t kMaxStripes = 1 << 17;
-constexpr uint64_t kMaxGrowthBytes = 256 << 20;
+constexpr uint64_t kMaxGrowthBytes = 256 << 20, kMaxReadingsBytes = 16 << 20;
 
 constexpr Machine kThisMachine =
 #if defined(__aarch64__)
@@ -230,6 +230,8 @@ void LogReader::check_areas() {
   check(h.calls, kChunkBytes, kMaxFileBytes, "call lane");
   if (h.growth.bytes == 0) h.growth.offset = kHeaderBytes;
   check(h.growth, sizeof(uint64_t), kMaxGrowthBytes, "totals by stack");
+  if (h.readings.bytes == 0) h.readings.offset = kHeaderBytes;
+  check(h.readings, sizeof(uint64_t), kMaxReadingsBytes, "readings");
   if (h.events.bytes == 0) refuse(path_, "is damaged: its event lane has no room");
   terminate(h.kernel_release);
   terminate(h.kernel_version);
@@ -244,6 +246,12 @@ const unsigned char* LogReader::growth_bytes(uint64_t offset, uint64_t bytes) co
   if (offset > header_.growth.bytes || bytes > header_.growth.bytes - offset)
     refuse(path_, "is damaged: its totals by stack lie outside their area");
   return bytes_.at(header_.growth.offset + offset, bytes);
+}
+
+const unsigned char* LogReader::readings_bytes(uint64_t offset, uint64_t bytes) const {
+  if (offset > header_.readings.bytes || bytes > header_.readings.bytes - offset)
+    refuse(path_, "is damaged: its readings lie outside their area");
+  return bytes_.at(header_.readings.offset + offset, bytes);
 }
 
 std::optional<uint64_t> LogReader::host(FactKey key) const {

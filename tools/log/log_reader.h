@@ -192,6 +192,8 @@ class LogReader {
 
   // Of the area that GrowthLog reads. Throws beyond it.
   const unsigned char* growth_bytes(uint64_t offset, uint64_t bytes) const;
+  // Likewise, of the one that kept_readings reads.
+  const unsigned char* readings_bytes(uint64_t offset, uint64_t bytes) const;
 
   std::vector<Process> processes() const;  // slots in use, by index
   std::optional<Process> process(uint32_t index, uint32_t serial) const;

@@ -52,6 +52,10 @@ class Adder {
     sum.now += charged_part(charged, now_kb);
     sum.gross += charged_part(charged, granted_kb);
     if (charged == false) sum.uncharged_kb += granted_kb;
+    if (row.op == Op::kMmap)
+      sum.promised += charged_part(kind_is_promised(row.kind, rules_), granted_kb);
+    if (row.op != Op::kMprotect) sum.mapped_kb += granted_kb;
+    if (granted_kb != 0) sum.mapping_calls += row.calls - std::min(row.failed, row.calls);
     sum.calls += row.calls, sum.failed += row.failed;
     sum.asked_bytes += row.asked_bytes, sum.failed_bytes += row.failed_bytes;
   }
@@ -69,6 +73,15 @@ class Adder {
   std::map<std::pair<uint32_t, Op>, StackSum> sums_;
 };
 
+MappingKind mapping_of(uint32_t kind, const HostRules& rules) {
+  return {.shared = (kind & kKindShared) != 0,
+          .writable = (kind & kKindEverWritable) != 0,
+          .file = (kind & kKindFile) != 0,
+          .noreserve = (kind & kKindNoreserve) && !rules.noreserve_ignored,
+          .hugetlb = (kind & kKindHuge) != 0,
+          .droppable = (kind & kKindDroppable) != 0};
+}
+
 bool is_cut(const GrowthLog& growth, uint32_t number) {
   const auto stack = growth.stack(number);
   return !stack || (stack->cut && stack->frames.size() == 1);
@@ -76,16 +89,18 @@ bool is_cut(const GrowthLog& growth, uint32_t number) {
 
 }  // namespace
 
+std::optional<bool> kind_is_promised(uint32_t kind, const HostRules& rules) {
+  if (kind & kKindUnknown) return std::nullopt;
+  if (!(kind & kKindShared) || (kind & kKindFile)) return false;
+  const MappingRow* row = mapping_row(mapping_of(kind, rules), rules);
+  return row ? std::optional(row->cost == Cost::kLength) : std::nullopt;
+}
+
 std::optional<bool> kind_is_charged(uint32_t kind, const HostRules& rules) {
   if (kind & kKindUnknown) return std::nullopt;
-  const bool shared = kind & kKindShared, file = kind & kKindFile;
-  const MappingKind mapping{.shared = shared,
-                            .writable = (kind & kKindEverWritable) != 0,
-                            .file = file,
-                            .noreserve = (kind & kKindNoreserve) && !rules.noreserve_ignored,
-                            .hugetlb = (kind & kKindHuge) != 0,
-                            .droppable = (kind & kKindDroppable) != 0};
-  if (shared) return false;  // what is charged for it is the object's, not the process's
+  const bool file = kind & kKindFile;
+  const MappingKind mapping = mapping_of(kind, rules);
+  if (mapping.shared) return false;  // what is charged for it is the object's, not the process's
   const MappingRow* row = mapping_row(mapping, rules);
   if (!row) return std::nullopt;
   if (row->cost != Cost::kLength) return false;
@@ -133,7 +148,8 @@ std::optional<Growers> growers(const LogReader& log, const ProcessId* only) {
     found.now += sum.now, found.gross += sum.gross;
     if (sum.gross.high != 0 && is_cut(growth, sum.stack)) found.nameless_kb += sum.gross.high;
   }
-  found.exact = found.exact && growth.header().rows_missing == 0;
+  found.rows_missing = growth.header().rows_missing;
+  found.exact = found.exact && found.rows_missing == 0;
   return found;
 }
 
@@ -180,18 +196,20 @@ std::vector<std::string> names_of(const GrowthLog& growth, Symbols& symbols, uin
                : std::vector<std::string>();
 }
 
-namespace {
-
-// libc's function of the call's own name says nothing more.
-std::vector<std::string> asker_names(const GrowthLog& growth, Symbols& symbols,
-                                     const TotalsRow& row) {
-  std::vector<std::string> names = names_of(growth, symbols, row.stack, kFramesNamed + 1);
-  if (!names.empty() && names.front() == op_name(row.op)) names.erase(names.begin());
-  if (names.size() > kFramesNamed) names.pop_back();
+std::vector<std::string> askers(Symbols& symbols, uint32_t image, std::span<const uint64_t> frames,
+                                Op op, size_t most) {
+  std::vector<std::string> names = caller_names(symbols, image, frames, most + 1);
+  if (!names.empty() && names.front() == op_name(op)) names.erase(names.begin());
+  if (names.size() > most) names.pop_back();
   return names;
 }
 
-}  // namespace
+std::vector<std::string> askers_of(const GrowthLog& growth, Symbols& symbols, uint32_t stack, Op op,
+                                   size_t most) {
+  const auto known = growth.stack(stack);
+  return known ? askers(symbols, known->image, known->frames, op, most)
+               : std::vector<std::string>();
+}
 
 std::optional<Held> held_at(const LogReader& log, Symbols& symbols, const Event& snapshot,
                             const HostRules& rules, size_t most) {
@@ -211,7 +229,7 @@ std::optional<Held> held_at(const LogReader& log, Symbols& symbols, const Event&
                          ? growth.row(static_cast<uint32_t>(*number))
                          : std::nullopt;
     if (row && kind_is_charged(row->kind, rules) == true)
-      by_callers[{row->op, asker_names(growth, symbols, *row)}] += *kb;
+      by_callers[{row->op, askers_of(growth, symbols, row->stack, row->op, kFramesNamed)}] += *kb;
   }
   for (const auto& [key, kb] : by_callers) held.largest.push_back({kb, key.first, key.second});
   std::stable_sort(held.largest.begin(), held.largest.end(),

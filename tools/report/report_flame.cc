@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <tuple>
 
 #include "tools/causes/causes.h"
 #include "tools/log/call_families.h"
@@ -28,17 +29,48 @@ std::string shortened(std::string name) {
   return name.substr(0, end) + "...";
 }
 
-std::string key_of_stack(const Event& event) {
-  const auto op = static_cast<uint16_t>(event.base.op);
-  std::string key(reinterpret_cast<const char*>(&event.base.image), sizeof event.base.image);
-  key.append(reinterpret_cast<const char*>(&op), sizeof op);
-  if (!event.frames.empty())
-    key.append(reinterpret_cast<const char*>(event.frames.data()),
-               event.frames.size() * sizeof event.frames[0]);
+std::string key_of_stack(Op op, uint32_t image, const std::vector<uint64_t>& frames) {
+  const auto number = static_cast<uint16_t>(op);
+  std::string key(reinterpret_cast<const char*>(&image), sizeof image);
+  key.append(reinterpret_cast<const char*>(&number), sizeof number);
+  if (!frames.empty())
+    key.append(reinterpret_cast<const char*>(frames.data()), frames.size() * sizeof frames[0]);
   return key;
 }
 
 }  // namespace
+
+ChargeStacks::ChargeStacks(const LogReader& log, Symbols& symbols)
+    : log_(log),
+      symbols_(symbols),
+      rules_(host_rules(log.header())),
+      growth_(log),
+      programs_(log),
+      totals_(growers(log)) {
+  if (totals_) add_totals();
+}
+
+void ChargeStacks::add_totals() {
+  for (const StackSum& stack : totals_->stacks) {
+    const Bounds charged = stack.charged();
+    unproven_kb_ += charged.high - charged.low;
+    if (charged.low == 0) continue;
+    Sum& sum = sum_of(stack);
+    sum.granted_kb += charged.low, sum.calls += stack.mapping_calls;
+    granted_kb_ += charged.low;
+  }
+}
+
+bool ChargeStacks::keep_totals() {
+  if (!totals_) return false;
+  kept_totals_ = true;
+  for (const StackSum& stack : totals_->stacks) {
+    if (stack.now.low == 0) continue;
+    sum_of(stack).kept_kb += stack.now.low;
+    kept_kb_ += stack.now.low;
+  }
+  return true;
+}
 
 // brk's charge is the way from where the break was. sbrk and the brk beneath it tell of the same
 // way: the second adds nothing.
@@ -58,21 +90,36 @@ std::string ChargeStacks::program_of(const Event& event) const {
   return process ? process->comm() : "a process";
 }
 
-ChargeStacks::Sum& ChargeStacks::sum_of(const Event& event) {
-  std::string key = key_of_stack(event);
+ChargeStacks::Sum& ChargeStacks::sum_of(Op op, uint32_t image,
+                                        const std::vector<uint64_t>& frames) {
+  std::string key = key_of_stack(op, image, frames);
   const auto found = sums_.find(key);
   if (found != sums_.end()) return found->second;
   if (sums_.size() >= kMostStacks) return other_;
   Sum& sum = sums_[std::move(key)];
-  sum.position = event.position;
-  sum.program = program_of(event);
+  sum.op = op, sum.image = image, sum.frames = frames;
+  return sum;
+}
+
+ChargeStacks::Sum& ChargeStacks::sum_of(const Event& event) {
+  Sum& sum = sum_of(event.base.op, event.base.image, event.frames);
+  if (sum.program.empty()) sum.program = program_of(event);
+  return sum;
+}
+
+ChargeStacks::Sum& ChargeStacks::sum_of(const StackSum& stack) {
+  const auto known = growth_.stack(stack.stack);
+  if (!known) return nameless_;
+  Sum& sum = sum_of(stack.op, known->image, known->frames);
+  if (sum.program.empty()) sum.program = programs_.of(known->image);
   return sum;
 }
 
 void ChargeStacks::note(const Event& event) {
   const EventBase& b = event.base;
   const bool charges = is_memory_op(b.op) || b.op == Op::kShmget;
-  if (!charges || event.failed() || !event.returned()) return;
+  const bool is_in_totals = totals_ && b.op != Op::kShmget;
+  if (!charges || is_in_totals || event.failed() || !event.returned()) return;
   const auto kb = charge_of(event);
   if (!kb) ++unproven_;
   else if (*kb != 0) add_granted(event, *kb);
@@ -108,7 +155,9 @@ std::vector<const ChargeStacks::Sum*> ChargeStacks::largest(size_t most) const {
   const auto larger = [](const Sum* a, const Sum* b) {
     const uint64_t of_a = std::max(a->granted_kb, a->kept_kb),
                    of_b = std::max(b->granted_kb, b->kept_kb);
-    return of_a != of_b ? of_a > of_b : a->position < b->position;
+    return of_a != of_b
+               ? of_a > of_b
+               : std::tie(a->image, a->op, a->frames) < std::tie(b->image, b->op, b->frames);
   };
   std::sort(list.begin(), list.end(), larger);
   if (list.size() > most) list.resize(most);
@@ -118,10 +167,8 @@ std::vector<const ChargeStacks::Sum*> ChargeStacks::largest(size_t most) const {
 // Outermost first; the shim's own frames are left out, the call stands last.
 std::vector<std::string> ChargeStacks::names(const Sum& sum) {
   std::vector<std::string> list;
-  const auto event = log_.event_at(sum.position);
-  if (!event) return {"a call whose record was overwritten"};
-  list.emplace_back(op_name(event->base.op));
-  for (const Frame& frame : symbols_.stack(event->base.image, event->frames, Detail::kNames)) {
+  list.emplace_back(op_name(sum.op));
+  for (const Frame& frame : symbols_.stack(sum.image, sum.frames, Detail::kNames)) {
     if (frame.module.starts_with("libovcshim")) continue;
     // An object without names is one step of the way, however many frames it has there.
     const bool nameless = frame.function.empty() && !frame.module.empty();
@@ -191,7 +238,9 @@ Json ChargeStacks::json() {
     root.children[name] = std::move(leaf);
   };
   add_leaf("(before the recording began, or by no recorded call)", 0, listed_.kept_kb);
-  add_leaf("(other stacks)", granted_kb_ - granted, kept_kb_ - kept - listed_.kept_kb);
+  add_leaf("(no room for the stack)", nameless_.granted_kb, nameless_.kept_kb);
+  add_leaf("(other stacks)", granted_kb_ - granted - nameless_.granted_kb,
+           kept_kb_ - kept - listed_.kept_kb - nameless_.kept_kb);
   return node_json("all", root, granted_kb_ / 2000, kept_kb_ / 2000);
 }
 

@@ -166,6 +166,7 @@ Json report_charts(const LogReader& log, ReportData& data) {
   json["spaces"] = Json::array();
   for (const Space& space : data.spaces.list) json["spaces"].push_back(space_json(space));
   json["stacks"] = data.stacks->json();
+  json["stacks_at_end"] = data.spaces.at_end || data.stacks->kept_at_end();
   return json;
 }
 

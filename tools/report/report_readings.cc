@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "tools/log/log_readings.h"
 #include "tools/text/json.h"
 
 namespace ovc {
@@ -49,6 +50,19 @@ Readings::Readings(const LogReader& log, const ReportClock& clock)
   if (const auto kb = log.host(FactKey::kCommitLimitKb)) add_level(limits_, clock.us(created), *kb);
   if (const auto mode = log.host(FactKey::kOvercommitMemory))
     add_level(modes_, clock.us(created), *mode);
+  add_kept();
+}
+
+void Readings::add_kept() {
+  for (const ReadingsCell& cell : kept_readings(log_)) {
+    if (cell.first && is_known(cell.first->committed_kb) && cell.first->committed_kb != 0) {
+      add(cell.first->tick, cell.first->committed_kb);
+      if (is_known(cell.first->limit_kb) && cell.first->limit_kb != 0)
+        add_level(limits_, clock_.us(cell.first->tick), cell.first->limit_kb);
+    }
+    for (const auto& extreme : {cell.lowest, cell.highest})
+      if (extreme) add(extreme->tick, extreme->committed_kb);
+  }
 }
 
 void Readings::note(const Event& event) {

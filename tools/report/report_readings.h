@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Committed_AS and CommitLimit over time, as records carry them, nothing between. Of many readings
+// Committed_AS and CommitLimit over time, as records carry them and as the log keeps them for ever,
+// nothing between. Of many readings
 // the lowest and highest of each small span are kept, so that memory and page stay small.
 #pragma once
 #include <cstdint>
@@ -24,7 +25,7 @@ class Readings {
   Readings(const LogReader& log, const ReportClock& clock);
   void note(const Event& event);
 
-  uint64_t count() const { return count_; }  // records that carry one; several can carry the same
+  uint64_t count() const { return count_; }  // with those that stand in several records
   bool in_spans() const { return count_ > kMostSingle; }
   std::vector<ReadingSpan> spans() const;  // by time; single readings if they are few
   std::vector<ReadingSpan> coarse(size_t wanted) const;
@@ -40,6 +41,7 @@ class Readings {
  private:
   static constexpr size_t kSpans = 1500, kMostSingle = 1500, kMostLevels = 400;
   void add(uint64_t tick, uint64_t kb);
+  void add_kept();
   static void add_level(std::vector<Level>& list, int64_t us, uint64_t value);
   static std::vector<Level> levels(std::vector<Level> list);
 

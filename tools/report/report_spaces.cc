@@ -54,9 +54,11 @@ class SpaceSearch {
     for (const LedgerProcess* process : to_replay()) {
       LedgerState state = ledger_.at(*process, result_.tick);
       if (state.space.empty()) continue;
-      stacks_.add_kept(*process, state.space);
       candidates.push_back({process, std::move(state)});
     }
+    // What mapped the memory that is there may have no record any more to be named by.
+    if (!log_.events_overwritten() || !stacks_.keep_totals())
+      for (const Candidate& c : candidates) stacks_.add_kept(*c.process, c.state.space);
     std::stable_sort(
         candidates.begin(), candidates.end(), [this](const Candidate& a, const Candidate& b) {
           if (is_refused(*a.process) != is_refused(*b.process)) return is_refused(*a.process);

@@ -239,12 +239,21 @@ class Tables {
           html_note(fmt::format("Left out: {} whose charge the records do not prove (a mapping "
                                 "replaced, moved or made writable).",
                                 counted(stacks.unproven_calls(), "call")));
-    HtmlTable table(
-        "Largest charges by stack, innermost first",
-        {"charged in total",
-         data_.spaces.at_end ? "still charged at the end" : "still charged at the refusal", "calls",
-         "stack"},
-        "rrrw");
+    if (stacks.from_totals())
+      out += html_note(
+          "Exact sums, kept apart from the records: what the log forgot since is in them.");
+    if (stacks.unproven_kb())
+      out += html_note(fmt::format("Left out: {} whose charge the log does not tell.",
+                                   kb_text(stacks.unproven_kb())));
+    if (stacks.missing_calls())
+      out += html_note(fmt::format("Left out: {} for which the log's tables had no room.",
+                                   counted(stacks.missing_calls(), "call")));
+    HtmlTable table("Largest charges by stack, innermost first",
+                    {"charged in total",
+                     data_.spaces.at_end || stacks.kept_at_end() ? "still charged at the end"
+                                                                 : "still charged at the refusal",
+                     "calls", "stack"},
+                    "rrrw");
     for (const auto& row : stacks.rows(kStackRows))
       table.row({html_kb(row.granted_kb), html_kb(row.kept_kb), grouped(row.calls),
                  html_text(row.stack)});

@@ -116,6 +116,7 @@ class Gatherer {
     const Ledger ledger(log_);
     const GrowthLog growth(log_);
     const HostRules rules = rules_of_all(log_);
+    for (ProcessStats& process : stats_.processes) add_peaks(growth, process);
     for (const LedgerProcess& p : ledger.processes()) {
       const auto place = by_slot_.find({p.index, p.serial});
       if (place == by_slot_.end()) continue;
@@ -123,6 +124,17 @@ class Gatherer {
       if (ledger.lists_of(p) >= 2) add_replayed(ledger, p, process);
       if (!process.growth || process.calls_overwritten) add_owned(growth, rules, process);
     }
+  }
+
+  void add_peaks(const GrowthLog& growth, ProcessStats& process) const {
+    const auto space = growth.space(process.process.index, process.process.slot.serial);
+    const auto kb = [this](uint64_t pages) {
+      return pages ? std::optional(pages * (log_.header().page_size / 1024)) : std::nullopt;
+    };
+    if (!space) return;
+    process.peak_vm_size_kb = kb(space->peak_vm_size_pages);
+    process.peak_resident_kb = kb(space->peak_resident_pages);
+    process.peak_data_kb = kb(space->peak_data_pages);
   }
 
   // From what is never overwritten.

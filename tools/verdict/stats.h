@@ -29,6 +29,8 @@ struct ProcessStats {
   std::map<std::string_view, uint64_t>
       unexplained_kb;              // kind of mapping -> what it grew by without a call
   bool calls_overwritten = false;  // memory calls of the time that `growth` is about
+  // The highest of all readings since the program began.
+  std::optional<uint64_t> peak_vm_size_kb{}, peak_resident_kb{}, peak_data_kb{};
   uint64_t calls() const;
 };
 

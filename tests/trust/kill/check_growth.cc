@@ -7,10 +7,30 @@
 #include <map>
 
 #include "tools/log/log_growth.h"
+#include "tools/log/log_readings.h"
 
 namespace kill_test {
 
 using ovc::Op;
+
+namespace {
+
+// What one line of statm and one look at meminfo cannot say is a reading put together of two.
+bool is_whole(const ovc::KeptReading& r) {
+  return r.committed_kb != 0 && r.limit_kb != 0 && r.vm_size_pages != 0 &&
+         r.resident_pages <= r.vm_size_pages && r.data_pages <= r.vm_size_pages;
+}
+
+void check_readings(const ovc::LogReader& log, std::vector<std::string>& wrong) {
+  for (const ovc::ReadingsCell& cell : ovc::kept_readings(log)) {
+    if (cell.first && !is_whole(*cell.first))
+      wrong.push_back(fmt::format("a reading that nobody took, at {}", cell.first->tick));
+    if (cell.lowest && cell.highest && cell.lowest->committed_kb > cell.highest->committed_kb)
+      wrong.push_back(fmt::format("a lowest reading above the highest, at {}", cell.lowest->tick));
+  }
+}
+
+}  // namespace
 
 std::vector<std::string> check_growth(const ovc::LogReader& log, const Journal& journal) {
   const ovc::GrowthLog growth(log);
@@ -34,6 +54,7 @@ std::vector<std::string> check_growth(const ovc::LogReader& log, const Journal& 
     if (space && space->missing == 0 && !growth.owned(*space).exact)
       wrong.push_back(fmt::format("pid {}: its tree of owners is damaged", p.slot.pid));
   }
+  check_readings(log, wrong);
   return wrong;
 }
 

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "shim/format/growth_format.h"
+#include "shim/format/readings_format.h"
 #include "tests/fixtures/settings_stay.h"
 #include "tests/trust/kill/check.h"
 
@@ -168,6 +169,17 @@ bool change_growth(Bytes& log, bool frame) {
   return changed;
 }
 
+// A reading whose writer did not store all of it.
+bool tear_reading(Bytes& log) {
+  const auto& area = log.header().readings;
+  for (uint64_t at = area.offset + sizeof(ReadingsHeader);
+       at + sizeof(ReadingCell) <= area.offset + area.bytes; at += sizeof(ReadingCell)) {
+    auto& cell = log.at<ReadingCell>(at);
+    if (cell.tick > kReadingBusy) return cell.vm_size_pages = 0, true;
+  }
+  return false;
+}
+
 // A counter of the process that made most calls of `op`.
 bool change_counter(Bytes& log, Op op, int by) {
   const auto& area = log.header().stripes;
@@ -212,6 +224,7 @@ const std::vector<Damage>& damages() {
       {"a call is not counted", [](Bytes& log, const Journal&, Random&) { return change_counter(log, Op::kAlignedAlloc, -1); }},
       {"calls by stack are forgotten", [](Bytes& log, const Journal&, Random&) { return change_growth(log, false); }},
       {"a stack has another frame", [](Bytes& log, const Journal&, Random&) { return change_growth(log, true); }},
+      {"a reading is torn", [](Bytes& log, const Journal&, Random&) { return tear_reading(log); }},
       {"a fork is not counted", [](Bytes& log, const Journal&, Random&) { return change_counter(log, Op::kFork, -1); }},
       {"the overwritten ones are miscounted", [](Bytes& log, const Journal&, Random&) { return log.header().calls_overwritten += 200, true; }},
   };

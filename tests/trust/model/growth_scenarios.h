@@ -30,6 +30,7 @@ struct GrowthStory {
   std::map<uint32_t, uint32_t> stacks;   // number given for a stack, by its first frame
   uint64_t counted = 0;                  // adds to rows that have returned
   std::map<uint32_t, bool> owners_done;  // by writer
+  std::vector<uint64_t> readings;        // kept, by tick
   std::string read;                      // what a reader found wrong
 };
 extern GrowthStory growth_story;

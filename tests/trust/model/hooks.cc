@@ -88,6 +88,15 @@ bool is_arena(const volatile void* address) {
                 ovcshim::g.growth.arena_words * sizeof(uint64_t)},
                reinterpret_cast<uint64_t>(address));
 }
+// Of a cell of the readings that stay; its tick comes last.
+bool is_figure(const volatile void* address) {
+  const uint64_t at =
+      reinterpret_cast<uint64_t>(address) - reinterpret_cast<uint64_t>(ovcshim::g.readings.cells);
+  const uint64_t within = at % sizeof(ovcshim::ReadingCell);
+  return at < ovcshim::g.readings.layout.cells * sizeof(ovcshim::ReadingCell) &&
+         within >= offsetof(ovcshim::ReadingCell, committed_kb) &&
+         within < offsetof(ovcshim::ReadingCell, lowest);
+}
 bool is_growth_cursor(const volatile void* address) {
   const ovcshim::GrowthHeader* h = ovcshim::g.growth.header;
   return h && (address == &h->arena_cursor || address == &h->tables_used);
@@ -160,7 +169,7 @@ T load(const volatile T* at) {
 template <typename T>
 void store(volatile T* at, T value) {
   write_point(at);
-  const bool dropped = (broken() == Break::kFramesNotWritten && is_arena(at)) ||
+  const bool dropped = (broken() == Break::kFramesNotWritten && (is_arena(at) || is_figure(at))) ||
                        (broken() == Break::kTableNotFilled && is_table(at));
   if (!dropped) *at = value;
 }

@@ -15,6 +15,7 @@
 #include <memory>
 
 #include "tests/trust/model/growth_scenarios.h"
+#include "tests/trust/model/readings_scenarios.h"
 #include "tests/trust/model/scheduler.h"
 #include "tests/trust/model/subject.h"
 #include "tests/unit/shim_fixture.h"
@@ -49,6 +50,7 @@ class Stage {
     header.event_cursor = 0;
     std::memset(static_cast<void*>(g.events.slots), 0, 48 << 10);
     shrink_growth(header);
+    shrink_readings(header);
     for (uint32_t i = 0; i < 3; ++i) {
       Hot& hot = g_private->hots[i];
       hot.tid = kA + i;
@@ -89,7 +91,8 @@ class Stage {
         {reinterpret_cast<unsigned char*>(g_private->hots), 4 * sizeof(Hot)},
         {reinterpret_cast<unsigned char*>(g.growth.header), sizeof(GrowthHeader)},
         {reinterpret_cast<unsigned char*>(g.growth.spaces + g_private->slot), sizeof(ProcessSpace)},
-        {reinterpret_cast<unsigned char*>(g.growth.index), 4096}};
+        {reinterpret_cast<unsigned char*>(g.growth.index), 4096},
+        {reinterpret_cast<unsigned char*>(g.readings.header), small_readings_bytes()}};
   }
   void watch_readers_mapping() {
     std::ifstream maps("/proc/self/maps");
@@ -316,6 +319,7 @@ int check_all(const Stage& stage, Bounds bounds) {
   int status = 0;
   std::vector<Scenario> all = scenarios(stage.reader());
   for (Scenario& scenario : growth_scenarios(stage.reader())) all.push_back(std::move(scenario));
+  for (Scenario& scenario : readings_scenarios(stage.reader())) all.push_back(std::move(scenario));
   for (const Scenario& scenario : all) {
     const Result result = run(stage, fresh, scenario, bounds, Break::kNothing);
     executions += result.executions, points += result.points;
@@ -376,7 +380,12 @@ int self_test(const Stage& stage, Bounds bounds) {
                   {Break::kFramesNotWritten, "frames are not written before their word"},
                   {Break::kTableNotFilled, "a table is not filled before it is met"},
                   {Break::kMarkNotSet, "what leaves is not marked"}});
-  return lanes | growth;
+  const int readings =
+      notice_all(stage, bounds, readings_scenarios(stage.reader()),
+                 {{Break::kTakeUnchecked, "a cell is taken without a compare"},
+                  {Break::kBusyNotStored, "a cell or an extreme is claimed and not stored"},
+                  {Break::kFramesNotWritten, "figures are not written before their tick"}});
+  return lanes | growth | readings;
 }
 
 }  // namespace

@@ -22,7 +22,7 @@ enum class Break {
   kLiveTakenForDead,  // tkill says ESRCH of everybody
   kNotCleared,        // a chunk is not cleared for its new owner
   kLossNotCounted,    // cold counters are not added to
-  kFramesNotWritten,  // a stack's frames are not written before its word
+  kFramesNotWritten,  // a stack's frames, or a reading's figures, are not written before their word
   kTableNotFilled,    // a table of owners is not filled before the word that leads to it
   kMarkNotSet,        // what munmap is about to take is not marked
   kReaderLooksOnce,   // the reader's second look at a slot's or owner's word gives what the first

@@ -56,6 +56,21 @@ TEST_CASE("holders: which kinds of memory are charged") {
   CHECK(kind_is_charged(kind, rules_in(mode)) == charged);
 }
 
+TEST_CASE("holders: which mappings promise a shared object its memory at once") {
+  const auto [kind, mode, promised] = GENERATE(table<uint32_t, uint64_t, std::optional<bool>>({
+      {kPlain | kKindShared, 0, true},
+      {kPlain | kKindShared, 2, true},
+      {kPlain | kKindShared | kKindFile, 2, false},
+      {kPlain | kKindShared | kKindNoreserve, 0, false},
+      {kPlain | kKindShared | kKindNoreserve, 2, true},
+      {kPlain | kKindShared | kKindHuge, 2, false},
+      {kPlain, 2, false},
+      {kKindUnknown, 2, std::nullopt},
+  }));
+  CAPTURE(kind, mode);
+  CHECK(kind_is_promised(kind, rules_in(mode)) == promised);
+}
+
 TEST_CASE("holders: what lost its write permission may have lost its charge since Linux 6.7") {
   CHECK(kind_is_charged(kKindEverWritable, rules_in(2, {6, 7})) == std::nullopt);
   CHECK(kind_is_charged(kKindEverWritable | kKindFile, rules_in(2, {6, 7})) == true);

@@ -9,11 +9,11 @@ const startStacks = (box) => {
     return node;
   });
   root.children = build(root, data.stacks[3]);
-  let which = data.stacks[2] > 0 ? 1 : 0;  // 0: granted in all, 1: charged at the moment of the address spaces
+  let which = data.stacks[2] > 0 ? 1 : 0;  // 0: granted in all, 1: still charged at one moment
   let top = root;
   if (!data.stacks[1] && !data.stacks[2]) return;
   const ROW = 19;
-  const [GRANTED, THEN] = ["Charged in total", data.at_end ? "Still charged at the end" : "Still charged at the refusal"];
+  const [GRANTED, THEN] = ["Charged in total", data.stacks_at_end ? "Still charged at the end" : "Still charged at the refusal"];
   const key = (node) => { let text = ""; for (let n = node; n; n = n.parent) text = n.name + "\n" + text; return text; };
   const colour = (name) => {
     if (name.startsWith("(")) return "t7";
@@ -71,7 +71,7 @@ const startStacks = (box) => {
     return false;
   };
   const chart = makeChart(box, {name: "Flame graph of commit charge", help: "Up and down go to caller and callee, left and right to neighbours, Enter or plus shows one alone, Esc goes back. The largest stand in a table below.", draw, keys});
-  const choices = [[GRANTED, "All that was charged, freed since or not", 0], [THEN, "What was still charged at the moment of the address spaces above", 1]];
+  const choices = [[GRANTED, "All that was charged, freed since or not", 0], [THEN, data.stacks_at_end ? "What was still charged at the end, or when its process ended" : "What was still charged at the moment of the address spaces above", 1]];
   const buttons = choices.map(([text, label, weight]) => chart.button(text, label, () => {
     which = weight;
     top = root;
