@@ -421,6 +421,7 @@ enum class FactKey : uint32_t {
   kPidsGroupId = 222, kMemcgGroupId /* inode of the process's own group */,
   // whose kHugeGroup* are, as kPidsGroup; read with a snapshot
   kHugeGroup = 340, kHugeGroupsSeen, kHugeGroupVersion, kHugeGroupId,
+  kAddressBits = 400 /* FileHeader::host, aarch64: a process has the addresses below 2^n; absent: not looked at */,
   kPlaceFiles = 420 /* PlaceFile bits: signs of where it runs; absent: not looked at */,
   // kStart only: address of the function that serves the op behind the shim, key = kProviderBase +
   // op

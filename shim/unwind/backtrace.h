@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Return addresses of the calling thread, by .eh_frame (x86-64) or frame pointers (aarch64).
+// Return addresses of the calling thread, by .eh_frame.
 // Contract: any thread, signal handlers, small and foreign stacks, after fork in a threaded
 // process. No allocation, no locks, never faults, never reads outside memory it has proven
 // readable, at most 2 kB of stack, bounded time.
