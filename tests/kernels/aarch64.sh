@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# The smallest machine for aarch64: the shim, cross-built, records programs there under Debian's kernel; `ovc` of this machine reads
+# the logs.
+#   aarch64.sh [--tests] [--write] [SUITE]   --tests: and the unit tests that ask the machine itself, which are longer to build;
+#                                            --write: the figures into README.md. SUITE: of the kernel, bookworm by default
+. "$(dirname "$0")/../fixtures/e2e.sh"
+here=$source_dir/tests/kernels
+tests=() write=0 suite=bookworm
+for word; do
+  case $word in --tests) tests=(machine_tests) ;; --write) write=1 ;; *) suite=$word ;; esac
+done
+for command in qemu-system-aarch64 cpio depmod dpkg cmake; do
+  command -v $command >/dev/null || skip "no $command here (tests/setup.sh kernels)"
+done
+kept=$build/kernels/aarch64
+cross=$kept/build
+mkdir -p "$kept"
+# quietly CMD...: a reason to skip is its last line
+quietly() {
+  local status=0
+  "$@" >"$work/quiet" 2>&1 || status=$?
+  ((status != 77)) || skip "$(tail -n 1 "$work/quiet" | sed 's/^skipped: //')"
+  ((status == 0)) || { cat "$work/quiet" >&3; fail "$*"; }
+}
+quietly "$source_dir/tests/cross/build.sh" "$kept" ovcshim programs_process_calls examples_fork_once examples_malloc_1tb examples_fork_doubles "${tests[@]}"
+quietly "$here/fetch.sh" "$suite-arm64" "$build/kernels"
+kernel=$build/kernels/$suite-arm64
+"$here/initrd.sh" "$kernel" "$kept/toolchain/root/bin/busybox"
+
+# No disk: the programs lie in the initial file system, under the paths they have here, by which ovc finds their names.
+guest=$work/guest
+library=lib/aarch64-linux-gnu
+mkdir -p "$guest/root$cross"/{programs,examples} "$guest/root/$library"
+ln -s "$kernel/unpacked" "$guest/unpacked"
+cp "$kernel/release" "$kernel/architecture" "$guest"
+cp "$here/guest/aarch64_init" "$guest/root/init"
+cp "$cross/libovcshim.so" "$guest/root$cross"
+cp "$cross/programs/process_calls" "$guest/root$cross/programs"
+cp "$cross"/examples/{fork_once,malloc_1tb,fork_doubles} "$guest/root$cross/examples"
+cp -L "$kept/toolchain/root/lib/ld-linux-aarch64.so.1" "$guest/root/lib"
+# with_libraries FILE: it and what it loads are there
+with_libraries() {
+  local name
+  for name in $("$kept/toolchain/bin/aarch64-linux-gnu-readelf" -d "$1" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p'); do
+    [[ ! -e $guest/root/$library/$name ]] || continue
+    cp -L "$kept/toolchain/root/$library/$name" "$guest/root/$library"
+    with_libraries "$guest/root/$library/$name"
+  done
+}
+with_libraries "$cross/programs/process_calls"
+((${#tests[@]} == 0)) || { cp "$cross/machine_tests" "$guest/root$cross" && with_libraries "$cross/machine_tests"; }
+(cd "$guest/root" && find . | cpio -o -H newc --quiet) | cat "$kernel/initrd" - >"$guest/initrd"
+result=$build/kernels/results/$suite-arm64/aarch64${tests:++tests}
+"$here/boot.sh" "$guest" - "$result" 1 512 0 500 ovc.build="$cross" || { tail -n 30 "$result/console" >&3; fail "the machine did not come to its end"; }
+grep -a '^ovc-kernel: ' "$result/console" | tr -d '\r'
+cd "$result"
+
+# No program noticed the shim; each call is counted as on this machine.
+grep -q ok process_calls.alone || { cat process_calls.alone >&3; fail "process_calls did not run"; }
+same process_calls.alone process_calls.with "what process_calls prints"
+finds '^aarch64|Linux .* aarch64' <(tr -d '\r' <console)
+OVCSHIM_LIBC_INTERNALS=0 under "$work/here.ovc" process_calls >/dev/null  # on aarch64 libc's own clones are not seen
+counts() {
+  ovc stats --json "$1" | jq -c '[.processes[] | select(.comm == "process_calls").totals.calls | to_entries[] |
+    select(.key | test("fork|clone|spawn|pthread_create|wait|popen|system")) | {key, value: .value.calls}] |
+    group_by(.key) | map({key: .[0].key, value: (map(.value) | add)}) | from_entries'
+}
+counts process_calls.ovc >there
+counts "$work/here.ovc" >here
+same here there "calls counted here and on aarch64"
+exits 1 ovc why malloc_1tb.ovc >told
+finds '^malloc of 1,099,511,627,776 bytes refused with ENOMEM' told
+
+# A fork refused for want of 400 kB, as the guest found out by halves; told to what the kernel's own counter is exact to.
+exits 1 ovc why --json refused.ovc >why.json
+jq -e '.verdicts | length == 1 and (.[0] | .op == "fork" and .errno == "ENOMEM" and .cause == "commit-limit")' why.json >/dev/null ||
+  { cat why.json >&3; fail "the verdict"; }
+ovc why refused.ovc >told || true
+cat told
+finds 'asked by +main <- ' told
+read -r short exact < <(sed -n 's/^ *short by *\([0-9,]*\) kB *(.* off by \([0-9,]*\)).*/\1 \2/p' told | tr -d ,)
+((short >= 400 - exact && short <= 400 + exact)) || fail "short by $short kB, not 400 (give or take $exact)"
+if ((write)); then "$here/table.py" "$here/machines.txt" "$build/kernels/results" "$here/README.md"; fi
