@@ -638,7 +638,7 @@ struct ChunkHeader {
 static_assert(sizeof(ChunkHeader) == kChunkHeaderBytes);
 
 // word: op 4 bits | address >> kAddressShift, 44 bits | log2(alignment) 6 bits | failed 1 |
-// reserved 9
+// bit 47 of the address 1 (call_address.h) | reserved 8
 // aux:  caller >> caller_shift (FileHeader), 47 bits | size 17 bits
 struct CallRecord {
   uint64_t word;

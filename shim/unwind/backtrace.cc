@@ -133,6 +133,7 @@ class Walk {
     registers_.set(kR15, state.r15);
 #else
     registers_.set(kX29, state.fp);
+    if (state.rbx) registers_.set(kReturnAddress, state.rbx);
 #endif
   }
 

@@ -51,9 +51,6 @@ unpack() {
 }
 
 apt_for arm64 /dev/null
-# Merged /usr, as on any installed system: the packages' own /lib and /bin go there.
-mkdir -p "$dir"/root/usr/{bin,sbin,lib}
-for folder in bin sbin lib; do ln -s usr/$folder "$dir/root/$folder"; done
 standard=$(apt-cache depends g++ | grep -oE 'g\+\+-[0-9]+' | head -n 1)
 unpack "$dir/root" libc6-dev "libstdc++-${standard#g++-}-dev" libfmt-dev libdw-dev libelf-dev libcli11-dev nlohmann-json3-dev \
   libsqlite3-dev libunwind-dev catch2 bash dash coreutils util-linux mount grep sed mawk diffutils findutils tar jq procps libc-bin \

@@ -1,18 +1,21 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# A kernel of Debian's, unpacked: fetch.sh SUITE[-generic][-arm64] DIR. The newest of that suite; the small one for virtual machines,
-# or the one for every machine. From the mirror that apt uses here, through a configuration of its own: nothing of the machine changes.
+# A kernel of Debian's, unpacked: fetch.sh SUITE[-generic|-16k][-arm64] DIR. The newest of that suite; the small one for virtual machines,
+# the one for every machine, or (arm64, since trixie) the one with pages of 16 kB. From the mirror that apt uses here, through a configuration of its own: nothing of the machine changes.
 # Prints the folder. What was fetched before is taken again while it is less than OVC_KERNEL_DAYS old (30).
 # Exit status 77: cannot be had here, with the reason.
 set -euo pipefail
-name=${1:?usage: fetch.sh SUITE[-generic][-arm64] DIR}
-base=$(realpath -m "${2:?usage: fetch.sh SUITE[-generic][-arm64] DIR}")
+name=${1:?usage: fetch.sh SUITE[-generic|-16k][-arm64] DIR}
+base=$(realpath -m "${2:?usage: fetch.sh SUITE[-generic|-16k][-arm64] DIR}")
 kind=${name%-arm64}
 architecture=amd64
 [[ $name == "$kind" ]] || architecture=arm64
-suite=${kind%-generic}
-meta=linux-image-cloud-$architecture
-[[ $kind == "$suite" ]] || meta=linux-image-$architecture
+suite=${kind%%-*}
+case $kind in
+  *-generic) meta=linux-image-$architecture ;;
+  *-16k) meta=linux-image-$architecture-16k ;;
+  *) meta=linux-image-cloud-$architecture ;;
+esac
 kernel=$base/$name
 skip() { echo "skipped: $*" >&2; exit 77; }
 

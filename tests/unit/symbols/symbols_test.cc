@@ -95,7 +95,7 @@ TEST_CASE(
 // is where the program was interrupted, which may be a function's first instruction.
 TEST_CASE("below aarch64's signal frame stands where the program was interrupted") {
   const Self me = self();
-  const auto is_named = [&](Machine machine) {
+  const auto is_named = [&](ovcshim::Machine machine) {
     LogBuilder b;
     b.header().machine = static_cast<uint32_t>(machine);
     b.put(make_module(1, me.start, me.end, me.bias, me.build_id, me.path));
@@ -105,8 +105,8 @@ TEST_CASE("below aarch64's signal frame stands where the program was interrupted
     const uint64_t stack[] = {0x1800, address_of(ovc_symbols_test::lighthouse)};
     return symbols.stack(1, stack).back().function.starts_with("ovc_symbols_test::lighthouse");
   };
-  CHECK(is_named(Machine::kAarch64));
-  CHECK_FALSE(is_named(Machine::kX86_64));
+  CHECK(is_named(ovcshim::Machine::kAarch64));
+  CHECK_FALSE(is_named(ovcshim::Machine::kX86_64));
 }
 
 TEST_CASE("another build id is another file") {
