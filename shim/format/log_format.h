@@ -427,6 +427,7 @@ enum class FactKey : uint32_t {
   // later image overwrites
   kCommFirst = 344, kCommSecond,
   kRangeListed = 346 /* what the refused call's range met is in the list, however long that is */,
+  kAddressBits = 400 /* FileHeader::host, aarch64: a process has the addresses below 2^n; absent: not looked at */,
   kPlaceFiles = 420 /* PlaceFile bits: signs of where it runs; absent: not looked at */,
   // kStart only: address of the function that serves the op behind the shim, key = kProviderBase +
   // op
@@ -643,7 +644,7 @@ struct ChunkHeader {
 static_assert(sizeof(ChunkHeader) == kChunkHeaderBytes);
 
 // word: op 4 bits | address >> kAddressShift, 44 bits | log2(alignment) 6 bits | failed 1 |
-// reserved 9
+// bit 47 of the address 1 (call_address.h) | reserved 8
 // aux:  caller >> caller_shift (FileHeader), 47 bits | size 17 bits
 struct CallRecord {
   uint64_t word;

@@ -12,10 +12,14 @@ __vfork:
         .cfi_startproc
         stp     x29, x30, [sp, -16]!
         .cfi_adjust_cfa_offset 16
+        .cfi_rel_offset x29, 0
+        .cfi_rel_offset x30, 8
         mov     x0, x30
         bl      ovcshim_vfork_begin
         ldp     x29, x30, [sp], 16
         .cfi_adjust_cfa_offset -16
+        .cfi_restore x29
+        .cfi_restore x30
         cmn     x0, 3
         b.ne    2f
         mov     x0, -1                      // refused by OVCSHIM_INJECT: errno is set
@@ -29,10 +33,14 @@ __vfork:
         cbz     x0, 1f                      // the child
         stp     x29, x30, [sp, -16]!
         .cfi_adjust_cfa_offset 16
+        .cfi_rel_offset x29, 0
+        .cfi_rel_offset x30, 8
         mov     x1, x7
         bl      ovcshim_vfork_end
         ldp     x29, x30, [sp], 16
         .cfi_adjust_cfa_offset -16
+        .cfi_restore x29
+        .cfi_restore x30
 1:      ret
         .cfi_endproc
         .size   vfork, .-vfork

@@ -3,9 +3,11 @@
 // See code_writer.h.
 #include "shim/libc/code_writer.h"
 
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 
+#include "shim/sys/auxv.h"
 #include "shim/sys/sys.h"
 
 namespace ovcshim {
@@ -13,7 +15,13 @@ namespace {
 
 constexpr long kRead = 1, kWrite = 2, kExec = 4;  // PROT_*
 constexpr long kGetSeccomp = 21;                  // PR_GET_SECCOMP
-constexpr uint64_t kPage = 4096;
+
+uint64_t page_bytes() {
+#if defined(__aarch64__)
+  if (const uint64_t told = g_auxv ? auxv_value(g_auxv, AT_PAGESZ) : 0) return told;
+#endif
+  return 4096;
+}
 
 bool is_there(const unsigned char* at, const unsigned char* bytes, size_t count) {
   return sys::equal(reinterpret_cast<const char*>(at), reinterpret_cast<const char*>(bytes), count);
@@ -49,8 +57,9 @@ bool CodeWriter::write_by_mem(unsigned char* at, const unsigned char* bytes, siz
 
 bool CodeWriter::write_by_mprotect(unsigned char* at, const unsigned char* bytes, size_t count) {
   if (sys::call(__NR_prctl, kGetSeccomp) != 0) return outcome_.filtered = true, false;
-  const uint64_t start = reinterpret_cast<uint64_t>(at) & ~(kPage - 1);
-  const uint64_t end = (reinterpret_cast<uint64_t>(at) + count + kPage - 1) & ~(kPage - 1);
+  const uint64_t page = page_bytes();
+  const uint64_t start = reinterpret_cast<uint64_t>(at) & ~(page - 1);
+  const uint64_t end = (reinterpret_cast<uint64_t>(at) + count + page - 1) & ~(page - 1);
   const auto protect = [&](long access) {
     return sys::call(__NR_mprotect, static_cast<long>(start), static_cast<long>(end - start),
                      access);

@@ -43,18 +43,14 @@ void record_mark(long nr, const long args[6], const FrameState& at) {
 extern "C" long ovcshim_libc_syscall(long nr, const long args[6], const LibcSyscallFrame* frame) {
   using namespace ovcshim;
   if (nr >= kMarkBase) {
-    if (g.recording && has_libc_tls() && !is_forwarded(nr))
-      record_mark(nr, args,
-                  {frame->site_return, frame->sp, frame->rbp, frame->rbx, frame->r12, frame->r13,
-                   frame->r14, frame->r15});
+    if (g.recording && has_libc_tls() && !is_forwarded(nr)) record_mark(nr, args, frame->state());
     return nr - kMarkBase;
   }
   RawCall call =
       g.recording && has_libc_tls() && !is_forwarded(nr) ? raw_call(nr, args) : RawCall{};
   if (call.op == Op::kNone)
     return sys::call(nr, args[0], args[1], args[2], args[3], args[4], args[5]);
-  const FrameState at{frame->site_return, frame->sp,  frame->rbp, frame->rbx,
-                      frame->r12,         frame->r13, frame->r14, frame->r15};
+  const FrameState at = frame->state();
   // Where no wrapper stands before libc, its system calls are the program's calls; that of _Fork is
   // fork.
   if (g.attached && call.op == Op::kClone) call = {Op::kFork, {}, nullptr};

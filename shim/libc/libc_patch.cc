@@ -378,14 +378,4 @@ bool give_libc_back() {
 
 }  // namespace ovcshim
 
-#else  // other machines: their libc is not known here
-
-namespace ovcshim {
-InternalsState patch_libc(uint64_t, CodeWriting&, OtherThreads) {
-  return InternalsState::kUnknownLibc;
-}
-bool give_libc_back() { return true; }
-uint64_t near_page() { return 0; }
-}  // namespace ovcshim
-
-#endif
+#endif  // aarch64: libc_patch_aarch64.cc

@@ -55,6 +55,8 @@ syscall:
         ret                                 // the child
 9:      stp     x29, x30, [sp, -80]!
         .cfi_adjust_cfa_offset 80
+        .cfi_rel_offset x29, 0
+        .cfi_rel_offset x30, 8
         stp     x8, x5, [sp, 16]
         stp     x1, x2, [sp, 32]
         stp     x3, x4, [sp, 48]
@@ -65,6 +67,8 @@ syscall:
         bl      ovcshim_cloned
         ldp     x29, x30, [sp], 80
         .cfi_adjust_cfa_offset -80
+        .cfi_restore x29
+        .cfi_restore x30
         ret
 7:      adrp    x16, ovcshim_next_syscall
         ldr     x16, [x16, :lo12:ovcshim_next_syscall]

@@ -7,6 +7,7 @@
 // Signal-safe against itself: a record's place is claimed by one instruction, so a handler that
 // interrupts it gets the next place.
 #pragma once
+#include "shim/format/call_address.h"
 #include "shim/record/state.h"
 
 namespace ovcshim {
@@ -76,7 +77,8 @@ inline void write_call(uint64_t place, Op op, uint64_t address, uint64_t size, u
   auto* record = reinterpret_cast<CallRecord*>(place);
   record->aux = call_aux(caller >> kCallerShift, size);
   // release: the reader takes a record with word != 0 as complete
-  __atomic_store_n(&record->word, call_word(op, address, align_log2), __ATOMIC_RELEASE);
+  __atomic_store_n(&record->word, call_word(op, address, align_log2) | top_bit_written(address),
+                   __ATOMIC_RELEASE);
 }
 
 // Of a place that was claimed: not a time mark's, nor behind the chunk.

@@ -5,6 +5,7 @@
 // descriptor closed before the program runs.
 #include "shim/record/one_log.h"
 
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 
@@ -14,6 +15,7 @@
 #include "shim/record/clock.h"
 #include "shim/record/log_path.h"
 #include "shim/record/log_size.h"
+#include "shim/sys/auxv.h"
 
 namespace ovcshim {
 namespace {
@@ -139,6 +141,16 @@ uint64_t page_bytes() {
   return kPageBytes;
 }
 
+// A kernel for aarch64 may be built for 36 to 52 bits. It puts the first stack at the upper end of
+// the addresses, less a random part that is far smaller than half of them.
+void add_address_bits([[maybe_unused]] Facts& facts) {
+#if defined(__aarch64__)
+  const uint64_t on_stack = g_auxv ? auxv_value(g_auxv, AT_RANDOM) : 0;
+  if (on_stack)
+    facts.add(FactKey::kAddressBits, static_cast<uint64_t>(64 - __builtin_clzll(on_stack)));
+#endif
+}
+
 // Only of a log that is smaller than asked for.
 void add_size(Facts& facts, const FileHeader& layout, const LogSize& size) {
   if (size.bound == LogBound::kNone) return;
@@ -151,6 +163,7 @@ void add_size(Facts& facts, const FileHeader& layout, const LogSize& size) {
 void read_host(FileHeader& h, const FileHeader& layout, const LogSize& size) {
   char io[2048];
   Facts facts{h.host, sizeof h.host / sizeof h.host[0] - 1};
+  add_address_bits(facts);
   add_meminfo(facts, io, sizeof io);
   add_overcommit(facts);
   facts.add(FactKey::kThreadsMax, read_number("/proc/sys/kernel/threads-max"));

@@ -9,6 +9,7 @@
 
 #include "shim/sys/sys.h"
 #include "shim/unwind/dwarf_expression.h"
+#include "shim/unwind/memory.h"
 #include "shim/unwind/rule_cache.h"
 #include "shim/unwind/stack_reader.h"
 #include "shim/unwind/unwind_rules.h"
@@ -19,23 +20,53 @@ namespace {
 enum class Step { kFrame, kEnd, kCut };
 
 #if defined(__x86_64__)
-
+constexpr bool kIsPushed = true;  // a call leaves its return address at CFA - 8
 constexpr unsigned kSavedRegisters[StepRule::kSaves] = {kRbx, kRbp, kR12, kR13, kR14, kR15};
+#else
+// A call leaves it in x30; who calls on saves it, beside x29. No compiler tells the CFA by another
+// register than x29 and sp, so what became of the others need not be known.
+constexpr bool kIsPushed = false;
+constexpr unsigned kSavedRegisters[StepRule::kSaves] = {kX29, kReturnAddress};
+#endif
 constexpr int32_t kMaxSaveEighths = (1 << StepRule::kSaveBits) - 1;
 constexpr int64_t kMaxCfaOffset = 0xfffff * 8;
+
+// Return addresses may be signed (PAC); the hint takes the signature off, and is a no-op on
+// processors without it.
+uint64_t without_signature(uint64_t place) {
+#if defined(__aarch64__)
+  register uint64_t x30 asm("x30") = place;
+  asm("hint 7" : "+r"(x30));
+  return x30;
+#else
+  return place;
+#endif
+}
+
+// What aarch64's kernel (and musl) lets a signal handler return to: mov x8, #139; svc #0. It has no
+// entry in .eh_frame, since libgcc knows it by these instructions.
+bool is_signal_return([[maybe_unused]] uint64_t place) {
+#if defined(__aarch64__)
+  uint32_t code[2];
+  return copy_memory(code, place, sizeof code) && code[0] == 0xd2801168 && code[1] == 0xd4000001;
+#else
+  return false;
+#endif
+}
 
 // The rules as one word, if they are of the ordinary kind: everything saved below the CFA, nothing
 // computed.
 bool compact(const UnwindRow& row, StepRule& rule) {
   const FrameRules& rules = row.rules;
-  SaveRule back = rules.saves[kReturnAddress];
-  if (back.save() != Save::kAtCfa || back.value() != -8 || rules.cfa_is_expression) return false;
+  SaveRule back = rules.of(kReturnAddress);
+  if (kIsPushed && (back.save() != Save::kAtCfa || back.value() != -8)) return false;
+  if (rules.cfa_is_expression) return false;
   if (rules.cfa_value < 0 || rules.cfa_value > kMaxCfaOffset || rules.cfa_value % 8 != 0)
     return false;
   uint32_t plain = 1u << kReturnAddress;
   uint64_t saves = 0;
   for (unsigned i = 0; i < StepRule::kSaves; ++i) {
-    SaveRule save = rules.saves[kSavedRegisters[i]];
+    SaveRule save = rules.of(kSavedRegisters[i]);
     plain |= 1u << kSavedRegisters[i];
     if (save.save() == Save::kSame || save.save() == Save::kUndefined) continue;
     if (save.save() != Save::kAtCfa || save.value() % 8 != 0 || save.value() >= 0 ||
@@ -43,11 +74,11 @@ bool compact(const UnwindRow& row, StepRule& rule) {
       return false;
     saves |= static_cast<uint64_t>(-save.value() / 8) << (StepRule::kSaveBits * i);
   }
-  for (unsigned reg = 0; reg < kRegisters; ++reg)
-    if (!(plain >> reg & 1) && rules.saves[reg].save() != Save::kSame &&
-        rules.saves[reg].save() != Save::kUndefined)
+  for (unsigned reg = 0; kIsPushed && reg < kRegisters; ++reg)
+    if (!(plain >> reg & 1) && rules.of(reg).save() != Save::kSame &&
+        rules.of(reg).save() != Save::kUndefined)
       return false;
-  if (rules.cfa_register > 15) return false;
+  if (rules.cfa_register - StepRule::kFirstCfaRegister > 15) return false;
   rule = StepRule::simple(row.signal_frame, rules.cfa_register,
                           static_cast<uint64_t>(rules.cfa_value) / 8, saves);
   return true;
@@ -64,7 +95,9 @@ Found rules_at(const Module& module, uint64_t place, UnwindRow& row) {
 // left by a call: makecontext() does so with its trampoline. There the stack ends.
 [[gnu::noinline, gnu::cold]] bool derive(const Module& module, uint64_t place, bool returned_to,
                                          StepRule& rule) {
-  rule.word = StepRule::kNone;
+  rule =
+      returned_to && is_signal_return(place + 1) ? StepRule::complex(0) : StepRule{StepRule::kNone};
+  if (rule.kind() == StepRule::kComplex) return true;
   UnwindRow row;
   Found found = rules_at(module, place, row);
   if (found == Found::kNo && returned_to && rules_at(module, place + 1, row) == Found::kYes) {
@@ -72,7 +105,7 @@ Found rules_at(const Module& module, uint64_t place, UnwindRow& row) {
     return true;
   }
   if (found != Found::kYes) return found == Found::kNo;
-  if (row.rules.saves[kReturnAddress].save() == Save::kUndefined) {
+  if (row.rules.of(kReturnAddress).save() == Save::kUndefined) {
     rule.word = StepRule::kOutermost;
   } else if (!compact(row, rule)) {
     rule = StepRule::complex(static_cast<int32_t>(row.fde - module.eh_frame_hdr));
@@ -84,21 +117,27 @@ class Walk {
  public:
   Walk(const ModuleTable& table, const FrameState& state, uint64_t own, bool may_call_kernel)
       : table_(table),
+        pc_(state.pc),
         generation_(rule_generation()),
         may_call_kernel_(may_call_kernel),
         stack_(own, state.sp, may_call_kernel) {
     registers_.known = 0;
+    registers_.set(kSp, state.sp);
+#if defined(__x86_64__)
     registers_.set(kReturnAddress, state.pc);
-    registers_.set(kRsp, state.sp);
     registers_.set(kRbp, state.fp);
     registers_.set(kRbx, state.rbx);
     registers_.set(kR12, state.r12);
     registers_.set(kR13, state.r13);
     registers_.set(kR14, state.r14);
     registers_.set(kR15, state.r15);
+#else
+    registers_.set(kX29, state.fp);
+    if (state.rbx) registers_.set(kReturnAddress, state.rbx);
+#endif
   }
 
-  uint64_t pc() const { return registers_.value[kReturnAddress]; }
+  uint64_t pc() const { return pc_; }
 
   // Replaces the registers by the caller's.
   Step step() {
@@ -127,7 +166,7 @@ class Walk {
     uint64_t back;
     if (!registers_.has(rule.cfa_register())) return Step::kCut;
     uint64_t cfa = registers_.value[rule.cfa_register()] + rule.cfa_offset();
-    if (cfa <= registers_.value[kRsp] || !stack_.read(cfa - 8, back)) return Step::kCut;
+    if (!is_above(cfa) || (kIsPushed && !stack_.read(cfa - 8, back))) return Step::kCut;
     uint64_t saves = rule.saves();
     for (unsigned i = 0; saves != 0; ++i, saves >>= StepRule::kSaveBits) {
       uint64_t eighths = saves & kMaxSaveEighths, value;
@@ -135,12 +174,26 @@ class Walk {
       if (!stack_.read(cfa - 8 * eighths, value)) return Step::kCut;
       registers_.set(kSavedRegisters[i], value);
     }
-    registers_.set(kRsp, cfa);
-    return arrive(back, rule.signal_frame());
+    registers_.set(kSp, cfa);
+    forget_all_but_saved();
+    if (kIsPushed) return arrive(back, rule.signal_frame());
+    if (!registers_.has(kReturnAddress)) return Step::kCut;
+    return arrive(registers_.value[kReturnAddress], rule.signal_frame());
+  }
+
+  // Only what kSavedRegisters names is followed from frame to frame.
+  void forget_all_but_saved() {
+    if (!kIsPushed) registers_.known &= 1u << kSavedRegisters[0] | 1u << kReturnAddress | 1u << kSp;
+  }
+
+  // Where a call leaves nothing on the stack, the innermost function may have put nothing there.
+  bool is_above(uint64_t cfa) const {
+    return cfa > registers_.value[kSp] || (!kIsPushed && exact_ && cfa == registers_.value[kSp]);
   }
 
   // Entries whose rules do not fit in a word are worked out anew each time.
   [[gnu::noinline, gnu::cold]] Step step_complex(uint64_t place, StepRule rule) {
+    if (!kIsPushed && rule.entry() == 0) return step_signal();
     const Module* module = may_call_kernel_ ? find_module(table_, place) : nullptr;
     UnwindRow row;
     if (!module || read_row(module->eh_frame_hdr + static_cast<uint64_t>(int64_t{rule.entry()}),
@@ -149,19 +202,34 @@ class Walk {
     return apply(row);
   }
 
+  // arch/arm64/kernel/signal.c: the handler's frame is a struct rt_sigframe, whose sigcontext has
+  // the registers of what was interrupted.
+  [[gnu::noinline, gnu::cold]] Step step_signal() {
+    constexpr uint64_t kX0 = 312, kPc = kX0 + 32 * 8;  // x0 to x30, sp, pc
+    const uint64_t frame = registers_.value[kSp];
+    uint64_t place, value;
+    constexpr unsigned kFollowed[] = {kSavedRegisters[0], kReturnAddress, kSp};
+    for (unsigned reg : kFollowed) {
+      if (!stack_.read(frame + kX0 + 8 * reg, value)) return Step::kCut;
+      registers_.set(reg, value);
+    }
+    forget_all_but_saved();
+    return stack_.read(frame + kPc, place) ? arrive(place, true) : Step::kCut;
+  }
+
   [[gnu::noinline]] Step apply(const UnwindRow& row) {
     ByteCursor cursor(row.fde, row.fde_end);
     uint64_t cfa = 0;
     if (!find_cfa(row, cursor, cfa)) return Step::kCut;
     Registers caller;
     caller.known = 0;
-    for (unsigned reg = 0; reg < kRegisters; ++reg)
+    for (unsigned reg = kFirstSaved; reg < kRegisters; ++reg)
       if (!restore(row, reg, cfa, cursor, caller)) return Step::kCut;
-    if (!caller.has(kRsp)) caller.set(kRsp, cfa);
+    if (!caller.has(kSp)) caller.set(kSp, cfa);
     if (!caller.has(kReturnAddress)) return Step::kCut;
-    if (caller.value[kRsp] <= registers_.value[kRsp] && !row.signal_frame) return Step::kCut;
+    if (!is_above(caller.value[kSp]) && !row.signal_frame) return Step::kCut;
     sys::copy(&registers_, &caller, sizeof caller);
-    return arrive(pc(), row.signal_frame);
+    return arrive(registers_.value[kReturnAddress], row.signal_frame);
   }
 
   bool find_cfa(const UnwindRow& row, ByteCursor& cursor, uint64_t& cfa) {
@@ -180,13 +248,13 @@ class Walk {
 
   bool restore(const UnwindRow& row, unsigned reg, uint64_t cfa, ByteCursor& cursor,
                Registers& caller) {
-    SaveRule rule = row.rules.saves[reg];
+    SaveRule rule = row.rules.of(reg);
     uint64_t value = cfa + static_cast<uint64_t>(int64_t{rule.value()});
     switch (rule.save()) {
       case Save::kUndefined: return true;
       case Save::kSame:  // the stack pointer's rule, if none is given, is the CFA; a return address
-                         // must have one
-        if (reg != kRsp && reg != kReturnAddress && registers_.has(reg))
+                         // that was pushed must have one
+        if (reg != kSp && (reg != kReturnAddress || !kIsPushed) && registers_.has(reg))
           caller.set(reg, registers_.value[reg]);  // NOLINT: has() knows it is set
         return true;
       case Save::kAtCfa:
@@ -210,59 +278,21 @@ class Walk {
   }
 
   Step arrive(uint64_t place, bool interrupted) {
-    registers_.set(kReturnAddress, place);
+    pc_ = interrupted ? place : without_signature(place);
+    if (kIsPushed) registers_.set(kReturnAddress, place);
+    else if (!interrupted) registers_.known &= ~(1u << kReturnAddress);  // the call has changed it
     exact_ = interrupted;
     return place ? Step::kFrame : Step::kEnd;
   }
 
   const ModuleTable& table_;
+  uint64_t pc_;
   uint32_t generation_;
   bool may_call_kernel_;
   bool exact_ = true;  // pc is where execution stands, not where it returns to
   Registers registers_;
   StackReader stack_;
 };
-
-#else
-
-// Frame records: each x29 points to the caller's x29 and the return address. The kernel lays one
-// down for signal handlers too.
-class Walk {
- public:
-  Walk(const ModuleTable& table, const FrameState& state, uint64_t own, bool may_call_kernel)
-      : table_(table),
-        pc_(state.pc),
-        sp_(state.sp),
-        fp_(state.fp),
-        stack_(own, state.sp, may_call_kernel) {}
-
-  uint64_t pc() const { return pc_; }
-
-  Step step() {
-    uint64_t next, back;
-    if (!find_module(table_, pc_)) return Step::kCut;
-    if (fp_ == 0) return Step::kEnd;
-    if (fp_ < sp_ || !stack_.read(fp_, next) || !stack_.read(fp_ + 8, back)) return Step::kCut;
-    sp_ = fp_ + 16;
-    fp_ = next;
-    pc_ = without_signature(back);
-    return pc_ ? Step::kFrame : Step::kEnd;
-  }
-
- private:
-  // Return addresses may be signed (PAC); the hint is a no-op on processors without it.
-  static uint64_t without_signature(uint64_t place) {
-    register uint64_t x30 asm("x30") = place;
-    asm("hint 7" : "+r"(x30));
-    return x30;
-  }
-
-  const ModuleTable& table_;
-  uint64_t pc_, sp_, fp_;
-  StackReader stack_;
-};
-
-#endif
 
 }  // namespace
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Return addresses of the calling thread, by .eh_frame (x86-64) or frame pointers (aarch64).
+// Return addresses of the calling thread, by .eh_frame.
 // Contract: any thread, signal handlers, small and foreign stacks, after fork in a threaded
 // process. No allocation, no locks, never faults, never reads outside memory it has proven
 // readable, at most 2 kB of stack, bounded time.
@@ -15,7 +15,8 @@ namespace ovcshim {
 struct FrameState {
   uint64_t pc, sp,
       fp;  // fp: rbp / x29. pc: where execution stands with these registers, not a return address
-  uint64_t rbx, r12, r13, r14, r15;  // x86-64 only
+  uint64_t rbx;                 // of aarch64 x30, if it still holds the return address; else 0
+  uint64_t r12, r13, r14, r15;  // x86-64 only
 };
 
 // Writes at most `max` return addresses to `out`, innermost (state.pc itself) first. Returns how

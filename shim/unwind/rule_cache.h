@@ -7,10 +7,11 @@
 
 namespace ovcshim {
 
-// kind 2 bits | signal frame 1 | CFA register 4 | CFA offset / 8, 20 bits | 6 bits for each
+// kind 2 bits | signal frame 1 | CFA register 4 | CFA offset / 8, 20 bits | kSaveBits for each
 // register of kSavedRegisters:
 //   0 it is unchanged, n it is saved at CFA - 8 n
-// kComplex has instead, from bit 32 on: the place of its entry, relative to .eh_frame_hdr.
+// kComplex has instead, from bit 32 on: the place of its entry, relative to .eh_frame_hdr; 0 for
+// the code that signal handlers return to, which has no entry.
 struct StepRule {
   enum Kind : uint64_t {
     kNone = 0 /* the walk cannot go on */,
@@ -18,13 +19,17 @@ struct StepRule {
     kOutermost = 2,
     kComplex = 3
   };
-  static constexpr unsigned kSaves = 6, kSaveBits = 6;
+#if defined(__x86_64__)
+  static constexpr unsigned kSaves = 6, kSaveBits = 6, kFirstCfaRegister = 0;
+#else  // the two that matter lie at the lower end of the frame; the CFA is told by x29 or sp
+  static constexpr unsigned kSaves = 2, kSaveBits = 18, kFirstCfaRegister = 16;
+#endif
 
   uint64_t word = 0;
 
   Kind kind() const { return static_cast<Kind>(word & 3); }
   bool signal_frame() const { return word & 4; }
-  unsigned cfa_register() const { return word >> 3 & 15; }
+  unsigned cfa_register() const { return kFirstCfaRegister + (word >> 3 & 15); }
   uint64_t cfa_offset() const { return (word >> 7 & 0xfffff) * 8; }
   uint64_t saves() const { return word >> 27; }
   int32_t entry() const { return static_cast<int32_t>(word >> 32); }
@@ -34,7 +39,8 @@ struct StepRule {
   }
   static StepRule simple(bool signal, unsigned cfa_register, uint64_t cfa_eighths, uint64_t saves) {
     return {kSimple | static_cast<uint64_t>(signal) << 2 |
-            static_cast<uint64_t>(cfa_register) << 3 | cfa_eighths << 7 | saves << 27};
+            static_cast<uint64_t>(cfa_register - kFirstCfaRegister) << 3 | cfa_eighths << 7 |
+            saves << 27};
   }
 };
 

@@ -88,7 +88,8 @@ bool augmentation(ByteCursor& cursor, const char* letters, Cie& cie) {
           return false;
         break;
       case 'S': cie.signal_frame = true; break;
-      case 'B': break;
+      case 'B': break;  // signed with the other key
+      case 'G': break;  // a frame whose memory is tagged
       default: return false;
     }
   }
@@ -167,6 +168,9 @@ class FrameMachine {
       case 0x0a: remember(); break;                                                                // remember_state
       case 0x0b: recall(); break;                                                                  // restore_state
       case 0x2e: c.uleb(); break;                                                                  // GNU_args_size
+#if defined(__aarch64__)
+      case 0x2d: break;                                                                            // negate_ra_state: see backtrace.cc
+#endif
       default: return false;
     }
     return true;
@@ -205,6 +209,7 @@ class FrameMachine {
   }
   // clang-format on
 
+  static bool is_kept(uint64_t reg) { return reg >= kFirstSaved && reg < kRegisters; }
   void advance(uint64_t delta) { place_ += delta * cie_.code_align; }
   int64_t scaled(uint64_t factor)
       const {  // wraps instead of overflowing; set() and cfa_offset() refuse what is out of range
@@ -213,15 +218,16 @@ class FrameMachine {
   }
   void set(uint64_t reg, Save save, int64_t value) {
     good_ = good_ && value >= -kMaxSaveValue && value <= kMaxSaveValue;
-    if (reg >= kRegisters || !good_) return;  // vector registers and the like do not concern us
-    now_.saves[reg].word = static_cast<uint32_t>(save) | static_cast<uint32_t>(value) << 3;
+    if (!is_kept(reg) || !good_) return;  // vector registers and the like do not concern us
+    now_.saves[reg - kFirstSaved].word = static_cast<uint32_t>(save) | static_cast<uint32_t>(value)
+                                                                           << 3;
   }
   void in_register(uint64_t reg, uint64_t other) {
     good_ = good_ && other < kRegisters;
     set(reg, Save::kInRegister, static_cast<int64_t>(other & 31));
   }
   void restore(uint64_t reg) {
-    if (reg < kRegisters) now_.saves[reg] = initial_[reg];
+    if (is_kept(reg)) now_.saves[reg - kFirstSaved] = initial_[reg - kFirstSaved];
   }
   void cfa_register(uint64_t reg) {
     good_ = good_ && reg < kRegisters;
@@ -253,7 +259,7 @@ class FrameMachine {
   uint64_t place_, pc_;
   unsigned depth_ = 0;
   bool good_ = true;
-  SaveRule initial_[kRegisters]{};
+  SaveRule initial_[kRegisters - kFirstSaved]{};
   FrameRules remembered_[kMaxRemembered];
 };
 

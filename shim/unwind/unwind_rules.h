@@ -11,11 +11,12 @@
 
 namespace ovcshim {
 
-// DWARF's numbers of the x86-64 registers (System V psABI, figure 3.36).
-enum Register : unsigned {
+// DWARF's numbers of the registers.
+#if defined(__x86_64__)
+enum Register : unsigned {  // System V psABI, figure 3.36
   kRbx = 3,
   kRbp = 6,
-  kRsp = 7,
+  kSp = 7,
   kR12 = 12,
   kR13,
   kR14,
@@ -23,6 +24,14 @@ enum Register : unsigned {
   kReturnAddress = 16,
   kRegisters = 17
 };
+#else
+enum Register : unsigned {
+  kX29 = 29,
+  kReturnAddress = 30,
+  kSp = 31,
+  kRegisters = 32
+};  // AADWARF64
+#endif
 
 enum class Save : uint32_t {
   kSame,          // not touched
@@ -42,8 +51,15 @@ struct SaveRule {
 };
 inline constexpr int64_t kMaxSaveValue = (1 << 28) - 1;
 
+// Those whose rules are kept. On aarch64 the ones below are the callee's to use: no frame has them.
+#if defined(__x86_64__)
+inline constexpr unsigned kFirstSaved = 0;
+#else
+inline constexpr unsigned kFirstSaved = 19;
+#endif
 struct FrameRules {
-  SaveRule saves[kRegisters];
+  SaveRule saves[kRegisters - kFirstSaved];
+  SaveRule of(unsigned reg) const { return saves[reg - kFirstSaved]; }
   uint32_t cfa_register;
   int64_t cfa_value;  // CFA = register + value, or the expression at fde + value
   bool cfa_is_expression;

@@ -1,20 +1,25 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# A kernel of Debian's, unpacked: fetch.sh SUITE[-generic] DIR. The newest of that suite; the small one for virtual machines, or the
-# one for every machine. From the mirror that apt uses here, through a configuration of its own: nothing of the machine changes.
+# A kernel of Debian's, unpacked: fetch.sh SUITE[-generic|-16k][-arm64] DIR. The newest of that suite; the small one for virtual machines,
+# the one for every machine, or (arm64, since trixie) the one with pages of 16 kB. From the mirror that apt uses here, through a configuration of its own: nothing of the machine changes.
 # Prints the folder. What was fetched before is taken again while it is less than OVC_KERNEL_DAYS old (30).
 # Exit status 77: cannot be had here, with the reason.
 set -euo pipefail
-name=${1:?usage: fetch.sh SUITE[-generic] DIR}
-base=$(realpath -m "${2:?usage: fetch.sh SUITE[-generic] DIR}")
-suite=${name%-generic}
-meta=linux-image-cloud-amd64
-[[ $name == "$suite" ]] || meta=linux-image-amd64
+name=${1:?usage: fetch.sh SUITE[-generic|-16k][-arm64] DIR}
+base=$(realpath -m "${2:?usage: fetch.sh SUITE[-generic|-16k][-arm64] DIR}")
+kind=${name%-arm64}
+architecture=amd64
+[[ $name == "$kind" ]] || architecture=arm64
+suite=${kind%%-*}
+case $kind in
+  *-generic) meta=linux-image-$architecture ;;
+  *-16k) meta=linux-image-$architecture-16k ;;
+  *) meta=linux-image-cloud-$architecture ;;
+esac
 kernel=$base/$name
 skip() { echo "skipped: $*" >&2; exit 77; }
 
 if [[ -n $(find "$kernel/unpacked" -maxdepth 0 -mtime "-${OVC_KERNEL_DAYS:-30}" 2>/dev/null) ]]; then echo "$kernel"; exit; fi
-[[ $(uname -m) == x86_64 ]] || skip "the kernels are for x86-64"
 for command in apt-get dpkg depmod; do command -v $command >/dev/null || skip "no $command here (tests/setup.sh kernels)"; done
 
 # mirror: URI of Debian's own archive as this machine knows it
@@ -36,7 +41,8 @@ Dir::State::lists "$apt/lists";
 Dir::State::status "/dev/null";
 Dir::Cache "$apt/cache";
 Acquire::Languages "none";
-APT::Architecture "amd64";
+APT::Architecture "$architecture";
+APT::Architectures { "$architecture"; };
 APT::Sandbox::User "root";
 EOF
 export APT_CONFIG=$apt/apt.conf
@@ -55,4 +61,5 @@ rm -rf "$apt"
 mv "$kernel/new" "$kernel/unpacked"
 touch "$kernel/unpacked"
 echo "$release" >"$kernel/release"
+echo "$architecture" >"$kernel/architecture"
 echo "$kernel"

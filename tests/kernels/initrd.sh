@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# initrd.sh KERNEL: an initial file system with busybox and the modules that the guest's disks need, beside the unpacked kernel.
+# initrd.sh KERNEL [BUSYBOX]: an initial file system with busybox and the modules that the guest's disks need, beside the unpacked kernel.
 set -euo pipefail
 kernel=$1
 here=$(realpath "$(dirname "$0")")
@@ -9,13 +9,13 @@ release=$(<"$kernel/release")
 root=$(mktemp -d "${TMPDIR:-/var/tmp}/ovc-initrd.XXXXXX")
 trap 'rm -rf "$root"' EXIT
 mkdir -p "$root"/{bin,modules,proc,sys,dev,new}
-busybox=$(realpath "$(command -v busybox)")
+busybox=${2-$(realpath "$(command -v busybox)")}
 cp "$busybox" "$root/bin/busybox"
 # Where it is not the static one.
 { ldd "$busybox" 2>/dev/null || true; } | grep -oE '/[^ ]+\.so[^ ]*' | while read -r library; do
   mkdir -p "$root${library%/*}"
   cp -L "$library" "$root$library"
-done
+done || true
 cp "$here/guest/init" "$root/init"
 : >"$root/modules/order"
 # What is built in has no file; several need the same one.

@@ -9,6 +9,7 @@ import sys
 
 PARTS = {  # part: what it is
     "rules": "the kernel's rules in modes 0, 1, 2 (assertions)",
+    "unwind": "the shim's stacks against libgcc's, objects, reading of memory (assertions of `tests/unit/unwind`)",
     "ledger": "the ledger's property test (assertions)",
     "cases": "situations of `tests/cases`",
     "limits": "limits of the whole machine and of groups (`guest/limits.sh`)",

@@ -291,7 +291,7 @@ static void another_task(void) {
     without_privileges();  // which takes back the wish to end with the parent
     direct(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     if (write(ready[1], &byte, 1) != 1) _exit(3);
-    for (;;) direct(SYS_pause);
+    for (;;) direct(SYS_ppoll, NULL, 0, NULL, NULL, 0);
   }
   if (read(ready[0], &byte, 1) != 1) defect("another task");
 }

@@ -253,7 +253,7 @@ static void step_join(char** words) {  // cgroup directory
 
 // A child that nobody records; it ends with its parent. -1: refused.
 static pid_t quiet_fork(void) {
-  const pid_t parent = getpid(), child = (pid_t)direct(SYS_fork);
+  const pid_t parent = getpid(), child = (pid_t)direct(SYS_clone, SIGCHLD, 0, 0, 0, 0);
   if (child == 0) {
     direct(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     if (direct(SYS_getppid) != parent) direct(SYS_exit_group, 0);
@@ -266,7 +266,7 @@ static void step_tasks(char** words) {
     const pid_t child = quiet_fork();
     if (child < 0) defect("tasks");
     if (child == 0)
-      for (;;) direct(SYS_pause);
+      for (;;) direct(SYS_ppoll, NULL, 0, NULL, NULL, 0);
   }
 }
 
@@ -332,7 +332,7 @@ static void step_strangerefused(char** words) {
   (void)words;
   const pid_t child = quiet_fork();
   if (child == 0) {
-    const long grandchild = direct(SYS_fork);
+    const long grandchild = direct(SYS_clone, SIGCHLD, 0, 0, 0, 0);
     direct(SYS_exit_group, grandchild < 0 ? 0 : 1);
   }
   int status = 0;

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "shim/format/call_address.h"
 #include "shim/format/version.h"
 
 namespace ovc::test {
@@ -200,8 +201,9 @@ void LogBuilder::put_chunk(size_t index, const LaneChunk& chunk) {
     }
     if (place >= kChunkBytes) throw std::length_error("too many records for one chunk");
     if (!record.hole)
-      at<CallRecord>(offset + place) = {call_word(record.op, record.address, record.align_log2),
-                                        call_aux(record.caller, record.size)};
+      at<CallRecord>(offset + place) = {
+          call_word(record.op, record.address, record.align_log2) | top_address_bit(record.address),
+          call_aux(record.caller, record.size)};
     place += kCallRecordBytes;
   }
 }

@@ -37,6 +37,7 @@ struct Evidence {
   std::optional<ovcshim::MappingEntry> made_before;
   HostRules rules;  // as snapshot and event describe the host
   ovcshim::Machine machine = ovcshim::Machine::kX86_64;
+  uint64_t address_bits = 48;          // of aarch64: a process has the addresses below 2^n
   std::optional<int64_t> duration_ns;  // from forwarding to return
   std::optional<bool> libc_malloc;  // malloc family: is the C library's allocator behind the shim
   std::optional<uint64_t>

@@ -124,7 +124,7 @@ bool charge_excluded(const Evidence& evidence, uint64_t kb) {
 }  // namespace
 
 uint64_t task_size(const Evidence& evidence) {
-  return evidence.machine == ovcshim::Machine::kAarch64 ? uint64_t{1} << 48
+  return evidence.machine == ovcshim::Machine::kAarch64 ? uint64_t{1} << evidence.address_bits
                                                         : (uint64_t{1} << 47) - 4096;
 }
 

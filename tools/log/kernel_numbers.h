@@ -4,7 +4,17 @@
 #pragma once
 #include <cstdint>
 
+#include "shim/format/log_format.h"
+
 namespace ovc {
+
+// This ovc's own; a log's is in its header.
+inline constexpr ovcshim::Machine kOwnMachine =
+#if defined(__aarch64__)
+    ovcshim::Machine::kAarch64;
+#else
+    ovcshim::Machine::kX86_64;
+#endif
 
 // The kernel's half of the addresses: no mapping of a process ([vsyscall] is listed there, but
 // belongs to none), so the record of a granted call that names one is damaged.

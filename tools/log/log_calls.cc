@@ -8,6 +8,7 @@
 #include <queue>
 #include <utility>
 
+#include "shim/format/call_address.h"
 #include "tools/log/log_reader.h"
 
 namespace ovc {
@@ -208,13 +209,13 @@ bool CallThread::take(const CallRecord& record) {
   const Op op = call_op(record.word);
   const uint64_t seq = seq_of_slot_0_ + at_ - 1;
   if (op == Op::kReallocFrom) {
-    old_address_ = call_address(record.word);
+    old_address_ = whole_call_address(record.word);
     old_seq_ = seq;
     return false;
   }
   const uint64_t align = call_align_log2(record.word);
   call_.op = op;
-  call_.address = call_address(record.word);
+  call_.address = whole_call_address(record.word);
   call_.size = call_size(record.aux);
   call_.caller = call_caller(record.aux, log_->header_.caller_shift);
   const bool has_old = op == Op::kRealloc || op == Op::kReallocarray;

@@ -27,12 +27,11 @@ constexpr uint64_t kMaxProcesses = 1 << 16;
 constexpr uint64_t kMaxStripes = 1 << 17;
 constexpr uint64_t kMaxGrowthBytes = 256 << 20, kMaxReadingsBytes = 16 << 20;
 
-constexpr Machine kThisMachine =
-#if defined(__aarch64__)
-    Machine::kAarch64;
-#else
-    Machine::kX86_64;
-#endif
+// Both have the same byte order and the same layout of all that is stored.
+bool is_known(uint32_t machine) {
+  return machine == static_cast<uint32_t>(Machine::kX86_64) ||
+         machine == static_cast<uint32_t>(Machine::kAarch64);
+}
 
 // Closes on every way out.
 struct File {
@@ -192,8 +191,9 @@ void LogReader::check_header(size_t on_disk) {
   if (h.endian == __builtin_bswap32(kEndianMark))
     refuse(path_, "was written on a machine with the other byte order; read it there");
   if (h.endian != kEndianMark) refuse(path_, "is damaged: its byte order mark is wrong");
-  if (h.machine != static_cast<uint32_t>(kThisMachine))
-    refuse(path_, fmt::format("was written on another architecture (ELF machine {}); read it there",
+  if (!is_known(h.machine))
+    refuse(path_, fmt::format("is damaged or was written on another architecture (ELF machine {}); "
+                              "this ovc reads logs of x86-64 and aarch64",
                               h.machine));
   if (const uint64_t unknown = h.incompatible_flags & ~kKnownIncompatibleFlags)
     refuse(path_, fmt::format("needs a newer ovc: format version {}, written by shim {}; this ovc "

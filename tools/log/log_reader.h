@@ -153,8 +153,8 @@ struct Look {
 class LogReader {
  public:
   // Throws Error naming what is wrong: missing, unreadable, empty, not a regular file, not a log,
-  // other byte order or machine, newer incompatible version, shorter than its header says, creation
-  // not finished.
+  // other byte order, unknown machine, newer incompatible version, shorter than its header says,
+  // creation not finished.
   explicit LogReader(const std::string& path);
   LogReader(const LogReader&) = delete;
   LogReader& operator=(const LogReader&) = delete;

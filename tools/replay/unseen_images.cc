@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "tools/log/call_families.h"
+#include "tools/log/kernel_numbers.h"
 #include "tools/log/names.h"
 #include "tools/symbols/executable.h"
 #include "tools/text/output.h"
@@ -68,6 +69,8 @@ class UnseenSearch {
     if (!launch.passes_shim_on) return "it was started without LD_PRELOAD=libovcshim.so";
     const std::string& program = launch.image.program;
     if (!program.starts_with('/')) return "reason not known: the call gave no absolute path";
+    if (log_.header().machine != static_cast<uint32_t>(kOwnMachine))
+      return "reason not known: its file is on a machine of another architecture";
     const auto told = why_without_shim(program, log_.posix_ns(launch.image.tick));
     if (!told) return "reason not known: its file is gone, changed or unreadable";
     if (!told->empty()) return *told;

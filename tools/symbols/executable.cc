@@ -15,6 +15,7 @@
 #include <string_view>
 #include <vector>
 
+#include "tools/log/kernel_numbers.h"
 #include "tools/symbols/elf_bytes.h"
 
 namespace ovc {
@@ -52,14 +53,6 @@ std::string interpreter_of_script(std::string_view head) {
   return std::string(line.substr(start, line.find_first_of(" \t", start) - start));
 }
 
-constexpr uint16_t own_machine() {
-#if defined(__aarch64__)
-  return EM_AARCH64;
-#else
-  return EM_X86_64;
-#endif
-}
-
 std::string why_not_by_loader(std::string_view head) {
   const auto header = load<Elf64_Ehdr>(head, 0);
   for (unsigned i = 0; i < header.e_phnum; ++i) {
@@ -79,7 +72,7 @@ std::string why_not(const File& file, const std::string& path) {
   const std::string_view head = file.head;
   if (head.size() < EI_NIDENT || !head.starts_with(ELFMAG)) return "";
   if (head[EI_CLASS] == ELFCLASS32) return "it is a 32-bit program, the shim is a 64-bit library";
-  if (load<Elf64_Ehdr>(head, 0).e_machine != own_machine())
+  if (load<Elf64_Ehdr>(head, 0).e_machine != static_cast<uint32_t>(kOwnMachine))
     return "it is for another CPU architecture";
   if (const std::string loader = why_not_by_loader(head); !loader.empty()) return loader;
   if (file.info.st_mode & S_ISUID) return "it is set-uid: the loader drops LD_PRELOAD";

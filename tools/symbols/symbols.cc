@@ -18,13 +18,10 @@ constexpr size_t kCacheLimit = 1 << 17;  // a hostile log can name millions of a
 constexpr size_t kMaxModulesPerImage = 1 << 16;
 constexpr size_t kLongestName = 4096;  // demangled names can explode
 
-// What the kernel makes a signal handler return to, where its frame is found: mov $15,%rax; syscall
-// / mov x8,#139; svc #0.
-#if defined(__aarch64__)
-constexpr std::string_view kSignalReturn("\x68\x11\x80\xd2\x01\x00\x00\xd4", 8);
-#else
+// What the kernel makes a signal handler return to, where its frame is found: mov $15,%rax;
+// syscall. On aarch64 that is code of the kernel's own, in the [vdso], whose other functions call
+// nothing.
 constexpr std::string_view kSignalReturn("\x48\xc7\xc0\x0f\x00\x00\x00\x0f\x05", 9);
-#endif
 
 std::string demangled(const std::string& name) {
   if (!name.starts_with("_Z") || name.size() > kLongestName) return name;
@@ -97,7 +94,7 @@ size_t Symbols::KeyHash::operator()(const Key& key) const {
          16;
 }
 
-Symbols::Symbols(const LogReader& log) {
+Symbols::Symbols(const LogReader& log) : machine_(static_cast<Machine>(log.header().machine)) {
   const auto add = [&](const Event& event) {
     if (event.base.args[0] >= event.base.args[1]) return true;
     auto& modules = images_[event.base.image];
@@ -217,6 +214,7 @@ std::vector<Frame> Symbols::look_up(const Key& key) {
 
 bool Symbols::is_signal_trampoline(uint32_t image, uint64_t address) {
   const ModuleInfo* module = module_at(image, address);
+  if (module && machine_ == Machine::kAarch64) return module->path == "[vdso]";
   const ElfObject* object = module ? object_of(*module) : nullptr;
   return object && object->has_bytes(address - module->bias, kSignalReturn);
 }

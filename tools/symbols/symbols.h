@@ -15,6 +15,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "tools/log/kernel_numbers.h"
 #include "tools/log/log_reader.h"
 #include "tools/symbols/file_identity.h"
 
@@ -103,6 +104,7 @@ class Symbols {
   std::vector<Frame> look_up(const Key& key);
   bool is_signal_trampoline(uint32_t image, uint64_t address);
 
+  const ovcshim::Machine machine_ = kOwnMachine;  // that the code is for
   std::map<uint32_t, std::vector<ModuleInfo>> images_;
   std::map<std::tuple<std::string, std::string, FileIdentity>, std::unique_ptr<ElfObject>>
       objects_;  // by build id, path and file

@@ -293,6 +293,8 @@ Evidence WhyScan::alone(const Event& event) const {
   Evidence evidence;
   evidence.event = event;
   evidence.machine = static_cast<ovcshim::Machine>(log_.header().machine);
+  const auto bits = log_.host(FactKey::kAddressBits);
+  if (bits && *bits < 64) evidence.address_bits = *bits;
   evidence.baseline = baseline_of(event);
   add_proof(evidence);
   evidence.rules = host_rules(log_.header());

@@ -133,6 +133,11 @@ TEST_CASE("munmap and mprotect that split a mapping") {
 
 TEST_CASE("address space") {
   CHECK(mmap_case(200 * kTib, PROT_NONE).cause() == "address-space");
+  Case arm = mmap_case(kTib, PROT_NONE);  // a kernel for aarch64 may be built for 39 bits
+  arm.evidence.machine = ovcshim::Machine::kAarch64;
+  CHECK(arm.cause() != "address-space");
+  arm.evidence.address_bits = 39;
+  CHECK(arm.cause() == "address-space");
   Case gaps = mmap_case(kTib, PROT_NONE);
   std::vector<ovcshim::MappingEntry> list;
   for (uint64_t at = 0; at < 128 * kTib - kTib; at += kTib)

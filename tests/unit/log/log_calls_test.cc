@@ -81,6 +81,24 @@ TEST_CASE("a hole is skipped but keeps its number") {
   CHECK(list[1].seq == 2);
 }
 
+// aarch64 puts the heap above 2^47.
+TEST_CASE("an address of 48 bits is whole") {
+  LogBuilder b;
+  LaneChunk chunk;
+  chunk.records = {{Op::kReallocFrom, 0xaaaaee1582a0, 0, 0},
+                   {Op::kRealloc, 0xfffffffffff8, 48, 0x400},
+                   {Op::kMemalign, 0x7ffffffffff8, 8, 0x400, 6}};
+  b.put_chunk(0, chunk);
+  const LogReader log(b.write());
+  const auto list = calls_of(log);
+  REQUIRE(list.size() == 2);
+  CHECK(list[0].old_address == 0xaaaaee1582a0);
+  CHECK(list[0].address == 0xfffffffffff8);
+  CHECK(list[1].address == 0x7ffffffffff8);
+  CHECK(list[1].alignment == 64);
+  CHECK_FALSE(list[1].failed);
+}
+
 TEST_CASE("realloc gets the old block from the record before it") {
   LogBuilder b;
   LaneChunk chunk;

@@ -39,6 +39,13 @@ using Catch::Matchers::ContainsSubstring;
 
 }  // namespace
 
+TEST_CASE("logs of both architectures are read, whatever this one is") {
+  const auto machine = GENERATE(Machine::kX86_64, Machine::kAarch64);
+  LogBuilder b;
+  b.header().machine = static_cast<uint32_t>(machine);
+  CHECK(error_of(b) == "no error");
+}
+
 // ---- events ----
 
 TEST_CASE("an empty log has no events") {

@@ -91,6 +91,24 @@ TEST_CASE(
              !Catch::Matchers::StartsWith("ovc_symbols_test::lighthouse"));
 }
 
+// The same addresses, in a log of each machine: what the kernel's [vdso] of aarch64 returned from
+// is where the program was interrupted, which may be a function's first instruction.
+TEST_CASE("below aarch64's signal frame stands where the program was interrupted") {
+  const Self me = self();
+  const auto is_named = [&](ovcshim::Machine machine) {
+    LogBuilder b;
+    b.header().machine = static_cast<uint32_t>(machine);
+    b.put(make_module(1, me.start, me.end, me.bias, me.build_id, me.path));
+    b.put(make_module(1, 0x1000, 0x2000, 0x1000, "", "[vdso]"));
+    const LogReader log(b.write());
+    Symbols symbols(log);
+    const uint64_t stack[] = {0x1800, address_of(ovc_symbols_test::lighthouse)};
+    return symbols.stack(1, stack).back().function.starts_with("ovc_symbols_test::lighthouse");
+  };
+  CHECK(is_named(ovcshim::Machine::kAarch64));
+  CHECK_FALSE(is_named(ovcshim::Machine::kX86_64));
+}
+
 TEST_CASE("another build id is another file") {
   const Self me = self();
   LogBuilder b;

@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# What building for aarch64 on another machine needs: toolchain.sh DIR. Leaves in DIR
+#   root/   Debian's arm64 packages unpacked: libraries and headers to build with, shell and text tools for a guest
+#   bin/    aarch64-linux-gnu-gcc, -g++ and binutils: this machine's, else Debian's package, unpacked beside them
+# From the mirror that apt uses here, by a configuration of its own. Nothing of this machine changes: as packages, the cross
+# compiler would put gcc-multilib off it. Made anew when this script changes. Exit status 77: cannot be had here, with the reason.
+set -euo pipefail
+dir=$(realpath -m "${1:?usage: toolchain.sh DIR}")
+target=aarch64-linux-gnu
+skip() { echo "skipped: $*" >&2; exit 77; }
+
+[[ ! $dir/done -nt ${BASH_SOURCE[0]} ]] || exit 0
+for command in apt-get dpkg-deb; do command -v $command >/dev/null || skip "no $command here"; done
+# shellcheck disable=SC1091
+suite=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
+# shellcheck disable=SC2016  # apt's own words
+uri=$(apt-get indextargets --format '$(ORIGIN)/$(LABEL) $(REPO_URI)' 'Created-By: Packages' 2>/dev/null | awk '$1 == "Debian/Debian" { print $2; exit }')
+[[ -n $uri && -n $suite ]] || skip "apt knows no mirror of Debian here (apt-get update)"
+rm -rf "$dir"
+mkdir -p "$dir"/{bin,root}
+
+# apt_for ARCHITECTURE STATUS: a configuration that knows this suite only; STATUS: the packages that count as installed
+apt_for() {
+  local apt=$dir/apt.$1
+  mkdir -p "$apt"/{lists,cache/archives}/partial
+  echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $uri $suite main" >"$apt/sources.list"
+  cat >"$apt/apt.conf" <<EOF
+Dir::Etc::sourcelist "$apt/sources.list";
+Dir::Etc::sourceparts "/dev/null";
+Dir::State::lists "$apt/lists";
+Dir::State::status "$2";
+Dir::Cache "$apt/cache";
+Acquire::Languages "none";
+APT::Architecture "$1";
+APT::Architectures { "$1"; };
+APT::Install-Recommends "false";
+APT::Sandbox::User "root";
+EOF
+  export APT_CONFIG=$apt/apt.conf
+  apt-get -q update >"$apt/log" 2>&1 || skip "$suite for $1 cannot be had from apt's mirror: $(grep -m1 '^E:' "$apt/log")"
+}
+# unpack INTO NAME...: these packages and all they depend on that does not count as installed; libc for the cross compiler is root/'s
+unpack() {
+  local into=$1 apt=${APT_CONFIG%/*} file
+  shift
+  apt-get -q -y --download-only install "$@" >>"$apt/log" 2>&1 || skip "cannot be fetched: $(grep -m1 '^E:' "$apt/log")"
+  rm -f "$apt"/cache/archives/{libc6,linux-libc}-*-cross_*.deb
+  for file in "$apt"/cache/archives/*.deb; do dpkg-deb --extract "$file" "$into"; done
+  rm -rf "$apt"
+}
+
+apt_for arm64 /dev/null
+standard=$(apt-cache depends g++ | grep -oE 'g\+\+-[0-9]+' | head -n 1)
+unpack "$dir/root" libc6-dev "libstdc++-${standard#g++-}-dev" libfmt-dev libdw-dev libelf-dev libcli11-dev nlohmann-json3-dev \
+  libsqlite3-dev libunwind-dev catch2 bash dash coreutils util-linux mount grep sed mawk diffutils findutils tar jq procps libc-bin \
+  passwd python3-minimal busybox-static
+# Links from root to root would lead out of it.
+find "$dir/root" -type l -lname '/*' -printf '%p\t%l\n' | while IFS=$'\t' read -r link to; do ln -sfrn "$dir/root$to" "$link"; done
+
+if command -v $target-g++ >/dev/null; then
+  for tool in gcc g++ ar ranlib objcopy objdump readelf nm strip; do ln -s "$(command -v $target-$tool)" "$dir/bin/$target-$tool"; done
+else
+  mkdir "$dir/host"
+  apt_for "$(dpkg --print-architecture)" /var/lib/dpkg/status
+  unpack "$dir/host" g++-$target
+  # The linker's own library lies beside it, where the loader does not look.
+  libraries=$(dirname "$(find "$dir/host/usr/lib" -name 'libbfd-*' -print -quit)")
+  for tool in "$dir"/host/usr/bin/"$target"-*; do
+    printf '#!/bin/sh\nLD_LIBRARY_PATH=%q exec %q "$@"\n' "$libraries" "$tool" >"$dir/bin/${tool##*/}"
+    chmod 755 "$dir/bin/${tool##*/}"
+  done
+fi
+touch "$dir/done"
