@@ -32,6 +32,7 @@ constexpr FileRow kFiles[] = {
     {GroupLimit::Kind::kTasks, 2, "", "pids.max", "pids.current"},
     {GroupLimit::Kind::kMemory, 1, ",memory,", "memory.limit_in_bytes", "memory.usage_in_bytes"},
     {GroupLimit::Kind::kMemory, 2, "", "memory.max", "memory.current"},
+    {GroupLimit::Kind::kThrottle, 2, "", "memory.high", "memory.current"},
 };
 constexpr uint64_t kInitialCgroupNs = 0xEFFFFFFB;  // include/linux/proc_ns.h
 constexpr uint64_t kNoLimitV1 =
@@ -88,7 +89,8 @@ uint64_t file_cache(const std::string& folder, unsigned version) {
          number_after(stat, v1 ? "total_active_file" : "active_file").value_or(0);
 }
 
-// Version 1 limits memory and swap together: what is left of that may all be swap.
+// How much more swap one group allows. Version 1 limits memory and swap together: what memory alone
+// may still grow is no more room there.
 std::optional<uint64_t> swap_room(const std::string& folder, unsigned version) {
   const bool v1 = version == 1;
   const auto limit = number_in(folder + (v1 ? "/memory.memsw.limit_in_bytes" : "/memory.swap.max")),
@@ -96,14 +98,19 @@ std::optional<uint64_t> swap_room(const std::string& folder, unsigned version) {
                  number_in(folder + (v1 ? "/memory.memsw.usage_in_bytes" : "/memory.swap.current"));
   if (!limit) return std::nullopt;
   if (*limit >= kNoLimitV1) return ovcshim::kInfinite;
-  return used ? std::optional(*limit - std::min(*limit, *used)) : std::nullopt;
+  if (!used) return std::nullopt;
+  const uint64_t left = *limit - std::min(*limit, *used);
+  if (!v1) return left;
+  const auto memory = number_in(folder + "/memory.limit_in_bytes"),
+             resident = number_in(folder + "/memory.usage_in_bytes");
+  if (!memory || !resident) return std::nullopt;
+  return left - std::min(left, *memory - std::min(*memory, *resident));
 }
 
 void add_memory(const std::string& folder, GroupLimit& group) {
   const bool v1 = group.version == 1;
   group.cache = std::min(file_cache(folder, group.version), group.used.value_or(0));
   group.most = number_in(folder + (v1 ? "/memory.max_usage_in_bytes" : "/memory.peak"));
-  group.swap_room = swap_room(folder, group.version);
 }
 
 std::optional<GroupLimit> read_limit(const std::string& folder, const FileRow& row) {
@@ -117,15 +124,16 @@ std::optional<GroupLimit> read_limit(const std::string& folder, const FileRow& r
   if (row.kind == GroupLimit::Kind::kMemory && row.version == 1)
     found.killer_disabled = number_after(read_small(folder + "/memory.oom_control").value_or(""),
                                          "oom_kill_disable") == 1;
-  if (row.kind == GroupLimit::Kind::kMemory) add_memory(folder, found);
+  if (row.kind != GroupLimit::Kind::kTasks) add_memory(folder, found);
   return found;
 }
 
 // Below what is mounted there? "" is the mount's own top.
 std::optional<std::string> path_below(const Mount& mount, const std::string& path) {
   if (path == mount.top) return "";
-  if (!path.starts_with(mount.top + "/") || path.find("/..") != path.npos) return std::nullopt;
+  if (!path.starts_with(mount.top + "/")) return std::nullopt;
   const std::string rest = path.substr(mount.top.size());
+  if (rest.find("/..") != rest.npos) return std::nullopt;
   return rest == "/" ? "" : rest;
 }
 
@@ -144,15 +152,28 @@ const Mount* mount_of(const SystemRoot& root, const std::vector<Mount>& mounts,
   return found;
 }
 
+// What one level has besides its own limit: swap counts at each of them.
+void add_level(const std::string& folder, const std::string& path, const FileRow& row,
+               std::optional<uint64_t>& swap, GroupLimits& groups) {
+  if (row.kind == GroupLimit::Kind::kTasks) return;
+  if (const auto room = swap_room(folder, row.version))
+    swap = std::min(*room, swap.value_or(ovcshim::kInfinite));
+  if (row.kind == GroupLimit::Kind::kMemory && number_in(folder + "/memory.oom.group") == 1)
+    groups.killed_together.push_back(path);
+}
+
 // From the group of the process up to the top of the mount.
 void read_upwards(const SystemRoot& root, const Mount& mount, std::string path, const FileRow& row,
                   GroupLimits& groups) {
   path = path_below(mount, path).value_or("");
   if (!mount.top.empty()) groups.all_visible = false;
-  const std::string point = root.files + mount.point;
+  std::optional<uint64_t> swap;
   for (;;) {
-    if (auto limit = read_limit(point + path, row)) {
-      limit->path = mount.point + path;
+    const std::string place = mount.point + path, folder = root.files + place;
+    add_level(folder, place, row, swap, groups);
+    if (auto limit = read_limit(folder, row)) {
+      limit->path = place;
+      limit->swap_room = swap;
       groups.limits.push_back(std::move(*limit));
     }
     if (path.empty()) return;
