@@ -199,27 +199,44 @@ std::optional<std::string> folder_of(const std::string& top, uint64_t inode) {
   return std::nullopt;
 }
 
+bool in_initial_cgroup_namespace(const SystemRoot& root) {
+  return namespace_inode(root.proc + "/self/ns/cgroup") == kInitialCgroupNs;
+}
+
 MemoryGroupNow memory_figures(const std::string& folder, bool v2) {
   MemoryGroupNow group;
   group.path = folder;
   group.limit = number_in(folder + (v2 ? "/memory.max" : "/memory.limit_in_bytes"));
   group.used = number_in(folder + (v2 ? "/memory.current" : "/memory.usage_in_bytes"));
-  const auto events = read_small(folder + (v2 ? "/memory.events" : "/memory.oom_control"));
-  group.kills = number_after(events.value_or(""), "oom_kill ");
+  const auto events =
+      read_small(folder + (v2 ? "/memory.events" : "/memory.oom_control")).value_or("");
+  group.kills = number_after(events, "oom_kill ");
+  group.reached = v2 ? number_after(events, "max ") : number_in(folder + "/memory.failcnt");
+  if (v2) group.oom = number_after(events, "oom ");
+  group.version = v2 ? 2 : 1;
   if (group.limit && *group.limit >= kNoLimitV1) group.limit.reset();
   return group;
 }
 
 }  // namespace
 
-std::optional<MemoryGroupNow> find_memory_group(const SystemRoot& root, uint64_t inode) {
+std::vector<MemoryGroupNow> find_memory_groups(const SystemRoot& root, uint64_t inode) {
+  std::vector<MemoryGroupNow> groups;
   for (const Mount& mount : cgroup_mounts(root, "self")) {
     const bool v2 = mount.controllers.empty();
     if (!v2 && mount.controllers.find(",memory,") == std::string::npos) continue;
-    if (const auto folder = folder_of(root.files + mount.point, inode))
-      return memory_figures(*folder, v2);
+    const std::string top = root.files + mount.point;
+    auto folder = folder_of(top, inode);
+    if (!folder) continue;
+    groups.push_back(memory_figures(*folder, v2));
+    while (folder->size() > top.size()) {
+      folder->erase(folder->rfind('/'));
+      groups.push_back(memory_figures(*folder, v2));
+    }
+    groups.back().is_root = mount.top.empty() && in_initial_cgroup_namespace(root);
+    return groups;
   }
-  return std::nullopt;
+  return groups;
 }
 
 GroupLimits read_group_limits(const SystemRoot& root, uint32_t pid) {
@@ -241,8 +258,7 @@ GroupLimits read_group_limits(const SystemRoot& root, uint32_t pid) {
     if (const Mount* mount = mount_of(theirs, their_mounts, *path, row))
       read_upwards(theirs, *mount, *path, row, groups);
   }
-  if (!cgroup || namespace_inode(root.proc + "/self/ns/cgroup") != kInitialCgroupNs)
-    groups.all_visible = false;
+  if (!cgroup || !in_initial_cgroup_namespace(root)) groups.all_visible = false;
   return groups;
 }
 

@@ -40,8 +40,13 @@ GroupLimits read_group_limits(const SystemRoot& root, uint32_t pid);
 // A memory group whose process may be gone: found again by the number of its folder.
 struct MemoryGroupNow {
   std::string path;                            // may be hostile
-  std::optional<uint64_t> limit, used, kills;  // bytes, kInfinite: none; kills of its OOM killer
+  std::optional<uint64_t> limit, used, kills;  // bytes, kInfinite: none; kills of its processes
+  // How often its limit was reached: version 2 with what lies below it, `oom` with no way out.
+  std::optional<uint64_t> reached, oom;
+  unsigned version = 0;
+  bool is_root = false;  // of the hierarchy: nothing is above it
 };
-std::optional<MemoryGroupNow> find_memory_group(const SystemRoot& root, uint64_t inode);
+// And those above it, up to the top of what is mounted; empty: not found.
+std::vector<MemoryGroupNow> find_memory_groups(const SystemRoot& root, uint64_t inode);
 
 }  // namespace ovc
