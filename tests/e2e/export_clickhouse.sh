@@ -64,18 +64,6 @@ for port in "${ports[0]}" "${ports[2]}"; do
   [[ $(ask "$port" --query 'SELECT host, count() FROM fleet GROUP BY host ORDER BY host' | tr '\n\t' ' :') == "alpha:$first beta:$second " ]] ||
     fail "rows: $(ask "$port" --query 'SELECT host, count() FROM fleet GROUP BY host')"
 done
-# The example's questions, asked of both servers: each is answered, and what is known beforehand stands in the answers.
-# shellcheck disable=SC2016  # the inner shell's
-under third.ovc bash -c 'sleep 100 & kill -KILL $!; wait; (exit 3); env false; exit 0' 2>/dev/null
-ovc export third.ovc --to csv --null '\N' --host gamma | ask "${ports[2]}" --query 'INSERT INTO events FORMAT CSVWithNames'
-sed 's/FROM events/FROM fleet/' "$example/questions.sql" | ask "${ports[0]}" --multiquery --format TabSeparatedWithNames >answers 2>wrong ||
-  fail "questions.sql: $(<wrong)"
-[[ $(grep -c '^host' answers) == 5 ]] || fail "not five answers: $(<answers)"
-finds $'^alpha\t.*\tfork\tENOMEM\tinjected\t1\t' answers           # who was refused what
-finds $'^gamma\t.*\tbash\t[0-9]+\tkill\\(.*SIGKILL' answers          # who killed whom
-finds $'^gamma\t.*\t(false|bash)\t_?exit\\([13]\\)\t1\t' answers     # which children exit with an error
-finds $'^beta\tfork_doubles\t1\t[0-9.]+\t[0-9.]+$' answers           # which forks take long
-finds $'^beta\tfork_doubles\t20.*\t320$' answers                      # who grows
 # Which host refused what, and the longest forks of all: exact, from both servers.
 [[ $(ask "${ports[2]}" --query "SELECT host, op, errno, cause, count() FROM fleet WHERE cause IS NOT NULL GROUP BY host, op, errno, cause") == \
   $'alpha\tfork\tENOMEM\tinjected\t1' ]] || fail "refusals"
@@ -96,3 +84,16 @@ ovc export "$export_log" --to json --calls --host alpha |
 figures='count(), sum(time_ns), sum(duration_ns), count(errno)'
 [[ $(ask "${ports[0]}" --query "SELECT $figures FROM lines") == $(ask "${ports[0]}" --query "SELECT $figures FROM fleet WHERE host = 'alpha'") ]] ||
   fail "JSON lines and CSV differ"
+
+# The example's questions, asked of both servers: each is answered, and what is known beforehand stands in the answers.
+# shellcheck disable=SC2016  # the inner shell's
+under third.ovc bash -c 'sleep 100 & kill -KILL $!; wait; (exit 3); env false; exit 0' 2>/dev/null
+ovc export third.ovc --to csv --null '\N' --host gamma | ask "${ports[2]}" --query 'INSERT INTO events FORMAT CSVWithNames'
+sed 's/FROM events/FROM fleet/' "$example/questions.sql" | ask "${ports[0]}" --multiquery --format TabSeparatedWithNames >answers 2>wrong ||
+  fail "questions.sql: $(<wrong)"
+[[ $(grep -c '^host' answers) == 5 ]] || fail "not five answers: $(<answers)"
+finds $'^alpha\t.*\tfork\tENOMEM\tinjected\t1\t' answers           # who was refused what
+finds $'^gamma\t.*\tbash\t[0-9]+\tkill\\(.*SIGKILL' answers          # who killed whom
+finds $'^gamma\tbash\texit\\(3\\)\t1\t' answers                      # which children exit with an error
+finds $'^beta\tfork_doubles\t1\t[0-9.]+\t[0-9.]+$' answers           # which forks take long
+finds $'^beta\tfork_doubles\t20.*\t320$' answers                      # who grows

@@ -34,10 +34,13 @@ bool for_own_limit(const KillFacts& facts) {
 std::string suspect(const std::string& what) { return "suspect: " + what + "  (not proven)"; }
 
 // A limit that was never reached killed nobody.
-std::vector<const GroupAtKill*> above(const KillFacts& facts) {
+std::vector<const GroupAtKill*> candidates(const KillFacts& facts) {
   std::vector<const GroupAtKill*> found;
-  for (size_t i = 1; i < facts.groups.size(); ++i)
-    if (limits(facts.groups[i]) && facts.groups[i].reached != 0) found.push_back(&facts.groups[i]);
+  for (const GroupAtKill& group : facts.groups) {
+    const bool own = &group == &facts.groups.front();
+    if (limits(group) && (!facts.counts_all || (!own && group.reached != 0)))
+      found.push_back(&group);
+  }
   return found;
 }
 
@@ -47,26 +50,28 @@ std::string host_text(const KillFacts& facts) {
                             : "";
 }
 
-// Another limit than its own group's.
+std::string figures_then(const GroupAtKill& group) {
+  return "control group " + figures(group) +
+         (group.reached.value_or(0)
+              ? fmt::format(", reached {} so far", counted(grouped(*group.reached), "times"))
+              : "");
+}
+
+// Another limit than its own group's, as far as counters can say.
 void add_others(const KillFacts& facts, std::vector<std::string>& notes) {
   const GroupAtKill& own = facts.groups.front();
-  notes.push_back(
-      limits(own)
-          ? fmt::format("not for the limit of its own group: {}, not reached since", figures(own))
-          : fmt::format("its own group has no memory limit ({})", escaped(own.path)));
-  const auto groups = above(facts);
+  if (!limits(own))
+    notes.push_back(fmt::format("its own group has no memory limit ({})", escaped(own.path)));
+  else if (facts.counts_all)
+    notes.push_back(
+        fmt::format("not for the limit of its own group: {}, not reached since", figures(own)));
+  const auto groups = candidates(facts);
   if (groups.empty() && facts.all_seen) {
     notes.push_back("nor for that of a group above it: the host was out of memory" +
                     host_text(facts));
     return;
   }
-  for (const GroupAtKill* group : groups) {
-    const std::string times =
-        group->reached
-            ? fmt::format(", reached {} so far", counted(grouped(*group->reached), "times"))
-            : "";
-    notes.push_back(suspect("control group " + figures(*group) + times));
-  }
+  for (const GroupAtKill* group : groups) notes.push_back(suspect(figures_then(*group)));
   if (!facts.all_seen)
     notes.push_back(suspect("a control group above it that is not visible from there"));
   notes.push_back(suspect("the host itself was out of memory" + host_text(facts)));
@@ -89,6 +94,7 @@ KillFacts facts_of(const Evidence& counters) {
     v2 = group.version == 2;
     facts.groups.push_back({group.path, group.limit, group.used, group.refusals});
   }
+  facts.counts_all = v2;
   facts.own_reached = counters.rise(v2 ? FactKey::kMemcgOom : FactKey::kMemcgFailcnt);
   facts.all_seen = snapshot.fact(FactKey::kMemcgGroupsSeen) == 1;
   facts.available_kb = snapshot.fact(FactKey::kMemAvailableKb);
@@ -103,8 +109,8 @@ std::string kills_text(const KillFacts& facts, uint64_t kills, const std::string
   if (for_own_limit(facts))
     return fmt::format("the OOM killer of its control group counted {} {}",
                        counted(grouped(kills), "kills"), counter);
-  return fmt::format("an OOM killer ended {} of its control group {}",
-                     counted(grouped(kills), "processes"), counter);
+  return fmt::format("an OOM killer ended {} process{} of its control group {}", grouped(kills),
+                     kills == 1 ? "" : "es", counter);
 }
 
 std::vector<std::string> whose_limit(const KillFacts& facts, const Setting& setting) {
@@ -117,7 +123,7 @@ std::vector<std::string> whose_limit(const KillFacts& facts, const Setting& sett
     return notes;
   }
   add_others(facts, notes);
-  const auto groups = above(facts);
+  const auto groups = candidates(facts);
   if (groups.size() == 1)
     notes.push_back(to_do({}, fmt::format(" of {}", escaped(groups[0]->path))));
   return notes;

@@ -20,9 +20,12 @@ struct GroupAtKill {
   std::optional<uint64_t> reached;      // how often its limit was, since it was made
 };
 struct KillFacts {
-  std::vector<GroupAtKill> groups;       // its own first, then those above it
-  std::optional<uint64_t> own_reached;   // since the process was last seen alive: version 2 `oom`,
-                                         // version 1 failcnt
+  std::vector<GroupAtKill> groups;  // its own first, then those above it
+  // Since the process was last seen alive: version 2 `oom`, version 1 failcnt.
+  std::optional<uint64_t> own_reached;
+  // Version 2. Version 1 counts elsewhere where the limit with swap was reached: no count there
+  // says that a limit was not.
+  bool counts_all = false;
   bool all_seen = false;                 // up to the root
   std::optional<uint64_t> available_kb;  // MemAvailable then
 };

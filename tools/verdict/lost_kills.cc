@@ -56,6 +56,7 @@ KillFacts facts_now(const Reading& before, const std::vector<MemoryGroupNow>& gr
   for (const MemoryGroupNow& group : groups)
     facts.groups.push_back({group.path, group.limit, group.used, group.reached});
   const MemoryGroupNow& own = groups.front();
+  facts.counts_all = own.version == 2;
   facts.own_reached =
       own.version == 2 ? rise(before.oom, own.oom) : rise(before.reached, own.reached);
   facts.all_seen = groups.back().is_root;
