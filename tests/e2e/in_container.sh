@@ -37,6 +37,8 @@ start_server fork:error=ENOMEM:when=2
 in_box_redis debug populate 10000 key 4000 >/dev/null
 in_box_redis bgsave >/dev/null
 until_so 10 "BGSAVE" idle
+box_exec ovc why /data/redis.ovc >passed.txt
+finds '^1 fork passed in redis-server \(pid 1\)' passed.txt
 [[ $(in_box_redis bgsave 2>&1 || true) == *ERR* ]] || fail "the second BGSAVE was not refused"
 
 # In it, and from the host: its number there and here, the same charge, the same group under two paths.
