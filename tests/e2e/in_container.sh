@@ -18,7 +18,7 @@ pings() { [[ $(in_box_redis ping 2>/dev/null) == PONG ]]; }
 idle() { [[ $(in_box_redis info persistence) == *rdb_bgsave_in_progress:0* ]]; }
 
 # The redis-server in there is another file than the one out here: with another build id.
-box_root box redis-server redis-cli
+box_root box redis-server redis-cli unshare
 server=$work/box$(realpath "$(type -P redis-server)")
 python3 - "$server" <<'END'
 import subprocess, sys
@@ -47,6 +47,8 @@ ovc check "$box_pid" --json >outside.json
 [[ $(value '.processes[0].pid' inside.json) == 1 && $(value '.processes[0].pid' outside.json) == "$box_pid" ]] || fail "pids"
 [[ $(value '.processes[0].charge.kb' inside.json) == "$(value '.processes[0].charge.kb' outside.json)" ]] || fail "charges differ"
 box_exec ovc check redis-server >inside.txt
+ovc check --all --root "/proc/$box_pid/root" >all.txt
+finds '^1 process, 1 pass' all.txt
 finds '^a fork of redis-server \(pid 1\) would pass now' inside.txt
 finds '^ +former +BGSAVE: 1 child before' inside.txt
 ovc check "$box_pid" >outside.txt
@@ -60,6 +62,13 @@ if [[ -n $redis_group ]]; then
   [[ $(value '.processes[0].save.verdict' inside.json) == unknown ]] || fail "inside: $(value '.processes[0].save' inside.json)"
   finds "free in $redis_group \(limit 300 MiB" outside.txt
 fi
+
+# Through its /proc, which is another than ours; and without any.
+ovc check --root "/proc/$box_pid/root" redis-server >root.txt
+finds '^a fork of redis-server \(pid 1\) would pass now' root.txt
+[[ -z $redis_group ]] || finds 'free in /sys/fs/cgroup(/memory)? \(limit 300 MiB' root.txt
+exits 2 box_exec unshare -m sh -c '/bin/umount -l /proc && exec ovc check redis-server' 2>unmounted.txt
+finds 'nothing can be read in /proc: is it mounted' unmounted.txt
 
 # The log, in it and from the host, through its file and through /proc: who asked is named by the program in the container, though
 # the host has another under that path.
