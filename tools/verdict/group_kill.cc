@@ -79,7 +79,8 @@ void add_others(const KillFacts& facts, std::vector<std::string>& notes) {
 
 std::string to_do(const Setting& setting, const std::string& whose) {
   std::string knob = knob_text("memory", setting);
-  if (knob.empty() && whose.empty()) knob = " (systemd MemoryMax=, docker --memory)";
+  if (knob.empty() && whose.empty())
+    knob = " for this service (systemd MemoryMax=, docker --memory)";
   return fmt::format(
       "to do: a higher memory limit{}{}, or less memory written while a child that shares it runs "
       "(before the next save: ovc check PID)",
@@ -106,7 +107,9 @@ KillFacts facts_of(const Evidence& counters) {
 std::string kills_text(const KillFacts& facts, uint64_t kills, const std::string& since,
                        uint64_t now) {
   const std::string counter = fmt::format("since {} (oom_kill {} -> {})", since, now - kills, now);
-  if (for_own_limit(facts))
+  const auto groups = candidates(facts);
+  const bool own = !groups.empty() && groups[0] == &facts.groups.front();
+  if (own || for_own_limit(facts))
     return fmt::format("the OOM killer of its control group counted {} {}",
                        counted(grouped(kills), "kills"), counter);
   return fmt::format("an OOM killer ended {} process{} of its control group {}", grouped(kills),
@@ -124,7 +127,8 @@ std::vector<std::string> whose_limit(const KillFacts& facts, const Setting& sett
   }
   add_others(facts, notes);
   const auto groups = candidates(facts);
-  if (groups.size() == 1)
+  if (groups.size() == 1 && groups[0] == &own) notes.push_back(to_do(setting, ""));
+  else if (groups.size() == 1)
     notes.push_back(to_do({}, fmt::format(" of {}", escaped(groups[0]->path))));
   return notes;
 }

@@ -66,6 +66,7 @@ TEST_CASE("version 1 counts the limit with swap elsewhere: no count says that a 
   KillFacts given = facts({group("/a/own", 100, 0), group("/a", 200, 0)}, 0);
   given.counts_all = false;
   const std::string text = told(given);
+  CHECK(has(text, "the OOM killer of its control group counted 1 kill"));
   CHECK(has(text, "suspect: control group /a/own: memory limit 102,400 kB"));
   CHECK(has(text, "suspect: control group /a: memory limit 204,800 kB"));
   CHECK_FALSE(has(text, "not for the limit"));
@@ -76,5 +77,5 @@ TEST_CASE("several killed, counters that are not known") {
   CHECK(has(told(given), "the OOM killer of its control group counted 1 kill"));
   given = facts({group("/own", 0, 0)}, 0);
   CHECK(has(kills_text(given, 2, "12:00", 5), "ended 2 processes of its control group"));
-  CHECK(has(told({}), "to do: a higher memory limit (systemd MemoryMax=, docker --memory)"));
+  CHECK(has(told({}), "to do: a higher memory limit for this service (systemd MemoryMax="));
 }
