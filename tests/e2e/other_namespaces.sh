@@ -20,7 +20,7 @@ sleeper() {
   pids+=($!)
 }
 # begun N LOG: of the last processes that were started the N-th from the end
-begun() { [[ $(cat "/proc/$(child "${pids[-$1]}")/comm" 2>/dev/null || true) == sleep && -e $2 ]]; }
+begun() { [[ $(cat "/proc/$(child "${pids[-$1]}")/comm" 2>/dev/null || true) == sleep && -e $2 ]] && ovc why "$2" >/dev/null 2>&1; }
 both_begun() { begun 2 a.ovc && begun 1 b.ovc; }
 told_pid() { ovc check --json "$1" | jq '.processes[0].pid'; }
 
@@ -67,6 +67,7 @@ box_root bare
 env LD_PRELOAD=/opt/libovcshim.so OVCSHIM_LOG=/data/bare.ovc chroot bare /bin/sleep 1000 3>&- 2>bare.out &
 pids+=($!)
 runs() { [[ $(cat "/proc/${pids[-1]}/comm") == sleep && -e bare/data/bare.ovc ]]; }
+recorded() { ovc why bare/data/bare.ovc >why.bare 2>/dev/null; }
 until_so 10 "a process below a chroot" runs
-ovc why bare/data/bare.ovc >why.bare
+until_so 10 "its first record" recorded
 ! grep -E 'gone|no exit|ended' why.bare || fail "it lives: $(<why.bare)"
