@@ -19,9 +19,10 @@ SELECT host, comm, call, count() AS times, max(time) AS newest
 FROM events WHERE op IN ('exit', '_exit') AND NOT match(call, '\\(0\\)')
 GROUP BY host, comm, call ORDER BY times DESC LIMIT 20;
 
--- 4. Which forks take long? The parent answers nobody meanwhile.
+-- 4. Which forks take long? The parent answers nobody meanwhile. The clone() that libc's fork() makes inside is the same fork.
 SELECT host, comm, count() AS forks, round(quantile(0.5)(duration_ns) / 1e6, 2) AS median_ms, round(max(duration_ns) / 1e6, 2) AS slowest_ms
 FROM events WHERE op IN ('fork', '_Fork', 'clone') AND duration_ns IS NOT NULL AND errno IS NULL
+   AND (flags IS NULL OR position(flags, 'inside-libc') = 0)
 GROUP BY host, comm ORDER BY slowest_ms DESC LIMIT 20;
 
 -- 5. Who grows? What each command added to the commit charge, by hour.

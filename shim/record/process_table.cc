@@ -172,6 +172,7 @@ void read_names(ProcessSlot& slot, bool new_image) {
 }
 
 uint32_t slot_of_pid(uint64_t pid) {
+  if (pid == 0) return kNoIndex;  // a parent outside of the pid namespace; a new slot has 0, too
   for (uint32_t i = 0; i < kProcessSlots; ++i)
     if (g.pid_index[i] == pid && g.processes[i].use != static_cast<uint32_t>(SlotUse::kFree) &&
         g.processes[i].pidns == g.pidns)

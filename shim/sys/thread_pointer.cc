@@ -34,7 +34,7 @@ struct Shape {
 };
 constexpr Shape kGlibcShape = {0x10, 0x30}, kMuslShape = {0, 0x28};
 constinit Shape shape = kGlibcShape;
-constinit uint64_t secret = 0;  // of this process; its first thread may have ended
+constinit uint64_t secret = 0;           // of this process; its first thread may have ended
 constexpr uint64_t kFsgsbase = 1u << 1;  // HWCAP2_FSGSBASE: the instruction is allowed
 constinit bool has_rdfsbase = false;
 

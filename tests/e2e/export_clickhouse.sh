@@ -50,12 +50,10 @@ for port in "${ports[0]}" "${ports[2]}"; do
   until_true 120 ask "$port" --query 'SELECT 1' >/dev/null 2>&1 || fail "a server did not start: $(tail -n 5 server*/out server*/errors 2>/dev/null)"
 done
 
-# The columns as the header names them: figures are Int64, all else is text.
-text='host|boot_id|log|lane|time|comm|exe|op|flags|outcome|errno|cause|address|caller|call|stack'
-ovc export "$export_log" --to csv | head -1 | tr -d '\r' | tr ',' '\n' |
-  sed -E "s/^($text)\$/\1 Nullable(String)/; t; s/\$/ Nullable(Int64)/" | sed -E 's/^(op|time_ns) Nullable\((.*)\)/\1 \2/' >columns
+# The columns as the header names them, by the example's own script.
+example=$source_dir/examples/clickhouse
 for port in "${ports[0]}" "${ports[2]}"; do
-  ask "$port" --query "CREATE TABLE events ($(paste -sd, columns)) ENGINE = MergeTree ORDER BY (op, time_ns)"
+  "$example/create.sh" "$export_log" | ask "$port"
   ask "$port" --query "CREATE TABLE fleet AS events ENGINE = Distributed(fleet, default, events)"
 done
 under second.ovc fork_doubles
@@ -86,3 +84,16 @@ ovc export "$export_log" --to json --calls --host alpha |
 figures='count(), sum(time_ns), sum(duration_ns), count(errno)'
 [[ $(ask "${ports[0]}" --query "SELECT $figures FROM lines") == $(ask "${ports[0]}" --query "SELECT $figures FROM fleet WHERE host = 'alpha'") ]] ||
   fail "JSON lines and CSV differ"
+
+# The example's questions, asked of both servers: each is answered, and what is known beforehand stands in the answers.
+# shellcheck disable=SC2016  # the inner shell's
+under third.ovc bash -c 'sleep 100 & kill -KILL $!; wait; (exit 3); env false; exit 0' 2>/dev/null
+ovc export third.ovc --to csv --null '\N' --host gamma | ask "${ports[2]}" --query 'INSERT INTO events FORMAT CSVWithNames'
+sed 's/FROM events/FROM fleet/' "$example/questions.sql" | ask "${ports[0]}" --multiquery --format TabSeparatedWithNames >answers 2>wrong ||
+  fail "questions.sql: $(<wrong)"
+[[ $(grep -c '^host' answers) == 5 ]] || fail "not five answers: $(<answers)"
+finds $'^alpha\t.*\tfork\tENOMEM\tinjected\t1\t' answers           # who was refused what
+finds $'^gamma\t.*\tbash\t[0-9]+\tkill\\(.*SIGKILL' answers          # who killed whom
+finds $'^gamma\tbash\texit\\(3\\)\t1\t' answers                      # which children exit with an error
+finds $'^beta\tfork_doubles\t1\t[0-9.]+\t[0-9.]+$' answers           # which forks take long
+finds $'^beta\tfork_doubles\t20.*\t320$' answers                      # who grows

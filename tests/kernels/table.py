@@ -13,6 +13,7 @@ PARTS = {  # part: what it is
     "ledger": "the ledger's property test (assertions)",
     "cases": "situations of `tests/cases`",
     "limits": "limits of the whole machine and of groups (`guest/limits.sh`)",
+    "memory": "memory groups: will the save survive, who was killed for whose limit (`e2e/save_groups.sh`, `e2e/group_kills.sh`)",
     "reasons": "reasons for an errno (`e2e/errno_reasons.sh`)",
     "ends": "`e2e/ordinary_ends.sh`",
     "border": "`e2e/check_border.sh`",

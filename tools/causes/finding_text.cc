@@ -76,7 +76,8 @@ std::string headroom_text(const Mode2Verdict& v) {
 }
 
 std::string counted(const std::string& number, std::string_view unit) {
-  if (number == "1" && unit.ends_with('s') && unit != "times") unit.remove_suffix(1);
+  if (number == "1" && unit.ends_with('s') && unit != "times")
+    unit.remove_suffix(unit.ends_with("sses") ? 2 : 1);
   return unit.empty() ? number : fmt::format("{} {}", number, unit);
 }
 

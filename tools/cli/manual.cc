@@ -55,6 +55,10 @@ What would be refused with vm.overcommit_memory = 2 and a CommitLimit 1 GiB abov
 Let the second fork fail, and each after it:
 
   ovc run --inject 'fork:error=ENOMEM:when=2+' -- redis-server redis.conf)"},
+    {nullptr, "CONTAINERS",
+     R"(From the host nothing else is needed: `ovc check PID`, with the number that the host has for the process, sees its control group and those above. A log of a container has the container's numbers and paths; `ovc check LOG` and `ovc why LOG` find the process and its files as long as it runs. When it has ended but the container has not, name the log through any process of that: `ovc why /proc/PID/root/data/x.ovc`.
+
+In a container that has no ovc: copy one that was built with -DOVC_STATIC=ON (`docker cp ovc NAME:/tmp/`, `docker exec NAME /tmp/ovc check 1`), or start a second container with the first one's processes (recipes/container/look-inside.sh for Kubernetes, Docker and Podman). In there groups above the container's own are not visible: whether a save survives is then told as far as can be seen.)"},
     {nullptr, "SEE ALSO",
      R"(`libovcshim(7)`, `strace(1)`, `proc(5)`, `fork(2)`, `mmap(2)`, `malloc(3)`)"},
 };

@@ -39,6 +39,12 @@ Json save_json(const SaveOutlook& o, const SaveTexts& texts) {
                                  {"file_cache_kb", o.group->cache / 1024},
                                  {"most_ever_kb", kb(o.group->most)}}
                           : Json(nullptr);
+  json["slowed_down"] = o.slows ? Json{{"path", o.slows->path},
+                                       {"memory_high_kb", o.slows->limit / 1024},
+                                       {"after_kb", o.slows_after_kb}}
+                                : Json(nullptr);
+  json["killed_together"] = o.killed_together.empty() ? Json(nullptr) : Json(o.killed_together);
+  json["groups_above_visible"] = !o.groups_hidden;
   json["notes"] = texts.notes;
   json["advice"] = texts.advice;
   return json;

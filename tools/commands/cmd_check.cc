@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -48,6 +49,9 @@ std::vector<uint32_t> pids_of(const LiveHost& host, const CheckOptions& options)
 }
 
 std::string nothing_found(const CheckOptions& options, const CheckReport& report) {
+  const std::string proc = options.root + "/proc";
+  if (access((proc + "/meminfo").c_str(), F_OK) != 0)
+    return fmt::format("nothing can be read in {}: is it mounted?", escaped(proc));
   if (options.all) return "no process can be seen in /proc";
   const std::string target = escaped(options.target);
   if (report.skipped)

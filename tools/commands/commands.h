@@ -26,7 +26,7 @@ struct CheckOptions {
   std::string target;  // a process number, or a command name as in /proc/PID/comm; empty with `all`
   bool all = false, json = false, openmetrics = false, estimate = false, stacks = false;
   double watch_seconds = 0;  // 0: once
-  std::string root;  // where /proc and /sys of the system looked at are; empty: this one's
+  std::string root;          // where /proc and /sys of the system looked at are; empty: this one's
 };
 
 // 0: a fork of each process that could be judged would pass. 1: one would be refused, or is

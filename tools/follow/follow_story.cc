@@ -329,7 +329,7 @@ void Story::bound_memory() {
 
 std::vector<Process> Story::running(const HostNow& now) const {
   std::vector<Process> processes = log_.processes();
-  if (!same_boot(log_, now)) return {};
+  if (other_boot(log_, now)) return {};
   std::erase_if(processes, [&now](const Process& process) {
     const HostNow::Alive alive = is_alive(process.slot, now);
     return alive == HostNow::Alive::kNo ||

@@ -32,6 +32,7 @@ constexpr FileRow kFiles[] = {
     {GroupLimit::Kind::kTasks, 2, "", "pids.max", "pids.current"},
     {GroupLimit::Kind::kMemory, 1, ",memory,", "memory.limit_in_bytes", "memory.usage_in_bytes"},
     {GroupLimit::Kind::kMemory, 2, "", "memory.max", "memory.current"},
+    {GroupLimit::Kind::kThrottle, 2, "", "memory.high", "memory.current"},
 };
 constexpr uint64_t kInitialCgroupNs = 0xEFFFFFFB;  // include/linux/proc_ns.h
 constexpr uint64_t kNoLimitV1 =
@@ -88,7 +89,8 @@ uint64_t file_cache(const std::string& folder, unsigned version) {
          number_after(stat, v1 ? "total_active_file" : "active_file").value_or(0);
 }
 
-// Version 1 limits memory and swap together: what is left of that may all be swap.
+// How much more swap one group allows. Version 1 limits memory and swap together: what memory alone
+// may still grow is no more room there.
 std::optional<uint64_t> swap_room(const std::string& folder, unsigned version) {
   const bool v1 = version == 1;
   const auto limit = number_in(folder + (v1 ? "/memory.memsw.limit_in_bytes" : "/memory.swap.max")),
@@ -96,14 +98,19 @@ std::optional<uint64_t> swap_room(const std::string& folder, unsigned version) {
                  number_in(folder + (v1 ? "/memory.memsw.usage_in_bytes" : "/memory.swap.current"));
   if (!limit) return std::nullopt;
   if (*limit >= kNoLimitV1) return ovcshim::kInfinite;
-  return used ? std::optional(*limit - std::min(*limit, *used)) : std::nullopt;
+  if (!used) return std::nullopt;
+  const uint64_t left = *limit - std::min(*limit, *used);
+  if (!v1) return left;
+  const auto memory = number_in(folder + "/memory.limit_in_bytes"),
+             resident = number_in(folder + "/memory.usage_in_bytes");
+  if (!memory || !resident) return std::nullopt;
+  return left - std::min(left, *memory - std::min(*memory, *resident));
 }
 
 void add_memory(const std::string& folder, GroupLimit& group) {
   const bool v1 = group.version == 1;
   group.cache = std::min(file_cache(folder, group.version), group.used.value_or(0));
   group.most = number_in(folder + (v1 ? "/memory.max_usage_in_bytes" : "/memory.peak"));
-  group.swap_room = swap_room(folder, group.version);
 }
 
 std::optional<GroupLimit> read_limit(const std::string& folder, const FileRow& row) {
@@ -117,15 +124,16 @@ std::optional<GroupLimit> read_limit(const std::string& folder, const FileRow& r
   if (row.kind == GroupLimit::Kind::kMemory && row.version == 1)
     found.killer_disabled = number_after(read_small(folder + "/memory.oom_control").value_or(""),
                                          "oom_kill_disable") == 1;
-  if (row.kind == GroupLimit::Kind::kMemory) add_memory(folder, found);
+  if (row.kind != GroupLimit::Kind::kTasks) add_memory(folder, found);
   return found;
 }
 
 // Below what is mounted there? "" is the mount's own top.
 std::optional<std::string> path_below(const Mount& mount, const std::string& path) {
   if (path == mount.top) return "";
-  if (!path.starts_with(mount.top + "/") || path.find("/..") != path.npos) return std::nullopt;
+  if (!path.starts_with(mount.top + "/")) return std::nullopt;
   const std::string rest = path.substr(mount.top.size());
+  if (rest.find("/..") != rest.npos) return std::nullopt;
   return rest == "/" ? "" : rest;
 }
 
@@ -144,15 +152,28 @@ const Mount* mount_of(const SystemRoot& root, const std::vector<Mount>& mounts,
   return found;
 }
 
+// What one level has besides its own limit: swap counts at each of them.
+void add_level(const std::string& folder, const std::string& path, const FileRow& row,
+               std::optional<uint64_t>& swap, GroupLimits& groups) {
+  if (row.kind == GroupLimit::Kind::kTasks) return;
+  if (const auto room = swap_room(folder, row.version))
+    swap = std::min(*room, swap.value_or(ovcshim::kInfinite));
+  if (row.kind == GroupLimit::Kind::kMemory && number_in(folder + "/memory.oom.group") == 1)
+    groups.killed_together.push_back(path);
+}
+
 // From the group of the process up to the top of the mount.
 void read_upwards(const SystemRoot& root, const Mount& mount, std::string path, const FileRow& row,
                   GroupLimits& groups) {
   path = path_below(mount, path).value_or("");
   if (!mount.top.empty()) groups.all_visible = false;
-  const std::string point = root.files + mount.point;
+  std::optional<uint64_t> swap;
   for (;;) {
-    if (auto limit = read_limit(point + path, row)) {
-      limit->path = mount.point + path;
+    const std::string place = mount.point + path, folder = root.files + place;
+    add_level(folder, place, row, swap, groups);
+    if (auto limit = read_limit(folder, row)) {
+      limit->path = place;
+      limit->swap_room = swap;
       groups.limits.push_back(std::move(*limit));
     }
     if (path.empty()) return;
@@ -178,27 +199,44 @@ std::optional<std::string> folder_of(const std::string& top, uint64_t inode) {
   return std::nullopt;
 }
 
+bool in_initial_cgroup_namespace(const SystemRoot& root) {
+  return namespace_inode(root.proc + "/self/ns/cgroup") == kInitialCgroupNs;
+}
+
 MemoryGroupNow memory_figures(const std::string& folder, bool v2) {
   MemoryGroupNow group;
   group.path = folder;
   group.limit = number_in(folder + (v2 ? "/memory.max" : "/memory.limit_in_bytes"));
   group.used = number_in(folder + (v2 ? "/memory.current" : "/memory.usage_in_bytes"));
-  const auto events = read_small(folder + (v2 ? "/memory.events" : "/memory.oom_control"));
-  group.kills = number_after(events.value_or(""), "oom_kill ");
+  const auto events =
+      read_small(folder + (v2 ? "/memory.events" : "/memory.oom_control")).value_or("");
+  group.kills = number_after(events, "oom_kill ");
+  group.reached = v2 ? number_after(events, "max ") : number_in(folder + "/memory.failcnt");
+  if (v2) group.oom = number_after(events, "oom ");
+  group.version = v2 ? 2 : 1;
   if (group.limit && *group.limit >= kNoLimitV1) group.limit.reset();
   return group;
 }
 
 }  // namespace
 
-std::optional<MemoryGroupNow> find_memory_group(const SystemRoot& root, uint64_t inode) {
+std::vector<MemoryGroupNow> find_memory_groups(const SystemRoot& root, uint64_t inode) {
+  std::vector<MemoryGroupNow> groups;
   for (const Mount& mount : cgroup_mounts(root, "self")) {
     const bool v2 = mount.controllers.empty();
     if (!v2 && mount.controllers.find(",memory,") == std::string::npos) continue;
-    if (const auto folder = folder_of(root.files + mount.point, inode))
-      return memory_figures(*folder, v2);
+    const std::string top = root.files + mount.point;
+    auto folder = folder_of(top, inode);
+    if (!folder) continue;
+    groups.push_back(memory_figures(*folder, v2));
+    while (folder->size() > top.size()) {
+      folder->erase(folder->rfind('/'));
+      groups.push_back(memory_figures(*folder, v2));
+    }
+    groups.back().is_root = mount.top.empty() && in_initial_cgroup_namespace(root);
+    return groups;
   }
-  return std::nullopt;
+  return groups;
 }
 
 GroupLimits read_group_limits(const SystemRoot& root, uint32_t pid) {
@@ -220,8 +258,7 @@ GroupLimits read_group_limits(const SystemRoot& root, uint32_t pid) {
     if (const Mount* mount = mount_of(theirs, their_mounts, *path, row))
       read_upwards(theirs, *mount, *path, row, groups);
   }
-  if (!cgroup || namespace_inode(root.proc + "/self/ns/cgroup") != kInitialCgroupNs)
-    groups.all_visible = false;
+  if (!cgroup || !in_initial_cgroup_namespace(root)) groups.all_visible = false;
   return groups;
 }
 

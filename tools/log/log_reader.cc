@@ -102,6 +102,15 @@ std::string newest_in(const std::filesystem::path& directory) {
   return std::get<2>(newest);
 }
 
+// Older shims took a process whose parent is outside of its pid namespace for its own parent.
+void mend(Process& process) {
+  ovcshim::ProcessSlot& slot = process.slot;
+  terminate(slot.comm);
+  terminate(slot.exe);
+  if (slot.parent == process.index && slot.parent_serial == slot.serial)
+    slot.parent = ovcshim::kNoIndex;
+}
+
 }  // namespace
 
 std::optional<uint64_t> Event::fact(FactKey key) const {
@@ -269,8 +278,7 @@ std::vector<Process> LogReader::processes() const {
         copy_from<ProcessSlot>(bytes_, header_.processes.offset + i * sizeof(ProcessSlot));
     if (slot.use == static_cast<uint32_t>(SlotUse::kFree) || slot.pid == 0) continue;
     found.push_back({static_cast<uint32_t>(i), slot});
-    terminate(found.back().slot.comm);
-    terminate(found.back().slot.exe);
+    mend(found.back());
   }
   return found;
 }
@@ -281,8 +289,7 @@ std::optional<Process> LogReader::process(uint32_t index, uint32_t serial) const
             copy_from<ProcessSlot>(bytes_, header_.processes.offset + index * sizeof(ProcessSlot))};
   if (p.slot.use == static_cast<uint32_t>(SlotUse::kFree) || p.slot.serial != serial)
     return std::nullopt;
-  terminate(p.slot.comm);
-  terminate(p.slot.exe);
+  mend(p);
   return p;
 }
 

@@ -94,7 +94,8 @@ std::vector<LimitCheck> limits_of(const LiveProcess& p) {
   std::vector<LimitCheck> limits;
   for (const auto& check : {user_tasks(p), all_tasks(p), process_numbers(p), namespace_init(p)})
     if (check) limits.push_back(*check);
-  for (const auto& group : p.groups.limits) limits.push_back(group_check(group));
+  for (const auto& group : p.groups.limits)
+    if (group.kind != GroupLimit::Kind::kThrottle) limits.push_back(group_check(group));
   return limits;
 }
 

@@ -24,11 +24,16 @@ struct Room {
   uint64_t free_kb = 0, swap_kb = 0;
 };
 
+// Without the file cache, which is given back first.
+uint64_t left_kb(const GroupLimit& group) {
+  const uint64_t held = *group.used - std::min(*group.used, group.cache);
+  return (group.limit - std::min(group.limit, held)) / 1024;
+}
+
 std::optional<Room> room_of(const GroupLimit& group, const SaveHost& host) {
   if (group.kind != GroupLimit::Kind::kMemory || !group.used || group.limit >= ovcshim::kInfinite)
     return std::nullopt;
-  const uint64_t held = *group.used - std::min(*group.used, group.cache);
-  Room room{group, (group.limit - std::min(group.limit, held)) / 1024, 0};
+  Room room{group, left_kb(group), 0};
   room.swap_kb = std::min(group.swap_room.value_or(0) / 1024, host.swap_free_kb.value_or(0));
   room.free_kb += room.swap_kb;
   return room;
@@ -64,6 +69,25 @@ void add_enough(SaveOutlook& outlook) {
   if (outlook.group) outlook.limit_kb = outlook.group->limit / 1024 + outlook.short_kb;
 }
 
+// The nearest memory.high that the copies would pass, and how far they come before.
+void add_slows(const LiveProcess& process, SaveOutlook& outlook) {
+  for (const GroupLimit& group : process.groups.limits) {
+    if (group.kind != GroupLimit::Kind::kThrottle || !group.used || !outlook.most_kb) continue;
+    const uint64_t left = left_kb(group);
+    if (left >= *outlook.most_kb || (outlook.slows && left >= outlook.slows_after_kb)) continue;
+    outlook.slows = group;
+    outlook.slows_after_kb = left;
+  }
+}
+
+// mm/memcontrol.c mem_cgroup_get_oom_group(): of the groups from the victim's up to the one that is
+// full the highest that says so; the list has them upwards. Of the host all count.
+void add_killed(const LiveProcess& process, SaveOutlook& outlook) {
+  if (outlook.group) outlook.waits_instead = outlook.group->killer_disabled;
+  for (const std::string& path : process.groups.killed_together)
+    if (!outlook.group || path.size() >= outlook.group->path.size()) outlook.killed_together = path;
+}
+
 std::string mib(uint64_t kb) { return grouped((kb + 1023) / 1024) + " MiB"; }
 std::string mib_down(uint64_t kb) { return grouped(kb / 1024) + " MiB"; }
 
@@ -78,6 +102,27 @@ std::string where_text(const SaveOutlook& o) {
   if (group.cache >> 20) text += fmt::format(", of it file cache {}", mib_down(group.cache / 1024));
   if (o.swap_kb) text += fmt::format(", swap {}", mib_down(o.swap_kb));
   return text + ")";
+}
+
+// What happens to whom, where the limit itself does not say it.
+void add_group_notes(const SaveOutlook& o, SaveTexts& texts) {
+  if (o.slows)
+    texts.notes.push_back(fmt::format(
+        "{}: from memory.high of {} on (limit {}, in use {}) whoever writes is slowed down, not "
+        "killed",
+        o.slows_after_kb ? "slow after " + mib_down(o.slows_after_kb) : "slow from the first copy",
+        escaped(o.slows->path), mib(o.slows->limit / 1024), mib(*o.slows->used / 1024)));
+  if (o.answer != Survival::kNotSurely) return;
+  if (!o.killed_together.empty())
+    texts.notes.push_back(
+        fmt::format("not the child alone: memory.oom.group = 1 in {}, the OOM killer ends all of "
+                    "its processes",
+                    escaped(o.killed_together)));
+  if (o.waits_instead)
+    texts.notes.push_back(fmt::format(
+        "the OOM killer is off in {} (memory.oom_control): who needs memory waits until others "
+        "give it back",
+        escaped(o.group->path)));
 }
 
 }  // namespace
@@ -108,8 +153,11 @@ SaveOutlook save_outlook(const LiveProcess& process, const SaveHost& host) {
     outlook.free_kb = room->free_kb, outlook.swap_kb = room->swap_kb, outlook.group = room->group;
   if (!room || !outlook.most_kb) return outlook;
   const bool fits = *outlook.most_kb <= *outlook.free_kb;
+  add_slows(process, outlook);
+  add_killed(process, outlook);
   // A group that cannot be seen may be tighter.
-  if (fits && !process.groups.all_visible && !outlook.group) return outlook;
+  outlook.groups_hidden = !process.groups.all_visible;
+  if (fits && outlook.groups_hidden) return outlook;
   outlook.answer = fits ? Survival::kSurely : Survival::kNotSurely;
   if (!fits) add_enough(outlook);
   else outlook.more_kb = (*outlook.free_kb - *outlook.most_kb) / 2;
@@ -124,11 +172,15 @@ SaveTexts save_texts(const SaveOutlook& o, const LiveProcess& process) {
   if (o.answer == Survival::kSurely)
     texts.save = fmt::format("survives: {}, {}", need, where_text(o));
   else if (o.answer == Survival::kNotSurely)
-    texts.save = fmt::format("may be killed for memory: {}, {}: short by {} at worst", need,
-                             where_text(o), mib(o.short_kb));
+    texts.save = fmt::format("may {}: {}, {}: short by {} at worst",
+                             o.waits_instead ? "stand still for memory" : "be killed for memory",
+                             need, where_text(o), mib(o.short_kb));
   else
-    texts.save = fmt::format("not known: {}, {}, but groups above it are not visible here", need,
-                             where_text(o));
+    texts.save = fmt::format(
+        "as far as can be seen here it survives: {}, {}; {} may leave less (not visible here: ask "
+        "outside of the container)",
+        need, where_text(o), o.group ? "a group above that one" : "a memory group above it");
+  add_group_notes(o, texts);
   if (o.swapped_kb.value_or(0) >> 10)
     texts.notes.push_back(
         fmt::format("{} of it are in swap now, which a save reads back", mib(*o.swapped_kb)));
@@ -151,6 +203,10 @@ SaveTexts save_texts(const SaveOutlook& o, const LiveProcess& process) {
     texts.advice.push_back(
         fmt::format("a limit of {}{} is enough even if every page is written while it saves",
                     mib(*o.limit_kb), knob_text("memory", process.fork.setting)));
+  if (o.slows && o.limit_kb && o.slows->limit / 1024 < *o.limit_kb)
+    texts.advice.push_back(
+        fmt::format("and memory.high of {} as high, or none: from there on writes are slowed down",
+                    escaped(o.slows->path)));
   const bool redis = service_of(process.fork.setting, process.comm) == Service::kRedis;
   texts.advice.push_back(fmt::format(
       "or {} less data{}: it counts twice, once as it is and once as copies", mib(*o.less_kb),

@@ -25,8 +25,16 @@ struct SaveOutlook {
   std::optional<GroupLimit> group;  // the memory group that leaves the least; none: the host's
   std::optional<uint64_t> free_kb;  // there, its file cache and the swap that it may take included
   uint64_t swap_kb = 0;             // of it swap
-  bool thp_always = false;          // for this process
-  bool thp_copies_whole = false;    // before Linux 5.8 a copy is of the whole huge page
+  // memory.high of a group that the copies may pass: writes are slowed down from there on
+  std::optional<GroupLimit> slows;
+  uint64_t slows_after_kb = 0;  // so much may be copied before
+  // The group whose processes all end with the one that the OOM killer takes; empty: only that one.
+  // And version 1: nobody is killed, who needs memory waits.
+  std::string killed_together;
+  bool waits_instead = false;
+  bool groups_hidden = false;     // groups above are not visible here: one may leave less
+  bool thp_always = false;        // for this process
+  bool thp_copies_whole = false;  // before Linux 5.8 a copy is of the whole huge page
   // Not surely: what would be enough.
   std::optional<uint64_t> limit_kb;  // the group's limit, all else unchanged
   std::optional<uint64_t> less_kb;   // so much less data; each kB counts twice

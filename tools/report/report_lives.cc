@@ -66,7 +66,7 @@ class LifeSearch {
     const ProcessEnd end = forks_.ends().of(log_, process);
     life.end_tick = end.tick;
     life.fate = end_text(end);
-    if (end.kind == EndKind::kNotRecorded && !is_same_boot())
+    if (end.kind == EndKind::kNotRecorded && other_boot(log_, now_))
       life.fate += ", and the machine has been started anew since";
     else if (end.kind == EndKind::kNotRecorded && now_.alive &&
              now_.alive(slot) == HostNow::Alive::kYes)
@@ -135,8 +135,6 @@ class LifeSearch {
     life.fate = end_text(*fork.end);
     life.end_tick = fork.end->tick;
   }
-
-  bool is_same_boot() const { return same_boot(log_, now_); }
 
   static void settle(Life& life) {
     if (life.fate.empty()) life.fate = end_text({});

@@ -71,11 +71,12 @@ bool is_same(const struct stat& info, const FileIdentity& file) {
 }
 
 template <typename Parts>
-std::unique_ptr<Parts> open_elf(const std::string& path, struct stat& info) {
+std::unique_ptr<Parts> open_elf(const std::string& path, struct stat& info,
+                                const std::string& root = {}) {
   auto parts = std::make_unique<Parts>();
-  parts->fd = open_regular(path, info);
+  parts->fd = open_regular(path, info, root);
   if (parts->fd < 0) return nullptr;
-  parts->trusted = info.st_uid == 0 || info.st_uid == geteuid();
+  parts->trusted = root.empty() && (info.st_uid == 0 || info.st_uid == geteuid());
   parts->elf = elf_begin(parts->fd, ELF_C_READ, nullptr);
   return parts->elf && elf_kind(parts->elf) == ELF_K_ELF ? std::move(parts) : nullptr;
 }
@@ -83,9 +84,9 @@ std::unique_ptr<Parts> open_elf(const std::string& path, struct stat& info) {
 // The ELF file at `path` if it carries this build id; or, without one, if it is this file.
 template <typename Parts>
 std::unique_ptr<Parts> open_file(const std::string& path, std::string_view build_id,
-                                 const FileIdentity& file = {}) {
+                                 const FileIdentity& file = {}, const std::string& root = {}) {
   struct stat info {};
-  auto parts = open_elf<Parts>(path, info);
+  auto parts = open_elf<Parts>(path, info, root);
   if (!parts || build_id_of(parts->elf) != build_id) return nullptr;
   return !build_id.empty() || is_same(info, file) ? std::move(parts) : nullptr;
 }
@@ -264,14 +265,14 @@ std::string ElfObject::build_id(const std::string& path) {
 }
 
 std::unique_ptr<ElfObject> ElfObject::open(const std::string& path, std::string_view build_id,
-                                           const FileIdentity& file) {
+                                           const FileIdentity& file, const std::string& root) {
   const bool has_id = !build_id.empty();
   if (has_id ? build_id.size() < kShortestBuildId || build_id.size() > kLongestBuildId
              : file.inode == 0)
     return nullptr;
   elf_version(EV_CURRENT);
   std::unique_ptr<ElfObject> object(new ElfObject);
-  object->own_ = open_file<Parts>(path, build_id, file);
+  object->own_ = open_file<Parts>(path, build_id, file, root);
   if (has_id && (!object->own_ || !has_debug_info(object->own_->elf)))
     object->debug_ = open_file<Parts>(debug_path(build_id), build_id);
   if (!object->own_ && !object->debug_) return nullptr;

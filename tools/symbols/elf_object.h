@@ -32,9 +32,11 @@ class ElfObject {
   // /usr/lib/debug/.build-id, else nullptr. Without a build id the file at `path` if it is the
   // recorded one, unchanged. Damaged files give fewer names, never an error. Files
   // are read, not mapped: one that shrinks does no harm. Debug information is read only of files of
-  // root or of our own user: libdw was not made for those of an adversary.
+  // root or of our own user: libdw was not made for those of an adversary. `root`: the folder below
+  // which `path` lies, of a container; its files are nobody's that we trust.
   static std::unique_ptr<ElfObject> open(const std::string& path, std::string_view build_id,
-                                         const FileIdentity& file = {});
+                                         const FileIdentity& file = {},
+                                         const std::string& root = {});
   ~ElfObject();
   // Raw bytes; empty if the file has none or is not a regular ELF file.
   static std::string build_id(const std::string& path);

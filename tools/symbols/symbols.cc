@@ -8,6 +8,7 @@
 #include <cstdlib>
 
 #include "tools/symbols/elf_object.h"
+#include "tools/symbols/other_roots.h"
 
 namespace ovc {
 namespace {
@@ -103,6 +104,7 @@ Symbols::Symbols(const LogReader& log) : machine_(static_cast<Machine>(log.heade
   };
   log.for_each_event(add, {}, [](Op op) { return op == Op::kModule; });
   for (auto& [image, modules] : images_) modules = without_overlaps(std::move(modules));
+  log_ = &log;
 }
 
 Symbols::Symbols(std::vector<ModuleInfo> modules) {
@@ -147,8 +149,21 @@ std::string Symbols::module_of(uint32_t image, uint64_t address) const {
 
 const ElfObject* Symbols::object_of(const ModuleInfo& module) {
   const auto [place, is_new] = objects_.try_emplace({module.build_id, module.path, module.file});
-  if (is_new) place->second = ElfObject::open(module.path, module.build_id, module.file);
+  if (!is_new) return place->second.get();
+  place->second = ElfObject::open(module.path, module.build_id, module.file);
+  // A hostile log names thousands of files.
+  constexpr size_t kMostElsewhere = 4096;
+  if (!place->second && objects_.size() < kMostElsewhere) place->second = open_elsewhere(module);
   return place->second.get();
+}
+
+std::unique_ptr<ElfObject> Symbols::open_elsewhere(const ModuleInfo& module) {
+  if (!log_) return nullptr;
+  if (!roots_) roots_ = other_roots(*log_);
+  for (const std::string& root : *roots_)
+    if (auto object = ElfObject::open(module.path, module.build_id, module.file, root))
+      return object;
+  return nullptr;
 }
 
 bool Symbols::defines(const ModuleInfo& module, std::string_view function) {

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
 // Addresses -> function, module, source line, from the log's module lists and the ELF files of this
-// machine. A file is used only if its build id is the recorded one; everything else is reported as
-// module+offset. Nothing is fetched from a network and nothing but regular files is opened.
+// machine, or of the container that wrote the log while it runs (other_roots.h). A file is used
+// only if its build id is the recorded one; everything else is reported as module+offset. Nothing
+// is fetched from a network and nothing but regular files is opened.
 #pragma once
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -60,7 +62,7 @@ bool is_plumbing(std::string_view module);
 
 class Symbols {
  public:
-  explicit Symbols(const LogReader& log);
+  explicit Symbols(const LogReader& log);             // which lives as long
   explicit Symbols(std::vector<ModuleInfo> modules);  // of image 0: a process that runs
   ~Symbols();
   Symbols(const Symbols&) = delete;
@@ -101,10 +103,13 @@ class Symbols {
     size_t operator()(const Key& key) const;
   };
   const ElfObject* object_of(const ModuleInfo& module);
+  std::unique_ptr<ElfObject> open_elsewhere(const ModuleInfo& module);
   std::vector<Frame> look_up(const Key& key);
   bool is_signal_trampoline(uint32_t image, uint64_t address);
 
   const ovcshim::Machine machine_ = kOwnMachine;  // that the code is for
+  const LogReader* log_ = nullptr;
+  std::optional<std::vector<std::string>> roots_;
   std::map<uint32_t, std::vector<ModuleInfo>> images_;
   std::map<std::tuple<std::string, std::string, FileIdentity>, std::unique_ptr<ElfObject>>
       objects_;  // by build id, path and file

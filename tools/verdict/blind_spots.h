@@ -37,7 +37,7 @@ class BlindSpots {
   std::map<ProcessKey, std::string> program_;
   std::map<Place, std::set<std::string_view>> before_us_;  // -> calls
   std::set<Place> malloc_servers_;
-  std::set<std::string> attached_;  // programs
+  std::set<std::string> attached_;                                // programs
   std::map<std::pair<ProcessKey, std::string>, Mapper> mappers_;  // process, module
 };
 

@@ -186,8 +186,9 @@ Told tell_living(const ChildStory& story) {
   told.add("siblings", siblings_text(story));
   if (story.of.saves) told.add("meaning", "as long as it lives the server starts no other save");
   if (story.wait)
-    told.add("to do", fmt::format("kill -9 {}: it cannot go on; the parent sees a failed child",
-                                  story.pid_here ? story.pid_here : copy.pid));
+    told.add("to do",
+             fmt::format("kill -9 {}{}: it cannot go on; the parent sees a failed child",
+                         story.pid_here, story.pid_here == copy.pid ? "" : ", its number here"));
   return told;
 }
 

@@ -10,6 +10,7 @@
 #include "tools/causes/finding_text.h"
 #include "tools/host/live_groups.h"
 #include "tools/text/output.h"
+#include "tools/verdict/group_kill.h"
 
 namespace ovc {
 namespace {
@@ -18,6 +19,7 @@ using ovcshim::FactKey;
 
 struct Reading {
   uint64_t group = 0, kills = 0, tick = 0;
+  std::optional<uint64_t> oom, reached;
 };
 
 // The newest record of the process with its group and the group's counter.
@@ -30,7 +32,9 @@ std::optional<Reading> last_reading(const LogReader& log, const WhyScan& scan,
     const auto event = log.event_at(moment.position);
     const auto group = event ? event->fact(FactKey::kMemcgGroupId) : std::nullopt,
                kills = event ? event->fact(FactKey::kMemcgOomKill) : std::nullopt;
-    if (group && kills) found = Reading{*group, *kills, moment.tick};
+    if (group && kills)
+      found = Reading{*group, *kills, moment.tick, event->fact(FactKey::kMemcgOom),
+                      event->fact(FactKey::kMemcgFailcnt)};
   }
   return found;
 }
@@ -42,11 +46,21 @@ uint64_t kills_told(const WhyScan& scan, uint64_t since) {
   return count;
 }
 
-std::string group_text(const MemoryGroupNow& group) {
-  std::string text = "control group " + escaped(group.path);
-  if (group.limit) text += fmt::format(": memory limit {} kB", grouped(*group.limit / 1024));
-  if (group.used) text += fmt::format(", in use now {} kB", grouped(*group.used / 1024));
-  return text;
+std::optional<uint64_t> rise(const std::optional<uint64_t>& then,
+                             const std::optional<uint64_t>& now) {
+  return then && now && *now >= *then ? std::optional(*now - *then) : std::nullopt;
+}
+
+KillFacts facts_now(const Reading& before, const std::vector<MemoryGroupNow>& groups) {
+  KillFacts facts;
+  for (const MemoryGroupNow& group : groups)
+    facts.groups.push_back({group.path, group.limit, group.used, group.reached});
+  const MemoryGroupNow& own = groups.front();
+  facts.counts_all = own.version == 2;
+  facts.own_reached =
+      own.version == 2 ? rise(before.oom, own.oom) : rise(before.reached, own.reached);
+  facts.all_seen = groups.back().is_root;
+  return facts;
 }
 
 }  // namespace
@@ -54,16 +68,15 @@ std::string group_text(const MemoryGroupNow& group) {
 std::optional<GroupKills> kills_since(const LogReader& log, const WhyScan& scan,
                                       const ProcessKey& process) {
   const auto before = last_reading(log, scan, process);
-  const auto now = before ? find_memory_group({}, before->group) : std::nullopt;
-  if (!now || !now->kills || *now->kills <= before->kills) return std::nullopt;
-  GroupKills found{before->group, *now->kills - before->kills, kills_told(scan, before->tick), {}};
+  const auto groups =
+      before ? find_memory_groups({}, before->group) : std::vector<MemoryGroupNow>{};
+  if (groups.empty() || groups[0].kills.value_or(0) <= before->kills) return std::nullopt;
+  GroupKills found{
+      before->group, *groups[0].kills - before->kills, kills_told(scan, before->tick), {}};
+  const KillFacts facts = facts_now(*before, groups);
   found.notes = {
-      fmt::format("the OOM killer of its control group counted {} since {} (oom_kill {} -> {})",
-                  counted(grouped(found.kills), "kills"), clock_text(log.posix_ns(before->tick), 3),
-                  before->kills, *now->kills),
-      group_text(*now),
-      "to do: a higher memory limit for this service (systemd MemoryMax=, docker --memory), or "
-      "less memory written while a child that shares it runs"};
+      kills_text(facts, found.kills, clock_text(log.posix_ns(before->tick), 3), *groups[0].kills)};
+  for (auto& note : whose_limit(facts, {})) found.notes.push_back(std::move(note));
   return found;
 }
 

@@ -182,9 +182,9 @@ class Endings {
   }
 
   bool is_gone(const ProcessSlot& slot) const {
-    if (!same_boot(log_, now_))
+    if (other_boot(log_, now_))
       return true;  // it did not survive the reboot, whatever happened before
-    return now_.alive && now_.alive(slot) == HostNow::Alive::kNo;
+    return same_boot(log_, now_) && now_.alive && now_.alive(slot) == HostNow::Alive::kNo;
   }
 
   void add_suspicious(const ProcessEnd& end, const Seen& seen) {
@@ -219,7 +219,7 @@ class Endings {
     ending.pid = seen.pid;
     ending.tick = seen.last_tick;
     ending.reason = exit_unseen(log_, scan_.ends(), symbols_, process);
-    if (!now_.boot_id.empty() && !same_boot(log_, now_))
+    if (other_boot(log_, now_))
       ending.notes.emplace_back(
           "the machine has been started anew since: a crash or power cut looks the same");
     ending.sent_by = sender_of(seen, 0, UINT64_MAX);

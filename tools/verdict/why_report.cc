@@ -345,6 +345,10 @@ bool same_boot(const LogReader& log, const HostNow& now) {
   return !now.boot_id.empty() && now.boot_id == log.header().boot_id;
 }
 
+bool other_boot(const LogReader& log, const HostNow& now) {
+  return !now.boot_id.empty() && log.header().boot_id[0] && now.boot_id != log.header().boot_id;
+}
+
 std::vector<Verdict> find_verdicts(const LogReader& log, const WhyScan& scan, Symbols& symbols) {
   return Verdicts(log, scan, symbols).all(scan.refused(), true);
 }

@@ -15,6 +15,7 @@
 #include "tools/log/log_reader.h"
 #include "tools/replay/holders.h"
 #include "tools/replay/unseen_images.h"
+#include "tools/symbols/living_processes.h"
 #include "tools/symbols/symbols.h"
 #include "tools/text/json_fwd.h"
 #include "tools/verdict/child_stories.h"
@@ -25,7 +26,7 @@ namespace ovc {
 // The machine that runs ovc, as far as it is the one the log tells of. Tests put their own in its
 // place.
 struct HostNow {
-  enum class Alive : uint8_t { kYes, kNo, kUnknown };
+  using Alive = ovc::Alive;
   std::string boot_id;
   std::optional<uint64_t> mode, oom_kills;
   std::function<Alive(const ovcshim::ProcessSlot&)> alive;  // asked only if the boot is the same
@@ -122,8 +123,10 @@ struct EndsFound {
 EndsFound find_endings(const LogReader& log, const WhyScan& scan, Symbols& symbols,
                        const HostNow& now);
 bool same_boot(const LogReader& log, const HostNow& now);
+// Neither holds where the log or this machine does not say its boot id (no /proc).
+bool other_boot(const LogReader& log, const HostNow& now);
 // now.alive() of one process, without a look at all others where its pid is of our own namespace.
-HostNow::Alive is_alive(const ovcshim::ProcessSlot& slot, const HostNow& now);
+Alive is_alive(const ovcshim::ProcessSlot& slot, const HostNow& now);
 
 // One of them in words: a title, then labelled facts. Escaped already, as for a terminal.
 struct Told {

@@ -38,6 +38,7 @@ part_rehearsal() { "$tests/e2e/rehearsal_is_real.sh"; }
 part_capture() { "$tests/e2e/capture.sh"; }
 part_groups() { "$tests/e2e/groups.sh"; }
 part_limits() { "$tests/kernels/guest/limits.sh"; }
+part_memory() { scripts e2e/save_groups e2e/group_kills; }
 part_maps() { "$tests/e2e/maps_sbrk.sh"; }
 # script NAME...: scripts in turn; each counts as one right or wrong, or not at all if it is skipped
 scripts() {

@@ -91,9 +91,50 @@ TEST_CASE("what cannot be seen decides nothing") {
   Server server;
   server.process.groups.all_visible = false;
   CHECK(server.outlook().answer == Survival::kUnknown);
-  CHECK(server.texts().save.starts_with("not known"));
+  CHECK(server.texts().save.starts_with("as far as can be seen here it survives: "));
+  server.group(1000, 100);  // its own group says enough, one above it need not
+  CHECK(server.outlook().answer == Survival::kUnknown);
+  CHECK(server.texts().save.find("a group above that one may leave less") != std::string::npos);
   server.host.available_kb = 10 * 1024;  // too little, whatever the groups say
   CHECK(server.outlook().answer == Survival::kNotSurely);
+}
+
+TEST_CASE("memory.high slows the copies down, it kills nobody") {
+  Server server;
+  GroupLimit& high = server.group(200, 150, 10);
+  high.kind = GroupLimit::Kind::kThrottle;
+  SaveOutlook o = server.outlook();
+  CHECK(o.answer == Survival::kSurely);
+  REQUIRE(o.slows);
+  CHECK(o.slows_after_kb == 60 * 1024);
+  REQUIRE(server.texts().notes.size() == 1);
+  CHECK(server.texts().notes[0].starts_with("slow after 60 MiB: from memory.high of "));
+  server.process.groups.limits.back().used = 300 * kMib;
+  CHECK(server.texts().notes[0].starts_with("slow from the first copy: "));
+  server.group(400, 100).kind = GroupLimit::Kind::kThrottle;  // above it, with room for all
+  CHECK(server.outlook().slows->limit == 200 * kMib);
+  server.process.groups.limits.erase(server.process.groups.limits.begin());
+  CHECK_FALSE(server.outlook().slows);
+}
+
+TEST_CASE("memory.oom.group counts up to the group that is full") {
+  Server server;
+  server.group(250, 200).path = "/cg/a/b";
+  server.process.groups.killed_together = {"/cg/a"};  // above the one that is full
+  CHECK(server.outlook().killed_together.empty());
+  server.process.groups.killed_together = {"/cg/a/b/own", "/cg/a/b", "/cg/a"};
+  CHECK(server.outlook().killed_together == "/cg/a/b");
+  CHECK(
+      server.texts().notes[0].starts_with("not the child alone: memory.oom.group = 1 in /cg/a/b"));
+  server.process.groups.limits.clear();
+  server.host.available_kb = 10 * 1024;  // the whole host is short
+  CHECK(server.outlook().killed_together == "/cg/a");
+}
+
+TEST_CASE("where the OOM killer is off nobody is killed") {
+  Server server;
+  server.group(250, 200).killer_disabled = true;
+  CHECK(server.texts().save.starts_with("may stand still for memory: "));
 }
 
 TEST_CASE("huge pages are named with their factor") {
@@ -130,4 +171,38 @@ TEST_CASE("the figures of a group are read for both versions") {
   REQUIRE(groups.limits.size() == 1);
   CHECK(groups.limits[0].cache == 8192);
   CHECK(groups.limits[0].swap_room == ovcshim::kInfinite);
+}
+
+TEST_CASE("swap counts at each group up to the top") {
+  ProcTree tree;
+  tree.put("100/cgroup", "0::/a/b\n");
+  tree.put_group("unified/a/b/memory.swap.max", "1048576\n")
+      .put_group("unified/a/b/memory.swap.current", "0\n")
+      .put_group("unified/a/b/memory.oom.group", "1\n")
+      .put_group("unified/a/b/memory.max", "max\n")
+      .put_group("unified/a/b/memory.high", "104857600\n")
+      .put_group("unified/a/b/memory.current", "52428800\n")
+      .put_group("unified/a/memory.max", "314572800\n")
+      .put_group("unified/a/memory.current", "209715200\n")
+      .put_group("unified/a/memory.swap.max", "max\n");
+  const GroupLimits groups = read_group_limits(tree.root(), 100);
+  REQUIRE(groups.limits.size() == 2);
+  CHECK(groups.limits[0].kind == GroupLimit::Kind::kMemory);
+  CHECK(groups.limits[0].swap_room == 1048576);  // its own limit, though not that group's
+  CHECK(groups.limits[1].kind == GroupLimit::Kind::kThrottle);
+  CHECK(groups.limits[1].limit == 104857600);
+  REQUIRE(groups.killed_together.size() == 1);
+  CHECK(groups.killed_together[0].ends_with("/a/b"));
+}
+
+TEST_CASE("version 1: the limit of memory and swap is no room beside that of memory") {
+  ProcTree tree;
+  tree.put("100/cgroup", "5:memory:/a\n");
+  tree.put_group("memory/a/memory.limit_in_bytes", "314572800\n")
+      .put_group("memory/a/memory.usage_in_bytes", "209715200\n")
+      .put_group("memory/a/memory.memsw.limit_in_bytes", "314572800\n")
+      .put_group("memory/a/memory.memsw.usage_in_bytes", "209715200\n");
+  CHECK(read_group_limits(tree.root(), 100).limits.at(0).swap_room == 0);
+  tree.put_group("memory/a/memory.memsw.limit_in_bytes", "324572800\n");
+  CHECK(read_group_limits(tree.root(), 100).limits.at(0).swap_room == 10000000);
 }

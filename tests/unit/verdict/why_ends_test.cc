@@ -57,6 +57,10 @@ TEST_CASE("how processes end") {
     REQUIRE(quiet().size() == 1);
     CHECK(quiet()[0].notes.at(0).find("started anew") != std::string::npos);
   }
+  SECTION("a log without a boot id (no /proc): whether it lives is not known") {
+    world.builder.header().boot_id[0] = '\0';
+    CHECK(quiet().empty());
+  }
   SECTION("not known whether alive") {
     world.now.alive = [](const ovcshim::ProcessSlot&) { return HostNow::Alive::kUnknown; };
     CHECK(quiet().empty());
