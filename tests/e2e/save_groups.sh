@@ -9,6 +9,7 @@
 command -v python3 >/dev/null || skip "python3 is not installed"
 groups_find || skip "$groups_why"
 data_mib=64
+swap_kb=$(awk '$1 == "SwapTotal:" { print $2 }' /proc/meminfo)
 outer=$groups_here/ovcshim-$$ inner=$groups_here/ovcshim-$$/inner
 pid=
 on_exit() {
@@ -90,7 +91,8 @@ limited() { # GROUP: with half of the data short of what is needed, then with wh
   local enough
   enough=$(short_by_half "$1")
   [[ $(field .group.path) == "$1" ]] || fail "said of $(field .group.path), limited is $1"
-  [[ $(saves) == -9 ]] || fail "not killed, though the limit of $1 is short by half of the data"
+  # "may be": where the host has swap, the kernel may find a way out.
+  [[ $(saves) == -9 ]] || ((swap_kb)) || fail "not killed, though the limit of $1 is short by half of the data"
   begins
   group_limit "$1" "$enough"
   says '^  save +survives: '
@@ -120,4 +122,4 @@ begins
 echo 1 >"$inner/memory.oom.group"
 short_by_half "$inner" >enough
 says '^  (save)? +not the child alone: memory.oom.group = 1 in .*/inner, the OOM killer ends all of its processes'
-[[ $(saves) == gone ]] || fail "the saver lives, though its group ends together"
+[[ $(saves) == gone ]] || ((swap_kb)) || fail "the saver lives, though its group ends together"

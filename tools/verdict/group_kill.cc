@@ -130,6 +130,13 @@ std::vector<std::string> whose_limit(const KillFacts& facts, const Setting& sett
   if (groups.size() == 1 && groups[0] == &own) notes.push_back(to_do(setting, ""));
   else if (groups.size() == 1)
     notes.push_back(to_do({}, fmt::format(" of {}", escaped(groups[0]->path))));
+  else if (groups.size() > 1)
+    notes.emplace_back(
+        "to do: before the next save see which of them has least left: ovc check PID");
+  else
+    notes.emplace_back(
+        "to do: more memory or swap there, or less memory written while a child that shares it "
+        "runs (before the next save: ovc check PID)");
   return notes;
 }
 

@@ -70,6 +70,7 @@ TEST_CASE("version 1 counts the limit with swap elsewhere: no count says that a 
   CHECK(has(text, "suspect: control group /a/own: memory limit 102,400 kB"));
   CHECK(has(text, "suspect: control group /a: memory limit 204,800 kB"));
   CHECK_FALSE(has(text, "not for the limit"));
+  CHECK(has(text, "to do: before the next save see which of them has least left"));
 }
 
 TEST_CASE("several killed, counters that are not known") {
