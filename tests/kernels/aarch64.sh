@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: MIT
 # The smallest machine for aarch64: the shim, cross-built, records programs there under Debian's kernel; `ovc` of this machine reads
 # the logs.
-#   aarch64.sh [--tests] [--write] [SUITE]   --tests: and the unit tests that ask the machine itself, which are longer to build;
-#                                            --write: the figures into README.md. SUITE: of the kernel, bookworm by default
+#   aarch64.sh [--tests] [--write] [SUITE[-16k]]
+# --tests: and the unit tests that ask the machine itself, which are longer to build; --write: the figures into README.md.
+# SUITE: of the kernel, bookworm by default; -16k: with pages of 16 kB
 . "$(dirname "$0")/../fixtures/e2e.sh"
 here=$source_dir/tests/kernels
 tests=() write=0 suite=bookworm
@@ -56,6 +57,8 @@ result=$build/kernels/results/$suite-arm64/aarch64${tests:++tests}
 grep -a '^ovc-kernel: ' "$result/console" | tr -d '\r'
 cd "$result"
 
+[[ ! -e parts ]] || awk '$6 != 0 { exit 1 }' parts || { cat parts rules.* unwind >&3; fail "unit tests there"; }
+
 # No program noticed the shim; each call is counted as on this machine.
 grep -q ok process_calls.alone || { cat process_calls.alone >&3; fail "process_calls did not run"; }
 same process_calls.alone process_calls.with "what process_calls prints"
@@ -90,4 +93,4 @@ cat told
 finds 'asked by +main <- ' told
 read -r short exact < <(sed -n 's/^ *short by *\([0-9,]*\) kB *(.* off by \([0-9,]*\)).*/\1 \2/p' told | tr -d ,)
 ((short >= 8192 - exact && short <= 8192 + exact)) || fail "short by $short kB, not 8,192 (give or take $exact)"
-if ((write)); then "$here/table.py" "$here/machines.txt" "$build/kernels/results" "$here/README.md"; fi
+if ((write)); then "$here/table.py" "$here/machines.txt" "$build/kernels/results" "$here/README.md" aarch64; fi

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The table of tests/kernels/README.md, from the results that run.sh keeps: table.py MACHINES_TXT RESULTS_DIR [README].
-A cell is right / unknown / wrong, summed over the machines on which the part ran. With README it is put between its marks."""
+"""The tables of tests/kernels/README.md, from the results that run.sh and aarch64.sh keep: table.py MACHINES_TXT RESULTS_DIR
+[README [MARK]]. A cell is right / unknown / wrong, summed over the machines on which the part ran. With README the table is put
+between its marks: `kernels`, those of x86-64, or `aarch64`."""
 import collections
 import pathlib
 import re
@@ -31,9 +32,11 @@ def machines(path):
     return {fields[0]: fields[1:] for fields in lines if fields}
 
 
-def results(folder):
-    """(kernel, release, machine, [(part, status, seconds, figures)], ended) of each boot that is kept, the newest last."""
+def results(folder, mark):
+    """Of one of the two tables: (kernel, release, machine, [(part, status, seconds, figures)], ended) of each boot that is kept, the newest last."""
     for out in sorted(folder.glob("*/*"), key=lambda out: out.stat().st_mtime):
+        if out.parent.name.endswith("-arm64") != (mark == "aarch64"):
+            continue
         text = (out / "parts").read_text() if (out / "parts").exists() else ""
         parts = [tuple(line.split("\t")) for line in text.splitlines()]
         console = (out / "console").read_text(errors="replace") if (out / "console").exists() else ""
@@ -41,12 +44,12 @@ def results(folder):
         yield out.parent.name, release, out.name.split("+")[0], parts, "ovc-kernel: end" in console
 
 
-def table(known, folder):
+def table(known, folder, mark):
     """Lines of Markdown."""
     lines = []
     newest = {}  # by part, kernel and machine: the figures
     skipped, ended_early, releases, ran = collections.defaultdict(set), [], {}, set()
-    for kernel, release, machine, parts, ended in results(folder):
+    for kernel, release, machine, parts, ended in results(folder, mark):
         releases[kernel] = release
         ran.add(machine)
         if not ended:
@@ -81,6 +84,8 @@ def table(known, folder):
         lines.append(f"- did not come to its end: {boot}")
     if notes or ended_early:
         lines.append("")
+    if not ran & known.keys():
+        return lines
     lines.append("| machine | processors | MiB | swap | control groups | mode | huge pages | kernel parameters | parts |")
     lines.append("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     for name, fields in known.items():
@@ -91,17 +96,18 @@ def table(known, folder):
     return lines
 
 
-def write(readme, lines):
+def write(readme, mark, lines):
     text = readme.read_text()
-    head, rest = text.split("<!-- kernels -->\n")
-    tail = rest.split("<!-- /kernels -->")[1]
-    readme.write_text(head + "<!-- kernels -->\n" + "\n".join(lines) + "\n<!-- /kernels -->" + tail)
+    head, rest = text.split(f"<!-- {mark} -->\n")
+    tail = rest.split(f"<!-- /{mark} -->")[1]
+    readme.write_text(head + f"<!-- {mark} -->\n" + "\n".join(lines) + f"\n<!-- /{mark} -->" + tail)
 
 
 def main():
-    lines = table(machines(sys.argv[1]), pathlib.Path(sys.argv[2]))
+    mark = sys.argv[4] if len(sys.argv) > 4 else "kernels"
+    lines = table(machines(sys.argv[1]), pathlib.Path(sys.argv[2]), mark)
     if len(sys.argv) > 3:
-        write(pathlib.Path(sys.argv[3]), lines)
+        write(pathlib.Path(sys.argv[3]), mark, lines)
     else:
         print("\n".join(lines))
 

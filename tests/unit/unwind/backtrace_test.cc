@@ -178,6 +178,9 @@ int by_value(const void* a, const void* b) {
 
 }  // namespace interrupted
 
+// Not on aarch64: interrupted where there is no entry, libgcc reads what it takes for code there
+// (uw_frame_state_for), and dies of it in one of twenty runs.
+#if !defined(__aarch64__)
 TEST_CASE("backtrace: interrupted anywhere") {
   using namespace interrupted;
   modules();
@@ -192,6 +195,7 @@ TEST_CASE("backtrace: interrupted anywhere") {
   CHECK(differing == 0);
   if (differing > 0) check_same(wrong);
 }
+#endif
 
 #if defined(__x86_64__)
 // With the trap flag set the processor raises SIGTRAP after each instruction.
