@@ -112,7 +112,7 @@ namespace {
 
 // What the refused call's range meets; what mremap would grow into is part of it.
 void add_range(Evidence& evidence, const Event& part) {
-  const EventBase& call = evidence.event.base;
+  const ovcshim::EventBase& call = evidence.event.base;
   const uint64_t start = call.args[0],
                  len = call.op == Op::kMremap ? std::max(call.args[1], call.args[2]) : call.args[1];
   if (start > UINT64_MAX - len) return;

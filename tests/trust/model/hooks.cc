@@ -50,12 +50,13 @@ uint64_t nearby(const volatile void* address) {
   return 256;
 }
 
-// Who writes into a chunk owns it.
+// Who writes into a chunk owns it; but for the owner's word and the hint when it was found alive.
 void check_owner(const volatile void* address) {
   const uint64_t at =
       reinterpret_cast<uint64_t>(address) - reinterpret_cast<uint64_t>(ovcshim::g.chunks);
-  if (!ovcshim::g.chunks || at >= ovcshim::g.chunk_count * ovcshim::kChunkBytes ||
-      at % ovcshim::kChunkBytes < 8)
+  const uint64_t within = at % ovcshim::kChunkBytes;
+  if (!ovcshim::g.chunks || at >= ovcshim::g.chunk_count * ovcshim::kChunkBytes || within < 8 ||
+      within == offsetof(ovcshim::ChunkHeader, alive_at))
     return;
   const auto* word = reinterpret_cast<const uint64_t*>(
       ovcshim::g.chunks + at / ovcshim::kChunkBytes * ovcshim::kChunkBytes);
