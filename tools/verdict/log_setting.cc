@@ -22,7 +22,8 @@ constexpr uint64_t kManyMappings = 10000;  // only then it matters which allocat
 
 // A whole file is read for it: once for each image, and only where it matters.
 bool LogSettings::is_jemalloc_inside(const Evidence& evidence) {
-  if (evidence.fact(FactKey::kMapsCount).value_or(0) < kManyMappings) return false;
+  const auto listed = evidence.fact(FactKey::kMapsCount);
+  if ((listed ? listed : evidence.count_before).value_or(0) < kManyMappings) return false;
   const uint32_t image = evidence.event.base.image;
   const auto [place, fresh] = inside_.try_emplace(image, false);
   const auto process =
