@@ -17,10 +17,11 @@ done
 kept=$build/kernels/aarch64
 cross=$kept/build
 mkdir -p "$kept"
-# quietly CMD...: a reason to skip is its last line
+# quietly CMD...: a reason to skip is its last line; so is a mirror or a machine that takes too long
 quietly() {
-  local status=0
-  "$@" >"$work/quiet" 2>&1 || status=$?
+  local status=0 most=400
+  timeout -k 5 "$most" "$@" >"$work/quiet" 2>&1 || status=$?
+  ((status != 124)) || skip "not ready after $most s: $1"
   ((status != 77)) || skip "$(tail -n 1 "$work/quiet" | sed 's/^skipped: //')"
   ((status == 0)) || { cat "$work/quiet" >&3; fail "$*"; }
 }
