@@ -8,38 +8,19 @@
 set -euo pipefail
 dir=$(realpath -m "${1:?usage: toolchain.sh DIR}")
 target=aarch64-linux-gnu
-skip() { echo "skipped: $*" >&2; exit 77; }
+. "$(dirname "${BASH_SOURCE[0]}")/../fixtures/apt_archive.sh"
 
 [[ ! $dir/done -nt ${BASH_SOURCE[0]} ]] || exit 0
 for command in apt-get dpkg-deb; do command -v $command >/dev/null || skip "no $command here"; done
 # shellcheck disable=SC1091
 suite=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
-# shellcheck disable=SC2016  # apt's own words
-uri=$(apt-get indextargets --format '$(ORIGIN)/$(LABEL) $(REPO_URI)' 'Created-By: Packages' 2>/dev/null | awk '$1 == "Debian/Debian" { print $2; exit }')
+uri=$(mirror)
 [[ -n $uri && -n $suite ]] || skip "apt knows no mirror of Debian here (apt-get update)"
 rm -rf "$dir"
 mkdir -p "$dir"/{bin,root}
 
-# apt_for ARCHITECTURE STATUS: a configuration that knows this suite only; STATUS: the packages that count as installed
-apt_for() {
-  local apt=$dir/apt.$1
-  mkdir -p "$apt"/{lists,cache/archives}/partial
-  echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $uri $suite main" >"$apt/sources.list"
-  cat >"$apt/apt.conf" <<EOF
-Dir::Etc::sourcelist "$apt/sources.list";
-Dir::Etc::sourceparts "/dev/null";
-Dir::State::lists "$apt/lists";
-Dir::State::status "$2";
-Dir::Cache "$apt/cache";
-Acquire::Languages "none";
-APT::Architecture "$1";
-APT::Architectures { "$1"; };
-APT::Install-Recommends "false";
-APT::Sandbox::User "root";
-EOF
-  export APT_CONFIG=$apt/apt.conf
-  apt-get -q update >"$apt/log" 2>&1 || skip "$suite for $1 cannot be had from apt's mirror: $(grep -m1 '^E:' "$apt/log")"
-}
+# apt_for ARCHITECTURE STATUS: as apt_in, of this suite
+apt_for() { apt_in "$dir/apt.$1" "$uri" "$suite" "$1" "$2"; }
 # unpack INTO NAME...: these packages and all they depend on that does not count as installed; libc for the cross compiler is root/'s
 unpack() {
   local into=$1 apt=${APT_CONFIG%/*} file

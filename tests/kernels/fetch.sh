@@ -17,36 +17,16 @@ case $kind in
   *) meta=linux-image-cloud-$architecture ;;
 esac
 kernel=$base/$name
-skip() { echo "skipped: $*" >&2; exit 77; }
+. "$(dirname "${BASH_SOURCE[0]}")/../fixtures/apt_archive.sh"
 
 if [[ -n $(find "$kernel/unpacked" -maxdepth 0 -mtime "-${OVC_KERNEL_DAYS:-30}" 2>/dev/null) ]]; then echo "$kernel"; exit; fi
 for command in apt-get dpkg depmod; do command -v $command >/dev/null || skip "no $command here (tests/setup.sh kernels)"; done
 
-# mirror: URI of Debian's own archive as this machine knows it
-mirror() {
-  # shellcheck disable=SC2016  # apt's own words
-  apt-get indextargets --format '$(ORIGIN)/$(LABEL) $(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
-    awk '$1 == "Debian/Debian" { print $2; exit }'
-}
 uri=$(mirror)
 [[ -n $uri ]] || skip "apt knows no mirror of Debian here (apt-get update)"
 apt=$kernel/apt
 rm -rf "$kernel"
-mkdir -p "$apt"/{lists,cache/archives}/partial
-echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $uri $suite main" >"$apt/sources.list"
-cat >"$apt/apt.conf" <<EOF
-Dir::Etc::sourcelist "$apt/sources.list";
-Dir::Etc::sourceparts "/dev/null";
-Dir::State::lists "$apt/lists";
-Dir::State::status "/dev/null";
-Dir::Cache "$apt/cache";
-Acquire::Languages "none";
-APT::Architecture "$architecture";
-APT::Architectures { "$architecture"; };
-APT::Sandbox::User "root";
-EOF
-export APT_CONFIG=$apt/apt.conf
-apt-get -q update >"$apt/log" 2>&1 || skip "$suite cannot be had from apt's mirror: $(grep -m1 '^E:' "$apt/log")"
+apt_in "$apt" "$uri" "$suite" "$architecture" /dev/null
 # The package that the suite's meta-package stands for.
 package=$(apt-cache show "$meta" 2>/dev/null | grep -oE 'linux-image-[0-9][^ ,]*' | head -n 1) || true
 [[ -n $package ]] || skip "$suite has no $meta"
