@@ -426,6 +426,9 @@ enum class FactKey : uint32_t {
   // kStart of a new image: the name of its process, 15 bytes and 0, as in ProcessSlot, which a
   // later image overwrites
   kCommFirst = 344, kCommSecond,
+  // errno of a clone3 without arguments, tried under a filter after libc's own was refused: EINVAL
+  // is the kernel's answer, any other the filter's
+  kClone3Answer = 360,
   kRangeListed = 346 /* what the refused call's range met is in the list, however long that is */,
   kAddressBits = 400 /* FileHeader::host, aarch64: a process has the addresses below 2^n; absent: not looked at */,
   kPlaceFiles = 420 /* PlaceFile bits: signs of where it runs; absent: not looked at */,

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <linux/sched.h>
 
+#include "shim/sys/libc_kind.h"
 #include "shim/sys/sys.h"
 
 namespace ovcshim {
@@ -56,11 +57,29 @@ void add_fork_probes(Facts& facts, const EventBase& about) {
   if (filter == 0 || filter == 2) facts.add(FactKey::kForkProbeEarly, probe_early());
 }
 
+// glibc makes threads and starts programs by clone3, of which a filter may know nothing. Without
+// arguments it does nothing: kernel/fork.c copy_clone_args_from_user() says EINVAL first of all.
+constexpr unsigned kGlibcWithClone3 = 34;
+
+bool by_clone3(const EventBase& call) {
+  const bool thread = call.op == Op::kPthreadCreate || call.op == Op::kThrdCreate;
+  const bool says_errno = thread || call.op == Op::kPosixSpawn || call.op == Op::kPosixSpawnp;
+  const bool denied = call.err == EPERM || call.err == EACCES;
+  return (says_errno && denied) || (call.op == Op::kPopen && call.err == ENOMEM);
+}
+
+void add_clone3_answer(Facts& facts, const EventBase& about) {
+  if (about.flags & (kRehearsed | kInjected)) return;
+  if (value_of(facts, FactKey::kSeccomp) != 2 || glibc_minor() < kGlibcWithClone3) return;
+  facts.add(FactKey::kClone3Answer, errno_of(sys::call(435 /* clone3 */, 0, 0)));
+}
+
 }  // namespace
 
 void add_refusal_facts(Facts& facts, const EventBase& about) {
   if (is_fork_op(about.op) && (about.err == EAGAIN || about.op == Op::kPopen))
     add_fork_probes(facts, about);
+  if (by_clone3(about)) add_clone3_answer(facts, about);
 }
 
 }  // namespace ovcshim

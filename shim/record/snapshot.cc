@@ -245,10 +245,19 @@ void forget_some_mappings() {
   __atomic_store_n(&g_listed, __atomic_load_n(&g_listed, __ATOMIC_RELAXED) / 2, __ATOMIC_RELAXED);
 }
 
+// What has changed since the newest list stands beside it in the log: a short program needs no
+// other.
+static bool few_records_since() {
+  constexpr uint64_t kFewSlots = 256;
+  return __atomic_load_n(&g.header->event_cursor, __ATOMIC_RELAXED) - g_private->listed_at <
+         kFewSlots;
+}
+
 bool may_list_mappings(ListOccasion occasion) {
   const uint64_t cost = expected_list_ticks(), now = tick_now();
   const bool seldom = now - g_private->list_tick > 100 * cost;
-  if (occasion == ListOccasion::kEnd && g_listed_by != g_private->pid) return false;
+  if (occasion == ListOccasion::kEnd && (g_listed_by != g_private->pid || few_records_since()))
+    return false;
   if (occasion == ListOccasion::kEnd)
     return cost < g_ticks_per_ms || (cost < 20 * g_ticks_per_ms && seldom);
   return cost < g_ticks_per_ms && (occasion == ListOccasion::kNewObjects || seldom);

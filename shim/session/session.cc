@@ -192,10 +192,7 @@ char** environment(Libc libc, char** handed) {
 // Looked for only where it is: a dlsym that fails allocates. By name, since a reference would ask
 // every libc for version 2.32.
 void find_single_threaded() {
-  const char* rest = gnu_get_libc_version();
-  const uint64_t major = parse_number(rest, &rest),
-                 minor = *rest == '.' ? parse_number(rest + 1) : 0;
-  if (major > 2 || (major == 2 && minor >= 32))
+  if (glibc_minor() >= 32)
     note_single_threaded(static_cast<const char*>(resolve_one("__libc_single_threaded")));
 }
 

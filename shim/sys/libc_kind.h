@@ -17,4 +17,7 @@ inline Libc libc_kind() {
   return gnu_get_libc_version ? Libc::kGlibc : __dls3 ? Libc::kMusl : Libc::kOther;
 }
 
+// glibc's release as minor number of 2, for example 36; 0 for another libc.
+unsigned glibc_minor();
+
 }  // namespace ovcshim

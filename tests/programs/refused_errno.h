@@ -3,6 +3,8 @@
 // right reason: what tests/e2e/errno_reasons.sh compares `ovc why` with. Part of refused_calls.h;
 // more situations of the same kinds stand in tests/cases/table.py.
 #pragma once
+#include <spawn.h>
+
 #include "tests/programs/refused_errno_more.h"
 
 // ---- mmap ----
@@ -257,6 +259,25 @@ static int64_t clone3_seccomp(void) {  // as Docker before 20.10.10 answers
   filter_call(SYS_clone3, EPERM);
   struct clone_args args = {.exit_signal = SIGCHLD};
   return syscall(SYS_clone3, &args, sizeof args);
+}
+// As in a container: the filter is there before the program.
+static void start_anew_without_clone3(const char* name) {
+  if (getenv("WITHOUT_CLONE3")) return;
+  must(setenv("WITHOUT_CLONE3", "1", 1), "setenv");
+  filter_call(SYS_clone3, EPERM);
+  execl("/proc/self/exe", "refused", name, NULL);
+  defect("exec");
+}
+static int64_t spawn_seccomp(void) {
+  start_anew_without_clone3("call:spawn-seccomp");
+  char* argv[] = {(char*)(uintptr_t) "true", NULL};
+  pid_t child;
+  errno = posix_spawn(&child, "/bin/true", NULL, NULL, argv, environ);
+  return errno ? -1 : 0;
+}
+static int64_t popen_seccomp(void) {
+  start_anew_without_clone3("call:popen-seccomp");
+  return popen("true", "r") ? 0 : -1;
 }
 static int64_t fork_seccomp(void) {
   filter_call(SYS_clone, EPERM);

@@ -80,6 +80,8 @@
 {"clone-newuser-none", clone_newuser_none, ENOSPC, "namespace-limit", "is 0"},
 {"clone-newuts-none", clone_newuts_none, ENOSPC, "namespace-limit", "is 0"},
 {"clone3-seccomp", clone3_seccomp, EPERM, "unknown", "seccomp filter"},
+{"spawn-seccomp", spawn_seccomp, EPERM, "seccomp", "answers clone3"},
+{"popen-seccomp", popen_seccomp, ENOMEM, "seccomp", "with EPERM"},
 {"fork-seccomp", fork_seccomp, EPERM, "unknown", "seccomp filter"},
 {"unshare-newuser-none", unshare_newuser_none, ENOSPC, "namespace-limit", "is 0"},
 {"unshare-newnet", unshare_newnet, EPERM, "bad-argument", "lacks CAP_SYS_ADMIN"},

@@ -3,13 +3,16 @@
 // fork, _Fork, vfork, clone and pthread_create. Order as in kernel/fork.c copy_process(), except
 // that a cause which a figure proves goes before one that is left over when all others are
 // excluded.
+#include <fmt/format.h>
 #include <sched.h>
 
 #include <algorithm>
 #include <cerrno>
 
 #include "tools/causes/causes_tasks.h"
+#include "tools/causes/errno_rows.h"
 #include "tools/log/kernel_numbers.h"
+#include "tools/log/names.h"
 #include "tools/text/output.h"
 
 namespace ovc {
@@ -52,6 +55,25 @@ bool stack_over_rlimit_as(const Evidence& evidence, Finding& finding) {
 }
 bool stack_over_commit_limit(const Evidence& evidence, Finding& finding) {
   return with_stack_note(finding, over_commit_limit(evidence, finding));
+}
+
+// ---- a filter that does not know clone3 ----
+
+bool clone3_tried(const Evidence& evidence) {
+  return evidence.fact(FactKey::kClone3Answer).has_value();
+}
+
+// The same call without arguments was answered otherwise than the kernel does.
+bool clone3_filtered(const Evidence& evidence, Finding& finding) {
+  const auto answer = static_cast<unsigned>(*evidence.fact(FactKey::kClone3Answer));
+  const bool same = answer == evidence.err() || errno_is_lost(evidence);
+  if (answer == EINVAL || answer == ENOSYS || !same) return false;
+  finding.summary = fmt::format(
+      "refused by a seccomp filter: it answers clone3, by which libc starts programs and threads, "
+      "with {}",
+      errno_name(answer));
+  note_usual_filters(evidence, finding);
+  return true;
 }
 
 // ---- ENOMEM ----
@@ -232,6 +254,8 @@ constexpr std::string_view kGroupFull =
     "the control group may hold no more tasks (processes and threads)";
 // clang-format off
 constexpr CauseRow kRows[] = {
+    {"seccomp", clone3_tried, clone3_filtered, "a filter can refuse a call with any errno; the kernel answers a clone3 without arguments with EINVAL",
+     "kernel/seccomp.c __seccomp_filter(): SECCOMP_RET_ERRNO; kernel/fork.c copy_clone_args_from_user()"},
     {"commit-limit", copying_no_memory, over_commit_limit,
      "fork asks for every accounted mapping once more, and the sum with what all processes were promised passes CommitLimit",
      "mm/mmap.c dup_mmap(); mm/util.c __vm_enough_memory(): allowed iff Committed_AS + request < CommitLimit - reserves"},

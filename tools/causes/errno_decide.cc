@@ -86,22 +86,6 @@ bool makes_executable(const Evidence& evidence) {
          (args[2] & PROT_EXEC);
 }
 
-void note_usual_filters(const Evidence& evidence, Finding& finding) {
-  constexpr Op kMakers[] = {Op::kClone, Op::kPthreadCreate, Op::kPosixSpawn, Op::kPopen};
-  const Op op = row_op(op_of(evidence));
-  if (makes_executable(evidence))
-    finding.notes.emplace_back(
-        "systemd before 253 makes MemoryDenyWriteExecute=yes of a seccomp filter that answers "
-        "EPERM");
-  if (op == Op::kFork)
-    finding.notes.emplace_back(
-        "usual: SystemCallFilter= of a systemd unit, or the seccomp profile of a container");
-  if (std::find(std::begin(kMakers), std::end(kMakers), op) != std::end(kMakers))
-    finding.notes.emplace_back(
-        "usual: Docker before 20.10.10 or libseccomp before 2.5, which do not know clone3 and "
-        "answer EPERM, so that libc does not fall back to clone; or systemd's SystemCallFilter=");
-}
-
 // What is left: of one cause, it is named; of several, none is proven.
 void fill_list(const Evidence& evidence, Finding& finding, const std::vector<const ErrnoRow*>& rows,
                Holds filter) {
@@ -162,6 +146,22 @@ void for_each_row(const Evidence& evidence, Visit visit) {
 
 }  // namespace
 }  // namespace deciding
+
+void note_usual_filters(const Evidence& evidence, Finding& finding) {
+  constexpr Op kMakers[] = {Op::kClone, Op::kPthreadCreate, Op::kPosixSpawn, Op::kPopen};
+  const Op op = row_op(op_of(evidence));
+  if (deciding::makes_executable(evidence))
+    finding.notes.emplace_back(
+        "systemd before 253 makes MemoryDenyWriteExecute=yes of a seccomp filter that answers "
+        "EPERM");
+  if (op == Op::kFork)
+    finding.notes.emplace_back(
+        "usual: SystemCallFilter= of a systemd unit, or the seccomp profile of a container");
+  if (std::find(std::begin(kMakers), std::end(kMakers), op) != std::end(kMakers))
+    finding.notes.emplace_back(
+        "usual: Docker before 20.10.10 or libseccomp before 2.5, which do not know clone3 and "
+        "answer EPERM, so that libc does not fall back to clone; or systemd's SystemCallFilter=");
+}
 
 Op row_op(Op op) {
   switch (op) {

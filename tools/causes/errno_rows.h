@@ -42,6 +42,9 @@ Op row_op(Op op);
 // can have answered. False: nothing is known of it.
 bool decide_by_errno(const Evidence& evidence, Finding& finding);
 
+// Whose filters usually answer such a call, as notes.
+void note_usual_filters(const Evidence& evidence, Finding& finding);
+
 // ---- what several rows ask ----
 
 inline uint64_t page_bytes(const Evidence& evidence) { return evidence.rules.page_kb * 1024; }

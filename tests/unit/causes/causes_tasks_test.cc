@@ -40,6 +40,18 @@ TEST_CASE("unknown names both, the full group first, none of them as proven") {
   CHECK(f.suspects[1].cause == "rlimit-nproc");
 }
 
+TEST_CASE("a clone3 without arguments tells whether a filter answers it") {
+  Case spawn(Op::kPosixSpawn, EPERM), popen(Op::kPopen, ENOMEM);
+  for (Case* c : {&spawn, &popen}) {
+    c->with(FactKey::kSeccomp, 2);
+    CHECK(Case(*c).cause() == "unknown");
+    CHECK(Case(*c).with(FactKey::kClone3Answer, EINVAL).cause() == "unknown");  // the kernel's own
+    CHECK(Case(*c).with(FactKey::kClone3Answer, EPERM).cause() == "seccomp");
+  }
+  // It was refused for something else: the filter answers another errno.
+  CHECK(spawn.with(FactKey::kClone3Answer, EACCES).cause() == "unknown");
+}
+
 TEST_CASE("in the root of the pids hierarchy no group can have refused") {
   Case c(Op::kFork, EAGAIN);
   c.with(FactKey::kRlimitNproc, 33);

@@ -312,7 +312,8 @@ TEST_CASE("every row has an id that is promised, a meaning and a source") {
                                        "threads-max",     "pid-max",
                                        "pidns-init-dead", "bad-argument",
                                        "injected",        "rehearsed",
-                                       "huge-page-pool",  "huge-page-group"};
+                                       "huge-page-pool",  "huge-page-group",
+                                       "seccomp"};
   for (const auto rows : {common_causes(), fork_causes(), memory_causes(), shared_causes(),
                           exec_causes(), malloc_causes()})
     for (const auto& row : rows) {
