@@ -235,6 +235,7 @@ if type -P gcc >/dev/null; then
   exits 1 ovc why abort.ovc >told
   (($(grep -cE 'abort|SIGABRT' told) == 1)) || { cat told >&3; fail "abort() is not told once"; }
   finds '^aborts \(pid [0-9]+\) called abort\(\)' told
+  finds '^  asked by +main ' told
   # What libc aborts itself is known from the parent's wait
   printf '#include <assert.h>\n#include <stdlib.h>\nint main(int n, char** v) { assert(n == 9); return v != 0; }\n' >asserts.c
   gcc -o asserts asserts.c
@@ -245,6 +246,18 @@ if type -P gcc >/dev/null; then
   under timeout.ovc bash -c 'timeout 20 ./aborts; exit 0' 2>/dev/null
   exits 1 ovc why timeout.ovc >told
   (($(grep -cE '^[a-z]+ \(pid [0-9]+\)' told) == 1)) || { cat told >&3; fail "one end is told more than once"; }
+  # and where nobody recorded waited for timeout(1)
+  under timeout.2.ovc timeout 20 ./aborts 2>/dev/null || (($? == 134))
+  exits 1 ovc why timeout.2.ovc >told
+  (($(grep -cE '^[a-z]+ \(pid [0-9]+\)' told) == 1)) || { cat told >&3; fail "one end is told more than once"; }
+  finds 'timeout \(pid [0-9]+\), which waited for it' told
+  # V8's own limit is no refusal
+  if type -P node >/dev/null; then
+    under heap.ovc node --max-old-space-size=20 -e 'for (const a = [];;) a.push(new Array(1e4).fill(1.5))' >/dev/null 2>&1 || (($? == 134))
+    exits 1 ovc why heap.ovc >told
+    finds 'FatalProcessOutOfMemory' told
+    finds 'V8 met the limit of its own heap' told
+  fi
   # Nobody was told of the signal: the end is not recorded, and nothing is concluded from that
   printf '#include <unistd.h>\nint main(void) { if (write(1, "x", 1)) pause(); }\n' >waits.c
   gcc -o waits waits.c

@@ -7,6 +7,7 @@
 
 #include "tools/log/call_families.h"
 #include "tools/log/names.h"
+#include "tools/symbols/function_name.h"
 
 namespace ovc {
 
@@ -181,9 +182,10 @@ std::vector<std::string> caller_names(Symbols& symbols, uint32_t image,
   for (const auto& frame : symbols.stack(image, frames, Detail::kNames)) {
     if (frame.module.starts_with("libovcshim"))
       continue;  // our wrapper around the call beneath which this one was made
-    if (all.size() < most) all.push_back(frame.function.empty() ? frame.text() : frame.function);
-    if (frame.function.empty()) continue;
-    if (named.size() < most) named.push_back(frame.function);
+    const std::string function = without_arguments(frame.function);
+    if (all.size() < most) all.push_back(function.empty() ? frame.text() : function);
+    if (function.empty()) continue;
+    if (named.size() < most) named.push_back(function);
     tells |= !is_plumbing(frame.module) && frame.function != "_start";
   }
   return tells ? named : all;

@@ -179,6 +179,7 @@ void ProcessEnds::add_own(uint32_t pid, uint64_t from, uint64_t to, ProcessEnd& 
   end.signal = last->signal;
   end.seen_by = last->seen_by;
   end.err = last->err;
+  end.asked = last->position;
 }
 
 // What the kernel told the parent counts, but the parent may have asked late. SIGABRT after abort()

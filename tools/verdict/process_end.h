@@ -49,6 +49,7 @@ struct ProcessEnd {
   std::optional<EndSign> told;  // the wait that was told of it
   uint64_t max_rss_kb = 0, page_faults = 0;
   uint16_t err = 0;  // errno when it asked for its end; 0: none, or not known
+  std::optional<uint64_t> asked;  // position of the call by which it asked for its end
 };
 // "exited, 0", "ended normally", "called abort", "killed by SIGKILL", "no exit recorded"
 std::string end_text(const ProcessEnd& end);

@@ -205,11 +205,29 @@ class Endings {
     }
     if (end.signal == SIGBUS)
       ending.notes = bus_error_notes(log_, seen.pid, seen.born, ending.tick);
+    if (end.kind == EndKind::kAborted && end.asked) add_abort(*end.asked, seen, ending);
     if (end.signal == SIGSYS)
       ending.notes.emplace_back(
           "SIGSYS: a seccomp filter refused a system call. It may have been one that the shim "
           "made, not the program: see whether it also dies with OVCSHIM=0");
     found_.push_back({std::move(ending), end.told, seen.last_tick});
+  }
+
+  // Who gave up. V8 does so at the limit of its own heap, too, which no call of the process meets.
+  void add_abort(uint64_t position, const Seen& seen, Ending& ending) {
+    constexpr size_t kFunctions = 6;
+    const auto call = log_.event_at(position);
+    if (!call || call->base.op != Op::kAbort) return;
+    ending.callers = caller_names(symbols_, call->base.image, call->frames, kFunctions);
+    const auto signs = scan_.processes().find(seen.key);
+    const bool nothing_refused = signs != scan_.processes().end() && signs->second.failures == 0;
+    const auto gives_up = [](const std::string& name) {
+      return name.find("FatalProcessOutOfMemory") != std::string::npos;
+    };
+    if (nothing_refused && std::any_of(ending.callers.begin(), ending.callers.end(), gives_up))
+      ending.notes.emplace_back(
+          "no call of it was refused: V8 met the limit of its own heap (node "
+          "--max-old-space-size=MIB)");
   }
 
   void add_not_recorded(const Process& process, const Seen& seen) {
@@ -287,6 +305,24 @@ class Endings {
       found_[outer].ending.id = "";
     }
     std::erase_if(found_, [](const Found& found) { return found.ending.id.empty(); });
+    fold_silent_waiters();
+  }
+
+  // The same where nobody recorded waited for the one that waited: the last that is known of it is
+  // that it was told of the end.
+  void fold_silent_waiters() {
+    for (Found& inner : found_)
+      for (Found& outer : quiet_) {
+        if (!inner.told || outer.ending.pid != inner.told->waiter_pid ||
+            outer.last_tick > inner.told->tick || !outer.ending.sent_by.empty())
+          continue;
+        inner.ending.notes.push_back(
+            fmt::format("{} (pid {}), which waited for it, did nothing after that: such programs "
+                        "end by the same signal",
+                        escaped(outer.ending.comm), outer.ending.pid));
+        outer.ending.id = "";
+      }
+    std::erase_if(quiet_, [](const Found& found) { return found.ending.id.empty(); });
   }
 
   size_t passed_on_by(const Found& inner) const {

@@ -97,6 +97,7 @@ Json ending_json(const LogReader& log, const Ending& e) {
       {"count", e.count},
       {"last", iso_text(log.posix_ns(e.last_tick))},
       {"seen_by", e.id == "no-exit-recorded" ? Json(nullptr) : Json(e.by_wait ? "wait" : "abort")},
+      {"asked_by", e.callers},
       {"sent_by", e.sent_by.empty() ? Json(nullptr) : Json(e.sent_by)},
       {"reason", e.reason.empty() ? Json(nullptr) : Json(e.reason)},
       {"notes", e.notes}};

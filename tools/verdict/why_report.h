@@ -66,6 +66,7 @@ struct Ending {
   int signal = 0;
   std::string reason;   // of an exit that could not be seen: why; raw, empty if not known
   std::string sent_by;  // who sent the signal, if a recorded process did; escaped
+  std::vector<std::string> callers;  // of abort(), innermost first; raw
   std::vector<std::string> notes;
   uint64_t count = 1, last_tick = 0;
 };

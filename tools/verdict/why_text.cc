@@ -232,6 +232,7 @@ Told tell(const LogReader& log, const Ending& e) {
   else
     told.title = fmt::format("{} {} killed by {}; {} {}", who, was,
                              signal_name(static_cast<unsigned>(e.signal)), parent, when);
+  if (!e.callers.empty()) told.add("asked by", callers_text(e.callers, ""));
   if (!e.sent_by.empty()) told.add("sent by", e.sent_by);
   if (!e.reason.empty()) told.add("why", escaped(e.reason));
   for (const auto& note : e.notes) told.add("note", note);
