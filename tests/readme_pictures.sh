@@ -22,4 +22,4 @@ with Browser(960, 900) as browser:
     browser.picture(sys.argv[2], clip={"x": 0, "y": 0, "width": 960, "height": height})
 EOF
 bytes=$(stat -c %s "$source_dir/examples/pictures/report.png")
-((bytes < 200000)) || fail "the picture has $bytes bytes"
+((bytes < 240000)) || fail "the picture has $bytes bytes"
