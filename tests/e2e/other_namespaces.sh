@@ -51,6 +51,16 @@ else
   echo "not tested: two containers in one clock tick did not come about"
 fi
 
+# --- the first process of a namespace ends: the others are killed with it, and that is said of them
+# shellcheck disable=SC2016  # for the inner shell
+if unshare -pf --kill-child true 2>/dev/null; then
+  mkfifo begun.fifo never
+  exits 0 env LD_PRELOAD="$shim" OVCSHIM_LOG="$work/stopped.ovc" unshare -pf --kill-child \
+    bash -c 'bash -c "echo begun >begun.fifo; read -r _ <never" & read -r _ <begun.fifo; exit 0'
+  exits 0 ovc why stopped.ovc >why.stopped
+  finds 'no exit recorded.*The first process of its pid namespace, bash \(pid 1\), has ended' why.stopped
+fi
+
 # --- another clock
 if unshare --time --boottime 100000 --fork true 2>/dev/null; then
   sleeper time.ovc --time --boottime 100000
@@ -63,7 +73,7 @@ fi
 
 # --- no /proc: its start time is not in the log
 . "$source_dir/tests/fixtures/box.sh"
-box_root bare
+box_root bare malloc_1tb
 env LD_PRELOAD=/opt/libovcshim.so OVCSHIM_LOG=/data/bare.ovc chroot bare /bin/sleep 1000 3>&- 2>bare.out &
 pids+=($!)
 runs() { [[ $(cat "/proc/${pids[-1]}/comm") == sleep && -e bare/data/bare.ovc ]]; }
@@ -71,3 +81,6 @@ recorded() { ovc why bare/data/bare.ovc >why.bare 2>/dev/null; }
 until_so 10 "a process below a chroot" runs
 until_so 10 "its first record" recorded
 ! grep -E 'gone|no exit|ended' why.bare || fail "it lives: $(<why.bare)"
+exits 1 chroot bare /bin/env LD_PRELOAD=/opt/libovcshim.so OVCSHIM_LOG=/data/refused.ovc /bin/malloc_1tb >/dev/null 3>&-
+exits 1 ovc why bare/data/refused.ovc >why.refused
+finds 'no file of /proc could be read' why.refused

@@ -81,6 +81,14 @@ void say_missing(Finding& finding, bool missing, std::string_view what) {
   if (missing) finding.notes.push_back(fmt::format("not recorded: {}", what));
 }
 
+// A snapshot without a single figure of the files that it is made of.
+bool reads_no_proc(const Evidence& evidence) {
+  constexpr FactKey kOfFiles[] = {FactKey::kMemTotalKb, FactKey::kVmSizeKb, FactKey::kTasksTotal,
+                                  FactKey::kOvercommitMemory};
+  return evidence.snapshot && std::none_of(std::begin(kOfFiles), std::end(kOfFiles),
+                                           [&](FactKey key) { return evidence.fact(key); });
+}
+
 void say_mode(const Evidence& evidence, Finding& finding) {
   if (evidence.err() != ENOMEM || !evidence.rules.mode) return;
   if (*evidence.rules.mode == kModeAlways)
@@ -101,6 +109,10 @@ void explain_unknown(const Evidence& evidence, Finding& finding) {
               needs_list && !evidence.mappings_complete && !evidence.fact(FactKey::kMapsAcKb),
               "the mappings and which of them are accounted");
   say_missing(finding, !evidence.rules.mode, "vm.overcommit_memory");
+  if (reads_no_proc(evidence))
+    finding.notes.emplace_back(
+        "no file of /proc could be read: it is not mounted there, is not the kernel's, or a filter "
+        "forbids it");
   say_mode(evidence, finding);
   if (op == Op::kPopen && evidence.err() == ENOMEM)
     finding.notes.emplace_back(

@@ -157,7 +157,9 @@ Suspect host_suspect(const Evidence& evidence, std::string_view cause, std::stri
                      FactKey limit_key) {
   const auto tasks = evidence.fact(FactKey::kTasksTotal), limit = evidence.fact(limit_key);
   const bool near = tasks && limit && *tasks + kLastPids >= *limit;
-  return {cause, fmt::format("{} {}: {} tasks on the host", name, text_of(limit), text_of(tasks)),
+  const std::string held = tasks ? grouped(*tasks) + " tasks on the host"
+                                 : std::string("how many tasks the host has is not known");
+  return {cause, fmt::format("{}{}: {}", name, limit ? " " + text_of(limit) : "", held),
           near ? 1u : 5u};
 }
 

@@ -127,6 +127,27 @@ void add_shadow_memory(const LogReader& log, const WhyScan& scan, Symbols& symbo
               : "to do: vm.overcommit_memory = 0 or 1 where programs built with a sanitizer run");
 }
 
+namespace {
+
+// kernel/pid_namespace.c zap_pid_ns_processes(): with its first process, all others of a pid
+// namespace are killed. A container that is stopped ends so.
+std::string ended_with_namespace(const LogReader& log, const ProcessEnds& ends,
+                                 const Process& process) {
+  for (const Process& first : log.processes()) {
+    const bool of_its_space = first.slot.pid == 1 && first.slot.pidns == process.slot.pidns;
+    if (!of_its_space || process.slot.pid == 1 || process.slot.pidns == 0 ||
+        process.slot.pidns == kUnknown || ends.of(log, first).kind == EndKind::kNotRecorded)
+      continue;
+    return fmt::format(
+        "the first process of its pid namespace, {} (pid 1), has ended: the kernel kills all that "
+        "are left there then (SIGKILL)",
+        first.comm());
+  }
+  return "";
+}
+
+}  // namespace
+
 std::string exit_unseen(const LogReader& log, const ProcessEnds& ends, Symbols& symbols,
                         const Process& process) {
   if (is_go(log, process)) return "it is a Go program: it leaves by a system call of its own";
@@ -135,7 +156,7 @@ std::string exit_unseen(const LogReader& log, const ProcessEnds& ends, Symbols& 
   if (was_forked_beside(log, ends, process))
     return "it was forked past the shim (a module opened with RTLD_DEEPBIND or dlmopen, or a "
            "handle of libc), and its exit goes the same way";
-  return "";
+  return ended_with_namespace(log, ends, process);
 }
 
 }  // namespace ovc
