@@ -119,9 +119,6 @@ void explain_unknown(const Evidence& evidence, Finding& finding) {
         "before glibc 2.37 popen says ENOMEM whatever its start of a program was refused for");
   add_suspects(evidence, finding);
   if (finding.suspects.empty()) complete_suspects(evidence, finding);
-  if (evidence.fact(FactKey::kSeccomp) == 2 && !evidence.granted_before)
-    finding.notes.emplace_back(
-        "a seccomp filter is active: it can refuse a call with any errno and leaves no trace");
 }
 
 namespace {

@@ -102,6 +102,15 @@ void add_kernel_memory(const Evidence& evidence, Finding& finding) {
        kFar});
 }
 
+// Filters refuse to make processes more often than to give memory.
+void add_seccomp(const Evidence& evidence, Finding& finding) {
+  if (evidence.fact(FactKey::kSeccomp) != 2 || evidence.granted_before) return;
+  finding.suspects.push_back({"seccomp",
+                              "a seccomp filter: it can refuse a call with any errno and leaves no "
+                              "trace; strace shows which call it refuses",
+                              is_fork_op(op_of(evidence)) ? kPossible : kFar});
+}
+
 void add_memory_suspects(const Evidence& evidence, Finding& finding) {
   const Request request = request_of(evidence);
   add_limit(finding, "rlimit-as", "RLIMIT_AS", rlimit_kb(evidence, FactKey::kRlimitAs),
@@ -151,6 +160,7 @@ void add_suspects(const Evidence& evidence, Finding& finding) {
     add_commit(evidence, finding);
   if (no_room || again) add_memory_groups(evidence, finding);
   if (no_room) add_kernel_memory(evidence, finding);
+  add_seccomp(evidence, finding);
   sort_suspects(finding);
 }
 

@@ -175,8 +175,6 @@ void add_task_suspects(const Evidence& evidence, Finding& finding) {
         host_suspect(evidence, "threads-max", "kernel.threads-max", FactKey::kThreadsMax));
   if (s.numbers)
     list.push_back(host_suspect(evidence, "pid-max", "kernel.pid_max", FactKey::kPidMax));
-  if (evidence.fact(FactKey::kSeccomp) == 2 && !evidence.granted_before)
-    list.push_back({"unknown", "a seccomp filter: it can refuse with any errno", 3});
 }
 
 }  // namespace ovc::causes
