@@ -227,9 +227,10 @@ Holds no_such_huge_page(const Evidence& evidence, uint64_t flags) {
 }
 
 bool is_selinux(const Evidence& evidence) {
+  constexpr SecurityModule kNames[] = {SecurityModule::kSelinux, SecurityModule::kSelinuxEnforcing};
   const auto module = evidence.fact(FactKey::kSecurityModule);
-  return module == static_cast<uint64_t>(SecurityModule::kSelinux) ||
-         module == static_cast<uint64_t>(SecurityModule::kSelinuxEnforcing);
+  return std::any_of(std::begin(kNames), std::end(kNames),
+                     [&](SecurityModule name) { return module == static_cast<uint64_t>(name); });
 }
 
 Holds security_module(const Evidence& evidence) {

@@ -258,7 +258,7 @@ class Endings {
     for (Found& found : quiet_) {
       if (!found.kills || found.kills->explained + gone[found.kills->group] > found.kills->kills)
         continue;
-      found_.push_back(std::move(found));
+      found_.push_back(found);
       found.ending.id = "";
     }
     std::erase_if(quiet_, [](const Found& found) { return found.ending.id.empty(); });
