@@ -333,34 +333,70 @@ void AddressSpace::extend(uint64_t at, uint64_t bytes, uint64_t position) {
   fresh_.emplace_back(at, grown.end);
 }
 
-void AddressSpace::move(uint64_t old_start, uint64_t new_start, uint64_t bytes, bool keep_old) {
-  split(old_start);
-  split(old_start + bytes);
-  std::vector<Piece> moved;
-  for (auto it = pieces_.lower_bound(old_start);
-       it != pieces_.end() && it->first < old_start + bytes; ++it) {
-    moved.push_back(it->second);
-    if (keep_old && it->second.is_private_anonymous())
+// What came from where nothing was known to be: it is there, and all else is open.
+void AddressSpace::fill_untold(uint64_t start, uint64_t bytes) {
+  const uint64_t end = start + bytes;
+  for (uint64_t at = start; (at = mapped_until(at)) < end;) {
+    const auto next = pieces_.lower_bound(at);
+    Piece p;
+    p.start = at, p.end = next == pieces_.end() ? end : std::min(end, next->first);
+    p.flags = kMapRead | kMapWrite;
+    p.charged = p.noreserve = p.touched = Sure::kOpen;
+    p.advice = kAdviceUnknown, p.offset = kUnknown;
+    pieces_[p.start] = p;
+    settle(p.start);
+    settle(p.end);
+  }
+}
+
+AddressSpace::Carried AddressSpace::take(uint64_t start, uint64_t bytes, bool keep) {
+  Carried carried;
+  split(start);
+  split(start + bytes);
+  for (auto it = pieces_.lower_bound(start); it != pieces_.end() && it->first < start + bytes;
+       ++it) {
+    carried.pieces.push_back(it->second);
+    if (keep && it->second.is_private_anonymous())
       it->second.touched = Sure::kOpen, it->second.family = 0;
   }
-  if (moved.empty() || mapped_until(old_start) < old_start + bytes) ++contradictions_;
-  if (!keep_old)  // not remove(): shared memory lives on at its new place
-    pieces_.erase(pieces_.lower_bound(old_start), pieces_.lower_bound(old_start + bytes));
-  if (const auto it = pieces_.lower_bound(old_start);
-      !keep_old && it != pieces_.begin() && std::prev(it)->second.end == old_start)
+  carried.known = !carried.pieces.empty() && mapped_until(start) >= start + bytes;
+  if (keep) return carried;
+  // not remove(): shared memory lives on at its new place
+  pieces_.erase(pieces_.lower_bound(start), pieces_.lower_bound(start + bytes));
+  if (const auto it = pieces_.lower_bound(start);
+      it != pieces_.begin() && std::prev(it)->second.end == start)
     std::prev(it)->second.joined = Sure::kNo;
-  remove(new_start, new_start + bytes);
-  for (Piece& p : moved) {
+  return carried;
+}
+
+void AddressSpace::put(Carried carried, uint64_t old_start, uint64_t new_start, uint64_t bytes) {
+  if (!carried.known) ++contradictions_;
+  for (Piece& p : carried.pieces) {
     // mm/vma.c copy_vma(): memory that was never touched forgets where it was made
     if (p.is_private_anonymous() && p.touched != Sure::kYes)
       p.offset = p.touched == Sure::kNo ? p.start - old_start + new_start : kUnknown;
     p.start = p.start - old_start + new_start, p.end = p.end - old_start + new_start;
     pieces_[p.start] = p;
   }
-  if (moved.empty()) return;
-  pieces_[moved.back().start].joined = Sure::kNo;
+  if (!carried.known) fill_untold(new_start, bytes);
+  if (carried.pieces.empty()) return;
+  pieces_[carried.pieces.back().start].joined = Sure::kNo;
   settle(new_start, Changed::kRight);
   settle(new_start + bytes, Changed::kLeft);
+}
+
+bool AddressSpace::moves_away(const Event& event) {
+  const auto& args = event.base.args;
+  return event.base.op == Op::kMremap && event.returned() && !event.failed() && args[1] != 0 &&
+         static_cast<uint64_t>(event.base.result) != args[0] && !(args[3] & kMremapDontunmap);
+}
+
+void AddressSpace::leave(const Event& event) {
+  if (!is_possible(event)) return;
+  const auto& args = event.base.args;
+  const uint64_t old_bytes = page_up(args[1]), new_bytes = page_up(args[2]);
+  if (new_bytes < old_bytes) remove(args[0] + new_bytes, args[0] + old_bytes);
+  carried_[event.position] = take(args[0], std::min(old_bytes, new_bytes), false);
 }
 
 void AddressSpace::apply_mremap(const Event& event) {
@@ -377,11 +413,14 @@ void AddressSpace::apply_mremap(const Event& event) {
     remove(copy.start, copy.end);
     return insert(copy);
   }
-  if (new_bytes < old_bytes) remove(old_start + new_bytes, old_start + old_bytes);
   const uint64_t kept = std::min(old_bytes, new_bytes);
+  auto carried = carried_.extract(event.position);
+  if (!carried && new_bytes < old_bytes) remove(old_start + new_bytes, old_start + old_bytes);
   if (new_start != old_start) {
+    Carried moved = carried ? std::move(carried.mapped()) : Carried{};
+    if (!carried) moved = take(old_start, kept, (args[3] & kMremapDontunmap) != 0);
     remove(new_start, new_start + new_bytes);
-    move(old_start, new_start, kept, (args[3] & kMremapDontunmap) != 0);
+    put(std::move(moved), old_start, new_start, kept);
   }
   extend(new_start + kept, new_bytes - kept, event.position);
 }
