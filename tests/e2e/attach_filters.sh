@@ -28,13 +28,17 @@ int main(int argc, char** argv) {
                      traps[] = {LOAD(nr), ON(SYS_madvise, SECCOMP_RET_TRAP), ANSWER(SECCOMP_RET_ALLOW)},
                      errnos[] = {LOAD(nr), ON(SYS_readlinkat, SECCOMP_RET_ERRNO | 1), ON(SYS_statx, SECCOMP_RET_ERRNO | 38),
                                  ON(SYS_unshare, SECCOMP_RET_KILL_PROCESS), ANSWER(SECCOMP_RET_ALLOW)},
-                     // writable and executable at once, as systemd's MemoryDenyWriteExecute= filters it
-                     wx[] = {LOAD(nr), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mmap, 1, 0),
+                     // as systemd's MemoryDenyWriteExecute= filters: nothing writable and executable, nothing made executable
+                     wx[] = {LOAD(nr), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mmap, 0, 4), LOAD(args[2]),
+                             BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 6), ON(6, SECCOMP_RET_ERRNO | 1), LOAD(nr),
                              BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mprotect, 0, 3), LOAD(args[2]),
-                             BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 4, 0, 1), ANSWER(SECCOMP_RET_ERRNO | 1), ANSWER(SECCOMP_RET_ALLOW)};
+                             BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 4, 0, 1), ANSWER(SECCOMP_RET_ERRNO | 1), ANSWER(SECCOMP_RET_ALLOW)},
+                     // no library can be loaded any more
+                     sealed[] = {LOAD(nr), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mmap, 0, 3), LOAD(args[2]),
+                                 BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 4, 0, 1), ANSWER(SECCOMP_RET_ERRNO | 1), ANSWER(SECCOMP_RET_ALLOW)};
 #define USE(name) if (!strcmp(what, #name)) filter.len = sizeof name / sizeof name[0], filter.filter = name
   struct sock_fprog filter = {0, 0};
-  USE(kills); USE(traps); USE(errnos); USE(wx);
+  USE(kills); USE(traps); USE(errnos); USE(wx); USE(sealed);
   if (!strcmp(what, "mdwe") && prctl(65 /* PR_SET_MDWE */, 1, 0, 0, 0) != 0) return 3;
   if (filter.len && (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter))) return 3;
   puts("ready");
@@ -87,6 +91,11 @@ exits 2 ovc attach "$pid" -o "$work/no.ovc" 2>err
 finds 'may end it over madvise' err
 works
 ends
+begins sealed
+exits 2 ovc attach "$pid" -o "$work/no.ovc" 2>err
+finds 'the loader of filtered \(pid [0-9]+\) does not load .*libovcshim.so' err
+works
+ends
 [[ ! -e no.ovc ]] || fail "something was done"
 for what in errnos wx mdwe; do
   begins $what || continue
@@ -97,7 +106,7 @@ for what in errnos wx mdwe; do
   exits 0 ovc forks "$what.ovc" >forks
   finds 'fork' forks
   exits 0 ovc show --op mmap "$what.ovc" >maps
-  finds 'mmap\(NULL, 1 MiB' maps || finds 'mmap' maps
+  finds 'mmap\(NULL, 1048576' maps
   exits 0 ovc detach "$pid" >said
   works
   ends

@@ -71,13 +71,16 @@ bool ThreadChooser::is_safe(uint32_t tid) {
 }
 
 std::unique_ptr<Tracee> ThreadChooser::try_waiting(uint32_t tid) {
-  auto thread = std::make_unique<Tracee>(tid);
-  if (const int failed = thread->seize()) {
+  auto asked = restless_.extract(tid);
+  auto thread = asked ? std::move(asked.mapped()) : std::make_unique<Tracee>(tid);
+  if (const int failed = asked ? 0 : thread->seize()) {
     if (failed != ESRCH) error_ = failed;
     return nullptr;
   }
   if (!thread->wait_stopped(Clock::now() + kOneStop)) {
-    if (!thread->is_gone()) in_the_way_.emplace_back(tid, why_restless(facts_.pid, tid));
+    if (thread->is_gone()) return nullptr;
+    in_the_way_.emplace_back(tid, why_restless(facts_.pid, tid));
+    restless_[tid] = std::move(thread);
     return nullptr;
   }
   return is_safe(tid) ? std::move(thread) : nullptr;

@@ -52,7 +52,8 @@ std::string not_glibc(const Subject& s) {
   const std::string seen = "; `ovc check` works on it";
   if (has_go_note(program_path(s.facts.pid)))
     return fmt::format("{} is a Go program: it makes its system calls without libc{}", s.who, seen);
-  if (object_named(s.lines, "ld-musl") || object_named(s.lines, "libc.musl"))
+  if (object_named(s.lines, "ld-musl") || object_named(s.lines, "libc.musl") ||
+      object_named(s.lines, "libc.so"))  // Debian's name for it
     return fmt::format("{} runs on musl libc: the shim can attach to programs on glibc only{}",
                        s.who, seen);
   return fmt::format("{} is linked statically: it has no loader that could load the shim{}", s.who,

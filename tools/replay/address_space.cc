@@ -317,7 +317,8 @@ void AddressSpace::extend(uint64_t at, uint64_t bytes, uint64_t position) {
   const auto it = pieces_.lower_bound(at);
   if (it == pieces_.begin() || std::prev(it)->second.end != at) {
     ++contradictions_;
-    return;
+    remove(at, at + bytes);
+    return fill_untold(at, bytes);
   }
   if (it != pieces_.end() && it->first < at + bytes) ++contradictions_;
   remove(at, at + bytes);
@@ -385,18 +386,22 @@ void AddressSpace::put(Carried carried, uint64_t old_start, uint64_t new_start, 
   settle(new_start + bytes, Changed::kLeft);
 }
 
-bool AddressSpace::moves_away(const Event& event) {
+bool AddressSpace::gives_back(const Event& event) {
   const auto& args = event.base.args;
-  return event.base.op == Op::kMremap && event.returned() && !event.failed() && args[1] != 0 &&
-         static_cast<uint64_t>(event.base.result) != args[0] && !(args[3] & kMremapDontunmap);
+  if (event.base.op != Op::kMremap || !event.returned() || event.failed() || args[1] == 0 ||
+      (args[3] & kMremapDontunmap))
+    return false;
+  return static_cast<uint64_t>(event.base.result) != args[0] || args[2] < args[1];
 }
 
 void AddressSpace::leave(const Event& event) {
   if (!is_possible(event)) return;
   const auto& args = event.base.args;
   const uint64_t old_bytes = page_up(args[1]), new_bytes = page_up(args[2]);
+  const bool moves = static_cast<uint64_t>(event.base.result) != args[0];
   if (new_bytes < old_bytes) remove(args[0] + new_bytes, args[0] + old_bytes);
-  carried_[event.position] = take(args[0], std::min(old_bytes, new_bytes), false);
+  carried_[event.position] =
+      moves ? take(args[0], std::min(old_bytes, new_bytes), false) : Carried{};
 }
 
 void AddressSpace::apply_mremap(const Event& event) {

@@ -108,9 +108,9 @@ class AddressSpace {
   void set_data_limited(bool limited) { data_limited_ = limited; }
   // A call of the mmap family that has returned. Others change nothing.
   void apply(const Event& event);
-  // What a granted mremap moves, from the moment it begins: another thread's call may have had the
-  // place before it ended. apply() then puts it where it went.
-  static bool moves_away(const Event& event);
+  // What a granted mremap moves or cuts off is gone from the moment it begins: another thread's
+  // call may have had the place before it ended. apply() then puts it where it went.
+  static bool gives_back(const Event& event);
   void leave(const Event& event);
   bool is_carried(const Event& event) const { return carried_.contains(event.position); }
   // The kernel's own list replaces what was thought; calls that made its mappings stay known where

@@ -65,7 +65,7 @@ void Ledger::take(const Event& event) {
                        : kind == Kind::kList ? b.end_tick
                                              : b.begin_tick;
   auto& entries = entries_[{b.process, b.process_serial}];
-  if (AddressSpace::moves_away(event))
+  if (AddressSpace::gives_back(event))
     entries.push_back({b.begin_tick, b.begin_tick, b.end_tick, event.position, Kind::kLeave,
                        b.image, kUnknown, kUnknown, kUnknown, 0});
   entries.push_back({key, b.begin_tick, b.end_tick, event.position, kind, b.image, age,

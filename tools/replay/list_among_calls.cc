@@ -60,13 +60,13 @@ class Reconciled {
   // What it carries is known by the list, or else as it was known before.
   void leave(const Event& call) {
     const auto move = move_of(call);
-    if (move && shows_source(*move, call)) space_.leave(call);
-    else if (move) space_.forget(move->from.first, move->from.second);
+    if (!move || shows_source(*move, call)) space_.leave(call);
+    else space_.forget(move->from.first, move->from.second);
   }
   void replay(const Event& call) {
     const auto move = move_of(call);
     if (!move || space_.is_carried(call)) return space_.reapply(call);
-    const bool left = AddressSpace::moves_away(call);  // by leave(), and nothing is carried
+    const bool left = AddressSpace::gives_back(call);  // by leave(), and nothing is carried
     if (!left && shows_source(*move, call)) return space_.reapply(call);
     if (shows_target(*move, call)) space_.take_over(move->to.first, move->to.second, list_.entries);
     else untold_.push_back(move->to);
