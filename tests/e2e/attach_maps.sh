@@ -36,9 +36,16 @@ PY
 # agrees WHAT: while all threads stand still
 agrees() {
   exits 0 ovc maps run.ovc --json >maps.json
+  if jq -e '.not_known[] | select(test("were overwritten"))' maps.json >out.jq; then
+    echo "$1: left out, its calls were overwritten: too busy a machine"
+    return
+  fi
+  compared=$((compared + 1))
+  jq -e .exact maps.json >out.jq || fail "$1: not known exactly: $(jq -c .not_known maps.json)"
   python3 ranges.py "$pid" maps.json || fail "$1: not known exactly: $(jq -c .not_known maps.json)"
   same kernel mine "$1: what is charged"
 }
+compared=0
 mkfifo in out
 for ((seed = 1; seed <= ${OVC_ATTACH_SEEDS:-3}; ++seed)); do
   maps_in_threads "${OVC_ATTACH_THREADS:-2}" "${OVC_ATTACH_REGIONS:-1500}" "$seed" <in >out &
@@ -65,4 +72,5 @@ for ((seed = 1; seed <= ${OVC_ATTACH_SEEDS:-3}; ++seed)); do
   pid=
   exec 8<&-
 done
-echo "all agree"
+((compared)) || fail "none could be compared"
+echo "$compared agree"

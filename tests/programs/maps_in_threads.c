@@ -82,7 +82,8 @@ static void* change(void* argument) {
   self.regions = calloc(regions_each, sizeof *self.regions);
   for (unsigned i = 0; i < regions_each; ++i) map_new(&self, &self.regions[i]);
   pthread_barrier_wait(&gate);
-  while (!atomic_load(&ended)) {
+  for (unsigned steps = 1; !atomic_load(&ended); ++steps) {
+    if (steps % 16 == 0) usleep(2000);  // a log must hold all that is done while it is read
     if (atomic_load(&halted)) {
       pthread_barrier_wait(&gate);
       pthread_barrier_wait(&gate);
