@@ -21,7 +21,9 @@ for kind in "${kinds[@]}"; do
   resident "$gib" "$mappings" "$threads" <in >out &
   pid=$!
   exec 9>in 8<out
-  read -r word <&8 && [[ $word == ready ]] || fail "no room for $gib GiB"
+  word=
+  read -r word <&8 || :
+  [[ $word == ready ]] || fail "no room for $gib GiB"
   : >still
   : >held
   : >slow

@@ -42,9 +42,9 @@ recorded() {
   local word
   read -r word <&8
   [[ $word == forked ]] || fail "the shell says $word"
-  exits 0 ovc forks "$log" >forks
-  finds 'fork' forks
-  finds ' 3' forks
+  exits 0 ovc forks "$log" >listed
+  finds 'fork' listed
+  finds ' 3' listed
   exits 0 ovc show --stacks --op fork "$log" >stacks
   ! grep 'memfd' stacks || fail "the shim's own frames are shown"
   exits 0 ovc detach "$pid" >said

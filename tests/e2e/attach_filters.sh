@@ -79,7 +79,7 @@ ends() {
   pid=
   exec 8<&-
 }
-works() { echo -n x >&9; says done; }
+works() { echo -n x >&9; says "done"; }
 
 begins kills
 exits 2 ovc attach "$pid" -o "$work/no.ovc" 2>err
@@ -103,8 +103,8 @@ for what in errnos wx mdwe; do
   exits 0 ovc attach "$pid" -o "$work/$what.ovc" >said
   ! grep 'known in part\|not known' said || fail "$what: $(cat said)"
   works
-  exits 0 ovc forks "$what.ovc" >forks
-  finds 'fork' forks
+  exits 0 ovc forks "$what.ovc" >listed
+  finds 'fork' listed
   exits 0 ovc show --op mmap "$what.ovc" >maps
   finds 'mmap\(NULL, 1048576' maps
   exits 0 ovc detach "$pid" >said

@@ -98,7 +98,7 @@ kind() {
 # built NAME COMPILER...
 built() { local name=$1; shift; "$@" -o "$name" waits.c >"$name.cc" 2>&1 || { echo "left out: $*"; return 1; }; }
 cc=${CC:-cc}
-! built static "$cc" -static || kind 'is linked statically: it has no loader that could load the shim; `ovc check` works on it' ./static
+! built static "$cc" -static || kind 'is linked statically: it has no loader that could load the shim; .ovc check. works on it' ./static
 ! built go "$cc" -static -DGO || kind 'is a Go program: it makes its system calls without libc' ./go
 ! built musl musl-gcc || kind 'runs on musl libc: the shim can attach to programs on glibc only' ./musl
 ! built bits32 "$cc" -m32 || kind 'is a program of another kind \(32-bit, or another machine' ./bits32

@@ -250,6 +250,7 @@ void Guest::bring_list(ovcshim::AttachOrder& order) {
 }
 
 ovcshim::AttachOrder Guest::step(ovcshim::AttachOrder order, Deadline until) {
+  if (on_its_own_) throw Error(fmt::format("{} was let go", who(facts_)));
   if (list_) bring_list(order);
   ovcshim::AttachOrder answer = order;
   if (!memory_.write(region_, &order, sizeof order))

@@ -192,7 +192,7 @@ std::string why_not_stopped(const ProcessFacts& facts, int error) {
                        who(facts));
   if (facts.is_kernel) return fmt::format("{} is a kernel thread: it runs no program", who(facts));
   if (facts.pid == static_cast<uint32_t>(getpid())) return "that is ovc itself";
-  if (facts.tracer)
+  if (facts.tracer && facts.tracer != static_cast<uint64_t>(getpid()))
     return fmt::format("{} is traced already, by {} (pid {}); end that first", who(facts),
                        escaped(comm_text(facts.tracer)), facts.tracer);
   if (error == EPERM || error == EACCES) return forbidden_text(facts);

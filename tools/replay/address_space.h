@@ -153,18 +153,9 @@ class AddressSpace {
   // address_space.cc: what calls do
   bool is_possible(const Event& event) const;
   void apply_mmap(const Event& event);
-  void apply_mremap(const Event& event);
   void apply_mprotect(const Event& event);
   void apply_madvise(const Event& event);
   void apply_brk(uint64_t new_break, uint64_t position);
-  struct Carried {
-    std::vector<Piece> pieces;
-    bool known = false;  // all of it was there
-  };
-  Carried take(uint64_t start, uint64_t bytes, bool keep);
-  void put(Carried carried, uint64_t old_start, uint64_t new_start, uint64_t bytes);
-  void fill_untold(uint64_t start, uint64_t bytes);
-  void extend(uint64_t at, uint64_t bytes, uint64_t position);
   void protect(Piece& piece, uint32_t prot);
   Piece new_piece(const Event& event, uint64_t bytes);
   void remove(uint64_t start, uint64_t end);
@@ -176,6 +167,17 @@ class AddressSpace {
   void change(uint64_t start, uint64_t end, Change what);
   uint64_t page_up(uint64_t bytes) const;
   uint64_t mapping_bytes(const Event& event) const;
+
+  // address_space_moves.cc
+  void apply_mremap(const Event& event);
+  struct Carried {
+    std::vector<Piece> pieces;
+    bool known = false;  // all of it was there
+  };
+  Carried take(uint64_t start, uint64_t bytes, bool keep);
+  void put(Carried carried, uint64_t old_start, uint64_t new_start, uint64_t bytes);
+  void fill_untold(uint64_t start, uint64_t bytes);
+  void extend(uint64_t at, uint64_t bytes, uint64_t position);
 
   // address_space_refused.cc
   void apply_failure(const Event& event);
