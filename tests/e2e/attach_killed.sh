@@ -52,7 +52,7 @@ tried=0
 try() {
   local last=$1 what=$2 n status
   shift 2
-  for ((n = 1; n <= last; n += stride)); do
+  for ((n = 1; n <= last; n += stride * ${coarser:-1})); do
     rm -f tried.ovc
     [[ $1 != detach ]] || ovc attach "$pid" -o "$work/tried.ovc" >said
     status=$(under_strace "$what:when=$n" ovc "$@")
@@ -67,14 +67,14 @@ try() {
 }
 try "$whole" signal=SIGKILL attach "$pid" -o "$work/tried.ovc"
 try "$whole_end" signal=SIGKILL detach "$pid"
-try "$whole" error=EIO attach "$pid" -o "$work/tried.ovc"
+coarser=2 try "$whole" error=EIO attach "$pid" -o "$work/tried.ovc"
 ends
 
 # The same where the library comes in as a file in memory: no descriptor stays, in the end.
 if unshare -m true 2>/dev/null; then
   cp "$build/programs/many_threads" ./elsewhere
   begins unshare -m bash -c "mount -t tmpfs none '$build' && exec ./elsewhere 4 hasty"
-  for ((n = 3; n <= whole; n += stride)); do
+  for ((n = 3; n <= whole; n += stride * 3)); do
     rm -f tried.ovc
     status=$(under_strace "signal=SIGKILL:when=$n" ovc attach "$pid" -o "$work/tried.ovc")
     [[ $status == 0 || $status == 137 ]] || fail "elsewhere: killed at call $n: status $status: $(cat err)"

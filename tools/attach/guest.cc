@@ -26,6 +26,7 @@ constexpr auto kOneCall = 5s;
 constexpr uint64_t kRegionBytes = 512 * 1024;  // order at its beginning, the stack from its end
 constexpr uint64_t kListAt = 4096;             // in it, behind the order
 static_assert(sizeof(ovcshim::AttachOrder) <= kListAt);
+constexpr char kInMemory[] = "/memfd:/libovcshim.so (deleted)";  // as /proc names that file
 constexpr uint64_t kRegionProt = PROT_READ | PROT_WRITE, kRegionFlags = MAP_PRIVATE | MAP_ANONYMOUS;
 
 // mov errno@gottpoff(%rip),%rax; add %fs:0,%rax; ret, behind an endbr64 or not. The distance of
@@ -174,6 +175,7 @@ void Guest::find_shim() {
 // has its bytes. `fd`: of that.
 std::string Guest::loadable(const std::string& path, int64_t& fd) {
   if (sees_file(facts_.pid, path)) return path;
+  close_left_over();
   constexpr uint64_t kCloseOnExec = 1, kExec = 0x10;  // linux/memfd.h
   for (const uint64_t flags : {kCloseOnExec | kExec, kCloseOnExec}) {
     constexpr char kName[] = "/libovcshim.so";  // maps then shows it as the file would be shown
@@ -202,14 +204,15 @@ void Guest::close_there(int64_t fd) {
 
 // One that an ovc left there which was killed.
 void Guest::close_left_over() {
-  for (const int64_t fd : descriptors_on(facts_.pid, "/memfd:/libovcshim.so (deleted)"))
-    close_there(fd);
+  for (const int64_t fd : descriptors_on(facts_.pid, kInMemory)) close_there(fd);
 }
 
 int64_t Guest::load(const std::string& path) {
   find_shim();
-  if (entry_) return 0;
-  close_left_over();
+  if (entry_) {
+    if (shim_.path == kInMemory) close_left_over();
+    return 0;
+  }
   uint64_t mode = RTLD_NOW | RTLD_NODELETE;
   uint64_t function = exported_function(memory_, lines_, "libc.so.6", "dlopen");
   if (!function) {  // before glibc 2.34
