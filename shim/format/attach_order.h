@@ -16,6 +16,7 @@ enum class AttachStep : uint32_t {
   kBegin = 2,  // libc's sites, then recording; all other threads stand still
   kEnd = 3,    // sites given back, recording ended; all other threads stand still
   kClose = 4,  // the memory given back; no thread is inside the shim, all others stand still
+  kList = 5,   // the mappings, as ovc has read them while the process ran; the other threads run
 };
 
 enum class AttachState : uint32_t {
@@ -27,11 +28,26 @@ enum class AttachState : uint32_t {
   kBusy = 5,       // an earlier step is under way in another thread: its ovc was killed
 };
 
+// A part of /proc/PID/smaps that was read between two ticks; its entries follow those of the part
+// before it.
+struct ReadPart {
+  uint64_t from_tick, to_tick, entries;
+};
+inline constexpr uint32_t kEntriesOfPart = 60;  // of all but the last
+
+// In memory of the process, by address.
+struct ReadList {
+  uint64_t begin_tick;
+  uint64_t parts, part_count;  // ReadPart
+  uint64_t entries;            // MappingEntry
+};
+
 struct AttachOrder {
   AttachStep step;
   uint32_t stack_depth;
   uint64_t events_bytes;
   char log[1024];  // as the process sees it
+  ReadList list;   // kList
 
   // answers
   uint32_t done;       // 1: yes
@@ -39,6 +55,8 @@ struct AttachOrder {
   AttachState state;   // after it
   uint32_t internals;  // InternalsState
   uint32_t mem_error, mprotect_error;
+  uint32_t clock;  // Clock
+  uint32_t reserved;
   uint64_t own_ns;     // that the step took
   uint64_t near_page;  // of code beside libc, 0: none
   char why[256];

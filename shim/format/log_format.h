@@ -251,7 +251,8 @@ enum class Op : uint16_t {
   kCallOps = 96,          // end of the counted calls
   // records about the process, not calls
   kStart = 128,     // an image begins or a child is first seen. text: exe path. facts: baseline.
-                    // args[0] = 1: it ran already, recording begins here (ovc attach)
+                    // args[0] = 1: it ran already, recording begins here (ovc attach);
+                    // args[1] = 1: malloc and its family, too
   kEnd = 129,       // normal end reached: destructors run. facts: /proc/self/status.
                     // args[0] = 1: it lives on, recording ends here (ovc detach)
   kSnapshot = 130,  // args[0] = position of the event it proves. facts; text: the control groups of
@@ -262,7 +263,9 @@ enum class Op : uint16_t {
                     // the first line has the PATH; "max": no limit, "-": not known
   // One part of a list of all mappings, taken between begin_tick and end_tick. args: position of
   // the event it is about (a refusal, kStart, kEnd, or the first kModule of a new list), index of
-  // first entry, entries in the list, 1 = list is complete. The last part has facts.
+  // first entry, entries in the list, 1 = list is complete, from which tick on this part was read
+  // (0: from begin_tick on). begin_tick is that of the whole list, end_tick the part's: other
+  // threads may have made calls meanwhile. The last part has facts.
   kMappings = 131,
   // args: start, end, load bias, build id length; without a build id the file's inode and the time
   // of its last change (st_ctim, ns), 0 each if not known. facts: none. text: build id bytes, then

@@ -124,7 +124,9 @@ bool enter(uint64_t fork_position, const StatFields* image) {
   const uint64_t position = write_start(stat, mode);
   if (new_image) {
     write_modules();
-    write_mapping_list(position, UINT64_MAX, mode);
+    // Of who was attached to while all its threads stand still: ovc reads it when they run again.
+    if (!g.attached) write_mapping_list(position, UINT64_MAX, mode);
+    p.start_position = position;
   }
   note_listed();
   __atomic_store_n(&p.registered, 2, __ATOMIC_RELEASE);
@@ -134,9 +136,9 @@ bool enter(uint64_t fork_position, const StatFields* image) {
 }  // namespace
 
 bool register_process(uint64_t fork_position) { return enter(fork_position, nullptr); }
-void register_image(const StatFields& stat) {
+uint64_t register_image(const StatFields& stat) {
   const SignalsWait wait;
-  enter(kUnknown, &stat);
+  return enter(kUnknown, &stat) ? g_private->start_position : kUnknown;
 }
 
 void note_exit_status(int status, uint32_t pid) {

@@ -11,9 +11,9 @@ namespace ovcshim {
 // Makes sure this process is entered (a forked child is not, its private memory is zero). False if
 // it does not record.
 OVC_COLD bool register_process(uint64_t fork_position);
-// A new image's, as the constructor just read it.
+// A new image's, as the constructor just read it. The position of its kStart, kUnknown: none.
 struct StatFields;
-void register_image(const StatFields& stat);
+uint64_t register_image(const StatFields& stat);
 inline bool ensure_process() {
   return OVC_LIKELY(__atomic_load_n(&g_private->registered, __ATOMIC_ACQUIRE) == 2) ||
          register_process(kUnknown);

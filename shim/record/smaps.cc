@@ -3,6 +3,7 @@
 // See smaps.h. Rules: as event_lane.cc.
 #include "shim/record/smaps.h"
 
+#include "shim/format/vm_flags.h"
 #include "shim/record/hots.h"
 
 namespace ovcshim {
@@ -48,9 +49,7 @@ bool parse_header(const char* line, MappingEntry& m) {
   }
   while (*rest == ' ') ++rest;
   m.flags |= kind_of(rest);
-  const auto log = reinterpret_cast<uint64_t>(g.header);
-  if ((start >= log && start < log + g.mapped_bytes) || is_private_memory(start))
-    m.flags |= kMapOwn;
+  if (is_own_memory(start)) m.flags |= kMapOwn;
   return true;
 }
 
@@ -69,15 +68,8 @@ constexpr uint32_t place_of(const char* two) {
 
 // By their two letters; "aa" is none.
 constexpr FlagTable make_flag_table() {
-  constexpr struct {
-    const char* name;
-    uint32_t flag;
-  } kFlags[] = {{"ac", kMapAc},     {"nr", kMapNr}, {"dc", kMapDc}, {"wf", kMapWf},
-                {"ht", kMapHt},     {"gd", kMapGd}, {"lo", kMapLo}, {"sl", kMapSl},
-                {"dd", kMapDd},     {"de", kMapDe}, {"pf", kMapPf}, {"mw", kMapMayWrite},
-                {"me", kMapMayExec}};
   FlagTable table{};
-  for (const auto& row : kFlags) table.flags[place_of(row.name)] = row.flag;
+  for (const auto& row : kVmFlagRows) table.flags[place_of(row.name)] = row.flag;
   return table;
 }
 constexpr FlagTable kFlagTable = make_flag_table();
@@ -122,6 +114,11 @@ bool is_in_order(const uint32_t* at) {
 }
 
 }  // namespace
+
+bool is_own_memory(uint64_t start) {
+  const auto log = reinterpret_cast<uint64_t>(g.header);
+  return (start >= log && start < log + g.mapped_bytes) || is_private_memory(start);
+}
 
 // One more line about the mapping; true if it was VmFlags, its last. There are two dozen: the first
 // letter tells most apart.

@@ -9,6 +9,9 @@
 
 namespace ovcshim {
 
+// The log, or other memory of the shim's own.
+bool is_own_memory(uint64_t start);
+
 class Smaps {
  public:
   Smaps(char* io, uint64_t room, const char* path = "/proc/thread-self/smaps")

@@ -11,6 +11,7 @@
 #include "shim/proc/proc_files.h"
 #include "shim/record/errno_facts.h"
 #include "shim/record/event.h"
+#include "shim/record/mapping_writer.h"
 #include "shim/record/owners.h"
 #include "shim/record/refusal.h"
 #include "shim/record/refusal_facts.h"
@@ -19,76 +20,6 @@
 
 namespace ovcshim {
 namespace {
-
-constexpr uint32_t kEntriesPerRecord = 60;
-constexpr uint32_t kMaxListed = 20000;  // entries; 0.65 MB of the lane
-
-struct MapTotals {
-  uint64_t count = 0, ac_kb = 0, ac_count = 0, dc_kb = 0, nr_kb = 0, biggest_kb = 0,
-           biggest_start = 0, shared_writable_kb = 0, outside = 0;
-
-  void add(const MappingEntry& m) {
-    const uint64_t kb = (m.end - m.start) / 1024;
-    ++count;
-    if (m.start >= kVsyscall) ++outside;  // part of no process
-    if ((m.flags & (kMapAc | kMapDc)) == kMapAc) {
-      ac_kb += kb, ++ac_count;
-      if (kb > biggest_kb) biggest_kb = kb, biggest_start = m.start;
-    }
-    if ((m.flags & (kMapAc | kMapDc)) == (kMapAc | kMapDc)) dc_kb += kb;
-    if (m.flags & kMapNr) nr_kb += kb;
-    if ((m.flags & (kMapShared | kMapWrite)) == (kMapShared | kMapWrite)) shared_writable_kb += kb;
-  }
-};
-
-// Collects entries and writes a record whenever enough have come.
-class MappingWriter {
- public:
-  MappingWriter(uint64_t about, BigScratch& big)
-      : about_(about), start_tick_(tick_now()), big_(big) {}
-  // Those that this range meets are listed wherever they come.
-  void always_list(uint64_t start, uint64_t bytes) {
-    range_start_ = start;
-    range_end_ = bytes > UINT64_MAX - start ? UINT64_MAX : start + bytes;
-  }
-  void add(const MappingEntry& m) {
-    const uint64_t index = totals.count;
-    totals.add(m);
-    if (index >= kMaxListed && !(m.start < range_end_ && range_start_ < m.end)) return;
-    if (index != listed_ + pending_) {  // some were left out before it
-      flush(false);
-      listed_ = static_cast<uint32_t>(index);
-      gap_ = true;
-    }
-    big_.mappings[pending_++] = m;
-    if (pending_ == kEntriesPerRecord) flush(false);
-  }
-  void flush(bool last) {
-    Record record{plain_base(Op::kMappings)};
-    record.base.begin_tick =
-        start_tick_;  // the list shows the process somewhere between its two ticks
-    record.base.args[0] = about_;
-    record.base.args[1] = listed_;
-    record.base.args[2] = totals.count;
-    record.base.args[3] = last && !gap_ && listed_ + pending_ == totals.count;
-    record.base.mappings = static_cast<uint8_t>(pending_);
-    record.mapping_list = big_.mappings;
-    if (last && facts_of_list) record.base.facts = static_cast<uint8_t>(facts_of_list->count);
-    if (last && facts_of_list) record.fact_list = facts_of_list->list;
-    write_event(record);
-    listed_ += pending_, pending_ = 0;
-  }
-  uint64_t ticks() const { return tick_now() - start_tick_; }
-  MapTotals totals;
-  const Facts* facts_of_list = nullptr;  // go with the last record
-
- private:
-  uint64_t about_, start_tick_;
-  BigScratch& big_;
-  uint64_t range_start_ = 0, range_end_ = 0;
-  bool gap_ = false;
-  uint32_t pending_ = 0, listed_ = 0;
-};
 
 // Mappings in the newest list of this process, or of the one that forked it. One that was given up
 // counts as many more, and after some times of asking it is tried again.
@@ -105,20 +36,6 @@ bool list_mappings(MappingWriter& writer, BigScratch& big, uint64_t most = UINT6
   const bool whole = count <= most;
   __atomic_store_n(&g_listed, whole ? count : kGivenUp * count, __ATOMIC_RELAXED);
   return whole && count != 0;
-}
-
-void add_map_totals(Facts& facts, const MapTotals& t, uint64_t ticks) {
-  facts.add(FactKey::kMapsCount, t.count);
-  facts.add(FactKey::kMapsOutsideCount, t.outside);
-  facts.add(FactKey::kMapsAcKb, t.ac_kb);
-  facts.add(FactKey::kMapsAcCount, t.ac_count);
-  facts.add(FactKey::kMapsDcKb, t.dc_kb);
-  facts.add(FactKey::kMapsNrKb, t.nr_kb);
-  facts.add(FactKey::kMapsBiggestAcKb, t.biggest_kb);
-  facts.add(FactKey::kMapsBiggestAcStart, t.biggest_start);
-  facts.add(FactKey::kSharedWritableKb, t.shared_writable_kb);
-  facts.add(FactKey::kMapsReadNs, ticks * 1000 / (g_ticks_per_ms / 1000 + 1));
-  facts.add(FactKey::kMapsSource, 1);
 }
 
 // Who holds the memory that the list shows, and beside it what the kernel charges for all.
@@ -280,6 +197,32 @@ void write_mapping_list(uint64_t about, uint64_t most, uint64_t overcommit_mode)
   }
   note_listed();
   __atomic_store_n(&big.taken, 0, __ATOMIC_RELEASE);
+}
+
+// Memory of its own: a refusal meanwhile needs g_private->big for its proof.
+void write_read_list(uint64_t about, const ReadList& list, bool quiet) {
+  BigScratch own;
+  MappingWriter writer(about, own, list.begin_tick);
+  auto* entry = reinterpret_cast<const MappingEntry*>(list.entries);
+  auto* parts = reinterpret_cast<const ReadPart*>(list.parts);
+  uint64_t end_tick = list.begin_tick;
+  for (uint64_t i = 0; i < list.part_count; ++i) {
+    writer.read_between(parts[i].from_tick, end_tick = parts[i].to_tick);
+    for (uint64_t n = 0; n < parts[i].entries; ++n) {
+      MappingEntry m = *entry++;
+      if (is_own_memory(m.start)) m.flags |= kMapOwn;
+      writer.add(m);
+    }
+  }
+  Facts facts{own.facts, sizeof own.facts / sizeof own.facts[0]};
+  facts.add(FactKey::kOvercommitMemory, read_number("/proc/sys/vm/overcommit_memory"));
+  add_map_totals(facts, writer.totals, end_tick - list.begin_tick);
+  if (quiet && g.growth.header) note_listed_charge(writer.totals.ac_kb + writer.totals.dc_kb);
+  writer.facts_of_list = &facts;
+  writer.flush(true);
+  __atomic_store_n(&g_listed, writer.totals.count, __ATOMIC_RELAXED);
+  g_listed_by = g_private->pid;
+  note_listed();
 }
 
 }  // namespace ovcshim

@@ -23,7 +23,13 @@ void write_reference(uint64_t position, uint64_t proven_by);
 void write_mapping_list(uint64_t position, uint64_t most = UINT64_MAX,
                         uint64_t overcommit_mode = kUnknown);
 
-// An image's first list is always written: the process is small then. A later one only if it takes
+// The same of a list that ovc read while the process ran (attach_order.h). `quiet`: nothing was
+// granted to the process since before it was read.
+struct ReadList;
+void write_read_list(uint64_t about, const ReadList& list, bool quiet);
+
+// An image's first list is always written: the process is small then. (One that
+// was attached to is not: it gets one of the kind above.) A later one only if it takes
 // less than 1 ms, whatever that leaves unknown: a big server must not be stopped for it. When the
 // lane passes the old one also only if it is less than 1 % of the time; for new objects the refresh
 // of the module list sees to that, ten times a second at most. The last one may take 20 ms if that

@@ -55,11 +55,11 @@ struct ReadingsArea {
 struct alignas(64) Session {
   uint64_t min_size =
       UINT64_MAX;  // requests below are only counted; UINT64_MAX: nothing goes to the call lane
-  uint64_t hot_mark = 0x6f76637368696d21;  // see HotPlace; mixed with AT_RANDOM, never 0
+  uint64_t hot_mark = 0x6f76637368696d21;   // see HotPlace; mixed with AT_RANDOM, never 0
   uint64_t lane_mark = 0x6f76637368696d23;  // hot_mark while every call goes to the call lane, so
                                             // that one comparison tells both; see keep_calls_from
-  bool recording = false;                  // the log is mapped and this process writes to it
-  bool internals = false;                  // libc's own system calls come to ovcshim_libc_syscall
+  bool recording = false;                   // the log is mapped and this process writes to it
+  bool internals = false;                   // libc's own system calls come to ovcshim_libc_syscall
   bool use_tsc = false;
   bool refuses = false;  // OVCSHIM_INJECT or OVCSHIM_REHEARSE: see refuse.h
   uint32_t stack_depth = 0;
@@ -206,6 +206,7 @@ struct Private {
   uint64_t credit_tick, full_cost, facts_cost;
   uint64_t lately_since, lately;  // a tick, and proofs since then: see proofs.cc
   uint64_t objects_looked_for;    // Reading::tick at which the loader's list was last looked at
+  uint64_t start_position;        // of this image's kStart
   uint64_t list_tick;             // last mapping list without a failure, likewise
   uint64_t listed_at;             // slots of the events ring claimed when it was made
   uint64_t hots_full_until;       // tick before which no free Hot is looked for

@@ -21,6 +21,8 @@
 #include "shim/record/leaving.h"
 #include "shim/record/log_path.h"
 #include "shim/record/process.h"
+#include "shim/record/proofs.h"
+#include "shim/record/snapshot.h"
 #include "shim/session/late.h"
 #include "shim/session/start.h"
 #include "shim/sys/auxv.h"
@@ -36,7 +38,9 @@ namespace ovcshim {
 namespace {
 
 constinit AttachState g_state = AttachState::kPreloaded;
-constinit uint32_t g_busy = 0;  // a step is under way
+constinit uint32_t g_busy = 0;          // the process in which a step is under way
+constinit uint64_t g_start = kUnknown;  // position of this recording's kStart
+constinit uint64_t g_granted = 0;       // granted_count() then
 
 // ---- the variables as the loader left them
 
@@ -180,7 +184,14 @@ bool begin_for(AttachOrder& order) {
     give_memory_back();
     return refuse(order, "libc's system calls cannot be made visible");
   }
-  begin_recording(s, stat);
+  g_start = begin_recording(s, stat);
+  g_granted = granted_count();
+  return true;
+}
+
+bool list_for(AttachOrder& order) {
+  if (!order.list.part_count || g_start == kUnknown) return refuse(order, "there is no list");
+  write_read_list(g_start, order.list, g_granted == granted_count());
   return true;
 }
 
@@ -206,6 +217,8 @@ constexpr Row kSteps[] = {
     {AttachStep::kOpen, AttachState::kIdle, AttachState::kOpened, AttachState::kIdle, open_for},
     {AttachStep::kBegin, AttachState::kOpened, AttachState::kRecording, AttachState::kIdle,
      begin_for},
+    {AttachStep::kList, AttachState::kRecording, AttachState::kRecording, AttachState::kRecording,
+     list_for},
     {AttachStep::kEnd, AttachState::kRecording, AttachState::kEnded, AttachState::kRecording,
      end_for},
     {AttachStep::kClose, AttachState::kEnded, AttachState::kIdle, AttachState::kEnded, close_for},
@@ -218,6 +231,20 @@ uint64_t now_ns() {
   } now{};
   sys::call(__NR_clock_gettime, 1 /* CLOCK_MONOTONIC */, reinterpret_cast<long>(&now));
   return static_cast<uint64_t>(now.sec) * 1000000000u + static_cast<uint64_t>(now.nsec);
+}
+
+// One step at a time. What a process was at when it forked this one, nobody is at here; but a log
+// that was half made then stays so.
+bool take_turn(AttachOrder& order) {
+  const auto own = static_cast<uint32_t>(sys::call(__NR_getpid));
+  uint32_t holder = 0;
+  while (!__atomic_compare_exchange_n(&g_busy, &holder, own, false, __ATOMIC_ACQUIRE,
+                                      __ATOMIC_RELAXED)) {
+    if (holder == own) return refuse(order, "an earlier step is under way there; try again");
+    if (holder && g_state == AttachState::kIdle)
+      return refuse(order, "it was forked while ovc attached to its parent; restart it");
+  }
+  return true;
 }
 
 const Row* row_for(AttachStep step) {
@@ -238,8 +265,8 @@ void note_late() { g_state = AttachState::kIdle; }
 extern "C" [[gnu::visibility("default")]] uint64_t ovcshim_attach(ovcshim::AttachOrder* order) {
   using namespace ovcshim;
   const uint64_t begin = now_ns();
-  if (__atomic_exchange_n(&g_busy, 1, __ATOMIC_ACQUIRE)) {
-    order->done = refuse(*order, "an earlier step is under way there; try again");
+  if (!take_turn(*order)) {
+    order->done = 0;
     order->state = AttachState::kBusy;
     return 0;
   }
@@ -251,6 +278,7 @@ extern "C" [[gnu::visibility("default")]] uint64_t ovcshim_attach(ovcshim::Attac
     order->done = refuse(*order, "the shim there is in another state");
   }
   order->state = g_state;
+  order->clock = static_cast<uint32_t>(g.use_tsc ? Clock::kTsc : Clock::kMonotonicNs);
   order->own_ns = now_ns() - begin;
   __atomic_store_n(&g_busy, 0, __ATOMIC_RELEASE);
   return order->done;

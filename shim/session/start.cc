@@ -159,10 +159,11 @@ void enter_libc(const Settings& s, const StatFields& stat, OtherThreads others) 
   g.internals = state == InternalsState::kOn || state == InternalsState::kPartly;
 }
 
-void begin_recording(const Settings& s, const StatFields& stat) {
+uint64_t begin_recording(const Settings& s, const StatFields& stat) {
   g.recording = true;
-  register_image(stat);
+  const uint64_t start = register_image(stat);
   keep_calls_from(g.chunk_count ? s.log.min_size : UINT64_MAX);
+  return start;
 }
 
 }  // namespace ovcshim

@@ -27,7 +27,7 @@ void know_tick_rate();
 bool map_private(StartProblem& problem);
 // libc's own system calls, from now on.
 void enter_libc(const Settings& settings, const StatFields& stat, OtherThreads others);
-// The process enters the log, with its objects and its mappings.
-void begin_recording(const Settings& settings, const StatFields& stat);
+// The process enters the log, with its objects and its mappings. The position of its kStart.
+uint64_t begin_recording(const Settings& settings, const StatFields& stat);
 
 }  // namespace ovcshim

@@ -7,13 +7,24 @@
 [[ $(uname -m) == x86_64 ]] || skip "attaching is for x86-64"
 command -v strace >/dev/null || skip "no strace"
 stride=${OVC_ATTACH_STRIDE:-23}
-on_exit() { exec 9>&-; kill -KILL "$pid" 2>/dev/null || true; }
+on_exit() { exec 9>&-; [[ -z $pid ]] || kill -KILL "$pid" 2>/dev/null || true; }
+pid=
 mkfifo in
-: >many.out  # before it is looked into
-many_threads 4 hasty <in >many.out 2>many.err &
-pid=$!
-exec 9>in
-until [[ $(<many.out) == *ready* ]]; do kill -0 "$pid"; done
+# begins COMMAND...: the program, when it is ready
+begins() {
+  : >many.out  # before it is looked into
+  "$@" <in >many.out 2>many.err &
+  pid=$!
+  exec 9>in
+  until [[ $(<many.out) == *ready* ]]; do kill -0 "$pid"; done
+}
+ends() {
+  exec 9>&-
+  wait "$pid" || fail "the program noticed: $(cat many.err)"
+  finds 'all right' many.out
+  pid=
+}
+begins many_threads 4 hasty
 
 # under_strace WHAT COMMAND...: 0, 2: as ovc; 137: killed
 under_strace() {
@@ -41,7 +52,7 @@ tried=0
 try() {
   local last=$1 what=$2 n status
   shift 2
-  for ((n = 1; n <= last; n += stride)); do
+  for ((n = 1; n <= last; n += stride * ${coarser:-1})); do
     rm -f tried.ovc
     [[ $1 != detach ]] || ovc attach "$pid" -o "$work/tried.ovc" >said
     status=$(under_strace "$what:when=$n" ovc "$@")
@@ -56,8 +67,25 @@ try() {
 }
 try "$whole" signal=SIGKILL attach "$pid" -o "$work/tried.ovc"
 try "$whole_end" signal=SIGKILL detach "$pid"
-try 40 error=EIO attach "$pid" -o "$work/tried.ovc"
-exec 9>&-
-wait "$pid" || fail "the program noticed: $(cat many.err)"
-finds 'all right' many.out
-echo "$tried of $((whole + whole_end)) calls tried"
+coarser=2 try "$whole" error=EIO attach "$pid" -o "$work/tried.ovc"
+ends
+
+# The same where the library comes in as a file in memory: no descriptor stays, in the end.
+if unshare -m true 2>/dev/null; then
+  cp "$build/programs/many_threads" ./elsewhere
+  begins unshare -m bash -c "mount -t tmpfs none '$build' && exec ./elsewhere 4 hasty"
+  for ((n = 3; n <= whole; n += stride * 3)); do
+    rm -f tried.ovc
+    status=$(under_strace "signal=SIGKILL:when=$n" ovc attach "$pid" -o "$work/tried.ovc")
+    [[ $status == 0 || $status == 137 ]] || fail "elsewhere: killed at call $n: status $status: $(cat err)"
+    tried=$((tried + 1))
+    is_well "elsewhere: killed at call $n"
+    # once the loader has the library, the file is brought in no more: a new process each time
+    descriptors=$(find "/proc/$pid/fd" -lname '/memfd:*')
+    [[ -z $descriptors ]] || fail "elsewhere: killed at call $n: a descriptor stays: $descriptors"
+    ends
+    begins unshare -m bash -c "mount -t tmpfs none '$build' && exec ./elsewhere 4 hasty"
+  done
+  ends
+fi
+echo "$tried of $((3 * whole + whole_end)) calls tried"

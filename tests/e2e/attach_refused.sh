@@ -46,10 +46,94 @@ if [[ -r /proc/2/comm && $(<"/proc/2/comm") == kthreadd ]]; then
   exits 2 ovc attach 2 2>err
   finds 'kthreadd \(pid 2\) is a kernel thread' err
 fi
-if unshare -m true 2>/dev/null; then
-  sleeps unshare -m bash -c "mount -t tmpfs none '$build' && exec sleep 600"
-  refused 'sees other files than ovc does \(a container, or a mount namespace of its own\)'
-else
-  echo "left out: no mount namespaces"
+
+# Programs of other kinds, which wait; what is not installed is left out.
+cat >waits.c <<'C'
+#define _GNU_SOURCE
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#ifdef GO
+__asm__(".section .note.go.buildid,\"a\",@note\n.long 4, 4, 4\n.asciz \"Go\\0\"\n.asciz \"abc\"\n.previous");
+#endif
+int main(int argc, char** argv) {
+  const int vforks = argc > 1 && !strcmp(argv[1], "vfork");
+  char byte;
+  if (vforks) {
+    const int child = vfork();
+    if (child == 0) {
+      printf("%d\n", getpid());
+      fflush(stdout);
+      while (read(0, &byte, 1) == 1) continue;
+      _exit(0);
+    }
+    return child < 0;
+  }
+  printf("%d\n", getpid());
+  fflush(stdout);
+  while (read(0, &byte, 1) == 1) continue;
+  return 0;
+}
+C
+mkfifo in
+# kind TEXT COMMAND...: what it says when it waits is the process that is refused
+kind() {
+  local text=$1 parent
+  shift
+  : >"said.waits"
+  "$@" <in >said.waits 2>/dev/null &
+  parent=$!
+  pids+=("$parent")
+  exec 9>in
+  until [[ -s said.waits ]]; do kill -0 "$parent" 2>/dev/null || { echo "left out: $*"; exec 9>&-; return; }; done
+  pid=$(<said.waits)
+  refused "$text"
+  if [[ -n ${then-} ]]; then
+    pid=$parent
+    refused "$then"
+  fi
+  exec 9>&-
+  wait "$parent" || fail "$* noticed"
+}
+# built NAME COMPILER...
+built() { local name=$1; shift; "$@" -o "$name" waits.c >"$name.cc" 2>&1 || { echo "left out: $*"; return 1; }; }
+cc=${CC:-cc}
+! built static "$cc" -static || kind 'is linked statically: it has no loader that could load the shim; .ovc check. works on it' ./static
+! built go "$cc" -static -DGO || kind 'is a Go program: it makes its system calls without libc' ./go
+! built musl musl-gcc || kind 'runs on musl libc: the shim can attach to programs on glibc only' ./musl
+! built bits32 "$cc" -m32 || kind 'is a program of another kind \(32-bit, or another machine' ./bits32
+if built vforks "$cc"; then
+  then='no thread stood where the loader may be called \(thread [0-9]+: it waits for its child of vfork\)' \
+    kind "uses the memory of its parent, pid [0-9]+ \(a child of vfork that has executed nothing yet\)" ./vforks vfork
 fi
+if ((EUID == 0)) && id nobody >/dev/null 2>&1 && built plain "$cc"; then
+  chmod 755 .
+  cp "$build/ovc" ./ovc
+  cp plain secure
+  chmod 4755 secure
+  kind 'is a set-uid program' setpriv --reuid=nobody --clear-groups ./secure
+  sleeps sleep 600
+  exits 2 setpriv --reuid=nobody --clear-groups ./ovc attach "$pid" 2>err
+  finds "belongs to another user \(uid 0\); run ovc as root|kernel.yama.ptrace_scope is" err
+fi
+sleeps sleep 600
+python3 - "$pid" ovc attach "$pid" >err 2>&1 <<'PY' || fail "traced: $(cat err)"
+import ctypes, os, subprocess, sys
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.ptrace(0x4206, int(sys.argv[1]), None, None) == 0  # PTRACE_SEIZE
+done = subprocess.run(sys.argv[2:], capture_output=True, text=True)
+assert done.returncode == 2 and f"is traced already, by python3 (pid {os.getpid()}); end that first" in done.stderr, done
+PY
+mkfifo ended
+python3 -c 'import os, time
+child = os.fork() or os._exit(0)
+os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+print(os.getpid(), child, flush=True)
+time.sleep(600)' >ended &
+pids+=("$!")
+read -r parent pid <ended
+pids+=("$parent")
+refused 'has ended already \(a zombie'
+scope=/proc/sys/kernel/yama/ptrace_scope
+[[ -r $scope ]] || echo "left out: no Yama"
 echo "all refused"

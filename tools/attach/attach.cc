@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include <algorithm>
+#include <memory>
 #include <thread>
 
 #include "shim/format/log_format.h"
@@ -88,6 +89,22 @@ void undo(Guest& guest, const AttachOrder& order) {
   } catch (const Error&) {}
 }
 
+// The first of the logs that can be made.
+AttachOrder open_log(Guest& guest, const AttachWish& wish, const ProcessFacts& facts,
+                     AttachOutcome& outcome) {
+  AttachOrder order{};
+  for (const std::string& log : wish.logs) {
+    order = order_of(wish, log);
+    const AttachOrder opened = step(guest, order, AttachStep::kOpen, kLogTime);
+    outcome.log = log;
+    const bool elsewhere = opened.err == EACCES || opened.err == EROFS || opened.err == ENOENT;
+    if (!opened.done && elsewhere && &log != &wish.logs.back()) continue;
+    require_done(opened, facts, log);
+    break;
+  }
+  return order;
+}
+
 bool anybody_inside(Guest& guest, Standstill& still, uint64_t near_page) {
   return std::any_of(still.threads().begin(), still.threads().end(), [&](const Tracee& thread) {
     return !thread.is_gone() &&
@@ -125,32 +142,38 @@ bool is_to_close(const AttachOrder& answer, const ProcessFacts& facts) {
 AttachOutcome attach_to(const AttachWish& wish) {
   if (std::string why = why_not_attached(wish.pid, wish.shim); !why.empty()) throw Error(why);
   const ProcessFacts facts = read_facts(wish.pid);
-  Guest guest(facts);
-  AttachOutcome outcome = outcome_of(facts, guest);
-  outcome.loader_ns = guest.load(wish.shim);
-  AttachOrder order{};
-  for (const std::string& log : wish.logs) {
-    order = order_of(wish, log);
-    const AttachOrder opened = step(guest, order, AttachStep::kOpen, kLogTime);
-    outcome.log = log;
-    const bool elsewhere = opened.err == EACCES || opened.err == EROFS || opened.err == ENOENT;
-    if (opened.done || !elsewhere || &log == &wish.logs.back()) {
-      require_done(opened, facts, log);
-      break;
-    }
-  }
+  auto guest = std::make_unique<Guest>(facts);
+  AttachOutcome outcome = outcome_of(facts, *guest);
+  outcome.loader_ns = guest->load(wish.shim);
+  const AttachOrder order = open_log(*guest, wish, facts, outcome);
   AttachOrder begun{};
   try {
-    Standstill still(facts, guest.tid());
-    begun = step(guest, order, AttachStep::kBegin, kStepTime);
+    Standstill still(facts, guest->tid());
+    begun = step(*guest, order, AttachStep::kBegin, kStepTime);
     outcome.stopped_ns = still.end();
   } catch (const Error&) {
-    undo(guest, order);
+    undo(*guest, order);
     throw;
   }
+  const auto begun_holding = guest->begun();
+  guest.reset();
+  outcome.held_ns = std::chrono::nanoseconds(Clock::now() - begun_holding).count();
   require_done(begun, facts, outcome.log);
   outcome.whole = begun.internals == static_cast<uint32_t>(ovcshim::InternalsState::kOn);
+  outcome.clock = static_cast<ovcshim::Clock>(begun.clock);
   return outcome;
+}
+
+std::string list_mappings(const AttachOutcome& attached) {
+  const ProcessFacts facts = read_facts(attached.pid);
+  const auto list = read_running_list(attached.pid, attached.clock);
+  if (!list) return fmt::format("/proc/{}/smaps cannot be read", attached.pid);
+  try {
+    Guest guest(facts, &*list);
+    guest.load("");  // it is there
+    const AttachOrder answer = step(guest, {}, AttachStep::kList, kStepTime);
+    return answer.done ? "" : answer_text(answer);
+  } catch (const Error& error) { return error.what(); }
 }
 
 AttachOutcome detach_from(uint32_t pid) {

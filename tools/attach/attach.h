@@ -3,11 +3,13 @@
 // Recording in a process that runs already: brings the shim into it, and takes it out again.
 // What is done in which thread: one thread that waits for work is held and makes the calls; the
 // others run on while the loader works and the log is made, and stand still only while libc's
-// system calls are changed and the mappings are listed.
+// system calls are changed. The mappings are listed when all run again.
 #pragma once
 #include <cstdint>
 #include <string>
 #include <vector>
+
+#include "shim/format/log_format.h"
 
 namespace ovc {
 
@@ -24,7 +26,9 @@ struct AttachOutcome {
   std::string comm, log;      // raw
   uint64_t threads = 0;
   int64_t stopped_ns = 0;  // all threads stood still
-  int64_t loader_ns = 0;   // one thread was in the loader
+  int64_t held_ns = 0;     // one thread was held
+  int64_t loader_ns = 0;   // of it, in the loader
+  ovcshim::Clock clock{};  // of the log
   bool whole = true;       // all of libc's calls are seen; detach: all memory was given back
 };
 
@@ -32,6 +36,11 @@ struct AttachOutcome {
 // then as it was, but for a library that is mapped and silent.
 AttachOutcome attach_to(const AttachWish& wish);
 AttachOutcome detach_from(uint32_t pid);
+
+// Reads the mappings of a process that has been attached to, while it runs, and has them written
+// into its log. Empty: done; else why not. Whether calls that were made meanwhile leave it usable,
+// the log tells (tools/replay/ledger.h).
+std::string list_mappings(const AttachOutcome& attached);
 
 // Why this process is not one to attach to, by what can be told without touching it; empty: nothing
 // is known against it.

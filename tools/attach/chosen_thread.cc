@@ -35,6 +35,14 @@ std::vector<uint32_t> waiting_first(uint32_t pid) {
   return ids;
 }
 
+// A thread that does not stop waits in the kernel.
+const char* why_restless(uint32_t pid, uint32_t tid) {
+  const auto call = read_small(fmt::format("/proc/{}/task/{}/syscall", pid, tid));
+  const auto nr = call ? first_number(*call) : std::nullopt;
+  return nr == SYS_vfork || nr == SYS_clone || nr == SYS_clone3 ? "it waits for its child of vfork"
+                                                                : "it does not stop";
+}
+
 bool is_call_exit(int status) { return (status >> 8 & 0xff) == (SIGTRAP | 0x80); }
 
 }  // namespace
@@ -63,13 +71,16 @@ bool ThreadChooser::is_safe(uint32_t tid) {
 }
 
 std::unique_ptr<Tracee> ThreadChooser::try_waiting(uint32_t tid) {
-  auto thread = std::make_unique<Tracee>(tid);
-  if (const int failed = thread->seize()) {
+  auto asked = restless_.extract(tid);
+  auto thread = asked ? std::move(asked.mapped()) : std::make_unique<Tracee>(tid);
+  if (const int failed = asked ? 0 : thread->seize()) {
     if (failed != ESRCH) error_ = failed;
     return nullptr;
   }
   if (!thread->wait_stopped(Clock::now() + kOneStop)) {
-    if (!thread->is_gone()) in_the_way_.emplace_back(tid, "it does not stop");
+    if (thread->is_gone()) return nullptr;
+    in_the_way_.emplace_back(tid, why_restless(facts_.pid, tid));
+    restless_[tid] = std::move(thread);
     return nullptr;
   }
   return is_safe(tid) ? std::move(thread) : nullptr;

@@ -2,6 +2,7 @@
 //
 // A thread of a process that stands where a function of the loader may be called in it.
 #pragma once
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -37,6 +38,7 @@ class ThreadChooser {
   std::vector<MapLine> lines_;
   std::unique_ptr<Symbols> symbols_;
   std::vector<std::pair<uint32_t, std::string>> in_the_way_;
+  std::map<uint32_t, std::unique_ptr<Tracee>> restless_;  // asked to stop, and have not yet
   int error_ = 0;
 };
 

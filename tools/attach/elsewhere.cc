@@ -16,6 +16,7 @@ constexpr char kOnlyThere[] = "this is for x86-64 only";
 ProcessStacks read_stacks(uint32_t) { throw Error(kOnlyThere); }
 AttachOutcome attach_to(const AttachWish&) { throw Error(kOnlyThere); }
 AttachOutcome detach_from(uint32_t) { throw Error(kOnlyThere); }
+std::string list_mappings(const AttachOutcome&) { return kOnlyThere; }
 
 }  // namespace ovc
 

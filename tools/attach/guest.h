@@ -9,13 +9,14 @@
 #include "shim/format/attach_order.h"
 #include "tools/attach/chosen_thread.h"
 #include "tools/attach/remote_call.h"
+#include "tools/attach/running_list.h"
 
 namespace ovc {
 
 class Guest {
  public:
-  // Chooses a thread; throws Error with what was in the way.
-  explicit Guest(const ProcessFacts& facts);
+  // Chooses a thread; throws Error with what was in the way. `list`: what a step will bring there.
+  explicit Guest(const ProcessFacts& facts, const RunningList* list = nullptr);
   ~Guest();
   Guest(const Guest&) = delete;
   Guest& operator=(const Guest&) = delete;
@@ -26,15 +27,23 @@ class Guest {
   int64_t load(const std::string& path);
   // One step of the shim's. Throws Error where it could not be made; what the shim said is in the
   // answer.
-  ovcshim::AttachOrder step(const ovcshim::AttachOrder& order, Deadline until);
+  ovcshim::AttachOrder step(ovcshim::AttachOrder order, Deadline until);
   const MapLine& shim() const { return shim_; }  // where it begins
   uint64_t shim_end() const { return shim_end_; }
+  // Since when its thread is held.
+  Deadline begun() const { return begun_; }
 
  private:
   CallResult checked(CallResult result, const char* what);
   CallResult unmap_region();
+  bool map_recorded();
+  void map_unrecorded();
   void find_errno();
   void find_shim();
+  std::string loadable(const std::string& path, int64_t& fd);
+  void close_there(int64_t fd);
+  void close_left_over();
+  void bring_list(ovcshim::AttachOrder& order);
 
   const ProcessFacts& facts_;
   Memory memory_;
@@ -43,7 +52,9 @@ class Guest {
   std::vector<MapLine> lines_;
   std::unique_ptr<RemoteCaller> caller_;
   bool on_its_own_ = false;  // the thread ends a call without us: nothing of it is touched any more
-  uint64_t region_ = 0, errno_at_ = 0, entry_ = 0, shim_end_ = 0;
+  const RunningList* list_;
+  Deadline begun_;
+  uint64_t region_bytes_ = 0, region_ = 0, errno_at_ = 0, entry_ = 0, shim_end_ = 0;
   int errno_before_ = 0;
   MapLine shim_;
 };

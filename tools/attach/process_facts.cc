@@ -116,6 +116,7 @@ ProcessFacts read_facts(uint32_t pid) {
     return facts;
   }
   facts.pid = static_cast<uint32_t>(number_after(*status, "Tgid:").value_or(pid));
+  facts.parent = static_cast<uint32_t>(number_after(*status, "PPid:").value_or(0));
   facts.comm = comm_text(facts.pid);
   facts.tracer = number_after(*status, "TracerPid:").value_or(0);
   facts.threads = number_after(*status, "Threads:").value_or(0);
@@ -157,11 +158,14 @@ const MapLine* object_named(const std::vector<MapLine>& lines, std::string_view 
 
 std::string reachable_path(uint32_t pid, const MapLine& line) {
   if (!line.is_file() || line.is_deleted()) return "";
-  const std::string path = fmt::format("/proc/{}/root{}", pid, line.path);
-  struct stat info {};
-  if (stat(path.c_str(), &info) != 0 || info.st_ino != line.inode) return "";
-  const std::string device = fmt::format("{:02x}:{:02x}", major(info.st_dev), minor(info.st_dev));
-  return device == line.device ? path : "";
+  // A process that has changed its root alone (chroot) is shown with the names we know.
+  for (const std::string& path : {fmt::format("/proc/{}/root{}", pid, line.path), line.path}) {
+    struct stat info {};
+    if (stat(path.c_str(), &info) != 0 || info.st_ino != line.inode) continue;
+    if (line.device == fmt::format("{:02x}:{:02x}", major(info.st_dev), minor(info.st_dev)))
+      return path;
+  }
+  return "";
 }
 
 std::vector<uint32_t> thread_ids(uint32_t pid) {
@@ -188,7 +192,7 @@ std::string why_not_stopped(const ProcessFacts& facts, int error) {
                        who(facts));
   if (facts.is_kernel) return fmt::format("{} is a kernel thread: it runs no program", who(facts));
   if (facts.pid == static_cast<uint32_t>(getpid())) return "that is ovc itself";
-  if (facts.tracer)
+  if (facts.tracer && facts.tracer != static_cast<uint64_t>(getpid()))
     return fmt::format("{} is traced already, by {} (pid {}); end that first", who(facts),
                        escaped(comm_text(facts.tracer)), facts.tracer);
   if (error == EPERM || error == EACCES) return forbidden_text(facts);

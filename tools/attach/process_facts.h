@@ -23,9 +23,10 @@ struct MapLine {
 };
 
 struct ProcessFacts {
-  uint32_t pid = 0;  // of the process, where a thread was named
-  std::string comm;  // raw
-  char state = '?';  // as in /proc/PID/stat
+  uint32_t pid = 0;     // of the process, where a thread was named
+  uint32_t parent = 0;  // 0: not of this pid namespace
+  std::string comm;     // raw
+  char state = '?';     // as in /proc/PID/stat
   uint64_t tracer = 0, threads = 0, uid = 0, effective_uid = 0, seccomp = 0;
   bool is_kernel = false;
   bool is_gone = false;

@@ -174,13 +174,14 @@ CallResult RemoteCaller::system_call(long nr, std::array<uint64_t, 6> args, Dead
   return call(start, before_.rsp - kRedZone, until);
 }
 
-CallResult RemoteCaller::function(uint64_t entry, uint64_t first, uint64_t second,
-                                  uint64_t stack_top, Deadline until) {
+CallResult RemoteCaller::function(uint64_t entry, std::array<uint64_t, 6> args, uint64_t stack_top,
+                                  Deadline until) {
   CallResult result;
   if (!save()) return result;
   Registers start = before_;
   start.rip = entry;
-  start.rdi = first, start.rsi = second;
+  start.rdi = args[0], start.rsi = args[1], start.rdx = args[2];
+  start.rcx = args[3], start.r8 = args[4], start.r9 = args[5];
   start.rax = 0;
   return call(start, stack_top ? stack_top : before_.rsp - kRedZone, until);
 }

@@ -54,8 +54,8 @@ class RemoteCaller {
       : thread_(thread), memory_(memory), gadgets_(gadgets), filtered_(filtered) {}
 
   CallResult system_call(long nr, std::array<uint64_t, 6> args, Deadline until);
-  // On a stack that ends at `stack_top`, 0: on the thread's own; up to two arguments.
-  CallResult function(uint64_t entry, uint64_t first, uint64_t second, uint64_t stack_top,
+  // On a stack that ends at `stack_top`, 0: on the thread's own. What it returns is not known.
+  CallResult function(uint64_t entry, std::array<uint64_t, 6> args, uint64_t stack_top,
                       Deadline until);
 
  private:

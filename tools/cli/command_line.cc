@@ -240,12 +240,16 @@ CLI::App* add_attach(CLI::App& app, AttachOptions& o) {
       "-o,--log", o.log,
       "the log; %c command, %p pid; default: ovcshim.%c.%p.ovc here, else in /var/tmp. The "
       "process makes it: its user must be allowed to");
+  c->add_option("--events-size", o.events_bytes, "room in the log for events, such as 64M")
+      ->transform(CLI::AsSizeValue(false));
+  c->add_option("--stack-depth", o.stack_depth, "stack frames to record per event");
   c->footer(
       "The loader of the process loads the shim in a thread that waits for work; all threads stand "
-      "still (ptrace) only while libc's\nsystem calls are changed and the mappings are listed "
-      "(/proc/PID/smaps: about 12 ms for each GiB in memory). "
-      "Recorded are fork, mmap, munmap, mremap, mprotect, brk, madvise and\nends, of the process "
-      "and of the children that it forks; not malloc, and not the programs that they execute.\n"
+      "still (ptrace) only while libc's\nsystem calls are changed. Then, while they run, ovc reads "
+      "the mappings (/proc/PID/smaps: about 12 ms for each GiB in memory;\na thread that asks for "
+      "memory meanwhile waits as for any reader of that file). "
+      "Recorded are fork, mmap, munmap, mremap,\nmprotect, brk, madvise and ends, of the process "
+      "and of the children that it forks; not malloc, and not the programs that\nthey execute. "
       "Where a doubt is left it says why, and does not attach.\nExit status: 0 recorded, 2 not.");
   return c;
 }

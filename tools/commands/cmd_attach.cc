@@ -4,12 +4,15 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <system_error>
 
 #include "tools/attach/attach.h"
 #include "tools/attach/process_facts.h"
+#include "tools/attach/their_files.h"
 #include "tools/commands/commands.h"
+#include "tools/replay/ledger.h"
 #include "tools/text/error.h"
 #include "tools/text/output.h"
 
@@ -49,10 +52,30 @@ std::string free_name(const std::string& folder, const ProcessFacts& facts) {
   return path;
 }
 
+std::string their_log(const std::string& path, const ProcessFacts& facts) {
+  if (!path.starts_with('/'))
+    throw Error(
+        fmt::format("{} sees other files than ovc does: name the log by its whole path "
+                    "there",
+                    who(facts)));
+  if (is_there(fmt::format("/proc/{}/root{}", facts.pid, path)))
+    throw Error(fmt::format("{} is there already; name another log with -o", escaped(path)));
+  return path;
+}
+
 std::vector<std::string> wanted_logs(const AttachOptions& options, const ProcessFacts& facts) {
   std::error_code error;
+  // The process makes it, with its own names for files.
+  if (options.log.empty() && !sees_our_root(facts.pid)) {
+    std::vector<std::string> names;
+    const std::string root = fmt::format("/proc/{}/root", facts.pid);
+    for (const char* folder : {"/var/tmp", "/tmp", "/dev/shm", ""})
+      names.push_back(free_name(root + folder, facts).substr(root.size()));
+    return names;
+  }
   if (options.log.empty())
     return {free_name(fs::current_path(error).string(), facts), free_name("/var/tmp", facts)};
+  if (!sees_our_root(facts.pid)) return {their_log(expanded(options.log, facts), facts)};
   const std::string path = fs::absolute(expanded(options.log, facts), error).lexically_normal();
   if (is_there(path))
     throw Error(fmt::format("{} is there already; name another log with -o", escaped(path)));
@@ -70,6 +93,31 @@ uint32_t pid_of(const std::string& text) {
   return static_cast<uint32_t>(pid);
 }
 
+// As ovc names the log that the process has made.
+std::string reachable_log(const AttachOutcome& outcome) {
+  return sees_our_root(outcome.pid) ? outcome.log
+                                    : fmt::format("/proc/{}/root{}", outcome.pid, outcome.log);
+}
+
+// A list is there, and what is charged follows from it and the calls made while it was read.
+bool is_listed(const AttachOutcome& outcome) {
+  const LogReader log(reachable_log(outcome));
+  const Ledger ledger(log);
+  if (ledger.processes().empty()) return false;
+  const LedgerState state = ledger.at(ledger.processes().front(), UINT64_MAX);
+  return state.base != LedgerBase::kNone && state.space.totals().charged.exact();
+}
+
+// Empty, or why the mappings are not known.
+std::string list_until_known(const AttachOutcome& outcome) {
+  constexpr int kTries = 5;
+  for (int tries = 0; tries < kTries; ++tries) {
+    if (std::string why = list_mappings(outcome); !why.empty()) return why;
+    if (is_listed(outcome)) return "";
+  }
+  return "they changed while they were read, each time";
+}
+
 std::string process_text(const AttachOutcome& outcome) {
   return fmt::format("{} (pid {})", escaped(outcome.comm), outcome.pid);
 }
@@ -80,19 +128,27 @@ int attach(const AttachOptions& options) {
   AttachWish wish;
   wish.pid = pid_of(options.pid);
   wish.shim = shim_path();
+  wish.events_bytes = std::max<uint64_t>(options.events_bytes, 64 * 1024);
+  wish.stack_depth = options.stack_depth;
   const ProcessFacts facts = read_facts(wish.pid);
   wish.logs = wanted_logs(options, facts);
   const AttachOutcome outcome = attach_to(wish);
   Out out;
   out.text() += fmt::format(
       "{} is recorded from now on, in {}\n"
-      "  {} stood still for {}; thread {} was in the loader for {}\n",
-      process_text(outcome), escaped(outcome.log), counted(outcome.threads, "thread"),
-      duration_text(outcome.stopped_ns), outcome.tid, duration_text(outcome.loader_ns));
+      "  {} stood still for {}; thread {} was held for {}, in the loader for {} of it\n",
+      process_text(outcome), escaped(reachable_log(outcome)), counted(outcome.threads, "thread"),
+      duration_text(outcome.stopped_ns), outcome.tid, duration_text(outcome.held_ns),
+      duration_text(outcome.loader_ns));
+  if (const std::string why = list_until_known(outcome); !why.empty())
+    out.text() += fmt::format(
+        "  its mappings are not known: {}; ovc maps shows what it maps from "
+        "now on\n",
+        why);
   if (!outcome.whole)
     out.text() += "  this libc is known in part only: ovc stats says what is not seen\n";
-  out.text() += fmt::format("  read it: ovc why {}; end it: ovc detach {}\n", escaped(outcome.log),
-                            outcome.pid);
+  out.text() += fmt::format("  read it: ovc why {}; end it: ovc detach {}\n",
+                            escaped(reachable_log(outcome)), outcome.pid);
   out.flush();
   return 0;
 }

@@ -114,6 +114,8 @@ int diff(const DiffOptions& options);
 
 struct AttachOptions {
   std::string pid, log;  // empty: a name made of command and pid, here, else in /var/tmp
+  uint64_t events_bytes = 16u << 20;
+  uint32_t stack_depth = 32;
 };
 // 0: recorded from now on, or no longer. Throw Error with the reason, and what to do, where that
 // cannot be.

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "shim/format/vm_flags.h"
 #include "tools/host/proc_files.h"
 
 namespace ovc {
@@ -16,11 +17,6 @@ using ovcshim::MappingEntry;
 struct Flag {
   std::string_view name;
   uint32_t flag;
-};
-constexpr Flag kVmFlags[] = {
-    {"ac", ovcshim::kMapAc}, {"nr", ovcshim::kMapNr}, {"dc", ovcshim::kMapDc},
-    {"wf", ovcshim::kMapWf}, {"ht", ovcshim::kMapHt}, {"gd", ovcshim::kMapGd},
-    {"lo", ovcshim::kMapLo}, {"sl", ovcshim::kMapSl}, {"dd", ovcshim::kMapDd},
 };
 constexpr Flag kNames[] = {
     {"/", ovcshim::kMapFile},       {"[heap]", ovcshim::kMapHeap},
@@ -75,9 +71,9 @@ bool parse_header(std::string_view line, MappingEntry& mapping, std::string& nam
 
 void parse_attribute(std::string_view line, MappingEntry& mapping) {
   if (line.starts_with("VmFlags:")) {
-    mapping.flags |= ovcshim::kMapFlagsKnown;
+    mapping.flags |= ovcshim::kMapFlagsKnown | ovcshim::kMapMayKnown;
     line.remove_prefix(8);
-    for (const Flag& row : kVmFlags)
+    for (const auto& row : ovcshim::kVmFlagRows)
       for (size_t at = line.find(row.name); at != line.npos; at = line.find(row.name, at + 1))
         if (at > 0 && line[at - 1] == ' ' && (at + 2 == line.size() || line[at + 2] == ' '))
           mapping.flags |= row.flag;

@@ -108,9 +108,20 @@ class AddressSpace {
   void set_data_limited(bool limited) { data_limited_ = limited; }
   // A call of the mmap family that has returned. Others change nothing.
   void apply(const Event& event);
+  // What a granted mremap moves or cuts off is gone from the moment it begins: another thread's
+  // call may have had the place before it ended. apply() then puts it where it went.
+  static bool gives_back(const Event& event);
+  void leave(const Event& event);
+  bool is_carried(const Event& event) const { return carried_.contains(event.position); }
   // The kernel's own list replaces what was thought; calls that made its mappings stay known where
   // they fit.
   void rebase(std::span<const ovcshim::MappingEntry> list, bool image_start);
+  // A call that the list which was taken over may show already (list_among_calls.h).
+  void reapply(const Event& event);
+  // What lies there is gone; is what a list shows there; is what it is in another.
+  void forget(uint64_t start, uint64_t end) { remove(start, end); }
+  void take_over(uint64_t start, uint64_t end, std::span<const ovcshim::MappingEntry> list);
+  void take_over(uint64_t start, uint64_t end, const AddressSpace& other);
   // VmStk: moves the lower end of the stack. False if there is not exactly one mapping that grows
   // downwards.
   bool set_stack_kb(uint64_t kb);
@@ -142,12 +153,9 @@ class AddressSpace {
   // address_space.cc: what calls do
   bool is_possible(const Event& event) const;
   void apply_mmap(const Event& event);
-  void apply_mremap(const Event& event);
   void apply_mprotect(const Event& event);
   void apply_madvise(const Event& event);
   void apply_brk(uint64_t new_break, uint64_t position);
-  void move(uint64_t old_start, uint64_t new_start, uint64_t bytes, bool keep_old);
-  void extend(uint64_t at, uint64_t bytes, uint64_t position);
   void protect(Piece& piece, uint32_t prot);
   Piece new_piece(const Event& event, uint64_t bytes);
   void remove(uint64_t start, uint64_t end);
@@ -159,6 +167,17 @@ class AddressSpace {
   void change(uint64_t start, uint64_t end, Change what);
   uint64_t page_up(uint64_t bytes) const;
   uint64_t mapping_bytes(const Event& event) const;
+
+  // address_space_moves.cc
+  void apply_mremap(const Event& event);
+  struct Carried {
+    std::vector<Piece> pieces;
+    bool known = false;  // all of it was there
+  };
+  Carried take(uint64_t start, uint64_t bytes, bool keep);
+  void put(Carried carried, uint64_t old_start, uint64_t new_start, uint64_t bytes);
+  void fill_untold(uint64_t start, uint64_t bytes);
+  void extend(uint64_t at, uint64_t bytes, uint64_t position);
 
   // address_space_refused.cc
   void apply_failure(const Event& event);
@@ -184,6 +203,7 @@ class AddressSpace {
   HostRules rules_;
   bool data_limited_ = true;
   Pieces pieces_;
+  std::map<uint64_t, Carried> carried_;      // by position of the call that has not ended
   std::map<uint64_t, SharedMemory> shared_;  // by object
   std::vector<std::pair<uint64_t, uint64_t>>
       fresh_;                         // ranges that became writable by the last call

@@ -93,6 +93,39 @@ void AddressSpace::rebase(std::span<const MappingEntry> list, bool image_start) 
   if (heap_end != 0 && (!break_ || page_up(*break_) != heap_end)) break_ = heap_end;
 }
 
+// That it does not fit what is there already means nothing.
+void AddressSpace::reapply(const Event& event) {
+  const uint64_t contradictions = contradictions_;
+  apply(event);
+  contradictions_ = contradictions;
+}
+
+void AddressSpace::take_over(uint64_t start, uint64_t end, std::span<const MappingEntry> list) {
+  remove(start, end);
+  for (const MappingEntry& m : list) {
+    if (m.start >= end || m.end <= start || m.start >= kKernelHalf) continue;
+    Piece piece = piece_of(m, false);
+    piece.start = std::max(m.start, start), piece.end = std::min(m.end, end);
+    if (!piece.is_private_anonymous()) piece.object = next_object_++;
+    insert(piece);
+  }
+}
+
+void AddressSpace::take_over(uint64_t start, uint64_t end, const AddressSpace& other) {
+  remove(start, end);
+  auto it = other.pieces_.upper_bound(start);
+  if (it != other.pieces_.begin()) --it;
+  for (; it != other.pieces_.end() && it->first < end; ++it) {
+    Piece piece = it->second;
+    const uint64_t cut = piece.start < start ? start - piece.start : 0;
+    if (piece.offset != kUnknown) piece.offset += cut;
+    piece.start += cut, piece.end = std::min(piece.end, end);
+    piece.object = piece.is_private_anonymous() ? 0 : next_object_++;
+    piece.family = 0, piece.joined = Sure::kNo;
+    insert(piece);
+  }
+}
+
 bool AddressSpace::set_stack_kb(uint64_t kb) {
   const auto grows = [](const auto& entry) { return entry.second.has(kMapGd); };
   if (std::count_if(pieces_.begin(), pieces_.end(), grows) != 1) return false;
@@ -109,6 +142,7 @@ bool AddressSpace::set_stack_kb(uint64_t kb) {
 // mm/mmap.c dup_mmap()
 AddressSpace AddressSpace::forked() const {
   AddressSpace child = *this;
+  child.carried_.clear();
   child.age();
   for (auto it = child.pieces_.begin(); it != child.pieces_.end();) {
     Piece& p = it->second;

@@ -64,9 +64,12 @@ void Ledger::take(const Event& event) {
   const uint64_t key = kind == Kind::kCall   ? order_of(event)
                        : kind == Kind::kList ? b.end_tick
                                              : b.begin_tick;
-  entries_[{b.process, b.process_serial}].push_back(
-      {key, b.begin_tick, b.end_tick, event.position, kind, b.image, age,
-       read ? b.before.vm_size_pages : kUnknown, b.before.data_pages, 0});
+  auto& entries = entries_[{b.process, b.process_serial}];
+  if (AddressSpace::gives_back(event))
+    entries.push_back({b.begin_tick, b.begin_tick, b.end_tick, event.position, Kind::kLeave,
+                       b.image, kUnknown, kUnknown, kUnknown, 0});
+  entries.push_back({key, b.begin_tick, b.end_tick, event.position, kind, b.image, age,
+                     read ? b.before.vm_size_pages : kUnknown, b.before.data_pages, 0});
 }
 
 void Ledger::take_list(const Event& event) {
@@ -153,15 +156,22 @@ void Ledger::for_each_call(
     const std::function<void(uint64_t, const SpaceTotals&, const SpaceTotals&)>& each) const {
   const std::vector<Entry>& entries = entries_.at({process.index, process.serial});
   LedgerState state = begin(process, UINT64_MAX, 0);
+  std::map<uint64_t, SpaceTotals> left;  // before the call, by its position
   for (const Entry& entry : entries) {
-    const auto event = entry.kind == Kind::kCall ? log_.event_at(entry.position) : std::nullopt;
+    const bool concerns = entry.kind == Kind::kCall || entry.kind == Kind::kLeave;
+    const auto event = concerns ? log_.event_at(entry.position) : std::nullopt;
     if (!event || event->failed()) {
       step(state, entry, entries);
       continue;
     }
     const AddressSpace::Ranges reach = state.space.reach(*event);
-    const SpaceTotals before = state.space.totals_in(reach);
+    SpaceTotals before = state.space.totals_in(reach);
     step(state, entry, entries);
+    if (entry.kind == Kind::kLeave) {
+      left[entry.position] = before;
+      continue;
+    }
+    if (const auto known = left.extract(entry.position)) before = known.mapped();
     each(entry.position, before, state.space.totals_in(reach));
   }
 }
@@ -209,58 +219,82 @@ void Ledger::step(LedgerState& state, const Entry& entry, const std::vector<Entr
     const auto start = log_.event_at(entry.position);
     state.space.set_data_limited(!start || start->fact(FactKey::kRlimitData) != kInfinite);
   }
-  if (entry.kind != Kind::kCall) return;
+  if (entry.kind != Kind::kCall && entry.kind != Kind::kLeave) return;
   const auto event = log_.event_at(entry.position);
   if (!event) return;
+  if (entry.kind == Kind::kLeave) return state.space.leave(*event);
   state.space.set_mode(mode_at(entry.begin));
-  state.space.apply(*event);
+  if (entry.begin < state.listed_until) state.space.reapply(*event);
+  else state.space.apply(*event);
   state.stack_followed = false;
   state.last_tick = std::max(state.last_tick, entry.end);
   ++state.calls, ++state.image_calls;
 }
 
-std::optional<std::vector<MappingEntry>> Ledger::read_list(const List& list) const {
-  std::vector<MappingEntry> all;
+std::optional<PartedList> Ledger::read_list(const List& list) const {
+  PartedList all;
   for (const uint64_t position : list.parts) {
     const auto part = log_.event_at(position);
-    if (!part || part->base.args[1] != all.size()) return std::nullopt;
-    all.insert(all.end(), part->mappings.begin(), part->mappings.end());
+    if (!part || part->base.args[1] != all.entries.size()) return std::nullopt;
+    const uint64_t from = std::max(part->base.args[4], part->base.begin_tick);
+    all.parts.push_back({all.entries.size(), from, part->base.end_tick});
+    all.entries.insert(all.entries.end(), part->mappings.begin(), part->mappings.end());
   }
   const auto known = [](const MappingEntry& m) {
     return (m.flags & kMapFlagsKnown) || m.start >= kKernelHalf;
   };
-  if (all.size() != list.total || !std::all_of(all.begin(), all.end(), known) || !in_order(all))
+  if (all.entries.size() != list.total ||
+      !std::all_of(all.entries.begin(), all.entries.end(), known) || !in_order(all.entries))
     return std::nullopt;
   return all;
+}
+
+CallsMeanwhile Ledger::calls_during(const Entry& list, const std::vector<Entry>& entries) const {
+  CallsMeanwhile found;
+  for (const Entry& e : entries) {
+    const bool leaves = e.kind == Kind::kLeave;
+    if ((e.kind != Kind::kCall && !leaves) || e.begin >= list.end || e.end <= list.begin) continue;
+    if (&e > &list) {
+      found.later = true;
+      break;
+    }
+    if (auto event = log_.event_at(e.position))
+      found.before.push_back({std::move(*event), mode_at(e.begin), leaves});
+  }
+  return found;
+}
+
+// What the replay had come to is compared with the list: both of one moment.
+void Ledger::compare(LedgerState& state, const Entry& entry, Bounds thought) const {
+  const Bounds charged = state.space.totals().charged;
+  ListCheck check{entry.begin, entry.end, charged.low, thought};
+  check.ledger.low -= std::min(check.ledger.low, state.stack_grown_kb);
+  check.ledger.high -= std::min(check.ledger.high, state.stack_grown_kb);
+  state.stack_grown_kb = 0;
+  if (state.base == LedgerBase::kNone) check.ledger = charged;
+  state.lists.push_back(check);
 }
 
 void Ledger::apply_list(LedgerState& state, const Entry& entry,
                         const std::vector<Entry>& entries) const {
   const auto key = list_at_.find(entry.position);
   const auto list = key == list_at_.end() ? std::nullopt : read_list(lists_.at(key->second));
-  const auto overlaps = [&](const Entry& e) {
-    return e.kind == Kind::kCall && e.begin < entry.end && e.end > entry.begin;
-  };
-  if (!list || std::any_of(entries.begin(), entries.end(), overlaps)) {
-    ++state.lists_unusable;
-    return;
-  }
+  // One that was read beside another tells nothing more.
+  if (!list || entry.begin < state.listed_until) return void(++state.lists_unusable);
   const auto about = log_.event_at(key->second.first);
-  const bool image_start = about && about->base.op == Op::kStart;
-  ListCheck check{entry.begin, entry.end, 0, state.space.totals().charged};
-  for (const MappingEntry& m : *list)
-    if (m.flags & kMapAc) check.kernel_kb += (m.end - m.start) / 1024;
-  check.ledger.low -= std::min(check.ledger.low, state.stack_grown_kb);
-  check.ledger.high -= std::min(check.ledger.high, state.stack_grown_kb);
-  state.stack_grown_kb = 0;
-  if (state.base == LedgerBase::kNone) check.ledger = {check.kernel_kb, check.kernel_kb};
-  state.lists.push_back(check);
-  state.space.rebase(*list, image_start);
+  const bool image_start = about && about->base.op == Op::kStart && !about->base.args[0];
+  const CallsMeanwhile calls = calls_during(entry, entries);
+  const Bounds thought = state.space.totals().charged;
+  take_over(state.space, *list, image_start, calls);
+  // A call that may be in it and comes again would count twice.
+  if (!calls.later && state.space.totals().charged.exact()) compare(state, entry, thought);
   state.base = image_start ? LedgerBase::kImageStart : LedgerBase::kList;
   state.base_tick = entry.begin;
   state.image = entry.image;
   state.last_tick = std::max(state.last_tick, entry.end);
-  state.calls = 0;
+  state.listed_until = entry.end;
+  state.calls = static_cast<uint64_t>(std::count_if(calls.before.begin(), calls.before.end(),
+                                                    [](const auto& call) { return !call.leaves; }));
   state.calls_missing = false;
   state.modules_tick.reset();
   state.size.reset();

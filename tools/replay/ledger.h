@@ -14,6 +14,7 @@
 
 #include "tools/log/log_reader.h"
 #include "tools/replay/address_space.h"
+#include "tools/replay/list_among_calls.h"
 
 namespace ovc {
 
@@ -56,7 +57,8 @@ struct LedgerState {
   bool stack_followed = false;  // VmStk is known for the moment
   bool calls_missing = false;   // calls since the base were overwritten
   uint64_t stack_grown_kb = 0;  // followed since the newest list: no call asked for it
-  uint64_t lists_unusable = 0;  // taken while other threads made calls, or incomplete
+  uint64_t lists_unusable = 0;  // calls that were made meanwhile leave it open, or incomplete
+  uint64_t listed_until = 0;    // the end of the newest list: calls that began before may be in it
 
   // Nothing that is known speaks against it: the sums are the kernel's.
   bool exact() const;
@@ -92,7 +94,7 @@ class Ledger {
   bool mode_changed() const { return mode_changed_; }
 
  private:
-  enum class Kind : uint8_t { kCall, kList, kImage, kEnd, kModules, kOther };
+  enum class Kind : uint8_t { kCall, kLeave, kList, kImage, kEnd, kModules, kOther };
   struct Entry {
     uint64_t key, begin, end, position;
     Kind kind;
@@ -117,9 +119,11 @@ class Ledger {
   LedgerState replay(const LedgerProcess& process, uint64_t tick, unsigned depth) const;
   void step(LedgerState& state, const Entry& entry, const std::vector<Entry>& entries) const;
   void apply_list(LedgerState& state, const Entry& entry, const std::vector<Entry>& entries) const;
+  void compare(LedgerState& state, const Entry& entry, Bounds thought) const;
   void apply_end(LedgerState& state, const Entry& entry) const;
   void check_size(LedgerState& state, const Entry& entry) const;
-  std::optional<std::vector<ovcshim::MappingEntry>> read_list(const List& list) const;
+  std::optional<PartedList> read_list(const List& list) const;
+  CallsMeanwhile calls_during(const Entry& list, const std::vector<Entry>& entries) const;
 
   const LogReader& log_;
   HostRules rules_;
