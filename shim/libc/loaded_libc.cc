@@ -1,48 +1,16 @@
 // SPDX-License-Identifier: MIT
 #include "shim/libc/loaded_libc.h"
 
-#include <link.h>
-
 #include "shim/sys/sys.h"
-
-// The loader's list of objects. Weak: other C libraries do not have it.
-#pragma weak _r_debug
 
 namespace ovcshim {
 namespace {
 
 constexpr size_t kMaxFunctionBytes = 4096;  // a thin wrapper is far shorter
+constexpr char kSoname[] = "libc.so.6";
 
-bool same_text(const char* a, const char* b) {
-  for (; *a == *b; ++a, ++b)
-    if (!*a) return true;
-  return false;
-}
-
-// The dynamic section of one loaded object. glibc has relocated its addresses, but not where the
-// section is read-only (vdso).
-struct Dynamic {
-  uint64_t names = 0, symbols = 0, hash = 0, soname = UINT64_MAX;
-};
-
-Dynamic read_dynamic(const link_map& object) {
-  Dynamic d;
-  for (const Elf64_Dyn* entry = object.l_ld; entry->d_tag != DT_NULL; ++entry) {
-    uint64_t value = entry->d_un.d_val;
-    uint64_t address = value < object.l_addr ? value + object.l_addr : value;
-    if (entry->d_tag == DT_STRTAB) d.names = address;
-    if (entry->d_tag == DT_SYMTAB) d.symbols = address;
-    if (entry->d_tag == DT_GNU_HASH) d.hash = address;
-    if (entry->d_tag == DT_SONAME) d.soname = value;
-  }
-  return d;
-}
-
-bool is_libc(const link_map& object, Dynamic& d) {
-  if (!object.l_ld) return false;
-  d = read_dynamic(object);
-  return d.soname != UINT64_MAX && d.names &&
-         same_text(reinterpret_cast<const char*>(d.names + d.soname), "libc.so.6");
+bool is_libc(const ObjectTables& object) {
+  return object.soname && sys::equal(object.soname, kSoname, sizeof kSoname);
 }
 
 // True if [address, address + bytes) lies in a segment of plain code by libc's own program headers.
@@ -60,35 +28,13 @@ bool in_text(const LoadedLibc& libc, uint64_t address, uint64_t bytes) {
   return false;
 }
 
-const Elf64_Sym* find_symbol(const LoadedLibc& libc, const char* name) {
-  uint32_t wanted = 5381;
-  for (const char* c = name; *c; ++c) wanted = wanted * 33 + static_cast<unsigned char>(*c);
-  uint32_t buckets = libc.hash[0], first = libc.hash[1], bloom_words = libc.hash[2];
-  const uint32_t* bucket = libc.hash + 4 + 2 * bloom_words;
-  const uint32_t* chain = bucket + buckets;
-  if (!buckets) return nullptr;
-  uint32_t i = bucket[wanted % buckets];
-  if (i < first) return nullptr;
-  for (;; ++i) {
-    uint32_t hash = chain[i - first];
-    if ((hash | 1) == (wanted | 1) && same_text(libc.names + libc.symbols[i].st_name, name))
-      return &libc.symbols[i];
-    if (hash & 1) return nullptr;
-  }
-}
-
 }  // namespace
 
 bool find_libc(LoadedLibc& libc) {
-  if (&_r_debug == nullptr || _r_debug.r_version < 1) return false;
-  for (const link_map* object = _r_debug.r_map; object; object = object->l_next) {
-    Dynamic d;
-    if (!is_libc(*object, d)) continue;
-    libc.base = object->l_addr;
-    libc.symbols = reinterpret_cast<const Elf64_Sym*>(d.symbols);
-    libc.names = reinterpret_cast<const char*>(d.names);
-    libc.hash = reinterpret_cast<const uint32_t*>(d.hash);
-    return d.symbols && d.hash && sys::readable(reinterpret_cast<const void*>(libc.base));
+  for (const link_map* object = first_object(); object; object = object->l_next) {
+    libc = tables_of(*object);
+    if (is_libc(libc))
+      return libc.symbols && libc.hash && sys::readable(reinterpret_cast<const void*>(libc.base));
   }
   return false;
 }
@@ -105,12 +51,10 @@ Code find_function(const LoadedLibc& libc, const char* name) {
 }
 
 bool is_behind_libc(const void* own) {
-  if (&_r_debug == nullptr || _r_debug.r_version < 1) return false;
   bool libc_passed = false;
-  for (const link_map* object = _r_debug.r_map; object; object = object->l_next) {
+  for (const link_map* object = first_object(); object; object = object->l_next) {
     if (object->l_ld == own) return libc_passed;
-    Dynamic d;
-    libc_passed = libc_passed || is_libc(*object, d);
+    libc_passed = libc_passed || is_libc(tables_of(*object));
   }
   return false;
 }

@@ -3,10 +3,10 @@
 // The libc.so.6 that is loaded, by the loader's list and its own tables. No libc calls: another
 // preload may come first in dlsym's order.
 #pragma once
-#include <elf.h>
-
 #include <cstddef>
 #include <cstdint>
+
+#include "shim/sys/loaded_objects.h"
 
 #pragma GCC visibility push(hidden)
 
@@ -17,12 +17,7 @@ struct Code {  // one function of libc
   const unsigned char* end = nullptr;
 };
 
-struct LoadedLibc {
-  uint64_t base = 0;
-  const Elf64_Sym* symbols = nullptr;
-  const char* names = nullptr;
-  const uint32_t* hash = nullptr;  // DT_GNU_HASH
-};
+using LoadedLibc = ObjectTables;
 
 // Walks the loader's list without its lock: libc stands among the objects of the start, which stay.
 bool find_libc(LoadedLibc& libc);

@@ -9,6 +9,7 @@
 #include <type_traits>
 
 #include "shim/proc/proc_files.h"
+#include "shim/sys/loaded_objects.h"
 #include "shim/sys/sys.h"
 
 #if defined(__x86_64__)
@@ -17,6 +18,10 @@ __asm__(".symver dlsym, dlsym@GLIBC_2.2.5");  // present in every glibc since; t
 #elif defined(__aarch64__)
 __asm__(".symver dlsym, dlsym@GLIBC_2.17");
 #endif
+
+// Weak: until glibc 2.33 it was in libdl.so.2, which most programs do not load; without it no
+// program would start there.
+#pragma weak dlsym
 
 extern "C" {
 constinit void* ovcshim_next_syscall = nullptr;
@@ -118,7 +123,9 @@ constinit const Next* g_unrefused = &next;
 const Next& unrefused() { return *g_unrefused; }
 void set_unrefused(const Next& real) { g_unrefused = &real; }
 
-void* resolve_one(const char* symbol) { return ::dlsym(RTLD_NEXT, symbol); }
+void* resolve_one(const char* symbol) {
+  return &::dlsym ? ::dlsym(RTLD_NEXT, symbol) : find_function_behind(_DYNAMIC, symbol);
+}
 
 // The program's first dlerror() must not tell of a name that we have asked for in vain.
 void forget_dlerror() {
@@ -145,7 +152,7 @@ bool resolve_all() {
 #undef OTHER
 #undef ALIAS
   ovcshim_next_syscall = reinterpret_cast<void*>(next.syscall);
-  if (missing) forget_dlerror();
+  if (missing && &::dlsym) forget_dlerror();
   if (early::used()) guard_arena();
   return next.fork && next.execve && next._exit;
 }
@@ -160,8 +167,8 @@ void add_provider(Facts& facts, Op op, const char* symbol, Function* behind_us) 
     return static_cast<FactKey>(static_cast<uint32_t>(base) + static_cast<uint32_t>(op));
   };
   if (behind_us) facts.add(key(FactKey::kProviderBase), reinterpret_cast<uint64_t>(behind_us));
-  auto* reached =
-      static_cast<const char*>(::dlsym(RTLD_DEFAULT, symbol));  // there is one at least: the shim's
+  auto* reached = static_cast<const char*>(  // there is one at least: the shim's
+      &::dlsym ? ::dlsym(RTLD_DEFAULT, symbol) : find_function_behind(nullptr, symbol));
   const bool ours = reached >= __ehdr_start && reached < _end;
   if (reached && !ours) facts.add(key(FactKey::kFrontBase), reinterpret_cast<uint64_t>(reached));
 }

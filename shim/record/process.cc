@@ -236,7 +236,10 @@ StatFields read_stat(uint32_t pid) {
   }
   StatFields out{kUnknown, kUnknown, kUnknown};
   const long len = read_file(path, text, sizeof text);
-  if (len <= 0) return out;
+  if (len <= 0) {  // /proc is not mounted
+    if (!pid && !is_quiet()) out.parent_pid = static_cast<uint64_t>(sys::call(__NR_getppid));
+    return out;
+  }
   // the command can hold anything, brackets too: fields count from the last ')'
   const char* at = text + len;
   while (at > text && *at != ')') --at;

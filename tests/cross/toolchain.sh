@@ -21,19 +21,10 @@ mkdir -p "$dir"/{bin,root}
 
 # apt_for ARCHITECTURE STATUS: as apt_in, of this suite
 apt_for() { apt_in "$dir/apt.$1" "$uri" "$suite" "$1" "$2"; }
-# unpack INTO NAME...: these packages and all they depend on that does not count as installed; libc for the cross compiler is root/'s
-unpack() {
-  local into=$1 apt=${APT_CONFIG%/*} file
-  shift
-  apt-get -q -y --download-only install "$@" >>"$apt/log" 2>&1 || skip "cannot be fetched: $(grep -m1 '^E:' "$apt/log")"
-  rm -f "$apt"/cache/archives/{libc6,linux-libc}-*-cross_*.deb
-  for file in "$apt"/cache/archives/*.deb; do dpkg-deb --extract "$file" "$into"; done
-  rm -rf "$apt"
-}
 
 apt_for arm64 /dev/null
 standard=$(apt-cache depends g++ | grep -oE 'g\+\+-[0-9]+' | head -n 1)
-unpack "$dir/root" libc6-dev "libstdc++-${standard#g++-}-dev" libfmt-dev libdw-dev libelf-dev libcli11-dev nlohmann-json3-dev \
+apt_unpack "$dir/root" libc6-dev "libstdc++-${standard#g++-}-dev" libfmt-dev libdw-dev libelf-dev libcli11-dev nlohmann-json3-dev \
   libsqlite3-dev libunwind-dev catch2 bash dash coreutils util-linux mount grep sed mawk diffutils findutils tar jq procps libc-bin \
   passwd python3-minimal busybox-static
 # Links from root to root would lead out of it.
@@ -44,7 +35,8 @@ if command -v $target-g++ >/dev/null; then
 else
   mkdir "$dir/host"
   apt_for "$(dpkg --print-architecture)" /var/lib/dpkg/status
-  unpack "$dir/host" g++-$target
+  # libc for it is that of root/
+  apt_without='@(libc6|linux-libc)-*-cross_*.deb' apt_unpack "$dir/host" g++-$target
   # The linker's own library lies beside it, where the loader does not look.
   libraries=$(dirname "$(find "$dir/host/usr/lib" -name 'libbfd-*' -print -quit)")
   for tool in "$dir"/host/usr/bin/"$target"-*; do

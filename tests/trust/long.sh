@@ -75,7 +75,7 @@ figures_model() { sed -nE 's/^([0-9]+) orders, ([0-9]+) steps; .*/0 \1 orders, \
 run_builds() {
   local script=$source_dir/tests/trust/builds.sh
   [[ -x $script ]] || { echo "skipped: there is no builds.sh"; return 77; }
-  if ((quick)); then "$script"; else "$script" --all && "$source_dir/tests/trust/static.sh"; fi
+  if ((quick)); then "$script"; else "$script" --all && "$source_dir/tests/trust/tarball.sh"; fi
 }
 figures_builds() { awk '/: builds and records/ { ++n } END { print 0, (n ? n " compilers and sets of flags; " : "") "two folders, the same bytes" }' "$1"; }
 

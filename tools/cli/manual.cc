@@ -58,7 +58,7 @@ Let the second fork fail, and each after it:
     {nullptr, "CONTAINERS",
      R"(From the host nothing else is needed: `ovc check PID`, with the number that the host has for the process, sees its control group and those above. A log of a container has the container's numbers and paths; `ovc check LOG` and `ovc why LOG` find the process and its files as long as it runs. When it has ended but the container has not, name the log through any process of that: `ovc why /proc/PID/root/data/x.ovc`.
 
-In a container that has no ovc: copy one that was built with -DOVC_STATIC=ON (`docker cp ovc NAME:/tmp/`, `docker exec NAME /tmp/ovc check 1`), or start a second container with the first one's processes (recipes/container/look-inside.sh for Kubernetes, Docker and Podman). In there groups above the container's own are not visible: whether a save survives is then told as far as can be seen.)"},
+In a container that has no ovc: copy ovc and libovcshim.so from the tarball that `cpack -G TGZ` packs; they need nothing else there (`docker cp ovc NAME:/tmp/`, `docker cp libovcshim.so NAME:/tmp/`, `docker exec NAME /tmp/ovc check 1`, `docker exec NAME /tmp/ovc run -- COMMAND`). Or start a second container with the first one's processes (recipes/container/look-inside.sh for Kubernetes, Docker and Podman). In there groups above the container's own are not visible: whether a save survives is then told as far as can be seen.)"},
     {nullptr, "SEE ALSO",
      R"(`libovcshim(7)`, `strace(1)`, `proc(5)`, `fork(2)`, `mmap(2)`, `malloc(3)`)"},
 };
@@ -74,7 +74,7 @@ The log is a file mapping: every call that returned is in it, even if the progra
 - malloc in a program that carries its own, such as upstream Redis with its static jemalloc: its mmap calls are recorded
 - system calls by inline assembly; those through `syscall(2)` are recorded
 - the pid of a child made by popen, system, wordexp or pidfd_spawn: `ovc forks` names it where no other call can have made that child
-- calls inside libc where its code has an unknown shape: `ovc stats` says so for each process. So it is in programs of musl (Alpine): what they call is recorded as in those of glibc, but not the mmap and brk by which musl's malloc grows, nor the clone of its posix_spawn
+- calls inside libc where its code has an unknown shape: `ovc stats` says so for each process. So it is in programs of musl (Alpine): what they call is recorded as in those of glibc, but not the mmap, munmap, brk and madvise of musl's malloc, the stacks of its threads, nor the clone of its posix_spawn
 - free_sized and free_aligned_sized of glibc 2.43 and later: to export them where libc has none would change what a program finds
 - a successful madvise that changes no charge is counted, not recorded
 - signals that end nobody by themselves (SIGUSR1, SIGCHLD, 0, ...), and those that libc sends itself (raise, abort, pthread_kill)

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
+#include <sys/auxv.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -225,12 +226,24 @@ void report(const std::string& command, const std::string& path, pid_t pid, int 
 
 }  // namespace
 
+namespace {
+
+// As the kernel knows it; where /proc is not mounted, by the name it was started with.
+fs::path own_path() {
+  std::error_code error;
+  const fs::path self = fs::read_symlink("/proc/self/exe", error);
+  const unsigned long name = error ? getauxval(AT_EXECFN) : 0;
+  return name ? fs::absolute(reinterpret_cast<const char*>(name), error) : self;
+}
+
+}  // namespace
+
 // Beside this very program in the build directory, or where it was installed with it. Else by name,
 // for the loader to find.
 std::string shim_path() {
   std::error_code error;
-  const fs::path self = fs::read_symlink("/proc/self/exe", error);
-  if (error) return kShimName;
+  const fs::path self = own_path();
+  if (self.empty()) return kShimName;
   for (const char* place : {".", OVC_SHIM_FOLDER}) {
     const fs::path shim = (self.parent_path() / place / kShimName).lexically_normal();
     if (fs::is_regular_file(shim, error)) return shim;  // an error here means: not there

@@ -110,8 +110,7 @@ class StatsText {
                    p.totals.threads == 1 ? "" : "s");
     write_totals(p.totals);
     if (!p.served_by.empty()) line("  served by", served_text(p.served_by));
-    line("  in libc",
-         fmt::format("system calls that libc makes itself are {}", internals_text(slot.internals)));
+    line("  in libc", fmt::format("system calls that libc makes itself are {}", p.inside_libc));
     line("  growth", growth_text(p.growth));
     if (const std::string kinds = unexplained_text(p); !kinds.empty()) line("  unexplained", kinds);
     if (const std::string peak = peak_text(p); !peak.empty()) line("  highest", peak);
@@ -275,7 +274,7 @@ Json process_json(const LogReader& log, const ProcessStats& p) {
           {"end_seen_by", p.end.seen_by.empty() ? Json() : Json(p.end.seen_by)},
           {"totals", totals_json(p.totals)},
           {"served_by", p.served_by},
-          {"inside_libc", internals_text(slot.internals)},
+          {"inside_libc", p.inside_libc},
           {"growth", growth_json(log, p.growth)},
           {"unexplained_kb", p.unexplained_kb},
           {"peak_vm_size_kb", figure(p.peak_vm_size_kb)},

@@ -70,6 +70,7 @@ class Gatherer {
     });
     for (ProcessStats& p : stats_.processes) p.end = ends_.of(log_, p.process);
     add_growth();
+    add_inside_libc();
     auto& list = stats_.processes;
     std::stable_sort(list.begin(), list.end(),
                      [](const auto& a, const auto& b) { return a.calls() > b.calls(); });
@@ -175,6 +176,22 @@ class Gatherer {
     return piece.has(kMapFile) ? "private file pages" : "anonymous";
   }
 
+  // What musl does inside itself stands in its code in too many shapes to be changed.
+  void add_inside_libc() {
+    for (ProcessStats& p : stats_.processes) {
+      const ProcessSlot& slot = p.process.slot;
+      const auto modules = symbols_.modules(slot.image);
+      const bool musl = std::any_of(modules.begin(), modules.end(), [](const ModuleInfo& module) {
+        const std::string_view name = module.file_name();  // glibc's is libc.so.6
+        return name == "libc.so" || name.starts_with("ld-musl") || name.starts_with("libc.musl");
+      });
+      p.inside_libc = musl && internals_of(slot.internals).state == InternalsState::kUnknownLibc
+                          ? "not recorded: this libc is musl (its malloc's mmap, munmap, brk and "
+                            "madvise, the stacks of its threads, the clone of its posix_spawn)"
+                          : internals_text(slot.internals);
+    }
+  }
+
   void note_provider(ProcessStats& p, uint32_t image, const Fact& fact) {
     const uint32_t op = fact.key - static_cast<uint32_t>(FactKey::kProviderBase);
     if (op >= static_cast<uint32_t>(Op::kCallOps)) return;
@@ -193,7 +210,7 @@ class Gatherer {
     std::set<std::string> reasons;
     for (const ProcessStats& p : stats_.processes)
       if (internals_of(p.process.slot.internals).state != InternalsState::kOn)
-        reasons.insert(internals_text(p.process.slot.internals));
+        reasons.insert(p.inside_libc);
     for (const std::string& reason : reasons)
       list.push_back(
           fmt::format("libc's own system calls (malloc's heap, thread stacks; the clone of "

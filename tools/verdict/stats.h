@@ -31,6 +31,7 @@ struct ProcessStats {
   bool calls_overwritten = false;  // memory calls of the time that `growth` is about
   // The highest of all readings since the program began.
   std::optional<uint64_t> peak_vm_size_kb{}, peak_resident_kb{}, peak_data_kb{};
+  std::string inside_libc{};  // are the calls that libc makes itself recorded?
   uint64_t calls() const;
 };
 
