@@ -16,6 +16,7 @@
 #include "shim/record/call_lane.h"
 #include "shim/record/errno_facts.h"
 #include "shim/record/growth.h"
+#include "shim/record/memory_ring.h"
 #include "shim/record/module_list.h"
 #include "shim/record/process.h"
 #include "shim/record/proofs.h"
@@ -168,7 +169,8 @@ uint64_t write_with_stack(Event& event, const char* text, Scratch* scratch, Scra
     record.text = scratch->text;
   }
   note_growth(event, record);
-  return write_event(record);
+  const uint64_t position = vital ? kUnknown : write_memory_call(event, record);
+  return position != kUnknown ? position : write_event(record);
 }
 
 uint64_t record_now(Event& event, const char* text, bool vital = false,
@@ -284,7 +286,7 @@ Scratch* take_scratch() {
   return nullptr;
 }
 
-void commit_state(CommitState& state, Freshness freshness) {
+uint64_t commit_state(CommitState& state, Freshness freshness) {
   state = {kUnknown, kUnknown, kUnknown, kUnknown, kUnknown, kUnknown};
   Reading r;
   bool have = g_private->reading.read(r);
@@ -292,9 +294,10 @@ void commit_state(CommitState& state, Freshness freshness) {
   const bool old = !have || is_old(r);
   const bool anew = old || freshness == Freshness::kFresh;
   if (!is_quiet() && anew && renew_reading()) have = g_private->reading.read(r);
-  if (have)
-    state = {age_ns(r.tick),  r.committed_kb,   r.limit_kb,
-             r.vm_size_pages, r.resident_pages, r.data_pages};
+  if (!have) return 0;
+  state = {age_ns(r.tick),  r.committed_kb,   r.limit_kb,
+           r.vm_size_pages, r.resident_pages, r.data_pages};
+  return r.tick;
 }
 
 uint64_t committed_now() {
@@ -334,7 +337,7 @@ bool begin(Event& event, Op op, When when, Freshness freshness, uint64_t caller,
   event.frame = frame;
   event.when = when;
   fill_identity(event.base);
-  commit_state(event.base.before, freshness);
+  event.reading_tick = commit_state(event.base.before, freshness);
   event.base.begin_tick = tick_now();
   event.active = true;
   if (makes_process(op)) __atomic_store_n(&g_fork_clock, boot_ns(), __ATOMIC_RELAXED);

@@ -34,6 +34,8 @@ struct Event {
   uint64_t size = 0;             // malloc family: bytes requested, for the counters
   uint64_t granted = 0;          // granted_count() when it began
   uint32_t row = UINT32_MAX;     // of CallTotals, when noted: see growth.h
+  bool stack_is_whole = false;   // in the table of stacks
+  uint64_t reading_tick = 0;     // of base.before
   OwnedRuns moving;              // mremap: whose the memory was before
   bool active = false;
   When when = When::kAfter;
@@ -51,8 +53,8 @@ void end(Event& event, int64_t result, bool failed, int err, const char* text = 
 // Records about this process (kStart, kEnd, kSnapshot, kModule): filled base, no stack.
 EventBase plain_base(Op op);
 
-// The commit state now or lately.
-void commit_state(CommitState& state, Freshness freshness);
+// The commit state now or lately; the tick of the reading, 0 if there is none.
+uint64_t commit_state(CommitState& state, Freshness freshness);
 
 // Committed_AS, kB, read now, soon after a fresh state: no filter can have come unseen in between,
 // and of the process itself nothing more need be read.

@@ -204,7 +204,8 @@ void note_growth(Event& event, const Record& record) {
   const Stack whole{base.image, record.frames, base.frames, (base.flags & kStackCut) != 0};
   const Stack caller{base.image, &event.base.caller, 1, true};  // OVCSHIM_STACK_DEPTH=0
   const Stack& stack = base.frames ? whole : caller;
-  const Row row = row_for(stack_number(stack), base.op, kind_of(event, record));
+  const uint32_t number = stack_number(stack, &event.stack_is_whole);
+  const Row row = row_for(number, base.op, kind_of(event, record));
   const bool failed = base.flags & kFailed;
   event.row = row.number;
   add_call(row, event, failed);

@@ -10,6 +10,7 @@
 
 #include "shim/format/growth_format.h"
 #include "shim/format/log_format.h"
+#include "shim/format/memory_format.h"
 #include "shim/format/readings_format.h"
 #include "shim/sys/seccomp.h"
 #include "shim/sys/sys.h"
@@ -30,6 +31,14 @@ struct EventRing {
   uint64_t* cursor = nullptr;
   uint64_t mark = 0;
   uint64_t open = 0;  // while mlockall is under way, slots that may be written to; 0: all
+};
+
+// The ring of memory_format.h. `open` as above.
+struct MemoryRing {
+  MemoryUnit* units = nullptr;
+  uint64_t count = 0;
+  uint64_t* cursor = nullptr;
+  uint64_t open = 0;
 };
 
 // The area of growth_format.h; header null: there is none.
@@ -55,17 +64,18 @@ struct ReadingsArea {
 struct alignas(64) Session {
   uint64_t min_size =
       UINT64_MAX;  // requests below are only counted; UINT64_MAX: nothing goes to the call lane
-  uint64_t hot_mark = 0x6f76637368696d21;  // see HotPlace; mixed with AT_RANDOM, never 0
+  uint64_t hot_mark = 0x6f76637368696d21;   // see HotPlace; mixed with AT_RANDOM, never 0
   uint64_t lane_mark = 0x6f76637368696d23;  // hot_mark while every call goes to the call lane, so
                                             // that one comparison tells both; see keep_calls_from
-  bool recording = false;                  // the log is mapped and this process writes to it
-  bool internals = false;                  // libc's own system calls come to ovcshim_libc_syscall
+  bool recording = false;                   // the log is mapped and this process writes to it
+  bool internals = false;                   // libc's own system calls come to ovcshim_libc_syscall
   bool use_tsc = false;
   bool refuses = false;  // OVCSHIM_INJECT or OVCSHIM_REHEARSE: see refuse.h
   uint32_t stack_depth = 0;
   uint32_t follow = 2;
   FileHeader* header = nullptr;
   EventRing events, vitals;
+  MemoryRing memory;
   unsigned char* chunks = nullptr;
   uint64_t chunk_count = 0;  // 0: call lane off, or not mapped here
   uint64_t chunks_open = 0;  // as EventRing::open
@@ -182,6 +192,7 @@ struct Proven {
   bool tasks;  // a limit on tasks: mappings have no part in it
 };
 
+inline constexpr unsigned kContexts = 64;    // see memory_ring.cc
 inline constexpr unsigned kFirstHots = 128;  // more are mapped as threads come: see hots.h
 inline constexpr unsigned kScratches = 8;
 
@@ -212,6 +223,7 @@ struct Private {
   uint64_t stripes_full_until;    // likewise
   uint64_t injected[8];           // calls that matched each rule of OVCSHIM_INJECT
   uint64_t kill_tick;             // last counters read over a killed child
+  uint64_t contexts[kContexts];   // in the memory ring, + 1, by thread
   // What each process touches comes first, on as few pages as may be.
   Scratch scratch[kScratches];
   Hot hots[kFirstHots];
