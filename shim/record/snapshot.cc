@@ -239,6 +239,7 @@ void write_reference(uint64_t position, uint64_t proven_by) {
 void note_listed() {
   g_private->list_tick = tick_now();
   g_private->listed_at = __atomic_load_n(&g.header->event_cursor, __ATOMIC_RELAXED);
+  g_private->listed_units = __atomic_load_n(&g.header->memory_cursor, __ATOMIC_RELAXED);
 }
 
 void forget_some_mappings() {
