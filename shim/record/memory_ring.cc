@@ -15,13 +15,21 @@ constexpr unsigned kPageShift = 12;
 MemoryUnit& unit_at(uint64_t count) { return g.memory.units[count % g.memory.count]; }
 uint64_t lap_of(uint64_t count) { return count / g.memory.count; }
 
+// What stands in the unit. Where its page may be met for the first time the look is by an
+// instruction that writes: see take() of event_lane.cc. It costs as much as a claim, so the page
+// met last is kept.
+uint64_t look_at(MemoryUnit& unit) {
+  const uint64_t page = reinterpret_cast<uint64_t>(&unit) / kPageBytes;
+  if (OVC_LIKELY(__atomic_load_n(&g_private->unit_page, __ATOMIC_RELAXED) == page))
+    return __atomic_load_n(&unit.word, __ATOMIC_RELAXED);
+  __atomic_store_n(&g_private->unit_page, page, __ATOMIC_RELAXED);
+  return __atomic_fetch_add(&unit.word, 0, __ATOMIC_RELAXED);
+}
+
 // Takes `unit` for lap `lap`. Acquire pairs with the release stores in publish(): the previous
-// record is complete before we overwrite it. The first look writes where it may meet a page for the
-// first time: see take() of event_lane.cc.
-bool take(MemoryUnit& unit, uint64_t busy, bool first) {
-  const bool first_of_page = first || reinterpret_cast<uint64_t>(&unit) % kPageBytes == 0;
-  uint64_t word = first_of_page ? __atomic_fetch_add(&unit.word, 0, __ATOMIC_RELAXED)
-                                : __atomic_load_n(&unit.word, __ATOMIC_RELAXED);
+// record is complete before we overwrite it.
+bool take(MemoryUnit& unit, uint64_t busy) {
+  uint64_t word = look_at(unit);
   const UnitState state = unit_state(word);
   if (state == UnitState::kBusy) return false;
   if (state != UnitState::kEmpty && !is_later_lap(unit_lap(busy), unit_lap(word))) return false;
@@ -44,7 +52,7 @@ bool is_closed(uint64_t count, uint64_t parts) {
 bool take_all(uint64_t count, uint64_t parts) {
   for (uint64_t i = 0; i < parts; ++i) {
     const uint64_t busy = unit_word(UnitState::kBusy, i, parts, lap_of(count + i));
-    if (take(unit_at(count + i), busy, i == 0)) continue;
+    if (take(unit_at(count + i), busy)) continue;
     give_up(count, i);
     return false;
   }

@@ -192,8 +192,9 @@ struct Proven {
   bool tasks;  // a limit on tasks: mappings have no part in it
 };
 
-inline constexpr unsigned kContexts = 64;    // see memory_ring.cc
-inline constexpr unsigned kFirstHots = 128;  // more are mapped as threads come: see hots.h
+inline constexpr unsigned kContexts = 64;     // see memory_ring.cc
+inline constexpr unsigned kKnownLeaves = 16;  // see owner_tree.h
+inline constexpr unsigned kFirstHots = 128;   // more are mapped as threads come: see hots.h
 inline constexpr unsigned kScratches = 8;
 
 // The private region: zero after every fork.
@@ -225,6 +226,8 @@ struct Private {
   uint64_t injected[8];           // calls that matched each rule of OVCSHIM_INJECT
   uint64_t kill_tick;             // last counters read over a killed child
   uint64_t contexts[kContexts];   // in the memory ring, + 1, by thread
+  uint64_t unit_page;             // of the memory ring, written to last
+  uint64_t leaves[kKnownLeaves];  // of the tree of owners, by place
   // What each process touches comes first, on as few pages as may be.
   Scratch scratch[kScratches];
   Hot hots[kFirstHots];

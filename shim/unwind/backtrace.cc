@@ -13,6 +13,7 @@
 #include "shim/unwind/rule_cache.h"
 #include "shim/unwind/stack_reader.h"
 #include "shim/unwind/unwind_rules.h"
+#include "shim/unwind/walk_memo.h"
 
 namespace ovcshim {
 namespace {
@@ -138,6 +139,8 @@ class Walk {
   }
 
   uint64_t pc() const { return pc_; }
+  uint32_t generation() const { return generation_; }
+  const WalkNote& note() const { return note_; }
 
   // Replaces the registers by the caller's.
   Step step() {
@@ -148,7 +151,7 @@ class Walk {
     if (!find_rule(generation_, place, rule) && !look_up(place, rule)) return Step::kCut;
     switch (rule.kind()) {
       case StepRule::kSimple: return step_simple(rule);
-      case StepRule::kComplex: return step_complex(place, rule);
+      case StepRule::kComplex: note_.spoil(); return step_complex(place, rule);
       case StepRule::kOutermost: return Step::kEnd;
       default: return Step::kCut;
     }
@@ -166,6 +169,7 @@ class Walk {
     uint64_t back;
     if (!registers_.has(rule.cfa_register())) return Step::kCut;
     uint64_t cfa = registers_.value[rule.cfa_register()] + rule.cfa_offset();
+    note_.rests_on(rule.cfa_register(), registers_.value[rule.cfa_register()]);
     if (!is_above(cfa) || (kIsPushed && !stack_.read(cfa - 8, back))) return Step::kCut;
     uint64_t saves = rule.saves();
     for (unsigned i = 0; saves != 0; ++i, saves >>= StepRule::kSaveBits) {
@@ -173,7 +177,9 @@ class Walk {
       if (eighths == 0) continue;
       if (!stack_.read(cfa - 8 * eighths, value)) return Step::kCut;
       registers_.set(kSavedRegisters[i], value);
+      note_.restored(kSavedRegisters[i], cfa - 8 * eighths);
     }
+    if (kIsPushed) note_.add(cfa - 8, back, back != 0);
     registers_.set(kSp, cfa);
     forget_all_but_saved();
     if (kIsPushed) return arrive(back, rule.signal_frame());
@@ -292,15 +298,17 @@ class Walk {
   bool exact_ = true;  // pc is where execution stands, not where it returns to
   Registers registers_;
   StackReader stack_;
+  WalkNote note_;
 };
 
 }  // namespace
 
-[[gnu::noinline]] unsigned backtrace(const ModuleTable& table, const FrameState& state,
-                                     uint64_t* out, unsigned max, bool may_call_kernel, bool* cut) {
-  *cut = true;
-  if (max == 0) return 0;
-  Walk walk(table, state, reinterpret_cast<uint64_t>(__builtin_frame_address(0)), may_call_kernel);
+namespace {
+
+[[gnu::noinline]] unsigned walk_anew(const ModuleTable& table, const FrameState& state,
+                                     uint64_t own, uint64_t* out, unsigned max,
+                                     bool may_call_kernel, bool* cut) {
+  Walk walk(table, state, own, may_call_kernel);
   unsigned frames = 0;
   out[frames++] = state.pc;
   for (;;) {  // one step more than fits, to know whether the stack went on
@@ -310,8 +318,23 @@ class Walk {
       continue;
     }
     *cut = step != Step::kEnd;
+    if (!*cut) remember_walk(walk.generation(), state, walk.note());
     return frames;
   }
+}
+
+}  // namespace
+
+[[gnu::noinline]] unsigned backtrace(const ModuleTable& table, const FrameState& state,
+                                     uint64_t* out, unsigned max, bool may_call_kernel, bool* cut) {
+  *cut = true;
+  if (max == 0) return 0;
+  const auto own = reinterpret_cast<uint64_t>(__builtin_frame_address(0));
+  StackReader stack(own, state.sp, may_call_kernel);
+  const unsigned known = recall_walk(rule_generation(), state, stack, out, max);
+  if (known == 0) return walk_anew(table, state, own, out, max, may_call_kernel, cut);
+  *cut = false;
+  return known;
 }
 
 void backtrace_forget() { next_rule_generation(); }

@@ -198,14 +198,15 @@ class LogReader::MemoryWalk final : public Walk {
   }
   void read() override {
     parts_ = 0;
-    for (at_ = records_.next_written(at_); at_ < end_; at_ = records_.next_written(at_)) {
+    while (at_ < end_) {
       const MemoryRecords::Found found = records_.find(at_);
       if (found.kind == MemoryRecords::Kind::kCall && (!wanted_ || wanted_(records_.op_at(at_))) &&
-          records_.read(at_, event_)) {
+          records_.read(at_, found.units, event_)) {
         parts_ = found.units;
         return;
       }
       at_ += found.units;
+      if (found.kind == MemoryRecords::Kind::kUnready) at_ = records_.next_written(at_);
     }
   }
   const MemoryRecords& records_;
@@ -243,9 +244,10 @@ std::optional<Event> LogReader::event_at(uint64_t position) const {
 std::optional<Event> LogReader::memory_at(uint64_t position) const {
   const uint64_t count = position & ~kMemoryBit;
   Event event;
-  if (count < memory_->start() || count >= memory_->end() || !memory_->read(count, event))
-    return std::nullopt;
-  return event;
+  if (count < memory_->start() || count >= memory_->end()) return std::nullopt;
+  const MemoryRecords::Found found = memory_->find(count);
+  const bool call = found.kind == MemoryRecords::Kind::kCall;
+  return call && memory_->read(count, found.units, event) ? std::optional(event) : std::nullopt;
 }
 
 Look LogReader::look_at_memory(uint64_t count, Event& event, const Wants& wants) const {
@@ -257,7 +259,7 @@ Look LogReader::look_at_memory(uint64_t count, Event& event, const Wants& wants)
     case Kind::kPassed: return {Stands::kPassed};
     case Kind::kUnready: return {};
     case Kind::kCall:
-      if (!memory_->read(count, event)) return {Stands::kNothing, found.units};
+      if (!memory_->read(count, found.units, event)) return {Stands::kNothing, found.units};
       return {Stands::kRecord, found.units, wants(event.base)};
     default: return {Stands::kNothing, found.units};
   }

@@ -86,16 +86,23 @@ uint64_t MemoryRecords::next_written(uint64_t count) const {
   return count + (std::min((data - area) / sizeof(MemoryUnit), units_) - index);
 }
 
-const MemoryUnit* MemoryRecords::unit(uint64_t count) const {
-  return reinterpret_cast<const MemoryUnit*>(log_.bytes_.at(
-      log_.header_.memory.offset + count % units_ * sizeof(MemoryUnit), sizeof(MemoryUnit)));
+// Most places asked for are in the lap of the one before: no division then.
+MemoryRecords::Place MemoryRecords::place(uint64_t count) const {
+  if (count - lap_start_ >= units_) lap_ = count / units_, lap_start_ = lap_ * units_;
+  return {count - lap_start_, lap_ & kLapMask};
+}
+
+const MemoryUnit* MemoryRecords::unit(uint64_t index) const {
+  return reinterpret_cast<const MemoryUnit*>(
+      log_.bytes_.at(log_.header_.memory.offset + index * sizeof(MemoryUnit), sizeof(MemoryUnit)));
 }
 
 MemoryRecords::Found MemoryRecords::find(uint64_t count) const {
-  const uint64_t word = load_word(*unit(count)), lap = (count / units_) & kLapMask;
+  const auto [index, lap] = place(count);
+  const uint64_t word = load_word(*unit(index));
   const auto parts = static_cast<unsigned>(unit_parts(word));
   if (unit_lap(word) != lap || unit_state(word) <= UnitState::kBusy)
-    return {is_later_lap(unit_lap(word), lap) ? Kind::kPassed : Kind::kUnready};
+    return {word != 0 && is_later_lap(unit_lap(word), lap) ? Kind::kPassed : Kind::kUnready};
   const auto begins = [&](UnitState state) {
     return lower_half(word) == unit_word(state, 0, parts, lap);
   };
@@ -107,8 +114,8 @@ MemoryRecords::Found MemoryRecords::find(uint64_t count) const {
 // Copies the units of the record at `count`; false if it is not valid.
 bool MemoryRecords::copy(uint64_t count, UnitState state, unsigned parts, MemoryUnit* to) const {
   for (unsigned i = 0; i < parts; ++i) {
-    const MemoryUnit& from = *unit(count + i);
-    const uint64_t lap = ((count + i) / units_) & kLapMask;
+    const auto [index, lap] = place(count + i);
+    const MemoryUnit& from = *unit(index);
     const uint64_t expected = unit_word(i == 0 ? state : UnitState::kPart, i, parts, lap);
     to[i].word = load_word(from);
     if (lower_half(to[i].word) != expected) return false;
@@ -152,22 +159,19 @@ const MemoryRecords::Context* MemoryRecords::context(uint64_t count) const {
 }
 
 Op MemoryRecords::op_at(uint64_t count) const {
-  const MemoryUnit& there = *unit(count);
+  const MemoryUnit& there = *unit(place(count).index);
   const Row* known = row(static_cast<uint32_t>(read_memory_call(there.word, there.fields).row));
   return known ? known->op : Op::kNone;
 }
 
-bool MemoryRecords::read(uint64_t count, Event& event) const {
-  const Found found = find(count);
-  MemoryUnit units[kMostUnits]{};
-  if (found.kind != Kind::kCall || found.units > kMostUnits ||
-      !copy(count, UnitState::kCall, found.units, units))
-    return false;
+bool MemoryRecords::read(uint64_t count, unsigned parts, Event& event) const {
+  MemoryUnit units[2];
+  if (parts > 2 || !copy(count, UnitState::kCall, parts, units)) return false;
   const MemoryCall call = read_memory_call(units[0].word, units[0].fields);
   const Row* known = row(static_cast<uint32_t>(call.row));
   if (!known || call.distance > std::min(memory_reach(units_), count)) return false;
   const Context* from = context(count - call.distance);
-  if (!from || (known->op == Op::kMremap) != (found.units == 2)) return false;
+  if (!from || (known->op == Op::kMremap) != (parts == 2)) return false;
   event.position = count | kMemoryBit;
   event.updating = false;
   event.text.clear(), event.facts.clear(), event.mappings.clear();

@@ -31,8 +31,8 @@ class MemoryRecords {
     unsigned units = 1;
   };
   Found find(uint64_t count) const;
-  // Of a call: reads it; false if it is not valid. `event` is written over.
-  bool read(uint64_t count, Event& event) const;
+  // Of a call of so many units: reads it; false if it is not valid. `event` is written over.
+  bool read(uint64_t count, unsigned units, Event& event) const;
   // The op of a call; kNone if its row is not.
   Op op_at(uint64_t count) const;
   uint64_t torn() const;  // units left half written
@@ -47,7 +47,11 @@ class MemoryRecords {
     ovcshim::EventBase base{};
     uint64_t reading_tick = 0;
   };
-  const ovcshim::MemoryUnit* unit(uint64_t count) const;
+  struct Place {
+    uint64_t index, lap;
+  };
+  Place place(uint64_t count) const;
+  const ovcshim::MemoryUnit* unit(uint64_t index) const;
   bool copy(uint64_t count, ovcshim::UnitState state, unsigned parts,
             ovcshim::MemoryUnit* to) const;
   const Row* row(uint32_t number) const;
@@ -57,6 +61,7 @@ class MemoryRecords {
   const LogReader& log_;
   GrowthLog growth_;
   uint64_t units_;
+  mutable uint64_t lap_ = 0, lap_start_ = 0;      // of the place asked for last
   mutable std::vector<std::optional<Row>> rows_;  // those met so far
   mutable std::vector<Context> contexts_;         // those met lately, by place
 };

@@ -11,7 +11,7 @@
 
 namespace model {
 
-// The ring with 32 units.
+// The ring with 16 units.
 void shrink_memory(ovcshim::FileHeader& header);
 uint64_t small_memory_bytes();
 std::vector<Scenario> memory_scenarios(const ovc::LogReader& log);

@@ -96,7 +96,9 @@ class Stage {
         {reinterpret_cast<unsigned char*>(g.growth.index), 4096},
         {reinterpret_cast<unsigned char*>(g.readings.header), small_readings_bytes()},
         {reinterpret_cast<unsigned char*>(g.memory.units), small_memory_bytes()},
-        {reinterpret_cast<unsigned char*>(g_private->contexts), sizeof g_private->contexts}};
+        {reinterpret_cast<unsigned char*>(g_private->contexts), sizeof g_private->contexts},
+        {reinterpret_cast<unsigned char*>(&g_private->unit_page), sizeof g_private->unit_page},
+        {reinterpret_cast<unsigned char*>(g_private->leaves), sizeof g_private->leaves}};
   }
   void watch_readers_mapping() {
     std::ifstream maps("/proc/self/maps");
