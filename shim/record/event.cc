@@ -25,6 +25,7 @@
 #include "shim/record/snapshot.h"
 #include "shim/sys/thread_pointer.h"
 #include "shim/unwind/memory.h"
+#include "shim/unwind/walk_memo.h"
 
 namespace ovcshim {
 namespace {
@@ -125,10 +126,14 @@ void add_stack(Event& event, Record& record, Scratch* scratch) {
   bool cut = true;
   unsigned n = 0, skip = 0;
   if (scratch && g.stack_depth) {
-    n = backtrace(*modules_now(), event.frame, scratch->frames, kMaxFrames, !is_quiet(), &cut);
+    static_assert(sizeof(WalkNote) <= sizeof scratch->io && offsetof(Scratch, io) % 8 == 0);
+    auto* note = reinterpret_cast<WalkNote*>(scratch->io);  // the facts are in another's
+    n = backtrace(*modules_now(), event.frame, scratch->frames, kMaxFrames, !is_quiet(), &cut,
+                  note);
     if (cut && ends_in_unknown_code(scratch->frames, n) &&
         refresh_modules(makes_process(record.base.op))) {
-      n = backtrace(*modules_now(), event.frame, scratch->frames, kMaxFrames, !is_quiet(), &cut);
+      n = backtrace(*modules_now(), event.frame, scratch->frames, kMaxFrames, !is_quiet(), &cut,
+                    note);
       record.base.image = event.base.image = g_lineage.image;
     }
     skip = frames_of_ours(scratch->frames, n, event.base.caller);

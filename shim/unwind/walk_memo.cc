@@ -4,6 +4,7 @@
 #include <atomic>
 
 namespace ovcshim {
+#if defined(__x86_64__)
 namespace {
 
 using Word = std::atomic<uint64_t>;
@@ -22,17 +23,35 @@ struct alignas(64) Entry {
 };
 static_assert(sizeof(Entry) == 512);
 
-constexpr unsigned kEntryBits = 5;
+// A walk has a few places: the calls of one function begin at the same stack pointer.
+constexpr unsigned kSetBits = 3, kWays = 4;
 constexpr uint64_t kSequenceMask = 0xffffffff;
-alignas(4096) constinit Entry entries[1u << kEntryBits]{};
+alignas(4096) constinit Entry entries[1u << kSetBits][kWays]{};
 
-Entry& entry_of(const FrameState& s) {
-  return entries[((s.sp ^ s.pc << 20) * 0x9e3779b97f4a7c15u) >> (64 - kEntryBits)];
+auto& set_of(const FrameState& s) {
+  return entries[((s.sp ^ s.pc << 20) * 0x9e3779b97f4a7c15u) >> (64 - kSetBits)];
 }
 
 uint64_t load(const Word& word) { return word.load(std::memory_order_relaxed); }
 
-#if defined(__x86_64__)
+bool is_of(const Entry& entry, uint32_t generation, const FrameState& s) {
+  return load(entry.version) >> 32 == generation && load(entry.pc) == s.pc &&
+         load(entry.sp) == s.sp;
+}
+
+// The one to be written over: the same walk's, one of older rules, else each in its turn.
+Entry& place_for(uint32_t generation, const FrameState& s) {
+  auto& set = set_of(s);
+  uint64_t written = 0;
+  Entry* old = nullptr;
+  for (Entry& entry : set) {
+    if (is_of(entry, generation, s)) return entry;
+    if (load(entry.version) >> 32 != generation) old = &entry;
+    written += (load(entry.version) & kSequenceMask) / 2;
+  }
+  return old ? *old : set[written % kWays];
+}
+
 constexpr unsigned kNumbers[kKept] = {kRbp, kRbx, kR12, kR13, kR14, kR15};
 uint64_t initial(const FrameState& s, unsigned i) {
   const uint64_t values[kKept] = {s.fp, s.rbx, s.r12, s.r13, s.r14, s.r15};
@@ -49,17 +68,11 @@ bool are_kept(uint32_t rests_on) {
   for (const unsigned number : kNumbers) rests_on &= ~(1u << number);
   return rests_on == 0;
 }
-#endif
-
-}  // namespace
-
-#if defined(__x86_64__)
 
 // The fence pairs with that of remember_walk: who saw a word of a newer writer sees its odd
 // version.
-unsigned recall_walk(uint32_t generation, const FrameState& state, StackReader& stack,
-                     uint64_t* out, unsigned max) {
-  const Entry& entry = entry_of(state);
+unsigned recall_from(const Entry& entry, uint32_t generation, const FrameState& state,
+                     StackReader& stack, uint64_t* out, unsigned max) {
   const uint64_t before = entry.version.load(std::memory_order_acquire);
   if (before >> 32 != generation || (before & 1)) return 0;
   const uint64_t head = load(entry.head);
@@ -79,9 +92,19 @@ unsigned recall_walk(uint32_t generation, const FrameState& state, StackReader& 
   return load(entry.version) == before ? frames : 0;
 }
 
+}  // namespace
+
+unsigned recall_walk(uint32_t generation, const FrameState& state, StackReader& stack,
+                     uint64_t* out, unsigned max) {
+  for (const Entry& entry : set_of(state))
+    if (is_of(entry, generation, state))
+      return recall_from(entry, generation, state, stack, out, max);
+  return 0;
+}
+
 void remember_walk(uint32_t generation, const FrameState& state, const WalkNote& note) {
   if (!note.is_whole() || !are_kept(note.initial())) return;
-  Entry& entry = entry_of(state);
+  Entry& entry = place_for(generation, state);
   uint64_t seen = load(entry.version);
   if (seen & 1) return;
   const uint64_t busy = uint64_t{generation} << 32 | ((seen + 1) & kSequenceMask);

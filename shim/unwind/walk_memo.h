@@ -16,9 +16,13 @@
 
 namespace ovcshim {
 
-// Taken during a walk. Only of one that came to the stack's end by plain steps.
+// Taken during a walk, in memory that its caller has: it is too large for the stack of a wrapper.
 class WalkNote {
  public:
+  void begin() {
+    for (uint64_t& at : saved_at_) at = 0;
+    initial_ = 0, count_ = 0, whole_ = true;
+  }
   static constexpr unsigned kMost = 27;
   struct Word {
     uint64_t at, value;
@@ -44,10 +48,10 @@ class WalkNote {
 
  private:
   Word words_[kMost];
-  uint64_t saved_at_[kRegisters]{};  // 0: as the walk found it
-  uint32_t initial_ = 0;             // registers that the walk rests on as it found them
-  unsigned count_ = 0;
-  bool whole_ = true;
+  uint64_t saved_at_[kRegisters];  // 0: as the walk found it
+  uint32_t initial_;               // registers that the walk rests on as it found them
+  unsigned count_;
+  bool whole_;  // it came to the stack's end by plain steps
 };
 
 // The frames of the same walk; 0: it is not known. `generation`: of the rules (rule_cache.h).

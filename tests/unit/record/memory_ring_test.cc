@@ -43,7 +43,9 @@ struct Made {
   void number() {
     const Stack stack{record.base.image, record.frames, record.base.frames,
                       (record.base.flags & kStackCut) != 0};
-    const uint32_t known = stack_number(stack, &event.stack_is_whole);
+    bool is_whole = false;
+    const uint32_t known = stack_number(stack, &is_whole);
+    event.stack_is_whole = is_whole;
     event.row = totals_row(known, static_cast<uint32_t>(record.base.op), 0);
   }
   Made(const Made&) = delete;
