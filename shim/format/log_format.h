@@ -26,10 +26,12 @@
 //     vitals       fork family, exec, waits, starts and ends, changes of limits and namespaces,
 //                  refusals with the snapshot that proves them, lists of mappings and of modules:
 //                  what must not be pushed out by a program that maps and unmaps by the thousand
-//     events       mmap family, shared memory and locks, every other failure, every malloc-family
-//                  request >= kBigRequestBytes
+//     events       shared memory and locks, every other failure, every malloc-family request
+//                  >= kBigRequestBytes, and what of the mmap family has no place in the next
 //   growth         who made each process grow: growth_format.h is its specification
 //   readings       figures over time, spread over the log's life: readings_format.h
+//   memory         the event lane's third ring, calls of the mmap family that were granted, 32
+//                  bytes each: memory_format.h is its specification
 //   call lane      Chunk[n], 4096 bytes each: every other malloc-family call, 16 bytes a record
 //
 // EVENT LANE
@@ -97,7 +99,7 @@
 // READER ALGORITHM
 //   1. Check magic, endian mark, machine, incompatible flags, sizes against the file's length.
 //   2. Events: in each ring, for p from max(0, cursor - n) to cursor: accept valid records, step by
-//      their parts. Each ring is in claim order; begin_tick puts the two together.
+//      their parts. Each ring is in claim order; begin_tick puts the three together.
 //   3. Calls: for each chunk with an owner word: walk its records; order chunks of one thread by
 //      first_seq.
 //   4. Never trust a count or offset from the file without a bound check; a live log changes while
@@ -121,7 +123,9 @@ inline constexpr uint32_t kEndianMark = 0x01020304;
 inline constexpr uint32_t kFormatVersion = 4;
 inline constexpr uint64_t kTwoRings =
     1 << 0;  // incompatible: a reader of version 1 would miss the vitals
-inline constexpr uint64_t kKnownIncompatibleFlags = kTwoRings;
+inline constexpr uint64_t kMemoryRing =
+    1 << 1;  // incompatible: a reader without it would miss mappings
+inline constexpr uint64_t kKnownIncompatibleFlags = kTwoRings | kMemoryRing;
 
 inline constexpr uint64_t kPageBytes =
     4096;  // granule of the file's areas, not the host's page size
@@ -345,6 +349,7 @@ constexpr uint64_t slot_position(uint64_t word) { return word >> 14; }
 inline constexpr uint64_t kPositionMask = (uint64_t{1} << 50) - 1;
 inline constexpr uint64_t kVitalBit = uint64_t{1}
                                       << 49;  // of a position: it counts slots of the vitals ring
+inline constexpr uint64_t kMemoryBit = uint64_t{1} << 48;  // it counts units of the memory ring
 
 struct Slot {
   uint64_t word;
@@ -762,6 +767,10 @@ struct FileHeader {  // who writes: the creator unless noted
   struct {
     uint64_t offset, bytes;
   } readings;  // readings_format.h; bytes 0: there is none
+  struct {
+    uint64_t offset, bytes;
+  } memory;                            // memory_format.h; bytes 0: there is none
+  alignas(64) uint64_t memory_cursor;  // units claimed so far
 };
 static_assert(sizeof(FileHeader) <= kPageBytes);
 // RetiredTotals retired[2] follow the FileHeader's page, one page for both.

@@ -16,6 +16,7 @@
 #include "shim/record/call_lane.h"
 #include "shim/record/errno_facts.h"
 #include "shim/record/growth.h"
+#include "shim/record/memory_ring.h"
 #include "shim/record/module_list.h"
 #include "shim/record/process.h"
 #include "shim/record/proofs.h"
@@ -24,6 +25,7 @@
 #include "shim/record/snapshot.h"
 #include "shim/sys/thread_pointer.h"
 #include "shim/unwind/memory.h"
+#include "shim/unwind/walk_memo.h"
 
 namespace ovcshim {
 namespace {
@@ -124,10 +126,14 @@ void add_stack(Event& event, Record& record, Scratch* scratch) {
   bool cut = true;
   unsigned n = 0, skip = 0;
   if (scratch && g.stack_depth) {
-    n = backtrace(*modules_now(), event.frame, scratch->frames, kMaxFrames, !is_quiet(), &cut);
+    static_assert(sizeof(WalkNote) <= sizeof scratch->io && offsetof(Scratch, io) % 8 == 0);
+    auto* note = reinterpret_cast<WalkNote*>(scratch->io);  // the facts are in another's
+    n = backtrace(*modules_now(), event.frame, scratch->frames, kMaxFrames, !is_quiet(), &cut,
+                  note);
     if (cut && ends_in_unknown_code(scratch->frames, n) &&
         refresh_modules(makes_process(record.base.op))) {
-      n = backtrace(*modules_now(), event.frame, scratch->frames, kMaxFrames, !is_quiet(), &cut);
+      n = backtrace(*modules_now(), event.frame, scratch->frames, kMaxFrames, !is_quiet(), &cut,
+                    note);
       record.base.image = event.base.image = g_lineage.image;
     }
     skip = frames_of_ours(scratch->frames, n, event.base.caller);
@@ -168,7 +174,8 @@ uint64_t write_with_stack(Event& event, const char* text, Scratch* scratch, Scra
     record.text = scratch->text;
   }
   note_growth(event, record);
-  return write_event(record);
+  const uint64_t position = vital ? kUnknown : write_memory_call(event, record);
+  return position != kUnknown ? position : write_event(record);
 }
 
 uint64_t record_now(Event& event, const char* text, bool vital = false,
@@ -284,7 +291,7 @@ Scratch* take_scratch() {
   return nullptr;
 }
 
-void commit_state(CommitState& state, Freshness freshness) {
+uint64_t commit_state(CommitState& state, Freshness freshness) {
   state = {kUnknown, kUnknown, kUnknown, kUnknown, kUnknown, kUnknown};
   Reading r;
   bool have = g_private->reading.read(r);
@@ -292,9 +299,10 @@ void commit_state(CommitState& state, Freshness freshness) {
   const bool old = !have || is_old(r);
   const bool anew = old || freshness == Freshness::kFresh;
   if (!is_quiet() && anew && renew_reading()) have = g_private->reading.read(r);
-  if (have)
-    state = {age_ns(r.tick),  r.committed_kb,   r.limit_kb,
-             r.vm_size_pages, r.resident_pages, r.data_pages};
+  if (!have) return 0;
+  state = {age_ns(r.tick),  r.committed_kb,   r.limit_kb,
+           r.vm_size_pages, r.resident_pages, r.data_pages};
+  return r.tick;
 }
 
 uint64_t committed_now() {
@@ -334,7 +342,7 @@ bool begin(Event& event, Op op, When when, Freshness freshness, uint64_t caller,
   event.frame = frame;
   event.when = when;
   fill_identity(event.base);
-  commit_state(event.base.before, freshness);
+  event.reading_tick = commit_state(event.base.before, freshness);
   event.base.begin_tick = tick_now();
   event.active = true;
   if (makes_process(op)) __atomic_store_n(&g_fork_clock, boot_ns(), __ATOMIC_RELAXED);

@@ -11,7 +11,7 @@
 
 namespace ovcshim {
 
-enum class When {
+enum class When : uint8_t {
   kAfter,   // recorded when the call has returned
   kIntent,  // committed before the call is forwarded, completed after: it can change the process,
             // or block
@@ -26,17 +26,19 @@ enum class Freshness {
 // of the time.
 inline constexpr uint64_t kReadingMaxAgeMs = 10;
 
-struct Event {
+struct Event {  // lies on foreign stacks: without gaps
   EventBase base;
   FrameState frame;
   uint64_t position = kUnknown;  // of the intent
-  uint16_t flags = 0;            // EventFlags known beforehand
   uint64_t size = 0;             // malloc family: bytes requested, for the counters
   uint64_t granted = 0;          // granted_count() when it began
-  uint32_t row = UINT32_MAX;     // of CallTotals, when noted: see growth.h
+  uint64_t reading_tick = 0;     // of base.before
   OwnedRuns moving;              // mremap: whose the memory was before
-  bool active = false;
+  uint32_t row = UINT32_MAX;     // of CallTotals, when noted: see growth.h
+  uint16_t flags = 0;            // EventFlags known beforehand
   When when = When::kAfter;
+  bool active : 1 = false;
+  bool stack_is_whole : 1 = false;  // in the table of stacks
 };
 
 // False, and end() must not be called, if nothing is to be recorded. `text` (a path) may be null;
@@ -51,8 +53,8 @@ void end(Event& event, int64_t result, bool failed, int err, const char* text = 
 // Records about this process (kStart, kEnd, kSnapshot, kModule): filled base, no stack.
 EventBase plain_base(Op op);
 
-// The commit state now or lately.
-void commit_state(CommitState& state, Freshness freshness);
+// The commit state now or lately; the tick of the reading, 0 if there is none.
+uint64_t commit_state(CommitState& state, Freshness freshness);
 
 // Committed_AS, kB, read now, soon after a fresh state: no filter can have come unseen in between,
 // and of the process itself nothing more need be read.

@@ -204,9 +204,11 @@ void note_growth(Event& event, const Record& record) {
   const Stack whole{base.image, record.frames, base.frames, (base.flags & kStackCut) != 0};
   const Stack caller{base.image, &event.base.caller, 1, true};  // OVCSHIM_STACK_DEPTH=0
   const Stack& stack = base.frames ? whole : caller;
-  const Row row = row_for(stack_number(stack), base.op, kind_of(event, record));
+  bool is_whole = false;
+  const uint32_t number = stack_number(stack, &is_whole);
+  const Row row = row_for(number, base.op, kind_of(event, record));
   const bool failed = base.flags & kFailed;
-  event.row = row.number;
+  event.row = row.number, event.stack_is_whole = is_whole;
   add_call(row, event, failed);
   if (base.flags & kIntent) return;
   if (!failed) return grow(row, event);

@@ -60,6 +60,10 @@ Lane lane(EventRing& ring) {
   return {reinterpret_cast<unsigned char*>(ring.slots), ring.count, kSlotBytes, ring.cursor,
           &ring.open};
 }
+Lane lane(MemoryRing& ring) {
+  return {reinterpret_cast<unsigned char*>(ring.units), ring.count, sizeof(MemoryUnit), ring.cursor,
+          &ring.open};
+}
 Lane call_lane() {
   return {g.chunks, g.chunk_count, kChunkBytes, &g.header->chunk_cursor, &g.chunks_open};
 }
@@ -113,6 +117,7 @@ LogAside::LogAside(uint64_t flags) {
   way_ = Way::kClosed;
   close_rest(lane(g.vitals));
   close_rest(lane(g.events));
+  close_rest(lane(g.memory));
   close_rest(call_lane());
 }
 
@@ -123,6 +128,7 @@ LogAside::~LogAside() {
   } else if (way_ == Way::kClosed) {
     open_rest(lane(g.vitals));
     open_rest(lane(g.events));
+    open_rest(lane(g.memory));
     open_rest(call_lane());
     sys::call(__NR_munlock, base(), static_cast<long>(g.mapped_bytes));
     sys::call(__NR_madvise, base(), static_cast<long>(g.mapped_bytes), 4 /* MADV_DONTNEED */);

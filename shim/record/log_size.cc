@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "shim/record/log_size.h"
 
+#include "shim/format/memory_format.h"
 #include "shim/format/readings_format.h"
 #include "shim/proc/group_room.h"
 #include "shim/proc/proc_files.h"
@@ -98,6 +99,8 @@ void lay_out(FileHeader& h, const LogSize& size) {
   area(h.events, round_up(size.events_bytes) - vitals);
   area(h.growth, size.growth_bytes);
   area(h.readings, size.readings ? readings_bytes(size.growth_bytes) : 0);
+  // its calls tell their stacks by the rows of growth
+  area(h.memory, size.growth_bytes ? memory_ring_bytes(round_up(size.events_bytes)) : 0);
   area(h.calls, size.calls_bytes);
   h.file_bytes = at;
 }

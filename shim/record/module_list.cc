@@ -111,7 +111,8 @@ void put_in_force(const ModuleTable* table) {
 void list_mappings_again(ListOccasion occasion) {
   constexpr uint64_t kMost = 2000;
   if (may_list_mappings(occasion)) return write_mapping_list(g_private->module_position, kMost);
-  g_private->listed_at += g.events.count / 8;  // too dear now: asked again later
+  // too dear now: asked again later
+  g_private->listed_at += g.events.count / 8, g_private->listed_units += g.memory.count / 8;
   forget_some_mappings();
 }
 
@@ -140,12 +141,14 @@ void begin_image_modules() {
 void keep_modules_known() {
   const uint64_t vitals = __atomic_load_n(&g.header->vital_cursor, __ATOMIC_RELAXED);
   const uint64_t events = __atomic_load_n(&g.header->event_cursor, __ATOMIC_RELAXED);
+  const uint64_t units = __atomic_load_n(&g.header->memory_cursor, __ATOMIC_RELAXED);
   const bool modules_passed =
       vitals - (g_private->module_position & ~kVitalBit) > g.vitals.count / 2;
   if (OVC_UNLIKELY(modules_passed)) write_modules();
   // A list is followed by the memory calls after it: without them it is none.
-  if (OVC_UNLIKELY(modules_passed || events - g_private->listed_at > g.events.count / 2))
-    list_mappings_again(ListOccasion::kPassed);
+  const bool list_passed = events - g_private->listed_at > g.events.count / 2 ||
+                           units - g_private->listed_units > g.memory.count / 2;
+  if (OVC_UNLIKELY(modules_passed || list_passed)) list_mappings_again(ListOccasion::kPassed);
 }
 
 bool refresh_modules(bool for_fork) {

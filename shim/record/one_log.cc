@@ -69,6 +69,12 @@ void place_readings(unsigned char* area, uint64_t bytes) {
                 reinterpret_cast<ReadingCell*>(area + sizeof(ReadingsHeader)), l};
 }
 
+void place_memory(unsigned char* area, uint64_t bytes) {
+  const uint64_t units = bytes / sizeof(MemoryUnit);
+  g.memory = {reinterpret_cast<MemoryUnit*>(area), units >= kLeastMemoryUnits ? units : 0,
+              &g.header->memory_cursor, 0};
+}
+
 bool map_log(long fd, const FileHeader& h, Problem& problem) {
   const uint64_t bytes = mappable(h);
   if (!bytes) {
@@ -92,6 +98,7 @@ bool map_log(long fd, const FileHeader& h, Problem& problem) {
               &g.header->vital_cursor, kVitalBit};
   place_growth(base + h.growth.offset, h.growth.bytes);
   place_readings(base + h.readings.offset, h.readings.bytes);
+  place_memory(base + h.memory.offset, h.memory.bytes);
   g.chunks = base + h.calls.offset;
   g.chunk_count = bytes > h.calls.offset ? h.calls.bytes / kChunkBytes : 0;
   g.mapped_bytes = bytes;
@@ -182,6 +189,10 @@ void copy_cut(char* to, uint64_t room, const char* from) {
   sys::copy(to, from, len < room ? len : room - 1);
 }
 
+uint64_t flags_of(const FileHeader& layout) {
+  return kTwoRings | (layout.memory.bytes ? kMemoryRing : 0);
+}
+
 void fill_header(FileHeader& h, const FileHeader& layout, const LogSize& size,
                  const LogWish& wish) {
   sys::copy(h.magic, kMagic, sizeof kMagic);
@@ -198,8 +209,8 @@ void fill_header(FileHeader& h, const FileHeader& layout, const LogSize& size,
   h.file_bytes = layout.file_bytes;
   h.processes = layout.processes, h.stripes = layout.stripes, h.vitals = layout.vitals,
   h.events = layout.events, h.calls = layout.calls, h.growth = layout.growth,
-  h.readings = layout.readings;
-  h.incompatible_flags = kTwoRings;
+  h.readings = layout.readings, h.memory = layout.memory;
+  h.incompatible_flags = flags_of(layout);
   read_host(h, layout, size);
   h.created = h.newest = clock_pair();
   h.min_size = wish.min_size;
@@ -289,9 +300,10 @@ bool usable(const FileHeader& h, uint64_t file_bytes) {
       layout.vitals.bytes == h.vitals.bytes && layout.events.offset == h.events.offset &&
       layout.growth.offset == h.growth.offset && layout.growth.bytes == h.growth.bytes &&
       (!h.readings.bytes || layout.readings.offset == h.readings.offset) &&
-      layout.readings.bytes == h.readings.bytes && layout.calls.offset == h.calls.offset;
+      layout.readings.bytes == h.readings.bytes && layout.memory.offset == h.memory.offset &&
+      layout.memory.bytes == h.memory.bytes && layout.calls.offset == h.calls.offset;
   return as_laid_out && h.file_bytes == file_bytes && h.vitals.bytes >= kSlotBytes * kMaxParts &&
-         h.incompatible_flags == kTwoRings && same_boot(h);
+         h.incompatible_flags == flags_of(layout) && same_boot(h);
 }
 
 // Another process may be between creating the file and filling it: what changed just now and does

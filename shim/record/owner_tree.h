@@ -15,6 +15,8 @@ class OwnerWalk {
 
   template <typename Change>
   void change(uint64_t first, uint64_t end, Change& change) {
+    if (OwnerTable* leaf = known_leaf(first, end))
+      return change_table(*leaf, 0, first & ~uint64_t{kOwnerWords - 1}, first, end, change);
     OwnerTable* root = table_of(__atomic_load_n(&space_.root, __ATOMIC_ACQUIRE));
     if (root) change_table(*root, kOwnerLevels - 1, 0, first, end, change);
   }
@@ -32,6 +34,23 @@ class OwnerWalk {
     if (number == 0 || number > g.growth.table_count || left_ == 0) return nullptr;
     --left_;
     return g.growth.tables + (number - 1);
+  }
+  // A word that leads to a table does so as long as its process lives: where the lowest tables of
+  // the places that were changed lately are is kept, and no way down to them is walked again. Whose
+  // pages in the upper half, its number + 1 in the lower. Release and acquire: the table's words
+  // stand before its number is met.
+  static uint64_t& place_of(uint64_t page) {
+    return g_private->leaves[(page >> kOwnerBits) % kKnownLeaves];
+  }
+  static OwnerTable* known_leaf(uint64_t first, uint64_t end) {
+    const uint64_t known = __atomic_load_n(&place_of(first), __ATOMIC_ACQUIRE);
+    const bool there = known && known >> 32 == first >> kOwnerBits &&
+                       (end - 1) >> kOwnerBits == first >> kOwnerBits;
+    return there ? g.growth.tables + (static_cast<uint32_t>(known) - 1) : nullptr;
+  }
+  static void know_leaf(uint64_t page, const OwnerTable& table) {
+    const auto number = static_cast<uint64_t>(&table - g.growth.tables) + 1;
+    __atomic_store_n(&place_of(page), page >> kOwnerBits << 32 | number, __ATOMIC_RELEASE);
   }
   void lost() {
     count(space_.missing);
@@ -58,6 +77,7 @@ class OwnerWalk {
       if (there & kOwnerTable) {
         OwnerTable* below = level ? table_of(there & ~kOwnerTable) : nullptr;
         if (!below) return lost();
+        if (level == 1) know_leaf(from, *below);
         return change_table(*below, level - 1, from, first, end, change);
       }
       const uint32_t next = change.next(there);

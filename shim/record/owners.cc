@@ -204,6 +204,7 @@ bool OwnerWalk::divide(uint32_t& word, uint32_t there) {
 void begin_owners(bool new_image) {
   ProcessSpace* space = my_space();
   if (!space) return;
+  for (uint64_t& leaf : g_private->leaves) __atomic_store_n(&leaf, 0, __ATOMIC_RELEASE);
   free_tree(*space);
   const uint32_t parent = g_lineage.slot;
   const uint64_t inherited = !new_image && parent < kProcessSlots ? g.growth.spaces[parent].brk : 0;

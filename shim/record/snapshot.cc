@@ -156,6 +156,7 @@ void write_reference(uint64_t position, uint64_t proven_by) {
 void note_listed() {
   g_private->list_tick = tick_now();
   g_private->listed_at = __atomic_load_n(&g.header->event_cursor, __ATOMIC_RELAXED);
+  g_private->listed_units = __atomic_load_n(&g.header->memory_cursor, __ATOMIC_RELAXED);
 }
 
 void forget_some_mappings() {
@@ -165,9 +166,10 @@ void forget_some_mappings() {
 // What has changed since the newest list stands beside it in the log: a short program needs no
 // other.
 static bool few_records_since() {
-  constexpr uint64_t kFewSlots = 256;
-  return __atomic_load_n(&g.header->event_cursor, __ATOMIC_RELAXED) - g_private->listed_at <
-         kFewSlots;
+  constexpr uint64_t kFew = 256;
+  return __atomic_load_n(&g.header->event_cursor, __ATOMIC_RELAXED) - g_private->listed_at < kFew &&
+         __atomic_load_n(&g.header->memory_cursor, __ATOMIC_RELAXED) - g_private->listed_units <
+             kFew;
 }
 
 bool may_list_mappings(ListOccasion occasion) {

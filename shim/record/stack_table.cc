@@ -84,10 +84,12 @@ uint32_t find_or_enter(const Stack& s) {
 
 }  // namespace
 
-uint32_t stack_number(const Stack& stack) {
+uint32_t stack_number(const Stack& stack, bool* whole) {
   Stack s = stack;
-  if (s.count > kMostStackFrames) s.count = kMostStackFrames, s.cut = true;
-  uint32_t number = s.count ? find_or_enter(s) : kNoStack;
+  const bool too_long = s.count > kMostStackFrames;
+  if (too_long) s.count = kMostStackFrames, s.cut = true;
+  const uint32_t number = s.count ? find_or_enter(s) : kNoStack;
+  if (whole) *whole = number != kNoStack && !too_long;
   if (OVC_LIKELY(number != kNoStack)) return number;
   count(g.growth.header->stacks_cut);
   s.count = s.count ? 1 : 0, s.cut = true;

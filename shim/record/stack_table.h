@@ -17,8 +17,9 @@ struct Stack {
   bool cut;
 };
 
-// Number of the stack, entered if it is new; of its caller alone where there is no more room.
-uint32_t stack_number(const Stack& stack);
+// Number of the stack, entered if it is new; of its caller alone where there is no more room, or
+// of a part where it is too long: then it is not whole.
+uint32_t stack_number(const Stack& stack, bool* whole = nullptr);
 
 // Number of the row of CallTotals, claimed if there is none; kNoRow.
 inline constexpr uint32_t kNoRow = UINT32_MAX;

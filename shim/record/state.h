@@ -10,6 +10,7 @@
 
 #include "shim/format/growth_format.h"
 #include "shim/format/log_format.h"
+#include "shim/format/memory_format.h"
 #include "shim/format/readings_format.h"
 #include "shim/sys/seccomp.h"
 #include "shim/sys/sys.h"
@@ -30,6 +31,14 @@ struct EventRing {
   uint64_t* cursor = nullptr;
   uint64_t mark = 0;
   uint64_t open = 0;  // while mlockall is under way, slots that may be written to; 0: all
+};
+
+// The ring of memory_format.h. `open` as above.
+struct MemoryRing {
+  MemoryUnit* units = nullptr;
+  uint64_t count = 0;
+  uint64_t* cursor = nullptr;
+  uint64_t open = 0;
 };
 
 // The area of growth_format.h; header null: there is none.
@@ -66,6 +75,7 @@ struct alignas(64) Session {
   uint32_t follow = 2;
   FileHeader* header = nullptr;
   EventRing events, vitals;
+  MemoryRing memory;
   unsigned char* chunks = nullptr;
   uint64_t chunk_count = 0;  // 0: call lane off, or not mapped here
   uint64_t chunks_open = 0;  // as EventRing::open
@@ -182,7 +192,9 @@ struct Proven {
   bool tasks;  // a limit on tasks: mappings have no part in it
 };
 
-inline constexpr unsigned kFirstHots = 128;  // more are mapped as threads come: see hots.h
+inline constexpr unsigned kContexts = 64;     // see memory_ring.cc
+inline constexpr unsigned kKnownLeaves = 16;  // see owner_tree.h
+inline constexpr unsigned kFirstHots = 128;   // more are mapped as threads come: see hots.h
 inline constexpr unsigned kScratches = 8;
 
 // The private region: zero after every fork.
@@ -209,10 +221,14 @@ struct Private {
   uint64_t start_position;        // of this image's kStart
   uint64_t list_tick;             // last mapping list without a failure, likewise
   uint64_t listed_at;             // slots of the events ring claimed when it was made
+  uint64_t listed_units;          // of the memory ring
   uint64_t hots_full_until;       // tick before which no free Hot is looked for
   uint64_t stripes_full_until;    // likewise
   uint64_t injected[8];           // calls that matched each rule of OVCSHIM_INJECT
   uint64_t kill_tick;             // last counters read over a killed child
+  uint64_t contexts[kContexts];   // in the memory ring, + 1, by thread
+  uint64_t unit_page;             // of the memory ring, written to last
+  uint64_t leaves[kKnownLeaves];  // of the tree of owners, by place
   // What each process touches comes first, on as few pages as may be.
   Scratch scratch[kScratches];
   Hot hots[kFirstHots];

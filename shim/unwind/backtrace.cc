@@ -13,6 +13,7 @@
 #include "shim/unwind/rule_cache.h"
 #include "shim/unwind/stack_reader.h"
 #include "shim/unwind/unwind_rules.h"
+#include "shim/unwind/walk_memo.h"
 
 namespace ovcshim {
 namespace {
@@ -115,12 +116,15 @@ Found rules_at(const Module& module, uint64_t place, UnwindRow& row) {
 
 class Walk {
  public:
-  Walk(const ModuleTable& table, const FrameState& state, uint64_t own, bool may_call_kernel)
+  Walk(const ModuleTable& table, const FrameState& state, uint64_t own, bool may_call_kernel,
+       WalkNote* note)
       : table_(table),
         pc_(state.pc),
         generation_(rule_generation()),
         may_call_kernel_(may_call_kernel),
+        note_(note),
         stack_(own, state.sp, may_call_kernel) {
+    if (note_) note_->begin();
     registers_.known = 0;
     registers_.set(kSp, state.sp);
 #if defined(__x86_64__)
@@ -138,6 +142,7 @@ class Walk {
   }
 
   uint64_t pc() const { return pc_; }
+  uint32_t generation() const { return generation_; }
 
   // Replaces the registers by the caller's.
   Step step() {
@@ -166,6 +171,7 @@ class Walk {
     uint64_t back;
     if (!registers_.has(rule.cfa_register())) return Step::kCut;
     uint64_t cfa = registers_.value[rule.cfa_register()] + rule.cfa_offset();
+    if (note_) note_->rests_on(rule.cfa_register(), registers_.value[rule.cfa_register()]);
     if (!is_above(cfa) || (kIsPushed && !stack_.read(cfa - 8, back))) return Step::kCut;
     uint64_t saves = rule.saves();
     for (unsigned i = 0; saves != 0; ++i, saves >>= StepRule::kSaveBits) {
@@ -173,7 +179,9 @@ class Walk {
       if (eighths == 0) continue;
       if (!stack_.read(cfa - 8 * eighths, value)) return Step::kCut;
       registers_.set(kSavedRegisters[i], value);
+      if (note_) note_->restored(kSavedRegisters[i], cfa - 8 * eighths);
     }
+    if (kIsPushed && note_) note_->add(cfa - 8, back, back != 0);
     registers_.set(kSp, cfa);
     forget_all_but_saved();
     if (kIsPushed) return arrive(back, rule.signal_frame());
@@ -193,6 +201,7 @@ class Walk {
 
   // Entries whose rules do not fit in a word are worked out anew each time.
   [[gnu::noinline, gnu::cold]] Step step_complex(uint64_t place, StepRule rule) {
+    if (note_) note_->spoil();
     if (!kIsPushed && rule.entry() == 0) return step_signal();
     const Module* module = may_call_kernel_ ? find_module(table_, place) : nullptr;
     UnwindRow row;
@@ -290,17 +299,34 @@ class Walk {
   uint32_t generation_;
   bool may_call_kernel_;
   bool exact_ = true;  // pc is where execution stands, not where it returns to
+  WalkNote* note_;
   Registers registers_;
   StackReader stack_;
 };
 
 }  // namespace
 
+namespace {
+
+[[gnu::noinline]] unsigned recall(const FrameState& state, uint64_t own, uint64_t* out,
+                                  unsigned max, bool may_call_kernel) {
+  StackReader stack(own, state.sp, may_call_kernel);
+  return recall_walk(rule_generation(), state, stack, out, max);
+}
+
+}  // namespace
+
 [[gnu::noinline]] unsigned backtrace(const ModuleTable& table, const FrameState& state,
-                                     uint64_t* out, unsigned max, bool may_call_kernel, bool* cut) {
+                                     uint64_t* out, unsigned max, bool may_call_kernel, bool* cut,
+                                     WalkNote* note) {
   *cut = true;
   if (max == 0) return 0;
-  Walk walk(table, state, reinterpret_cast<uint64_t>(__builtin_frame_address(0)), may_call_kernel);
+  const auto own = reinterpret_cast<uint64_t>(__builtin_frame_address(0));
+  if (const unsigned known = recall(state, own, out, max, may_call_kernel)) {
+    *cut = false;
+    return known;
+  }
+  Walk walk(table, state, own, may_call_kernel, note);
   unsigned frames = 0;
   out[frames++] = state.pc;
   for (;;) {  // one step more than fits, to know whether the stack went on
@@ -310,6 +336,7 @@ class Walk {
       continue;
     }
     *cut = step != Step::kEnd;
+    if (!*cut && note) remember_walk(walk.generation(), state, *note);
     return frames;
   }
 }

@@ -23,8 +23,11 @@ struct FrameState {
 // many. *cut is set when the stack went on or could not be followed. With may_call_kernel false
 // (seccomp) only what is cached or provable is used: the pages between this function's frame and
 // state.sp, which then must be that of a live frame of the calling thread.
+// `note` (walk_memo.h) is room for what makes the next walk of the same stack cheap; it may be
+// null.
+class WalkNote;
 unsigned backtrace(const ModuleTable& table, const FrameState& state, uint64_t* out, unsigned max,
-                   bool may_call_kernel, bool* cut);
+                   bool may_call_kernel, bool* cut, WalkNote* note = nullptr);
 
 // Forget cached unwind rules: the module table has changed.
 void backtrace_forget();

@@ -7,7 +7,7 @@
 #   sides_begin, sides_end
 lttng_pid=
 
-# under_shim LOG CMD...: the log stays for the next round. A new one for each would be measured too: its 114 MB, and what the kernel does
+# under_shim LOG CMD...: the log stays for the next round. A new one for each would be measured too: its 127 MB, and what the kernel does
 # with those of the last one, cost the next fork of 2 GiB some milliseconds.
 under_shim() {
   local log=$work/$1.ovc

@@ -113,8 +113,8 @@ unset OVCSHIM_EVENTS_SIZE
 follows --json "$work/e.ovc"
 awaits '"event":"began"'
 kill -STOP "$follower"
-for ((n = 0; n < 400; n++)); do tell "grow 4"; done >answers
-(($(ovc stats --json "$work/e.ovc" | jq .lost.event_slots_overwritten) > 0)) || fail "nothing was overwritten"
+for ((n = 0; n < 2200; n++)); do tell "grow 4"; done >answers
+(($(ovc stats --json "$work/e.ovc" | jq .lost.memory_units_overwritten) > 0)) || fail "nothing was overwritten"
 kill -CONT "$follower"
 awaits 'overwritten before they were read'
 jq -e '.event == "lost" and .count > 0' <<<"$line" >/dev/null || fail "$line"

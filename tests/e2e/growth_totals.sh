@@ -6,7 +6,7 @@
 export OVCSHIM_EVENTS_SIZE=64K OVCSHIM_CALLS_SIZE=0
 (under holds.ovc holds 2 10000 >counted.txt || true) 2>killed.txt
 [[ $(wc -l <counted.txt) == 3 ]] || fail "holds did not come to its end"
-(($(ovc stats --json holds.ovc | jq .lost.event_slots_overwritten) >= 10 * 192)) || fail "the ring was not lapped ten times"
+(($(ovc stats --json holds.ovc | jq .lost.memory_units_overwritten) >= 10 * 1664)) || fail "the ring was not lapped ten times"
 ovc stats --stacks --json holds.ovc >stacks.json
 ever=$(jq '.charged_ever_kb | if .low == .high then .low else error("bounds") end' stacks.json)
 now=$(jq '.charged_now_kb.low' stacks.json)

@@ -65,7 +65,7 @@ truncate -s 70000 true.ovc
 status=0
 ovc report true.ovc -o cut.html 2>err || status=$?
 ((status == 2)) || page cut.html
-exits 1 under flood.ovc sh -c 'floods 200000; exit 1'
+OVCSHIM_EVENTS_SIZE=1M exits 1 under flood.ovc sh -c 'floods 200000; exit 1'
 exits 1 ovc report flood.ovc -o flood.html
-page flood.html "address space limit reached (RLIMIT_AS)" "event slots overwritten by newer events"
+page flood.html "address space limit reached (RLIMIT_AS)" "records of granted memory calls overwritten by newer ones"
 (($(stat -c %s flood.html) < 3000000)) || fail "$(stat -c %s flood.html) bytes"

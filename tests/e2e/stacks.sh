@@ -21,8 +21,8 @@ holds_as_counted() {
     .low == .high] | all' stacks.json >/dev/null || fail "$log: bounds where all is known"
 }
 holds_as_counted one.ovc 1 20000
-laps=$(ovc stats --json one.ovc | jq .lost.event_slots_overwritten)
-((laps >= 10 * 192)) || fail "the ring was not lapped ten times: $laps slots"
+laps=$(ovc stats --json one.ovc | jq .lost.memory_units_overwritten)
+((laps >= 10 * 1664)) || fail "the ring was not lapped ten times: $laps units"
 holds_as_counted many.ovc 16 3000
 
 ovc stats --stacks one.ovc >stacks.txt

@@ -166,6 +166,21 @@ void put_record(Bytes& log, FileHeader& h, std::mt19937& random) {
   *ring.cursor = std::max(*ring.cursor, position + parts);
 }
 
+// A word or a field of the memory ring: another state, part or lap, a context that is none.
+void set_unit(Bytes& log, FileHeader& h, std::mt19937& random) {
+  const uint64_t units = h.memory.bytes / sizeof(MemoryUnit);
+  auto* unit = at<MemoryUnit>(log, h.memory.offset + below(random, units + 1) * sizeof(MemoryUnit));
+  if (!unit || units == 0) return;
+  if (below(random, 2) == 0)
+    return set_field(log, h.memory.offset, sizeof(MemoryUnit), units, sizeof(MemoryUnit), random);
+  const uint64_t w = unit->word;
+  uint64_t fields[] = {w & 7, w >> 3 & 3, unit_parts(w) - 1, unit_lap(w)};
+  fields[below(random, 4)] = below(random, 6);
+  unit->word =
+      (w & ~uint64_t{0xffffffff}) |
+      unit_word(static_cast<UnitState>(fields[0]), fields[1] & 3, (fields[2] & 3) + 1, fields[3]);
+}
+
 void change_piece(Bytes& log, std::mt19937& random) {
   const size_t bytes = 1 + below(random, std::min<uint64_t>(log.size(), 512));
   unsigned char* start = log.data() + below(random, log.size() - bytes + 1);
@@ -204,9 +219,13 @@ Bytes make_log(std::mt19937& random) {
     CallTotals totals{};
     totals.key = static_cast<uint64_t>(i % 2 ? Op::kMprotect : Op::kMmap);
     totals.calls = 1 + below(random, 9), totals.granted_bytes = figure(random);
-    b.put_grower({uint64_t{0x7f0000001000} + i, 0x7f0000002000}, totals,
-                 static_cast<uint32_t>(below(random, 1 << kKindBits)), 0x7f0000000 + 10 * i,
-                 1 + below(random, 10));
+    const uint64_t page = 0x7f0000000 + 10 * i, pages = 1 + below(random, 10);
+    const uint32_t row =
+        b.put_grower({uint64_t{0x7f0000001000} + i, 0x7f0000002000}, totals,
+                     static_cast<uint32_t>(below(random, 1 << kKindBits)), page, pages);
+    for (uint64_t n = below(random, 6); n > 0; --n)  // 20 and more wrap the ring
+      b.put_memory(row, page, pages, 100 + static_cast<uint32_t>(below(random, 2)),
+                   1000 + below(random, 5000));
   }
   for (uint32_t i = 0; i < 10; ++i)
     b.header().host[i] = {static_cast<uint32_t>(any_key(random)), 0, figure(random)};
@@ -229,7 +248,7 @@ void change_log(Bytes& log, std::mt19937& random, size_t largest) {
   auto* header = at<FileHeader>(log, 0);
   if (!header) return change_length(log, random, largest);
   FileHeader& h = *header;
-  switch (below(random, 16)) {
+  switch (below(random, 17)) {
     case 0: return set_figure(log, below(random, sizeof h / 4) * 4, random);
     case 1:
       return set_figure(log, offsetof(FileHeader, file_bytes) + 8 * below(random, 9),
@@ -257,9 +276,12 @@ void change_log(Bytes& log, std::mt19937& random, size_t largest) {
     case 13:
       if (below(random, 2)) return set_owner_word(log, h, random);
       return set_field(log, h.readings.offset, 16, h.readings.bytes / 16, 16, random);
-    case 14:
-      return below(random, 4) == 0 ? change_length(log, random, largest)
-                                   : void(*any_ring(h, random).cursor = figure(random));
+    case 14: return set_unit(log, h, random);
+    case 15:
+      return below(random, 4) == 0
+                 ? change_length(log, random, largest)
+                 : void((below(random, 3) == 0 ? h.memory_cursor : *any_ring(h, random).cursor) =
+                            figure(random));
     default: return change_piece(log, random);
   }
 }

@@ -8,7 +8,7 @@ export PATH=$build/trust:$PATH
 unset OVCSHIM_EVENTS_SIZE OVCSHIM_CALLS_SIZE
 mounted=()
 on_exit() { ((${#mounted[@]} == 0)) || umount -l "${mounted[@]}"; rm -f "/dev/shm/ovc-size.$$.ovc"; }
-wanted=113782784
+wanted=127414272
 
 fact() { ovc stats --json "$1" | jq ".host.$2 // 0"; }
 # small NAME LOG MOST BOUND: there is a log of at most MOST bytes, it says what bounded it, and the refusal of the program is in it.
@@ -21,7 +21,7 @@ small() {
   (($(fact "$log" LogWantedKb) == wanted / 1024 && $(fact "$log" LogGivenKb) == bytes / 1024)) || fail "$name: sizes not told"
   (($(fact "$log" LogBound) == bound)) || fail "$name: bound $(fact "$log" LogBound), not $bound"
   ovc stats "$log" >stats.txt
-  finds '^size +[0-9,]+ kB instead of 111,116 kB: ' stats.txt
+  finds '^size +[0-9,]+ kB instead of 124,428 kB: ' stats.txt
   ovc why "$log" >why.txt || (($? == 1))
   finds '^mmap of .* bytes refused with ENOMEM' why.txt
 }

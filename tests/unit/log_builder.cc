@@ -18,7 +18,7 @@ namespace {
 using namespace ovcshim;
 
 constexpr uint64_t kTestGrowthBytes = 4096 + 8 * sizeof(ProcessSpace) + (16 << 10);
-constexpr uint64_t kTestReadingsBytes = 4096;
+constexpr uint64_t kTestReadingsBytes = 4096, kTestMemoryUnits = 64;
 constexpr uint64_t kTestProcesses = 8, kTestStripes = 8;  // the header says how many there are
 
 void append(std::vector<unsigned char>& to, const void* from, size_t bytes) {
@@ -48,7 +48,7 @@ LogBuilder::LogBuilder(uint64_t event_slots, uint64_t chunks, uint64_t vital_slo
   std::memcpy(h.magic, kMagic, sizeof kMagic);
   h.endian = kEndianMark;
   h.version = vital_slots ? kFormatVersion : 1;
-  h.incompatible_flags = vital_slots ? kTwoRings : 0;
+  h.incompatible_flags = vital_slots ? kTwoRings | kMemoryRing : 0;
 #if defined(__aarch64__)
   h.machine = static_cast<uint32_t>(Machine::kAarch64);
 #else
@@ -64,7 +64,10 @@ LogBuilder::LogBuilder(uint64_t event_slots, uint64_t chunks, uint64_t vital_slo
   place(h.stripes, kTestStripes * kStripeBytes);
   if (vital_slots) place(h.vitals, vital_slots * kSlotBytes);
   place(h.events, event_slots * kSlotBytes);
-  if (vital_slots) place(h.growth, kTestGrowthBytes), place(h.readings, kTestReadingsBytes);
+  if (vital_slots) {
+    place(h.growth, kTestGrowthBytes), place(h.readings, kTestReadingsBytes);
+    place(h.memory, kTestMemoryUnits * sizeof(MemoryUnit));
+  }
   place(h.calls, chunks * kChunkBytes);
   h.file_bytes = offset;
   h.page_size = 4096;
@@ -117,6 +120,31 @@ uint32_t LogBuilder::put_grower(const std::vector<uint64_t>& frames, const CallT
   space(0).serial = process(0).serial;
   for (uint64_t i = page; i < page + pages; ++i) owner_word(i) = number + 1;
   return number;
+}
+
+MemoryUnit& LogBuilder::unit(uint64_t count) {
+  return at<MemoryUnit>(header().memory.offset + count % kTestMemoryUnits * sizeof(MemoryUnit));
+}
+
+uint64_t LogBuilder::put_memory(uint32_t row, uint64_t page, uint64_t pages, uint32_t tid,
+                                uint64_t tick) {
+  uint64_t& cursor = header().memory_cursor;
+  const auto put_unit = [&](UnitState state, uint64_t part, uint64_t parts, uint64_t upper) {
+    MemoryUnit& to = unit(cursor);
+    to.word = unit_word(state, part, parts, cursor++ / kTestMemoryUnits) | upper;
+    return to.fields;
+  };
+  uint64_t* fields = put_unit(UnitState::kContext, 0, kContextUnits, uint64_t{100} << 32);
+  fields[0] = tid | uint64_t{1} << 32, fields[1] = tick, fields[2] = 0;
+  put_unit(UnitState::kPart, 1, kContextUnits, 0)[0] = 0;
+  put_unit(UnitState::kPart, 2, kContextUnits, 0);
+  MemoryCall call{};
+  call.distance = kContextUnits, call.duration = 10, call.row = row;
+  call.page = page, call.length = pages << kOwnerPageShift, call.prot = 3, call.flags = 0x22;
+  uint64_t upper = 0, said[3];
+  write_memory_call(call, upper, said);
+  std::memcpy(put_unit(UnitState::kCall, 0, 1, upper), said, sizeof said);
+  return (cursor - 1) | kMemoryBit;
 }
 
 FileHeader& LogBuilder::header() { return at<FileHeader>(0); }

@@ -10,6 +10,7 @@
 
 #include "shim/format/growth_format.h"
 #include "shim/format/log_format.h"
+#include "shim/format/memory_format.h"
 #include "tools/log/log_reader.h"
 
 namespace ovc::test {
@@ -56,6 +57,10 @@ class LogBuilder {
   uint32_t put_grower(const std::vector<uint64_t>& frames, const ovcshim::CallTotals& totals,
                       uint32_t kind, uint64_t page, uint64_t pages);
   ovcshim::ProcessSpace& space(size_t index);
+  // In its memory ring: a context of pid 100, the first process's, and a call of the row, which is
+  // mmap's, munmap's or mprotect's. Position of the call.
+  uint64_t put_memory(uint32_t row, uint64_t page, uint64_t pages, uint32_t tid, uint64_t tick);
+  ovcshim::MemoryUnit& unit(uint64_t count);
 
   void flip_byte(uint64_t offset, unsigned char mask = 0xff);
   void truncate(uint64_t bytes);

@@ -12,6 +12,7 @@
 #include <cstring>
 
 #include "shim/unwind/backtrace.h"
+#include "shim/unwind/walk_memo.h"
 #include "tests/unit/catch.h"
 
 namespace ovcshim::traces {
@@ -39,6 +40,7 @@ struct Trace {
   uint64_t frames[kMax];
   unsigned count = 0;
   bool cut = false;
+  WalkNote note;  // what is the same the next time is not walked again
 };
 struct Pair {
   Trace ours, theirs;
@@ -51,7 +53,8 @@ struct Pair {
 [[gnu::always_inline]] inline void take(Trace& trace, bool may_call_kernel = true,
                                         unsigned max = kMax) {
   FrameState state = here();
-  trace.count = backtrace(modules(), state, trace.frames, max, may_call_kernel, &trace.cut);
+  trace.count =
+      backtrace(modules(), state, trace.frames, max, may_call_kernel, &trace.cut, &trace.note);
 }
 inline _Unwind_Reason_Code add_frame(_Unwind_Context* context, void* to) {
   auto& trace = *static_cast<Trace*>(to);

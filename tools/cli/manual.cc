@@ -15,11 +15,11 @@ constexpr ManualSection kReader[] = {
 
 `ovc run` exits with the status of its command, or with 128 plus the number of the signal that killed it. Data goes to standard output, messages to standard error. A closed pipe is a normal end. Colours are used on a terminal only, never with NO_COLOR or TERM=dumb.)"},
     {"logs", "FILES",
-     R"(- `ovcshim.COMMAND.PID.ovc` a log: one file for a program and all its descendants, in the directory it was started in, else in /var/tmp. It is 114 MB by default, allocated in full at the start, and never grows: the newest records replace the oldest, and what was overwritten is counted. 16 MB of it (8 MB where OVCSHIM_EVENTS_SIZE is below 16M) hold what is never overwritten: each different stack, the exact totals of its calls, which of them brought the memory that each process has now, and readings of Committed_AS, CommitLimit and a process's own size, at least 500 of them spread over the whole recording where as many were taken, with the lowest and highest in between, and each process's highest.
+     R"(- `ovcshim.COMMAND.PID.ovc` a log: one file for a program and all its descendants, in the directory it was started in, else in /var/tmp. It is 127 MB by default, allocated in full at the start, and never grows: the newest records replace the oldest, and what was overwritten is counted. 16 MB of it (8 MB where OVCSHIM_EVENTS_SIZE is below 16M) hold what is never overwritten: each different stack, the exact totals of its calls, which of them brought the memory that each process has now, and readings of Committed_AS, CommitLimit and a process's own size, at least 500 of them spread over the whole recording where as many were taken, with the lowest and highest in between, and each process's highest.
 
 A log can be read at any time: while the program runs, after its end, and after it was killed. A SIGKILL loses nothing: every call that returned is in the log. Without LOG, ovc reads the newest one here, else in /var/tmp. To move a log, copy the whole file (`cp --sparse=always`; or gzip it, and gunzip it before reading). Logs of older versions of the shim are read; one that needs a newer ovc is refused with that message.
 
-Events (forks, execs, waits, ends, mmap and its kin, failures, mallocs of 128 KiB and more) and small malloc calls have room of their own, so that malloc never pushes out a fork.)"},
+Forks, execs, waits, ends and refusals have room of their own, and so have other events (files mapped, locks, mallocs of 128 KiB and more), granted calls of mmap and its kin (32 bytes each: by default the newest 420,000), and small malloc calls: none pushes out the others.)"},
     {"examples", "EXAMPLES", R"(Record a server, and ask why its fork was refused:
 
   ovc run -- redis-server redis.conf
@@ -101,8 +101,8 @@ constexpr EnvironmentVariable kEnvironment[] = {
     {"`OVCSHIM_LOG`", "path of the log; `%c` is the command, `%p` the pid",
      "`ovcshim.%c.%p.ovc` here, else in /var/tmp"},
     {"`OVCSHIM_EVENTS_SIZE`, `OVCSHIM_CALLS_SIZE`",
-     "room in the log for events, and for malloc calls below 128 KiB; calls 0: these are only "
-     "counted",
+     "room in the log for events (granted calls of mmap and its kin have 13/16 of it besides), and "
+     "for malloc calls below 128 KiB; calls 0: these are only counted",
      "16M, 64M"},
     {"`OVCSHIM_MIN_SIZE`", "malloc-family requests below this size are only counted", "0"},
     {"`OVCSHIM_STACK_DEPTH`", "stack frames recorded per event; 0: the caller only", "32"},

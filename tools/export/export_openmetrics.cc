@@ -241,6 +241,8 @@ class Metrics {
     head("ovc_log_lost", "", "Records that are gone: overwritten by newer ones, or never written.");
     sample({{"what", "event_slots_overwritten"}},
            static_cast<double>(lost.event_slots_overwritten));
+    sample({{"what", "memory_units_overwritten"}},
+           static_cast<double>(lost.memory_units_overwritten));
     sample({{"what", "vital_slots_overwritten"}},
            static_cast<double>(lost.vital_slots_overwritten));
     sample({{"what", "event_slots_torn"}}, static_cast<double>(lost.event_slots_torn));

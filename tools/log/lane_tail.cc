@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "shim/format/memory_format.h"
+
 namespace ovc {
 namespace {
 
@@ -21,6 +23,7 @@ void LaneTail::read(const LogReader::Wants& wants, const Each& each) {
   read_gaps(wants, each);
   read_ring(vitals_, wants, each);
   read_ring(events_, wants, each);
+  read_ring(memory_, wants, each);
 }
 
 void LaneTail::expect(uint64_t position) {
@@ -64,12 +67,15 @@ void LaneTail::read_gaps(const LogReader::Wants& wants, const Each& each) {
 }
 
 uint64_t LaneTail::slots(const Ring& ring) const {
-  return (ring.mark ? log_.header().vitals.bytes : log_.header().events.bytes) /
-         ovcshim::kSlotBytes;
+  const ovcshim::FileHeader& h = log_.header();
+  if (ring.mark == ovcshim::kMemoryBit) return h.memory.bytes / sizeof(ovcshim::MemoryUnit);
+  return (ring.mark ? h.vitals.bytes : h.events.bytes) / ovcshim::kSlotBytes;
 }
 
 uint64_t LaneTail::end(const Ring& ring) const {
-  return ring.mark ? log_.lane_end().vitals : log_.lane_end().events;
+  const LanePlace all = log_.lane_end();
+  if (ring.mark == ovcshim::kMemoryBit) return all.memory;
+  return ring.mark ? all.vitals : all.events;
 }
 
 void LaneTail::skip_to_oldest(Ring& ring) {

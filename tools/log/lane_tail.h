@@ -53,7 +53,8 @@ class LaneTail {
   void hold_back_at_end(Ring& ring, size_t gaps_before);
 
   const LogReader& log_;
-  Ring vitals_{ovcshim::kVitalBit, 0, false}, events_{0, 0, false};
+  Ring vitals_{ovcshim::kVitalBit, 0, false}, events_{0, 0, false},
+      memory_{ovcshim::kMemoryBit, 0, false};
   std::vector<Gap> gaps_;
   std::vector<uint64_t> open_;
   uint64_t overwritten_ = 0, torn_ = 0, forgotten_ = 0;

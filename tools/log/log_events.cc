@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "tools/log/log_memory.h"
 #include "tools/log/log_reader.h"
 
 namespace ovc {
@@ -74,7 +75,7 @@ LogReader::Ring LogReader::ring(bool vital) const {
   if (ring.slots == 0) return ring;
   const size_t at = vital ? offsetof(FileHeader, vital_cursor) : offsetof(FileHeader, event_cursor);
   std::memcpy(&ring.end, bytes_.at(at, sizeof ring.end), sizeof ring.end);
-  ring.end = std::min(ring.end, kVitalBit - 1);
+  ring.end = std::min(ring.end, kMemoryBit - 1);
   ring.start = ring.end > ring.slots ? ring.end - ring.slots : 0;
   return ring;
 }
@@ -87,7 +88,7 @@ uint64_t LogReader::next_written(const Ring& ring, uint64_t count) const {
   return count + (slot - index);
 }
 
-LanePlace LogReader::lane_end() const { return {ring(false).end, ring(true).end}; }
+LanePlace LogReader::lane_end() const { return {ring(false).end, ring(true).end, memory_->end()}; }
 
 // A position with the mark is asked for only where there are vitals: see event_at().
 const Slot& LogReader::slot_at(uint64_t position) const {
@@ -136,13 +137,9 @@ unsigned LogReader::read_event(uint64_t position, Event& event) const {
   return parts;
 }
 
-// One ring's records in claim order, the next one read ahead so that two rings can be merged.
-class LogReader::RingWalk {
+// One ring's records in claim order, the next one read ahead so that the rings can be merged.
+class LogReader::Walk {
  public:
-  RingWalk(const LogReader& log, const Ring& ring, uint64_t from, Wanted wanted = nullptr)
-      : log_(log), ring_(ring), wanted_(wanted), at_(std::max(from, ring.start)) {
-    read();
-  }
   bool done() const { return parts_ == 0; }
   const Event& event() const { return event_; }
   uint64_t place() const { return at_; }
@@ -151,8 +148,24 @@ class LogReader::RingWalk {
     read();
   }
 
+ protected:
+  explicit Walk(uint64_t from) : at_(from) {}
+  ~Walk() = default;
+  virtual void read() = 0;
+  uint64_t at_;
+  unsigned parts_ = 0;
+  Event event_;
+};
+
+class LogReader::RingWalk final : public Walk {
+ public:
+  RingWalk(const LogReader& log, const Ring& ring, uint64_t from, Wanted wanted = nullptr)
+      : Walk(std::max(from, ring.start)), log_(log), ring_(ring), wanted_(wanted) {
+    read();
+  }
+
  private:
-  void read() {
+  void read() override {
     unsigned passed_over = 0;
     parts_ = 0;
     for (at_ = log_.next_written(ring_, at_); at_ < ring_.end;
@@ -164,26 +177,63 @@ class LogReader::RingWalk {
   const LogReader& log_;
   const Ring ring_;
   const Wanted wanted_;
-  uint64_t at_;
-  unsigned parts_ = 0;
-  Event event_;
+};
+
+class LogReader::MemoryWalk final : public Walk {
+ public:
+  MemoryWalk(const MemoryRecords& records, uint64_t from, Wanted wanted = nullptr)
+      : Walk(std::max(from, records.start())),
+        records_(records),
+        end_(records.end()),
+        wanted_(wanted) {
+    if (wanted && !wants_any()) at_ = std::max(at_, end_);
+    read();
+  }
+
+ private:
+  bool wants_any() const {
+    for (auto op = static_cast<uint16_t>(Op::kMmap); op <= static_cast<uint16_t>(Op::kSbrk); ++op)
+      if (wanted_(static_cast<Op>(op))) return true;
+    return false;
+  }
+  void read() override {
+    parts_ = 0;
+    while (at_ < end_) {
+      const MemoryRecords::Found found = records_.find(at_);
+      if (found.kind == MemoryRecords::Kind::kCall && (!wanted_ || wanted_(records_.op_at(at_))) &&
+          records_.read(at_, found.units, event_)) {
+        parts_ = found.units;
+        return;
+      }
+      at_ += found.units;
+      if (found.kind == MemoryRecords::Kind::kUnready) at_ = records_.next_written(at_);
+    }
+  }
+  const MemoryRecords& records_;
+  const uint64_t end_;
+  const Wanted wanted_;
 };
 
 LanePlace LogReader::for_each_event(const std::function<bool(const Event&)>& each, LanePlace from,
                                     Wanted wanted) const {
   RingWalk events(*this, ring(false), from.events, wanted),
       vitals(*this, ring(true), from.vitals, wanted);
-  for (bool go_on = true; go_on && !(events.done() && vitals.done());) {
-    const bool vital = events.done() || (!vitals.done() && vitals.event().base.begin_tick <=
-                                                               events.event().base.begin_tick);
-    RingWalk& next = vital ? vitals : events;
-    go_on = each(next.event());
-    next.step();
+  MemoryWalk memory(*memory_, from.memory, wanted);
+  Walk* const walks[] = {&vitals, &events, &memory};  // of the same moment: in this order
+  for (bool go_on = true; go_on;) {
+    Walk* next = nullptr;
+    for (Walk* walk : walks)
+      if (!walk->done() && (!next || walk->event().base.begin_tick < next->event().base.begin_tick))
+        next = walk;
+    if (!next) break;
+    go_on = each(next->event());
+    next->step();
   }
-  return {events.place(), vitals.place()};
+  return {events.place(), vitals.place(), memory.place()};
 }
 
 std::optional<Event> LogReader::event_at(uint64_t position) const {
+  if ((position & (kVitalBit | kMemoryBit)) == kMemoryBit) return memory_at(position);
   const Ring of = ring(position & kVitalBit);
   const uint64_t count = position & ~kVitalBit;
   Event event;
@@ -191,7 +241,33 @@ std::optional<Event> LogReader::event_at(uint64_t position) const {
   return event;
 }
 
+std::optional<Event> LogReader::memory_at(uint64_t position) const {
+  const uint64_t count = position & ~kMemoryBit;
+  Event event;
+  if (count < memory_->start() || count >= memory_->end()) return std::nullopt;
+  const MemoryRecords::Found found = memory_->find(count);
+  const bool call = found.kind == MemoryRecords::Kind::kCall;
+  return call && memory_->read(count, found.units, event) ? std::optional(event) : std::nullopt;
+}
+
+Look LogReader::look_at_memory(uint64_t count, Event& event, const Wants& wants) const {
+  using Kind = MemoryRecords::Kind;
+  if (count >= memory_->end()) return {};
+  if (count < memory_->start()) return {Stands::kPassed};
+  const MemoryRecords::Found found = memory_->find(count);
+  switch (found.kind) {
+    case Kind::kPassed: return {Stands::kPassed};
+    case Kind::kUnready: return {};
+    case Kind::kCall:
+      if (!memory_->read(count, found.units, event)) return {Stands::kNothing, found.units};
+      return {Stands::kRecord, found.units, wants(event.base)};
+    default: return {Stands::kNothing, found.units};
+  }
+}
+
 Look LogReader::look(uint64_t position, Event& event, const Wants& wants) const {
+  if ((position & (kVitalBit | kMemoryBit)) == kMemoryBit)
+    return look_at_memory(position & ~kMemoryBit, event, wants);
   const Ring of = ring(position & kVitalBit);
   const uint64_t count = position & ~kVitalBit;
   if (count >= of.end) return {};
@@ -213,18 +289,32 @@ Look LogReader::look(uint64_t position, Event& event, const Wants& wants) const 
                                                                  : Stands::kNotYet};
 }
 
-// A call is recorded when it has returned: what was overwritten had ended before its slots were
+// A call is recorded when it has returned: what was overwritten had ended before its place was
 // claimed, and so before the oldest records that are left. Of these a few are looked at, since one
 // may have been claimed a moment after its end.
-uint64_t LogReader::events_complete_from() const {
+uint64_t LogReader::oldest_complete(Walk& walk) const {
   constexpr unsigned kLookedAt = 64;
-  const Ring of = ring(false);
-  if (of.start == 0) return 0;
-  RingWalk walk(*this, of, 0);
   uint64_t tick = 0;
   for (unsigned i = 0; i < kLookedAt && !walk.done(); ++i, walk.step())
     tick = std::max({tick, walk.event().base.begin_tick, walk.event().base.end_tick});
   return tick;
+}
+
+uint64_t LogReader::events_complete_from() const {
+  uint64_t tick = 0;
+  if (const Ring of = ring(false); of.start != 0) {
+    RingWalk walk(*this, of, 0);
+    tick = oldest_complete(walk);
+  }
+  if (memory_->start() != 0) {
+    MemoryWalk walk(*memory_, 0);
+    tick = std::max(tick, oldest_complete(walk));
+  }
+  return tick;
+}
+
+bool LogReader::events_overwritten() const {
+  return ring(false).start != 0 || memory_->start() != 0;
 }
 
 // A later part of a record whose beginning the wrap has taken: overwritten, not torn.
@@ -252,7 +342,8 @@ Losses LogReader::losses() const {
   uint64_t torn = 0;
   count_losses(ring(false), lost.event_slots_overwritten, lost.event_slots_torn);
   count_losses(ring(true), lost.vital_slots_overwritten, torn);
-  lost.event_slots_torn += torn;
+  lost.event_slots_torn += torn + memory_->torn();
+  lost.memory_units_overwritten = memory_->start();
   lost.call_chunks_damaged = damaged_chunks();
   return lost;
 }

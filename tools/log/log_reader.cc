@@ -15,6 +15,7 @@
 #include <filesystem>
 #include <tuple>
 
+#include "tools/log/log_memory.h"
 #include "tools/text/output.h"
 
 namespace ovc {
@@ -146,8 +147,10 @@ bool end_is_recorded(const ProcessSlot& slot) {
 
 LogReader::LogReader(const std::string& path) : path_(path) {
   map_file(path);
+  memory_ = std::make_unique<MemoryRecords>(*this);
   calibrate();
 }
+LogReader::~LogReader() = default;
 
 void LogReader::map_file(const std::string& path) {
   File file;
@@ -241,6 +244,8 @@ void LogReader::check_areas() {
   check(h.growth, sizeof(uint64_t), kMaxGrowthBytes, "totals by stack");
   if (h.readings.bytes == 0) h.readings.offset = kHeaderBytes;
   check(h.readings, sizeof(uint64_t), kMaxReadingsBytes, "readings");
+  if (!(h.incompatible_flags & kMemoryRing)) h.memory = {kHeaderBytes, 0};
+  check(h.memory, sizeof(MemoryUnit), kMaxFileBytes, "memory ring");
   if (h.events.bytes == 0) refuse(path_, "is damaged: its event lane has no room");
   terminate(h.kernel_release);
   terminate(h.kernel_version);

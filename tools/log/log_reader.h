@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -65,6 +66,7 @@ struct Call {
 };
 
 class LogReader;
+class MemoryRecords;
 
 // The call records of one thread in exact order, read a group (one time mark) at a time. Valid
 // while its LogReader lives.
@@ -105,9 +107,10 @@ class CallThread {
 };
 
 struct Losses {
-  uint64_t event_slots_overwritten = 0;  // by the wrap of the events ring
-  uint64_t vital_slots_overwritten = 0;  // by the wrap of the vitals ring
-  uint64_t event_slots_torn = 0;         // left busy, void, or damaged
+  uint64_t memory_units_overwritten = 0;  // by the wrap of the memory ring
+  uint64_t event_slots_overwritten = 0;   // by the wrap of the events ring
+  uint64_t vital_slots_overwritten = 0;   // by the wrap of the vitals ring
+  uint64_t event_slots_torn = 0;          // left busy, void, or damaged
   uint64_t events_lost_busy = 0, events_lost_lapped = 0;
   uint64_t calls_overwritten = 0, calls_lost_nested = 0, call_chunks_damaged = 0;
   uint64_t snapshots_skipped = 0, processes_unslotted = 0, threads_unslotted = 0,
@@ -132,9 +135,9 @@ struct Totals {
   uint64_t requested_bytes = 0, calls_not_kept = 0, threads = 0;
 };
 
-// A place in each ring of the event lane: positions without kVitalBit.
+// A place in each ring of the event lane: positions without kVitalBit and kMemoryBit.
 struct LanePlace {
-  uint64_t events = 0, vitals = 0;
+  uint64_t events = 0, vitals = 0, memory = 0;
 };
 
 // What stands at a position of a log that is being written.
@@ -156,6 +159,7 @@ class LogReader {
   // other byte order, unknown machine, newer incompatible version, shorter than its header says,
   // creation not finished.
   explicit LogReader(const std::string& path);
+  ~LogReader();
   LogReader(const LogReader&) = delete;
   LogReader& operator=(const LogReader&) = delete;
 
@@ -166,10 +170,10 @@ class LogReader {
   LanePlace lane_end() const;  // slots claimed so far
   std::optional<uint64_t> host(ovcshim::FactKey key) const;  // host fact at creation
 
-  // Calls `each` for valid events from `from` on, each ring in claim order, the two merged by begin
-  // ticks (those of different threads may be slightly out of order); stops early when it returns
-  // false. Returns the place after those looked at. Only those whose kind is wanted, if that is
-  // given: the others are passed over unread.
+  // Calls `each` for valid events from `from` on, each ring in claim order, the three merged by
+  // begin ticks (those of different threads may be slightly out of order); stops early when it
+  // returns false. Returns the place after those looked at. Only those whose kind is wanted, if
+  // that is given: the others are passed over unread.
   using Wanted = bool (*)(Op);
   LanePlace for_each_event(const std::function<bool(const Event&)>& each, LanePlace from = {},
                            Wanted wanted = nullptr) const;
@@ -178,9 +182,10 @@ class LogReader {
   // rest.
   using Wants = std::function<bool(const ovcshim::EventBase&)>;
   Look look(uint64_t position, Event& event, const Wants& wants) const;
-  // Tick from which no call of the events ring has been overwritten; 0: none ever was.
+  // Tick from which no call of the events and the memory ring has been overwritten; 0: none ever
+  // was.
   uint64_t events_complete_from() const;
-  bool events_overwritten() const { return ring(false).start != 0; }  // by the wrap
+  bool events_overwritten() const;  // of these two rings, by the wrap
   bool vitals_overwritten() const { return ring(true).start != 0; }
 
   // The threads that have records in the call lane; their chunks oldest first.
@@ -217,6 +222,7 @@ class LogReader {
 
  private:
   friend class CallThread;
+  friend class MemoryRecords;
   struct ClockBase {  // the wall clock ran without a step from this tick on
     uint64_t tick;
     int64_t posix_ns;
@@ -233,7 +239,12 @@ class LogReader {
     uint64_t start, end;  // the claims that can still be there; not positions: without the mark
   };
   Ring ring(bool vital) const;
+  class Walk;
   class RingWalk;
+  class MemoryWalk;
+  uint64_t oldest_complete(Walk& walk) const;
+  std::optional<Event> memory_at(uint64_t position) const;
+  Look look_at_memory(uint64_t count, Event& event, const Wants& wants) const;
   struct Start {  // of a process, by a fork or an exec
     uint64_t tick;
     bool forked;
@@ -262,6 +273,7 @@ class LogReader {
   std::string path_;
   LogMapping bytes_;
   ovcshim::FileHeader header_{};
+  std::unique_ptr<MemoryRecords> memory_;
   double ns_per_tick_ = 1.0;
   std::vector<ClockBase> wall_;                             // by tick, never empty
   mutable std::map<ProcessId, std::vector<Start>> starts_;  // found so far, ascending

@@ -31,10 +31,10 @@ class UnseenSearch {
 
   std::vector<UnseenImage> run() {
     if (log_.header().follow != kFollowAll) return {};
-    log_.for_each_event([this](const Event& event) {
-      note(event);
-      return true;
-    });
+    const auto note_launch = [this](const Event& event) { return note(event), true; };
+    log_.for_each_event(note_launch, {}, [](Op op) { return is_exec(op) || is_spawn(op); });
+    if (launches_.empty()) return {};
+    log_.for_each_event([this](const Event& event) { return note_last(event.base), true; });
     std::vector<UnseenImage> found;
     for (Launch& launch : launches_)
       if (!was_seen(launch.image)) {
@@ -50,10 +50,13 @@ class UnseenSearch {
   void note(const Event& event) {
     const EventBase& b = event.base;
     if (event.failed()) return;
-    if (is_exec(event.base.op))
-      launches_.push_back({{b.pid, b.begin_tick, event.text, ""}, b.args[1] != 0});
+    if (is_exec(b.op)) launches_.push_back({{b.pid, b.begin_tick, event.text, ""}, b.args[1] != 0});
     else if (is_spawn(b.op) && event.returned() && child_pid(event))
       launches_.push_back({{child_pid(event), b.begin_tick, event.text, ""}, b.args[2] != 0});
+  }
+
+  void note_last(const EventBase& b) {
+    if (b.flags & kFailed) return;
     // An exec that comes back leaves records behind it, also when its own was overwritten while it
     // went on.
     if (b.op < Op::kCallOps || (b.op == Op::kStart && !(b.flags & kChildSide)))

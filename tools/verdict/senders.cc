@@ -33,13 +33,14 @@ std::pair<int64_t, int> aim_of(const ovcshim::EventBase& b) {
 }  // namespace
 
 Senders::Senders(const LogReader& log) : log_(log) {
-  log.for_each_event([this](const Event& event) {
+  const auto note = [this](const Event& event) {
     const auto& b = event.base;
-    if (!in_family(b.op, Family::kSignal) || event.failed()) return true;
+    if (event.failed()) return true;
     const auto [target, signal] = aim_of(b);
     sent_.push_back({event.position, b.begin_tick, target, signal, b.pid});
     return true;
-  });
+  };
+  log.for_each_event(note, {}, [](Op op) { return in_family(op, Family::kSignal); });
   std::stable_sort(sent_.begin(), sent_.end(),
                    [](const Sent& a, const Sent& b) { return a.tick < b.tick; });
 }

@@ -33,6 +33,9 @@ std::vector<Loss> list_losses(const LogReader& log) {
   return {
       {"event_slots_overwritten", lost.event_slots_overwritten,
        "event slots overwritten by newer events (a larger OVCSHIM_EVENTS_SIZE keeps more)"},
+      {"memory_units_overwritten", lost.memory_units_overwritten,
+       "records of granted memory calls overwritten by newer ones (a larger OVCSHIM_EVENTS_SIZE "
+       "keeps more)"},
       {"vital_slots_overwritten", lost.vital_slots_overwritten,
        "slots of forks, execs, exits and refusals overwritten by newer ones (a larger "
        "OVCSHIM_EVENTS_SIZE keeps more)"},

@@ -155,10 +155,11 @@ void WhyScan::take_facts(const Event& event, ProcessSigns& signs) {
 // their begin.
 void WhyScan::sort_spans() {
   for (auto& [key, signs] : processes_) std::sort(signs.breaks.begin(), signs.breaks.end());
+  const auto earlier = [](const CallSpan& a, const CallSpan& b) { return a.begin < b.begin; };
   for (auto& [key, signs] : processes_)
     for (auto& [tid, spans] : signs.spans)
-      std::stable_sort(spans.begin(), spans.end(),
-                       [](const CallSpan& a, const CallSpan& b) { return a.begin < b.begin; });
+      if (!std::is_sorted(spans.begin(), spans.end(), earlier))
+        std::stable_sort(spans.begin(), spans.end(), earlier);
 }
 
 bool CallSpan::may_contain(const CallSpan& other) const {

@@ -35,11 +35,15 @@ using ovc::Event;
 
 struct ThreadLog {
   std::vector<Call> calls;      // made by the victim's own code
-  std::vector<Event> rings[2];  // events, vitals
+  std::vector<Event> rings[3];  // events, vitals, memory
   uint64_t next_seq = kUnknown;
   size_t after_gap = 0;  // the first of `calls` behind the newest chunk that was overwritten
                          // between two that are there
 };
+
+size_t ring_of(uint64_t position) {
+  return position & kVitalBit ? 1 : position & kMemoryBit ? 2 : 0;
+}
 
 class Check {
  public:
@@ -100,9 +104,7 @@ class Check {
       const bool counted =
           static_cast<uint32_t>(event.base.op) < kOps && event.base.op < Op::kExecve;
       if (counted && is_victims(event.base.caller) && !ovc::is_system_call(event.base))
-        threads_[{event.base.pid, event.base.tid}]
-            .rings[(event.position & kVitalBit) != 0]
-            .push_back(event);
+        threads_[{event.base.pid, event.base.tid}].rings[ring_of(event.position)].push_back(event);
       return true;
     });
   }
@@ -243,10 +245,14 @@ class Check {
       ++verdict_.events;
       return;
     }
-    const bool may_be_gone = thread.rings[is_vital_op(e.op)].empty() || e.err;
+    // A granted memory call is in the memory ring, or where it did not fit there among the events.
+    const bool memory = e.op >= Op::kMmap && e.op <= Op::kSbrk;
+    const bool may_be_gone =
+        thread.rings[is_vital_op(e.op)].empty() || (memory && thread.rings[2].empty()) || e.err;
     // A failed call is in the ring that its proof is in.
     const bool overwritten = (losses_.vital_slots_overwritten && (is_vital_op(e.op) || e.err)) ||
-                             (losses_.event_slots_overwritten && !is_vital_op(e.op));
+                             (losses_.event_slots_overwritten && !is_vital_op(e.op)) ||
+                             (losses_.memory_units_overwritten && memory);
     const bool too_new = has_ticks() && !is_vital_op(e.op) && !e.err && e.tick > complete_from_;
     if (may_be_gone && overwritten && !too_new) return;
     ++missing_events_;

@@ -11,13 +11,16 @@
 #include <functional>
 #include <iostream>
 #include <iterator>
+#include <map>
 #include <random>
 #include <vector>
 
 #include "shim/format/growth_format.h"
+#include "shim/format/memory_format.h"
 #include "shim/format/readings_format.h"
 #include "tests/fixtures/settings_stay.h"
 #include "tests/trust/kill/check.h"
+#include "tools/log/log_reader.h"
 
 namespace kill_test {
 namespace {
@@ -26,7 +29,7 @@ using namespace ovcshim;
 
 class Bytes {
  public:
-  explicit Bytes(const std::string& path) {
+  explicit Bytes(const std::string& path) : path_(path) {
     std::ifstream file(path, std::ios::binary);
     bytes_.assign(std::istreambuf_iterator<char>(file), {});
   }
@@ -39,9 +42,11 @@ class Bytes {
     return *reinterpret_cast<T*>(bytes_.data() + offset);
   }
   FileHeader& header() { return at<FileHeader>(0); }
+  const std::string& path() const { return path_; }
   bool operator==(const Bytes&) const = default;
 
  private:
+  std::string path_;
   std::vector<char> bytes_;
 };
 
@@ -87,7 +92,7 @@ std::vector<uint64_t> call_pairs(Bytes& log, const Journal& journal) {
   return found;
 }
 
-// Offsets of the slots of two mmap-family events of one thread, made by the victim, the second
+// Offsets of the slots of two events of one thread, big mallocs made by the victim, the second
 // directly after the first of the thread, with one before them (the oldest may be overwritten) and
 // one behind.
 std::vector<std::pair<uint64_t, uint64_t>> event_pairs(Bytes& log, const Journal& journal) {
@@ -106,9 +111,9 @@ std::vector<std::pair<uint64_t, uint64_t>> event_pairs(Bytes& log, const Journal
         slot_part(word) != 0 || slot_parts(word) != 1)
       continue;
     const auto& base = log.at<EventBase>(at + 8);
-    const bool mapping = base.op >= Op::kMmap && base.op <= Op::kMprotect &&
-                         !(base.flags & (kInsideLibc | kRawSyscall | kFailed));
-    if (!mapping || base.caller < journal.text_start || base.caller >= journal.text_end) continue;
+    const bool malloc = base.op >= Op::kMalloc && base.op <= Op::kPvalloc &&
+                        !(base.flags & (kInsideLibc | kRawSyscall | kFailed));
+    if (!malloc || base.caller < journal.text_start || base.caller >= journal.text_end) continue;
     if (!is_all_journalled(journal, base.pid, base.tid)) continue;
     auto thread = std::find_if(threads.begin(), threads.end(),
                                [&](const auto& t) { return t.first == base.tid; });
@@ -119,6 +124,27 @@ std::vector<std::pair<uint64_t, uint64_t>> event_pairs(Bytes& log, const Journal
     last.at[1] = at;
     last.known += last.known < 3;
   }
+  return found;
+}
+
+// The same of units of the memory ring: two neighbours of one thread that the victim made.
+std::vector<std::pair<uint64_t, uint64_t>> memory_pairs(Bytes& log, const Journal& journal,
+                                                        const std::string& path) {
+  std::vector<std::pair<uint64_t, uint64_t>> found;
+  std::map<uint32_t, std::vector<uint64_t>> threads;
+  const auto& area = log.header().memory;
+  ovc::LogReader(path).for_each_event([&](const ovc::Event& event) {
+    const EventBase& b = event.base;
+    const bool units = (event.position & (kVitalBit | kMemoryBit)) == kMemoryBit;
+    if (!units || b.op == Op::kMremap || ovc::is_system_call(b) || b.caller < journal.text_start ||
+        b.caller >= journal.text_end || !is_all_journalled(journal, b.pid, b.tid))
+      return true;
+    const uint64_t count = event.position & ~kMemoryBit;
+    std::vector<uint64_t>& calls = threads[b.tid];
+    calls.push_back(area.offset + count % (area.bytes / sizeof(MemoryUnit)) * sizeof(MemoryUnit));
+    if (const size_t n = calls.size(); n >= 4) found.emplace_back(calls[n - 3], calls[n - 2]);
+    return true;
+  });
   return found;
 }
 
@@ -146,6 +172,17 @@ auto in_events(Change change) {
     if (pairs.empty()) return false;
     const auto [first, second] = pairs[random() % pairs.size()];
     change(log.at<Slot>(first), log.at<Slot>(second));
+    return true;
+  };
+}
+
+template <typename Change>
+auto in_memory(Change change) {
+  return [change](Bytes& log, const Journal& journal, Random& random) {
+    const auto pairs = memory_pairs(log, journal, log.path());
+    if (pairs.empty()) return false;
+    const auto [first, second] = pairs[random() % pairs.size()];
+    change(log.at<MemoryUnit>(first), log.at<MemoryUnit>(second));
     return true;
   };
 }
@@ -220,6 +257,11 @@ const std::vector<Damage>& damages() {
       {"an event is torn", in_events([](Slot& a, Slot& b) { std::memcpy(a.payload + 48, b.payload + 48, 100); })},
       {"an event is there twice", in_events([](Slot& a, Slot& b) { std::memcpy(b.payload, a.payload, sizeof b.payload); })},
       {"an event has another result", in_events([](Slot& a, Slot&) { a.payload[offsetof(EventBase, result) + 1] ^= 0x10; })},
+      {"a memory call is dropped", in_memory([](MemoryUnit& a, MemoryUnit&) { a.word = 0; })},
+      {"two memory calls are exchanged", in_memory([](MemoryUnit& a, MemoryUnit& b) { std::swap(a.fields, b.fields); })},
+      {"a memory call is torn", in_memory([](MemoryUnit& a, MemoryUnit& b) { a.fields[0] = b.fields[0], a.fields[1] ^= 4096; })},
+      {"a memory call is there twice", in_memory([](MemoryUnit& a, MemoryUnit& b) { std::memcpy(b.fields, a.fields, sizeof b.fields); })},
+      {"a memory call has another address", in_memory([](MemoryUnit& a, MemoryUnit&) { a.fields[0] ^= 0x10; })},
       {"a call is counted twice", [](Bytes& log, const Journal&, Random&) { return change_counter(log, Op::kAlignedAlloc, kMostThreads + 1); }},
       {"a call is not counted", [](Bytes& log, const Journal&, Random&) { return change_counter(log, Op::kAlignedAlloc, -1); }},
       {"calls by stack are forgotten", [](Bytes& log, const Journal&, Random&) { return change_growth(log, false); }},

@@ -31,6 +31,7 @@ struct GrowthStory {
   uint64_t counted = 0;                  // adds to rows that have returned
   std::map<uint32_t, bool> owners_done;  // by writer
   std::vector<uint64_t> readings;        // kept, by tick
+  std::vector<uint64_t> calls;           // positions of memory calls, in any order
   std::string read;                      // what a reader found wrong
 };
 extern GrowthStory growth_story;

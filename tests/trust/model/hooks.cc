@@ -98,6 +98,15 @@ bool is_figure(const volatile void* address) {
          within >= offsetof(ovcshim::ReadingCell, committed_kb) &&
          within < offsetof(ovcshim::ReadingCell, lowest);
 }
+// Of a unit of the memory ring; its word comes last.
+bool is_unit(const volatile void* address) {
+  return is_in({reinterpret_cast<uint64_t>(ovcshim::g.memory.units),
+                ovcshim::g.memory.count * sizeof(ovcshim::MemoryUnit)},
+               reinterpret_cast<uint64_t>(address));
+}
+bool is_unit_word(const volatile void* address) {
+  return is_unit(address) && reinterpret_cast<uint64_t>(address) % sizeof(ovcshim::MemoryUnit) == 0;
+}
 bool is_growth_cursor(const volatile void* address) {
   const ovcshim::GrowthHeader* h = ovcshim::g.growth.header;
   return h && (address == &h->arena_cursor || address == &h->tables_used);
@@ -137,10 +146,12 @@ template <typename T>
 T add(volatile T* at, T n) {
   write_point(at);
   const bool cursor =
-      is_log(at) && (reinterpret_cast<volatile uint64_t*>(at) == &ovcshim::g.header->event_cursor ||
-                     reinterpret_cast<volatile uint64_t*>(at) == &ovcshim::g.header->chunk_cursor ||
-                     reinterpret_cast<volatile uint64_t*>(at) == &ovcshim::g.header->vital_cursor ||
-                     is_growth_cursor(at));
+      is_log(at) &&
+      (reinterpret_cast<volatile uint64_t*>(at) == &ovcshim::g.header->event_cursor ||
+       reinterpret_cast<volatile uint64_t*>(at) == &ovcshim::g.header->chunk_cursor ||
+       reinterpret_cast<volatile uint64_t*>(at) == &ovcshim::g.header->vital_cursor ||
+       reinterpret_cast<volatile uint64_t*>(at) == &ovcshim::g.header->memory_cursor ||
+       is_growth_cursor(at));
   if (broken() == Break::kLossNotCounted && is_log(at) && !cursor) return *at;
   const T old = *at;
   if (cursor && broken() == Break::kClaimNotAtomic) point();
@@ -170,7 +181,8 @@ T load(const volatile T* at) {
 template <typename T>
 void store(volatile T* at, T value) {
   write_point(at);
-  const bool dropped = (broken() == Break::kFramesNotWritten && (is_arena(at) || is_figure(at))) ||
+  const bool is_field = is_arena(at) || is_figure(at) || (is_unit(at) && !is_unit_word(at));
+  const bool dropped = (broken() == Break::kFramesNotWritten && is_field) ||
                        (broken() == Break::kTableNotFilled && is_table(at));
   if (!dropped) *at = value;
 }
@@ -209,7 +221,7 @@ void zero(void* to, size_t bytes) {
 // The reader's copies, too (-Wl,--wrap=memcpy).
 extern "C" void* __real_memcpy(void* to, const void* from, size_t bytes);
 extern "C" void* __wrap_memcpy(void* to, const void* from, size_t bytes) {
-  if (!is_running() || !is_log(from) || bytes < 64) return __real_memcpy(to, from, bytes);
+  if (!is_running() || !is_log(from) || bytes < 24) return __real_memcpy(to, from, bytes);
   point();
   __real_memcpy(to, from, bytes / 2);
   point();

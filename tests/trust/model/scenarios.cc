@@ -15,6 +15,7 @@
 #include <memory>
 
 #include "tests/trust/model/growth_scenarios.h"
+#include "tests/trust/model/memory_scenarios.h"
 #include "tests/trust/model/readings_scenarios.h"
 #include "tests/trust/model/scheduler.h"
 #include "tests/trust/model/subject.h"
@@ -51,6 +52,7 @@ class Stage {
     std::memset(static_cast<void*>(g.events.slots), 0, 48 << 10);
     shrink_growth(header);
     shrink_readings(header);
+    shrink_memory(header);
     for (uint32_t i = 0; i < 3; ++i) {
       Hot& hot = g_private->hots[i];
       hot.tid = kA + i;
@@ -92,7 +94,11 @@ class Stage {
         {reinterpret_cast<unsigned char*>(g.growth.header), sizeof(GrowthHeader)},
         {reinterpret_cast<unsigned char*>(g.growth.spaces + g_private->slot), sizeof(ProcessSpace)},
         {reinterpret_cast<unsigned char*>(g.growth.index), 4096},
-        {reinterpret_cast<unsigned char*>(g.readings.header), small_readings_bytes()}};
+        {reinterpret_cast<unsigned char*>(g.readings.header), small_readings_bytes()},
+        {reinterpret_cast<unsigned char*>(g.memory.units), small_memory_bytes()},
+        {reinterpret_cast<unsigned char*>(g_private->contexts), sizeof g_private->contexts},
+        {reinterpret_cast<unsigned char*>(&g_private->unit_page), sizeof g_private->unit_page},
+        {reinterpret_cast<unsigned char*>(g_private->leaves), sizeof g_private->leaves}};
   }
   void watch_readers_mapping() {
     std::ifstream maps("/proc/self/maps");
@@ -320,6 +326,7 @@ int check_all(const Stage& stage, Bounds bounds) {
   std::vector<Scenario> all = scenarios(stage.reader());
   for (Scenario& scenario : growth_scenarios(stage.reader())) all.push_back(std::move(scenario));
   for (Scenario& scenario : readings_scenarios(stage.reader())) all.push_back(std::move(scenario));
+  for (Scenario& scenario : memory_scenarios(stage.reader())) all.push_back(std::move(scenario));
   for (const Scenario& scenario : all) {
     const Result result = run(stage, fresh, scenario, bounds, Break::kNothing);
     executions += result.executions, points += result.points;
@@ -385,7 +392,14 @@ int self_test(const Stage& stage, Bounds bounds) {
                  {{Break::kTakeUnchecked, "a cell is taken without a compare"},
                   {Break::kBusyNotStored, "a cell or an extreme is claimed and not stored"},
                   {Break::kFramesNotWritten, "figures are not written before their tick"}});
-  return lanes | growth | readings;
+  const int memory =
+      notice_all(stage, bounds, memory_scenarios(stage.reader()),
+                 {{Break::kClaimNotAtomic, "the memory ring's units are not given out atomically"},
+                  {Break::kTakeUnchecked, "a unit is taken without a compare"},
+                  {Break::kBusyNotStored, "a unit is claimed and not stored"},
+                  {Break::kFramesNotWritten, "fields are not written before their word"},
+                  {Break::kReaderLooksOnce, "the reader does not look again after its copy"}});
+  return lanes | growth | readings | memory;
 }
 
 }  // namespace

@@ -84,6 +84,31 @@ void on_signal(int, siginfo_t*, void*) { nested(*current, 1, plain); }
 
 }  // namespace
 
+// Two functions with the same frame: what is above it begins at the same stack pointer.
+[[gnu::noinline]] void one_caller(Pair& pair) {
+  nested(pair, 3, plain);
+  sink = 1;
+}
+[[gnu::noinline]] void other_caller(Pair& pair) {
+  nested(pair, 3, plain);
+  sink = 2;
+}
+
+TEST_CASE("a walk that was made before is not taken for another", "[unwind]") {
+  static Pair pair;
+  uint64_t callers[2] = {};
+  for (int round = 0; round < 6; ++round) {
+    if (round == 4) backtrace_forget();
+    const bool other = round % 2;
+    other ? other_caller(pair) : one_caller(pair);
+    check_same(pair);
+    const uint64_t caller = pair.ours.frames[5];
+    if (callers[other]) CHECK(callers[other] == caller);
+    callers[other] = caller;
+  }
+  CHECK(callers[0] != callers[1]);
+}
+
 TEST_CASE("backtrace: nested calls") {
   Pair pair;
   nested(pair, 12, plain);
