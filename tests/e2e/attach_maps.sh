@@ -41,7 +41,8 @@ agrees() {
     return
   fi
   compared=$((compared + 1))
-  jq -e .exact maps.json >out.jq || fail "$1: not known exactly: $(jq -c .not_known maps.json)"
+  # VmSize may have been read while ovc had its list in the process: then that is said, and no more.
+  ! jq -e '.not_known[] | select(test("do not fit|no complete list"))' maps.json >out.jq || fail "$1: $(jq -c .not_known maps.json)"
   python3 ranges.py "$pid" maps.json || fail "$1: not known exactly: $(jq -c .not_known maps.json)"
   same kernel mine "$1: what is charged"
 }

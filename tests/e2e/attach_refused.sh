@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Where `ovc attach` does not attach: each reason in words, and the process untouched.
 . "$(dirname "$0")/../fixtures/e2e.sh"
+. "$source_dir/tests/fixtures/untouchable.sh"
 [[ $(uname -m) == x86_64 ]] || skip "attaching is for x86-64"
 pids=()
 on_exit() { for pid in "${pids[@]}"; do kill -KILL "$pid"; done 2>/dev/null || true; }
@@ -117,22 +118,9 @@ if ((EUID == 0)) && id nobody >/dev/null 2>&1 && built plain "$cc"; then
   finds "belongs to another user \(uid 0\); run ovc as root|kernel.yama.ptrace_scope is" err
 fi
 sleeps sleep 600
-python3 - "$pid" ovc attach "$pid" >err 2>&1 <<'PY' || fail "traced: $(cat err)"
-import ctypes, os, subprocess, sys
-libc = ctypes.CDLL(None, use_errno=True)
-assert libc.ptrace(0x4206, int(sys.argv[1]), None, None) == 0  # PTRACE_SEIZE
-done = subprocess.run(sys.argv[2:], capture_output=True, text=True)
-assert done.returncode == 2 and f"is traced already, by python3 (pid {os.getpid()}); end that first" in done.stderr, done
-PY
-mkfifo ended
-python3 -c 'import os, time
-child = os.fork() or os._exit(0)
-os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
-print(os.getpid(), child, flush=True)
-time.sleep(600)' >ended &
-pids+=("$!")
-read -r parent pid <ended
-pids+=("$parent")
+refused_while_traced "$pid" ovc attach "$pid"
+begins_zombie
+pid=$zombie
 refused 'has ended already \(a zombie'
 scope=/proc/sys/kernel/yama/ptrace_scope
 [[ -r $scope ]] || echo "left out: no Yama"

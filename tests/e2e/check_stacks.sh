@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 # `ovc check PID --stacks`: where each thread is, the lock that a forked child hangs on, refusals, and that a look changes nothing.
 . "$(dirname "$0")/../fixtures/e2e.sh"
+. "$source_dir/tests/fixtures/untouchable.sh"
 pids=()
 on_exit() { exec 9>&- 8>&-; for pid in "${pids[@]}"; do kill -CONT "$pid"; kill -KILL "$pid"; done 2>/dev/null || true; }
 
@@ -54,24 +55,9 @@ refused '^ovc: no process 4194303$' ovc check 4194303 --stacks
 sleep 600 &
 pid=$!
 pids+=("$pid")
-python3 - "$pid" ovc check "$pid" --stacks >err 2>&1 <<'PY' || fail "traced: $(cat err)"
-import ctypes, os, subprocess, sys
-libc = ctypes.CDLL(None, use_errno=True)
-assert libc.ptrace(0x4206, int(sys.argv[1]), None, None) == 0  # PTRACE_SEIZE
-done = subprocess.run(sys.argv[2:], capture_output=True, text=True)
-assert done.returncode == 2 and f"is traced already, by python3 (pid {os.getpid()}); end that first" in done.stderr, done
-PY
-# A child that has ended, whose parent lets it be. Not looked for by ps: where python3 is a script, that has ended children, too.
-mkfifo ended
-python3 -c 'import os, time
-child = os.fork() or os._exit(0)
-os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
-print(os.getpid(), child, flush=True)
-time.sleep(600)' >ended &
-pids+=("$!")
-read -r parent child <ended
-pids+=("$parent")
-refused 'has ended already \(a zombie' ovc check "$child" --stacks
+refused_while_traced "$pid" ovc check "$pid" --stacks
+begins_zombie
+refused 'has ended already \(a zombie' ovc check "$zombie" --stacks
 if ((EUID == 0)) && id nobody >/dev/null 2>&1; then
   cp "$build/ovc" ./ovc
   chmod 755 . ovc

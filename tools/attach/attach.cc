@@ -169,7 +169,7 @@ std::string list_mappings(const AttachOutcome& attached) {
   const auto list = read_running_list(attached.pid, attached.clock);
   if (!list) return fmt::format("/proc/{}/smaps cannot be read", attached.pid);
   try {
-    Guest guest(facts, &*list);
+    Guest guest(facts, Guest::OwnMemory::kUnrecorded, &*list);
     guest.load("");  // it is there
     const AttachOrder answer = step(guest, {}, AttachStep::kList, kStepTime);
     return answer.done ? "" : answer_text(answer);
@@ -182,7 +182,7 @@ AttachOutcome detach_from(uint32_t pid) {
   const auto lines = read_map_lines(facts.pid);
   const MapLine* shim = object_named(lines, "libovcshim.so");
   if (!shim) throw Error(fmt::format("{} is not recorded: the shim is not in it", who(facts)));
-  Guest guest(facts);
+  Guest guest(facts, Guest::OwnMemory::kRecorded);
   guest.load(shim->path);
   AttachOutcome outcome = outcome_of(facts, guest);
   const AttachOrder order{};

@@ -58,8 +58,8 @@ uint64_t free_place(const std::vector<MapLine>& lines, uint64_t bytes) {
 
 }  // namespace
 
-Guest::Guest(const ProcessFacts& facts, const RunningList* list)
-    : facts_(facts), memory_(facts.pid), chooser_(facts), list_(list) {
+Guest::Guest(const ProcessFacts& facts, OwnMemory own, const RunningList* list)
+    : facts_(facts), memory_(facts.pid), chooser_(facts), own_(own), list_(list) {
   thread_ = chooser_.choose(Clock::now() + kSearch);
   if (!thread_ && chooser_.error())
     throw Error(why_not_stopped(read_facts(facts.pid), chooser_.error()));
@@ -76,7 +76,7 @@ Guest::Guest(const ProcessFacts& facts, const RunningList* list)
   find_errno();
   caller_ = std::make_unique<RemoteCaller>(*thread_, memory_, *gadgets, facts.seccomp != 0);
   region_bytes_ = (kRegionBytes + (list ? list->bytes() : 0) + 4095) & ~uint64_t{4095};
-  if (!map_recorded()) map_unrecorded();
+  if (own_ == OwnMemory::kUnrecorded || !map_recorded()) map_unrecorded();
 }
 
 // By libc's function, at a place that was free a moment ago: where its calls are recorded, this one
@@ -119,10 +119,10 @@ Guest::~Guest() {
   memory_.write(errno_at_, &errno_before_, sizeof errno_before_);
 }
 
-// By libc's function: where its calls are recorded the memory is in the list of mappings, and has
-// to be seen to go.
+// In the same way as it was mapped.
 CallResult Guest::unmap_region() {
-  const uint64_t function = exported_function(memory_, lines_, "libc.so.6", "munmap");
+  const uint64_t function =
+      own_ == OwnMemory::kRecorded ? exported_function(memory_, lines_, "libc.so.6", "munmap") : 0;
   const auto until = Clock::now() + kOneCall;
   return function ? caller_->function(function, {region_, region_bytes_}, 0, until)
                   : caller_->system_call(SYS_munmap, {region_, region_bytes_, 0, 0, 0, 0}, until);

@@ -15,8 +15,13 @@ namespace ovc {
 
 class Guest {
  public:
+  // What is recorded of the guest's own memory: in the end all, so that the sizes recorded then
+  // fit. Else nothing: it is gone before anybody asks, and libc's calls would take room on the
+  // thread's stack.
+  enum class OwnMemory : uint8_t { kUnrecorded, kRecorded };
   // Chooses a thread; throws Error with what was in the way. `list`: what a step will bring there.
-  explicit Guest(const ProcessFacts& facts, const RunningList* list = nullptr);
+  explicit Guest(const ProcessFacts& facts, OwnMemory own = OwnMemory::kUnrecorded,
+                 const RunningList* list = nullptr);
   ~Guest();
   Guest(const Guest&) = delete;
   Guest& operator=(const Guest&) = delete;
@@ -52,6 +57,7 @@ class Guest {
   std::vector<MapLine> lines_;
   std::unique_ptr<RemoteCaller> caller_;
   bool on_its_own_ = false;  // the thread ends a call without us: nothing of it is touched any more
+  OwnMemory own_;
   const RunningList* list_;
   Deadline begun_;
   uint64_t region_bytes_ = 0, region_ = 0, errno_at_ = 0, entry_ = 0, shim_end_ = 0;

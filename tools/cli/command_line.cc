@@ -250,6 +250,8 @@ CLI::App* add_attach(CLI::App& app, AttachOptions& o) {
       "memory meanwhile waits as for any reader of that file). "
       "Recorded are fork, mmap, munmap, mremap,\nmprotect, brk, madvise and ends, of the process "
       "and of the children that it forks; not malloc, and not the programs that\nthey execute. "
+      "A process in a container gets the library as a file in memory, and makes the log "
+      "there; a seccomp filter is followed first.\n"
       "Where a doubt is left it says why, and does not attach.\nExit status: 0 recorded, 2 not.");
   return c;
 }
