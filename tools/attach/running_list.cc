@@ -17,15 +17,14 @@
 namespace ovc {
 namespace {
 
-using ovcshim::Clock;
 using ovcshim::kEntriesOfPart;
 using ovcshim::MappingEntry;
 
 constexpr size_t kAtOnce = 64 * 1024;  // more than the kernel hands out: whole mappings, a page
 
 // As the shim's tick_now(); not before what stands before it, not behind what stands behind it.
-uint64_t tick_of(Clock clock) {
-  if (clock == Clock::kTsc) {
+uint64_t tick_of(ovcshim::Clock clock) {
+  if (clock == ovcshim::Clock::kTsc) {
     _mm_mfence();
     _mm_lfence();
     const uint64_t tick = __rdtsc();
@@ -38,16 +37,16 @@ uint64_t tick_of(Clock clock) {
 }
 
 // In another time namespace CLOCK_MONOTONIC says something else.
-bool is_same_clock(uint32_t pid, Clock clock) {
-  if (clock == Clock::kTsc) return true;
-  if (clock != Clock::kMonotonicNs) return false;
+bool is_same_clock(uint32_t pid, ovcshim::Clock clock) {
+  if (clock == ovcshim::Clock::kTsc) return true;
+  if (clock != ovcshim::Clock::kMonotonicNs) return false;
   return namespace_inode("/proc/self/ns/time") ==
          namespace_inode(fmt::format("/proc/{}/ns/time", pid));
 }
 
-class Reader {
+class ListReader {
  public:
-  Reader(int fd, Clock clock)
+  ListReader(int fd, ovcshim::Clock clock)
       : fd_(fd),
         clock_(clock),
         parser_([this](const MappingEntry& m, std::string_view) { take(m); }) {
@@ -90,7 +89,7 @@ class Reader {
   }
 
   int fd_;
-  Clock clock_;
+  ovcshim::Clock clock_;
   MappingParser parser_;
   RunningList list_;
   std::string rest_;  // of a line that came in two pieces
@@ -99,11 +98,11 @@ class Reader {
 
 }  // namespace
 
-std::optional<RunningList> read_running_list(uint32_t pid, Clock clock) {
+std::optional<RunningList> read_running_list(uint32_t pid, ovcshim::Clock clock) {
   if (!is_same_clock(pid, clock)) return std::nullopt;
   const int fd = open(fmt::format("/proc/{}/smaps", pid).c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return std::nullopt;
-  Reader reader(fd, clock);
+  ListReader reader(fd, clock);
   const bool whole = reader.read();
   close(fd);
   return whole ? std::optional(reader.list()) : std::nullopt;
