@@ -68,7 +68,8 @@ class OwnerWalk {
                   change);
     }
   }
-  // Acquire: the table's words stand before the word that leads to it (divide).
+  // Acquire: the table's words stand before the word that leads to it (divide), and the row before
+  // the word that names it.
   template <typename Change>
   void change_word(uint32_t& word, unsigned level, uint64_t from, uint64_t first, uint64_t end,
                    Change& change) {
@@ -84,7 +85,7 @@ class OwnerWalk {
       if (next == there) return;
       if (end - first != owner_pages(level)) {
         if (!divide(word, there)) return lost();
-      } else if (__atomic_compare_exchange_n(&word, &there, next, false, __ATOMIC_RELAXED,
+      } else if (__atomic_compare_exchange_n(&word, &there, next, false, __ATOMIC_RELEASE,
                                              __ATOMIC_RELAXED)) {
         return change.done(there, next, first, end);
       }

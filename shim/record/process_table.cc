@@ -51,6 +51,9 @@ void fold(Stripe& stripe) {
       next.failed[i] = now.failed[i] + stripe.failed[i];
     }
     __atomic_store_n(&g.header->retired_version, version + 1, __ATOMIC_RELEASE);
+    // Who sees the stripe empty, or the older totals overwritten by the next fold, sees the step;
+    // no instruction on x86.
+    __atomic_thread_fence(__ATOMIC_RELEASE);
   }
   sys::zero(&stripe, sizeof stripe);
 }

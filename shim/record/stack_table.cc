@@ -96,14 +96,15 @@ uint32_t stack_number(const Stack& stack, bool* whole) {
   return s.count ? find_or_enter(s) : kNoStack;
 }
 
+// Release and acquire: the stack that the key names stands before the key does.
 uint32_t totals_row(uint32_t stack, uint32_t op, uint32_t kind) {
   const uint64_t key = totals_key(stack, op, kind), rows = g.growth.row_count;
   uint64_t at = start_of(static_cast<uint32_t>(mixed(key) >> 16), rows);
   for (unsigned probe = 0; probe < kProbes; ++probe, at = at + 1 < rows ? at + 1 : 0) {
     uint64_t& slot = g.growth.rows[at].key;
-    uint64_t there = __atomic_load_n(&slot, __ATOMIC_RELAXED);
+    uint64_t there = __atomic_load_n(&slot, __ATOMIC_ACQUIRE);
     if (there == 0 &&
-        __atomic_compare_exchange_n(&slot, &there, key, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        __atomic_compare_exchange_n(&slot, &there, key, false, __ATOMIC_RELEASE, __ATOMIC_ACQUIRE))
       return static_cast<uint32_t>(at);
     if (there == key) return static_cast<uint32_t>(at);
   }

@@ -25,7 +25,7 @@ apt_for() { apt_in "$dir/apt.$1" "$uri" "$suite" "$1" "$2"; }
 apt_for arm64 /dev/null
 standard=$(apt-cache depends g++ | grep -oE 'g\+\+-[0-9]+' | head -n 1)
 apt_unpack "$dir/root" libc6-dev "libstdc++-${standard#g++-}-dev" libfmt-dev libdw-dev libelf-dev libcli11-dev nlohmann-json3-dev \
-  libsqlite3-dev libunwind-dev catch2 bash dash coreutils util-linux mount grep sed mawk diffutils findutils tar jq procps libc-bin \
+  libsqlite3-dev libunwind-dev zlib1g-dev libbz2-dev liblzma-dev catch2 bash dash coreutils util-linux mount grep sed mawk diffutils findutils tar jq procps libc-bin \
   passwd python3-minimal busybox-static
 # Links from root to root would lead out of it.
 find "$dir/root" -type l -lname '/*' -printf '%p\t%l\n' | while IFS=$'\t' read -r link to; do ln -sfrn "$dir/root$to" "$link"; done

@@ -68,6 +68,7 @@ figures_soak() {
 
 run_model() {
   "$build/model_check" --preemptions 2 --executions "$(choose 2000 250000)" &&
+    "$build/model_check" --late --preemptions 2 --executions "$(choose 50 2000)" &&
     "$build/model_check" --self-test --executions 60000
 }
 figures_model() { sed -nE 's/^([0-9]+) orders, ([0-9]+) steps; .*/0 \1 orders, \2 steps/p' "$1" | head -1; }

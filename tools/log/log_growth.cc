@@ -24,6 +24,7 @@ GrowthLog::GrowthLog(const LogReader& log) : log_(log) {
 std::optional<TotalsRow> GrowthLog::row(uint32_t number) const {
   if (number >= layout_.row_count) return std::nullopt;
   const auto there = copy<CallTotals>(layout_.rows + number * sizeof(CallTotals));
+  __atomic_thread_fence(__ATOMIC_ACQUIRE);  // the stack that the key names is read after it
   const uint32_t op = totals_op(there.key);
   if (!(there.key & kTotalsValid) || op == 0 || op >= static_cast<uint32_t>(Op::kCallOps))
     return std::nullopt;

@@ -331,9 +331,19 @@ Totals LogReader::shared_totals() const {
   return sum;
 }
 
+// Anew while the writer steps on: the other totals are being written then.
 RetiredTotals LogReader::retired() const {
-  const auto version = copy_from<uint64_t>(bytes_, offsetof(FileHeader, retired_version));
-  return copy_from<RetiredTotals>(bytes_, kRetiredOffset + (version & 1) * sizeof(RetiredTotals));
+  constexpr int kTries = 100;
+  const auto* version =
+      reinterpret_cast<const uint64_t*>(bytes_.at(offsetof(FileHeader, retired_version), 8));
+  RetiredTotals found{};
+  for (int tries = 0; tries < kTries; ++tries) {
+    const uint64_t before = __atomic_load_n(version, __ATOMIC_ACQUIRE);
+    found = copy_from<RetiredTotals>(bytes_, kRetiredOffset + (before & 1) * sizeof found);
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    if (__atomic_load_n(version, __ATOMIC_RELAXED) == before) break;
+  }
+  return found;
 }
 
 Totals LogReader::retired_totals() const {

@@ -10,6 +10,7 @@
 
 #include "shim/format/log_format.h"
 #include "shim/record/state.h"
+#include "tests/trust/model/late_store.h"
 #include "tests/trust/model/scheduler.h"
 
 namespace model {
@@ -65,11 +66,25 @@ void check_owner(const volatile void* address) {
                      ovcshim::chunk_tid(*word)));
 }
 
+// Of the store whose point comes next.
+struct Access {
+  uint64_t bytes;
+  int order;
+};
+Access access{};
+template <typename T>
+T* stored(T* at, uint64_t bytes, int order) {
+  access = {bytes, order};
+  return at;
+}
+
 void write_point(const volatile void* address) {
   if (!is_running() || !is_log(address)) return;
+  const Access now = access;
   last_read_at = 0;
   point();
   check_owner(address);
+  before_store(address, now.bytes, now.order >= __ATOMIC_RELEASE);
 }
 
 bool is_owner_word(const volatile void* address) {
@@ -203,18 +218,18 @@ long system_call(long nr, long a, long b, long c, long d, long e, long f) {
 
 // In two halves.
 void copy(void* to, const void* from, size_t bytes) {
-  write_point(to);
+  write_point(stored(to, bytes / 2, __ATOMIC_RELAXED));
   std::memmove(to, from, bytes / 2);
-  write_point(to);
+  write_point(stored(static_cast<char*>(to) + bytes / 2, bytes - bytes / 2, __ATOMIC_RELAXED));
   std::memmove(static_cast<char*>(to) + bytes / 2, static_cast<const char*>(from) + bytes / 2,
                bytes - bytes / 2);
 }
 
 void zero(void* to, size_t bytes) {
-  write_point(to);
+  write_point(stored(to, bytes / 2, __ATOMIC_RELAXED));
   if (broken() == Break::kNotCleared && is_log(to)) return;
   std::memset(to, 0, bytes / 2);
-  write_point(to);
+  write_point(stored(static_cast<char*>(to) + bytes / 2, bytes - bytes / 2, __ATOMIC_RELAXED));
   std::memset(static_cast<char*>(to) + bytes / 2, 0, bytes - bytes / 2);
 }
 
@@ -231,58 +246,64 @@ extern "C" void* __wrap_memcpy(void* to, const void* from, size_t bytes) {
 }
 
 extern "C" {
-#define READS(n)                                                          \
-  void __tsan_read##n(void* at) { read_point(at, nearby(at)); }           \
-  void __tsan_write##n(void* at) { write_point(at); }                     \
-  void __tsan_unaligned_read##n(void* at) { read_point(at, nearby(at)); } \
-  void __tsan_unaligned_write##n(void* at) { write_point(at); }           \
-  void __tsan_volatile_read##n(void* at) { read_point(at, nearby(at)); }  \
-  void __tsan_volatile_write##n(void* at) { write_point(at); }
+#define READS(n)                                                                             \
+  void __tsan_read##n(void* at) { read_point(at, nearby(at)); }                              \
+  void __tsan_write##n(void* at) { write_point(stored(at, n, __ATOMIC_RELAXED)); }           \
+  void __tsan_unaligned_read##n(void* at) { read_point(at, nearby(at)); }                    \
+  void __tsan_unaligned_write##n(void* at) { write_point(stored(at, n, __ATOMIC_RELAXED)); } \
+  void __tsan_volatile_read##n(void* at) { read_point(at, nearby(at)); }                     \
+  void __tsan_volatile_write##n(void* at) { write_point(stored(at, n, __ATOMIC_RELAXED)); }
 READS(1)
 READS(2)
 READS(4)
 READS(8)
 READS(16)
 void __tsan_read_range(void* at, unsigned long) { read_point(at, nearby(at)); }
-void __tsan_write_range(void* at, unsigned long) { write_point(at); }
+void __tsan_write_range(void* at, unsigned long bytes) {
+  write_point(stored(at, bytes, __ATOMIC_RELAXED));
+}
 void __tsan_init() {}
 void __tsan_func_entry(void*) {}
 void __tsan_func_exit() {}
 void __tsan_vptr_update(void**, void*) {}
 void __tsan_vptr_read(void**) {}
-void __tsan_atomic_thread_fence(int) {}
+void __tsan_atomic_thread_fence(int order) {
+  if (is_running() && order >= __ATOMIC_RELEASE) release_fence();
+}
 void __tsan_atomic_signal_fence(int) {}
 
 #define ATOMICS(bits)                                                                            \
   using t##bits = uint##bits##_t;                                                                \
   t##bits __tsan_atomic##bits##_load(const volatile t##bits* at, int) { return load(at); }       \
-  void __tsan_atomic##bits##_store(volatile t##bits* at, t##bits v, int) { store(at, v); }       \
-  t##bits __tsan_atomic##bits##_exchange(volatile t##bits* at, t##bits v, int) {                 \
-    write_point(at);                                                                             \
+  void __tsan_atomic##bits##_store(volatile t##bits* at, t##bits v, int order) {                 \
+    store(stored(at, sizeof v, order), v);                                                       \
+  }                                                                                              \
+  t##bits __tsan_atomic##bits##_exchange(volatile t##bits* at, t##bits v, int order) {           \
+    write_point(stored(at, sizeof v, order));                                                    \
     const t##bits old = *at;                                                                     \
     *at = v;                                                                                     \
     return old;                                                                                  \
   }                                                                                              \
-  t##bits __tsan_atomic##bits##_fetch_add(volatile t##bits* at, t##bits v, int) {                \
-    return add(at, v);                                                                           \
+  t##bits __tsan_atomic##bits##_fetch_add(volatile t##bits* at, t##bits v, int order) {          \
+    return add(stored(at, sizeof v, order), v);                                                  \
   }                                                                                              \
-  t##bits __tsan_atomic##bits##_fetch_or(volatile t##bits* at, t##bits v, int) {                 \
-    return set_bits(at, v);                                                                      \
+  t##bits __tsan_atomic##bits##_fetch_or(volatile t##bits* at, t##bits v, int order) {           \
+    return set_bits(stored(at, sizeof v, order), v);                                             \
   }                                                                                              \
-  t##bits __tsan_atomic##bits##_fetch_sub(volatile t##bits* at, t##bits v, int) {                \
-    return add(at, static_cast<t##bits>(0 - v));                                                 \
+  t##bits __tsan_atomic##bits##_fetch_sub(volatile t##bits* at, t##bits v, int order) {          \
+    return add(stored(at, sizeof v, order), static_cast<t##bits>(0 - v));                        \
   }                                                                                              \
   int __tsan_atomic##bits##_compare_exchange_strong(volatile t##bits* at, t##bits* e, t##bits v, \
-                                                    int, int) {                                  \
-    return swap_if_same(at, e, v);                                                               \
+                                                    int order, int) {                            \
+    return swap_if_same(stored(at, sizeof v, order), e, v);                                      \
   }                                                                                              \
   int __tsan_atomic##bits##_compare_exchange_weak(volatile t##bits* at, t##bits* e, t##bits v,   \
-                                                  int, int) {                                    \
-    return swap_if_same(at, e, v);                                                               \
+                                                  int order, int) {                              \
+    return swap_if_same(stored(at, sizeof v, order), e, v);                                      \
   }                                                                                              \
   t##bits __tsan_atomic##bits##_compare_exchange_val(volatile t##bits* at, t##bits e, t##bits v, \
-                                                     int, int) {                                 \
-    swap_if_same(at, &e, v);                                                                     \
+                                                     int order, int) {                           \
+    swap_if_same(stored(at, sizeof v, order), &e, v);                                            \
     return e;                                                                                    \
   }
 ATOMICS(8)

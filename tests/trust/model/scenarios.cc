@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// model_check [--preemptions N] [--kills N] [--executions N] [--self-test]
+// model_check [--preemptions N] [--kills N] [--executions N] [--late] [--self-test]
 // Scenarios of the log's protocol on lanes of a few slots and chunks. What must hold in every
 // order, also when a writer is killed at any of its steps: a reader never accepts a record that is
 // not one that was written, and each writer's in order; a record is there, was overwritten by the
@@ -313,8 +313,8 @@ Result run(const Stage& stage, const Stage::State& fresh, const Scenario& scenar
   scenario.prepare();
   story.written.clear();
   const Stage::State begin = stage.state();
-  const Result result =
-      explore([&] { stage.set(begin); }, scenario.fibers, scenario.judge, bounds, broken);
+  const Result result = (stores_come_late ? explore_each_late : explore)(
+      [&] { stage.set(begin); }, scenario.fibers, scenario.judge, bounds, broken);
   stage.set(fresh);
   return result;
 }
@@ -368,6 +368,14 @@ int notice_all(const Stage& stage, Bounds bounds, const std::vector<Scenario>& b
   return status;
 }
 
+int late_self_test(const Stage& stage, Bounds bounds) {
+  const std::vector<BrokenStep> release = {{Break::kNoRelease, "a release store is a plain one"}};
+  return notice_all(stage, bounds, scenarios(stage.reader()),
+                    {{Break::kNoFence, "a release fence holds nothing back"}, release[0]}) |
+         notice_all(stage, bounds, growth_scenarios(stage.reader()), release) |
+         notice_all(stage, bounds, readings_scenarios(stage.reader()), release);
+}
+
 int self_test(const Stage& stage, Bounds bounds) {
   const int lanes =
       notice_all(stage, bounds, scenarios(stage.reader()),
@@ -413,7 +421,10 @@ int main(int argc, char** argv) {
   app.add_option("--executions", bounds.executions, "orders of one scenario, at most");
   app.add_flag("--self-test", breaks,
                "break a step of the protocol at a time: each has to be noticed");
+  app.add_flag("--late", stores_come_late,
+               "a store may come late (late_store.h); the bounds are then for each such store");
   CLI11_PARSE(app, argc, argv);
   const Stage stage;
-  return breaks ? self_test(stage, bounds) : check_all(stage, bounds);
+  if (breaks) return stores_come_late ? late_self_test(stage, bounds) : self_test(stage, bounds);
+  return check_all(stage, bounds);
 }

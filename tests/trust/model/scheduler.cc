@@ -8,6 +8,7 @@
 #include <ucontext.h>
 
 #include "shim/record/state.h"
+#include "tests/trust/model/late_store.h"
 
 namespace model {
 namespace {
@@ -57,7 +58,9 @@ std::vector<int> others() {
 
 void go_to(int next, ucontext_t* from) {
   if (search.current >= 0) search.fibers[static_cast<size_t>(search.current)].hot = ovcshim::t_hot;
+  const uint32_t from_tid = running_tid();
   search.current = next;
+  before_switch(from_tid, running_tid());
   Running& running = search.fibers[static_cast<size_t>(next)];
   ovcshim::t_hot = running.hot;
   swapcontext(from, &running.context);
@@ -67,6 +70,7 @@ void go_to(int next, ucontext_t* from) {
 void leave() {
   Running& mine = search.fibers[static_cast<size_t>(search.current)];
   mine.over = true;
+  release_late_of(mine.fiber.tid);
   const std::vector<int> can = others();
   if (!can.empty()) return go_to(can[choose(static_cast<unsigned>(can.size()))], &mine.context);
   search.current = -1;
@@ -171,6 +175,7 @@ Result explore(const std::function<void()>& reset, const std::vector<Fiber>& fib
   search.all_points = 0;
   while (result.executions < bounds.executions) {
     reset();
+    reset_late();
     run_once(fibers);
     ++result.executions;
     if (search.violation.empty()) search.violation = judge();

@@ -27,6 +27,8 @@ enum class Break {
   kMarkNotSet,        // what munmap is about to take is not marked
   kReaderLooksOnce,   // the reader's second look at a slot's or owner's word gives what the first
                       // gave
+  kNoFence,           // a release fence holds nothing back: see late_store.h
+  kNoRelease,         // nor does a release store
 };
 
 struct Fiber {
@@ -50,6 +52,12 @@ struct Result {
 // nothing); and again, until every order was.
 Result explore(const std::function<void()>& reset, const std::vector<Fiber>& fibers,
                const std::function<std::string()>& judge, Bounds bounds, Break broken);
+
+// The same once for each store that may come late (late_store.h), the first of an execution, the
+// second ...; the bounds are for each of them.
+inline bool stores_come_late = false;
+Result explore_each_late(const std::function<void()>& reset, const std::vector<Fiber>& fibers,
+                         const std::function<std::string()>& judge, Bounds bounds, Break broken);
 
 // For the hooks and the scenarios.
 bool is_running();  // a fiber is
