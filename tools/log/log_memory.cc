@@ -98,8 +98,8 @@ const MemoryUnit* MemoryRecords::unit(uint64_t index) const {
 }
 
 MemoryRecords::Found MemoryRecords::find(uint64_t count) const {
-  const auto [index, lap] = place(count);
-  const uint64_t word = load_word(*unit(index));
+  const Place at = place(count);
+  const uint64_t lap = at.lap, word = load_word(*unit(at.index));
   const auto parts = static_cast<unsigned>(unit_parts(word));
   if (unit_lap(word) != lap || unit_state(word) <= UnitState::kBusy)
     return {word != 0 && is_later_lap(unit_lap(word), lap) ? Kind::kPassed : Kind::kUnready};
