@@ -10,6 +10,7 @@
 #include "shim/libc/code_writer.cc"
 #include "shim/libc/libc_patch.cc"
 #include "shim/libc/loaded_libc.cc"
+#include "shim/sys/loaded_objects.cc"
 #include "shim/sys/readable.cc"
 
 #include <dlfcn.h>
