@@ -24,8 +24,9 @@ bool is_forwarded(long nr) {
 
 // _exit and abort as libc itself comes by them: main's return, quick_exit, a module that reached
 // libc past the shim, assert(), a check of malloc. What the shim's own functions recorded, or kEnd
-// and a status tell already, is no news.
-void record_mark(long nr, const long args[6], const FrameState& at) {
+// and a status tell already, is no news. Not inlined: its event would lie on the stack of every
+// other call, and a coroutine's may have 4 kB.
+[[gnu::noinline]] void record_mark(long nr, const long args[6], const FrameState& at) {
   const bool exits = nr == kMarkBase + __NR_exit_group;
   const int status = static_cast<int>(args[0]);
   if (exits && !exit_is_news(status)) return;

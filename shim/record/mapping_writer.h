@@ -17,7 +17,8 @@ inline constexpr uint32_t kMaxListed = 20000;  // entries; 0.65 MB of the lane
 
 struct MapTotals {
   uint64_t count = 0, ac_kb = 0, ac_count = 0, dc_kb = 0, nr_kb = 0, biggest_kb = 0,
-           biggest_start = 0, shared_writable_kb = 0, outside = 0;
+           biggest_start = 0, shared_writable_kb = 0, outside = 0,
+           data_kb = 0;  // as VmData and VmStk together count: private and writable
 
   void add(const MappingEntry& m) {
     const uint64_t kb = (m.end - m.start) / 1024;
@@ -30,6 +31,7 @@ struct MapTotals {
     if ((m.flags & (kMapAc | kMapDc)) == (kMapAc | kMapDc)) dc_kb += kb;
     if (m.flags & kMapNr) nr_kb += kb;
     if ((m.flags & (kMapShared | kMapWrite)) == (kMapShared | kMapWrite)) shared_writable_kb += kb;
+    if ((m.flags & (kMapShared | kMapWrite)) == kMapWrite) data_kb += kb;
   }
 };
 

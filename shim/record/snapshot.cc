@@ -163,19 +163,22 @@ void forget_some_mappings() {
   __atomic_store_n(&g_listed, __atomic_load_n(&g_listed, __ATOMIC_RELAXED) / 2, __ATOMIC_RELAXED);
 }
 
-// What has changed since the newest list stands beside it in the log: a short program needs no
-// other.
-static bool few_records_since() {
-  constexpr uint64_t kFew = 256;
-  return __atomic_load_n(&g.header->event_cursor, __ATOMIC_RELAXED) - g_private->listed_at < kFew &&
-         __atomic_load_n(&g.header->memory_cursor, __ATOMIC_RELAXED) - g_private->listed_units <
-             kFew;
+// A short program needs no second list: its few calls stand beside the first one, and its private
+// memory is what it was.
+static bool little_since_list() {
+  constexpr uint64_t kFewRecords = 256, kLittleKb = 1024;
+  const Private& p = *g_private;
+  const uint64_t pages = p.reading.value.data_pages;
+  return __atomic_load_n(&g.header->event_cursor, __ATOMIC_RELAXED) - p.listed_at < kFewRecords &&
+         __atomic_load_n(&g.header->memory_cursor, __ATOMIC_RELAXED) - p.listed_units <
+             kFewRecords &&
+         pages != kUnknown && pages * (g.header->page_size / 1024) < p.listed_data_kb + kLittleKb;
 }
 
 bool may_list_mappings(ListOccasion occasion) {
   const uint64_t cost = expected_list_ticks(), now = tick_now();
   const bool seldom = now - g_private->list_tick > 100 * cost;
-  if (occasion == ListOccasion::kEnd && (g_listed_by != g_private->pid || few_records_since()))
+  if (occasion == ListOccasion::kEnd && (g_listed_by != g_private->pid || little_since_list()))
     return false;
   if (occasion == ListOccasion::kEnd)
     return cost < g_ticks_per_ms || (cost < 20 * g_ticks_per_ms && seldom);
@@ -196,6 +199,7 @@ void write_mapping_list(uint64_t about, uint64_t most, uint64_t overcommit_mode)
     writer.facts_of_list = &facts;
     writer.flush(true);
     g_listed_by = g_private->pid;
+    g_private->listed_data_kb = writer.totals.data_kb;
   }
   note_listed();
   __atomic_store_n(&big.taken, 0, __ATOMIC_RELEASE);
@@ -224,6 +228,7 @@ void write_read_list(uint64_t about, const ReadList& list, bool quiet) {
   writer.flush(true);
   __atomic_store_n(&g_listed, writer.totals.count, __ATOMIC_RELAXED);
   g_listed_by = g_private->pid;
+  g_private->listed_data_kb = writer.totals.data_kb;
   note_listed();
 }
 

@@ -222,6 +222,7 @@ struct Private {
   uint64_t list_tick;             // last mapping list without a failure, likewise
   uint64_t listed_at;             // slots of the events ring claimed when it was made
   uint64_t listed_units;          // of the memory ring
+  uint64_t listed_data_kb;        // private writable memory in it
   uint64_t hots_full_until;       // tick before which no free Hot is looked for
   uint64_t stripes_full_until;    // likewise
   uint64_t injected[8];           // calls that matched each rule of OVCSHIM_INJECT

@@ -28,12 +28,12 @@ env -i LD_PRELOAD="$shim" OVCSHIM_LOG="$work/log" /usr/bin/true
 # is for each page of totals, stacks and owners of memory in the log that the program's calls come to (shim/format/growth_format.h). What the host has decides a little, too: its control groups, its mounts.
 pins='
 true    1   120 52  /usr/bin/true
-bash    1   136 68  /bin/bash -c :
-perl    1   142 74  /usr/bin/perl -e 1
-python3 1   180 124 /usr/bin/python3 -c pass
-node    1   400 -   /usr/bin/node -e 0
+bash    1   144 70  /bin/bash -c :
+perl    1   150 76  /usr/bin/perl -e 1
+python3 1   228 126 /usr/bin/python3 -c pass
+node    1   424 -   /usr/bin/node -e 0
 fork    20  30  19  ./fork_loop
-mmap    400 2   1   ./map_loop
+mmap    400 2   2   ./map_loop
 '
 tries=5
 
