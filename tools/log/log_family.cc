@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <set>
 
@@ -71,7 +72,7 @@ class FamilySearch {
   explicit FamilySearch(const LogReader& first) : first_(first), path_(first.path()) {
     for (const Process& process : first.processes()) {
       lives_.insert(life(process.slot));
-      pids_.insert({process.slot.pid, process.slot.pidns});
+      born_[{process.slot.pid, process.slot.pidns}].push_back(process.slot.start_ticks);
     }
     std::error_code error;
     here_ = fs::absolute(path_, error).parent_path();
@@ -112,8 +113,18 @@ class FamilySearch {
 
   bool is_related(const std::vector<ProcessSlot>& processes) const {
     return std::any_of(processes.begin(), processes.end(), [this](const ProcessSlot& slot) {
-      return lives_.contains(life(slot)) || pids_.contains({slot.parent_pid, slot.pidns});
+      return lives_.contains(life(slot)) || has_parent_here(slot);
     });
+  }
+
+  // A pid is given again: only who was there before the child can be its parent. 0: not known, as
+  // where there is no /proc.
+  bool has_parent_here(const ProcessSlot& child) const {
+    const auto found = born_.find({child.parent_pid, child.pidns});
+    return found != born_.end() &&
+           std::any_of(found->second.begin(), found->second.end(), [&](uint64_t born) {
+             return child.start_ticks == 0 || born <= child.start_ticks;
+           });
   }
 
   void look_at(const fs::path& path) {
@@ -151,7 +162,7 @@ class FamilySearch {
   fs::path path_, here_;
   struct stat own_ {};
   std::set<Life> lives_;
-  std::set<std::pair<uint32_t, uint64_t>> pids_;
+  std::map<std::pair<uint32_t, uint64_t>, std::vector<uint64_t>> born_;  // by pid and its namespace
   LogFamily found_;
 };
 
