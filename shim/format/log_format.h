@@ -255,8 +255,7 @@ enum class Op : uint16_t {
   kCallOps = 96,          // end of the counted calls
   // records about the process, not calls
   kStart = 128,     // an image begins or a child is first seen. text: exe path. facts: baseline.
-                    // args[0] = 1: it ran already, recording begins here (ovc attach);
-                    // args[1] = 1: malloc and its family, too
+                    // args[0] = 1: it ran already, recording begins here (ovc attach)
   kEnd = 129,       // normal end reached: destructors run. facts: /proc/self/status.
                     // args[0] = 1: it lives on, recording ends here (ovc detach)
   kSnapshot = 130,  // args[0] = position of the event it proves. facts; text: the control groups of
