@@ -24,6 +24,14 @@
 //   adds. Two rows may have the same key: add them up. `granted_bytes` is memory that calls brought:
 //   new mappings, what mremap and brk added, what mprotect made writable for the first time.
 //
+// SAMPLES. Rows of kind kKindSampled are of the malloc family's calls for less than
+//   kBigRequestBytes (log_format.h), which have no rows otherwise: of the bytes that they ask for,
+//   one is drawn for each GrowthHeader::sample_bytes on average, each with the same chance
+//   whatever came before, and the call that asked for it is entered: calls is how many were drawn,
+//   asked_bytes sample_bytes times as many. The first 4 MiB that the first thread of a program
+//   asks for are spared. What a stack's calls asked for is asked_bytes, give or take
+//   sample_bytes * sqrt(calls) (standard deviation); granted or freed again is not told.
+//
 // OWNERS. Which row brought each page that a process has now. A tree per process of tables of 64
 //   words, kOwnerLevels deep: word i of a table stands for as much memory as a whole table a level
 //   below, down to pages of 4 kB. A word is 0 (nothing recorded), a row's number + 1, or with
@@ -55,8 +63,10 @@ enum MemoryKind : uint32_t {
   kKindWritable = 1 << 6,      // now
   kKindEverWritable = 1 << 7,  // since it was mapped
   kKindUnknown = 1 << 8,       // mremap of what no recorded call had mapped
+  kKindSampled = 1 << 9,       // no kind of memory: see SAMPLES
 };
 inline constexpr unsigned kKindBits = 10;
+inline constexpr uint64_t kSampleBytes = 512 << 10;  // by this shim
 
 // stack 20 bits | op 7 | kind 10 | valid
 inline constexpr uint64_t kTotalsValid = uint64_t{1} << 63;
@@ -155,6 +165,9 @@ struct GrowthHeader {
   uint64_t rows_missing;              // calls that no row could be had for: not in the totals
   uint64_t tables_missing;            // changes of a tree that found no table
   uint64_t moves_overtaken;  // pages that mremap moved while another thread took their old place
+  uint64_t sample_bytes;     // 0: no sample was taken
+  uint64_t samples;          // taken
+  uint64_t samples_lost;     // of these: no room
 };
 static_assert(sizeof(GrowthHeader) <= 4096);
 

@@ -20,7 +20,7 @@ namespace {
 constexpr uint64_t kClaimTries = 1024;
 constexpr int kOwnersAsked = 16;
 constexpr uint64_t kAliveForLaps = 8;
-constexpr uint32_t kStarvedCalls = 4096;
+constexpr uint16_t kStarvedCalls = 4096;
 
 bool is_shared(const Stripe* stripe) { return stripe == shared_stripe(); }
 
@@ -108,12 +108,12 @@ void open_chunk(Hot& hot, ChunkHeader* chunk, uint64_t claim) {
   chunk->image = g_lineage.image;
   __atomic_store_n(&chunk->alive_at, 0, __ATOMIC_RELAXED);
   __atomic_store_n(&chunk->ready, 1, __ATOMIC_RELEASE);
-  // end is 0 here, so a handler's call goes to the slow path and meets `busy`; the new cursor must
-  // stand before the new end does
+  // limit is 0 here, so a handler's call goes to the slow path and meets `busy`; the new cursor
+  // must stand before the new limit does
   const auto base = reinterpret_cast<uint64_t>(chunk);
   hot.cursor = base + kChunkHeaderBytes;
   __atomic_signal_fence(__ATOMIC_SEQ_CST);
-  hot.end = base + kChunkBytes;
+  hot.limit = base + kTimeMarkBytes;
 }
 
 uint64_t places_between(uint64_t from, uint64_t to) {
@@ -122,22 +122,25 @@ uint64_t places_between(uint64_t from, uint64_t to) {
   return (to - from) / kCallRecordBytes - marks;
 }
 
+// Of a thread that has a chunk.
+uint64_t chunk_of(const Hot& hot) { return (hot.limit - 1) & ~(kChunkBytes - 1); }
+
 uint64_t seq_at(const Hot& hot) {
-  if (!hot.end) return hot.seq_base;
-  const uint64_t first = hot.end - kChunkBytes + kChunkHeaderBytes;
-  const uint64_t at = hot.cursor < hot.end ? hot.cursor : hot.end;
+  if (!hot.limit) return hot.seq_base;
+  const uint64_t first = chunk_of(hot) + kChunkHeaderBytes, end = chunk_of(hot) + kChunkBytes;
+  const uint64_t at = hot.cursor < end ? hot.cursor : end;
   return hot.seq_base + (at > first ? places_between(first, at) : 0);
 }
 
 void close_chunk(Hot& hot) {
-  if (!hot.end) return;
+  if (!hot.limit) return;
   hot.seq_base = seq_at(hot);
-  auto* chunk = reinterpret_cast<ChunkHeader*>(hot.end - kChunkBytes);
+  auto* chunk = reinterpret_cast<ChunkHeader*>(chunk_of(hot));
   const uint64_t word = __atomic_load_n(&chunk->owner, __ATOMIC_RELAXED);
   __atomic_store_n(&chunk->owner,
                    (word & ~uint64_t{3}) | static_cast<uint64_t>(ChunkStatus::kClosed),
                    __ATOMIC_RELEASE);
-  hot.end = 0;  // from here a handler on this thread goes to the slow path and meets `busy`
+  hot.limit = 0;  // from here a handler on this thread goes to the slow path and meets `busy`
 }
 
 [[gnu::noinline]] bool refill(Hot& hot) {
@@ -167,7 +170,7 @@ void fetch_ahead(Hot& hot, uint64_t place) {
   if (at == kAskAt) {
     const uint64_t next = __atomic_load_n(&g.header->chunk_cursor, __ATOMIC_RELAXED);
     const uint64_t ahead = next - reinterpret_cast<ChunkHeader*>(chunk)->claim;
-    hot.ahead = ahead <= kMostAhead ? static_cast<uint16_t>(ahead) : uint16_t{0};
+    hot.ahead = ahead <= kMostAhead ? ahead & 7 : 0;
   }
   if (!hot.ahead) return;
   const auto lane = reinterpret_cast<uint64_t>(g.chunks), lane_bytes = g.chunk_count * kChunkBytes;
@@ -178,18 +181,37 @@ void fetch_ahead(Hot& hot, uint64_t place) {
     __builtin_prefetch(reinterpret_cast<const void*>(from + line), 1);
 }
 
-// `place` is a time mark's or behind the chunk's end; find one for a record.
+// A handler of this thread may have claimed places, filled the chunk and got another meanwhile.
+bool is_in_chunk(const Hot& hot, uint64_t place) {
+  return hot.limit && place - chunk_of(hot) - kChunkHeaderBytes < kChunkBytes - kChunkHeaderBytes;
+}
+bool is_of_mark(uint64_t place) { return place % kTimeMarkBytes == 0; }
+
+[[gnu::always_inline]] inline void write_mark(Hot& hot, uint64_t place) {
+  auto* mark = reinterpret_cast<CallRecord*>(place);
+  mark->aux = tick_now();
+  __atomic_store_n(&mark->word, static_cast<uint64_t>(Op::kTime), __ATOMIC_RELEASE);
+  fetch_ahead(hot, place);
+  if (hot.limit <= place) hot.limit = place + kTimeMarkBytes;
+}
+
+// What comes once in 16 places: the limit itself, not at the chunk's end.
+bool is_next_mark(const Hot& hot, uint64_t place) {
+  return place == hot.limit && place % kChunkBytes != 0;
+}
+
+// `place` is not before the limit; find one for a record. One behind a mark's that is not written
+// yet is a handler's, and good.
 uint64_t next_place(Hot& hot, uint64_t place) {
-  if (place < hot.end) {
-    auto* mark = reinterpret_cast<CallRecord*>(place);
-    mark->aux = tick_now();
-    __atomic_store_n(&mark->word, static_cast<uint64_t>(Op::kTime), __ATOMIC_RELEASE);
-    fetch_ahead(hot, place);
+  if (OVC_LIKELY(is_next_mark(hot, place) || is_in_chunk(hot, place))) {
+    if (!is_of_mark(place)) return place;
+    write_mark(hot, place);
   } else if (!refill(hot)) {
     return 0;
   }
   const uint64_t got = advance(hot.cursor);
-  if (OVC_LIKELY(is_for_record(hot, got))) return got;
+  if (OVC_LIKELY(is_at_once(hot, got))) return got;
+  if (is_in_chunk(hot, got) && !is_of_mark(got)) return got;
   count(g.header->calls_lost_nested);  // handlers have used up the whole group meanwhile
   return 0;
 }
@@ -263,7 +285,7 @@ OVC_COLD Hot* enter_thread() {
 // (then counted). kNone: not to be counted.
 uint64_t find_place(uint64_t place, Op op, uint64_t size) {
   // In the chunk: nothing is new.
-  Hot* hot = place && OVC_LIKELY(place < t_hot.hot->end) ? t_hot.hot : enter_thread();
+  Hot* hot = place && OVC_LIKELY(is_next_mark(*t_hot.hot, place)) ? t_hot.hot : enter_thread();
   if (!hot) return 0;
   Stripe* stripe = hot->stripe ? hot->stripe : shared_stripe();
   uint64_t got = 0;
@@ -273,7 +295,7 @@ uint64_t find_place(uint64_t place, Op op, uint64_t size) {
                                     // never gets there
     hot->busy = 1;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    got = next_place(*hot, hot->end ? place : 0);
+    got = next_place(*hot, place);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     hot->busy = 0;
   }
@@ -281,15 +303,26 @@ uint64_t find_place(uint64_t place, Op op, uint64_t size) {
   return got;
 }
 
+// Of a call that is counted. Below 0: the hot path has added its size already.
+void sample_if_due(Op op, uint64_t size, uint64_t caller) {
+  if (op == Op::kFree || !t_hot.is_set()) return;
+  Hot& hot = *t_hot.hot;
+  if (hot.until_sample < 0 || passes_sample(hot, size)) take_sample(hot, op, size, caller);
+}
+
 // Not at once, but in the lane.
 [[gnu::noinline]] uint64_t record_kept(uint64_t place, Op op, uint64_t address, uint64_t size,
                                        uint64_t caller, uint64_t align_log2_and_counted) {
   const bool counted = align_log2_and_counted & 1;
-  if (!place || !is_for_record(*t_hot.hot, place))
+  if (!place || !is_at_once(*t_hot.hot, place))
     place = find_place(place, counted ? op : Op::kNone, size);
-  if (OVC_UNLIKELY(!place)) return address;
+  if (OVC_UNLIKELY(!place)) {
+    if (counted && may_record()) sample_if_due(op, size, caller);
+    return address;
+  }
   if (counted) count_request(*t_hot.hot->stripe, op, size);
   write_call(place, op, address, size, caller, align_log2_and_counted >> 1);
+  if (counted) sample_if_due(op, size, caller);
   return address;
 }
 
@@ -299,7 +332,10 @@ OVC_COLD uint64_t record_chosen(Op op, uint64_t address, uint64_t size, uint64_t
     const uint64_t place = t_hot.is_set() ? advance(t_hot.hot->cursor) : 0;
     return record_kept(place, op, address, size, caller, align_log2_and_counted);
   }
-  if (align_log2_and_counted & 1 && may_record()) count_in(my_stripe(), op, size, false, false);
+  if (align_log2_and_counted & 1 && may_record()) {
+    count_in(my_stripe(), op, size, false, false);
+    sample_if_due(op, size, caller);
+  }
   return address;
 }
 

@@ -2,12 +2,14 @@
 //
 // The hot path: a malloc-family call that succeeded with a small size. About 25 instructions for a
 // free, 30 beside the call itself for a malloc (tests/bench/instructions.sh): a comparison tells
-// that this thread records every call, then six stores to its own cache lines, no atomic
-// read-modify-write on shared memory, no system call, no lock. The TSC is read once in 16 records.
+// that this thread records every call, then seven stores to its own cache lines, no atomic
+// read-modify-write on shared memory, no system call, no lock. The TSC is read once in 16 records,
+// the stack once in half a MiB of requests (samples.h).
 // Signal-safe against itself: a record's place is claimed by one instruction, so a handler that
 // interrupts it gets the next place.
 #pragma once
 #include "shim/format/call_address.h"
+#include "shim/record/samples.h"
 #include "shim/record/state.h"
 
 namespace ovcshim {
@@ -81,10 +83,8 @@ inline void write_call(uint64_t place, Op op, uint64_t address, uint64_t size, u
                    __ATOMIC_RELEASE);
 }
 
-// Of a place that was claimed: not a time mark's, nor behind the chunk.
-inline bool is_for_record(const Hot& hot, uint64_t place) {
-  return (place & (kTimeMarkBytes - 1)) != 0 && place < hot.end;
-}
+// Of a place that was claimed: before the next time mark's and the end of the chunk.
+inline bool is_at_once(const Hot& hot, uint64_t place) { return place < hot.limit; }
 
 // All calls go to the call lane if g.min_size is 0, no free() else.
 inline bool is_kept(Op op, uint64_t size) {
@@ -99,6 +99,7 @@ template <bool counted>
   if (!counted) return true;
   Stripe* stripe = t_hot.hot->stripe;
   if (OVC_UNLIKELY(!stripe || reinterpret_cast<unsigned char*>(stripe) == g.stripes)) return false;
+  if (op != Op::kFree && OVC_UNLIKELY(passes_sample(*t_hot.hot, size))) return false;
   count_request(*stripe, op, size);
   bump(stripe->calls_not_kept, 1);
   return true;
@@ -114,7 +115,8 @@ template <bool counted = true>
   if (OVC_UNLIKELY(t_hot.mark != g.lane_mark)) return count_at_once<counted>(op, size);
   Hot* hot = t_hot.hot;
   place = advance(hot->cursor);
-  if (OVC_UNLIKELY(!is_for_record(*hot, place))) return false;
+  if (OVC_UNLIKELY(!is_at_once(*hot, place))) return false;
+  if (counted && op != Op::kFree && OVC_UNLIKELY(passes_sample(*hot, size))) return false;
   if (counted) count_request(*hot->stripe, op, size);
   write_call(place, op, address, size, caller, align_log2);
   return true;

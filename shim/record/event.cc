@@ -14,6 +14,7 @@
 #include "shim/proc/proc_file.h"
 #include "shim/proc/proc_files.h"
 #include "shim/record/call_lane.h"
+#include "shim/record/call_stack.h"
 #include "shim/record/errno_facts.h"
 #include "shim/record/growth.h"
 #include "shim/record/memory_ring.h"
@@ -25,7 +26,6 @@
 #include "shim/record/snapshot.h"
 #include "shim/sys/thread_pointer.h"
 #include "shim/unwind/memory.h"
-#include "shim/unwind/walk_memo.h"
 
 namespace ovcshim {
 namespace {
@@ -111,38 +111,13 @@ void fill_identity(EventBase& base) {
   base.call_seq = thread_call_seq();
 }
 
-// The wrapper's own frames come first; the program's begin at the caller.
-unsigned frames_of_ours(const uint64_t* frames, unsigned n, uint64_t caller) {
-  for (unsigned i = 0; i < n && i < 5; ++i)
-    if (frames[i] == caller) return i;
-  return n;
-}
-
-bool ends_in_unknown_code(const uint64_t* frames, unsigned n) {
-  return n > 0 && n < kMaxFrames && !find_module(*modules_now(), frames[n - 1] - 1);
-}
-
 void add_stack(Event& event, Record& record, Scratch* scratch) {
-  bool cut = true;
-  unsigned n = 0, skip = 0;
-  if (scratch && g.stack_depth) {
-    static_assert(sizeof(WalkNote) <= sizeof scratch->io && offsetof(Scratch, io) % 8 == 0);
-    auto* note = reinterpret_cast<WalkNote*>(scratch->io);  // the facts are in another's
-    n = backtrace(*modules_now(), event.frame, scratch->frames, kMaxFrames, !is_quiet(), &cut,
-                  note);
-    if (cut && ends_in_unknown_code(scratch->frames, n) &&
-        refresh_modules(makes_process(record.base.op))) {
-      n = backtrace(*modules_now(), event.frame, scratch->frames, kMaxFrames, !is_quiet(), &cut,
-                    note);
-      record.base.image = event.base.image = g_lineage.image;
-    }
-    skip = frames_of_ours(scratch->frames, n, event.base.caller);
-  }
-  record.frames = n > skip ? scratch->frames + skip : &event.base.caller;
-  n = n > skip ? n - skip : 1;
-  if (n > g.stack_depth) n = g.stack_depth, cut = true;
-  record.base.frames = static_cast<uint16_t>(n);
-  if (cut) record.base.flags |= kStackCut;
+  const Objects objects = makes_process(record.base.op) ? Objects::kReadAgain : Objects::kReadIfDue;
+  const Stack stack = stack_of_call(event.frame, event.base.caller, scratch, objects);
+  record.base.image = event.base.image = stack.image;
+  record.frames = stack.frames;
+  record.base.frames = static_cast<uint16_t>(stack.count);
+  if (stack.cut) record.base.flags |= kStackCut;
 }
 
 // What decides the errno, or of a granted mapping its charge. Another scratch memory: its io holds

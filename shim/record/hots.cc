@@ -58,10 +58,11 @@ bool map_block(unsigned block) {
 // its owner is dead. Not `hot = Hot{}`: a tid of 0, for one moment, and another thread takes it,
 // too.
 void inherit(Hot& hot, uint32_t dead, uint32_t tid) {
-  hot.end = 0;
+  hot.limit = 0;
   hot.cursor = hot.seq_base = hot.refused_begin = hot.refused_end = 0;
   if (hot.stripe && !pass_on_stripe(hot.stripe, dead, tid)) hot.stripe = nullptr;
   hot.starved = 0;
+  hot.until_sample = 0, hot.samples = 0;
   hot.busy = hot.ahead = 0;
   hot.forwarding = hot.beneath = 0;
 }

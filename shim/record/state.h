@@ -110,18 +110,20 @@ inline void keep_calls_from(uint64_t min_size) {
 // parent's state, however it was forked.
 struct alignas(64) Hot {
   uint64_t cursor;  // address of the next record
-  uint64_t end;     // one past the chunk
+  uint64_t limit;   // records before it are written at once: the next time mark, or the chunk's end
   Stripe* stripe;
   uint64_t seq_base;                    // records this thread wrote before its present chunk
   uint64_t refused_begin, refused_end;  // ticks of this thread's last refused memory call, for a
                                         // malloc that fails over it
   uint32_t tid;                         // owner; 0: free
-  uint16_t busy;                        // the slow path is running
-  uint16_t ahead;                       // chunks from this one to the one being fetched; 0: none
-  uint32_t starved;                     // calls to let pass before asking for a chunk again
-  uint16_t forwarding;  // number of the system call that a wrapper is about to make itself (see
-                        // libc_hook.cc)
-  uint16_t beneath;     // Beneath (forwarding.h)
+  uint8_t busy;                         // the slow path is running
+  uint8_t ahead : 7;                    // chunks from this one to the one being fetched; 0: none
+  uint8_t samples : 1;                  // until_sample was drawn
+  uint16_t starved;                     // calls to let pass before asking for a chunk again
+  uint16_t forwarding;   // number of the system call that a wrapper is about to make itself (see
+                         // libc_hook.cc)
+  uint16_t beneath;      // Beneath (forwarding.h)
+  int32_t until_sample;  // bytes to ask malloc for before the next sampled one (samples.h)
 };
 static_assert(sizeof(Hot) == 64);
 

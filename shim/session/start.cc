@@ -10,6 +10,7 @@
 #include "shim/proc/proc_file.h"
 #include "shim/proc/proc_files.h"
 #include "shim/record/process.h"
+#include "shim/record/samples.h"
 #include "shim/sys/vdso.h"
 #include "shim/unwind/memory.h"
 
@@ -162,6 +163,7 @@ void enter_libc(const Settings& s, const StatFields& stat, OtherThreads others) 
 uint64_t begin_recording(const Settings& s, const StatFields& stat) {
   g.recording = true;
   const uint64_t start = register_image(stat);
+  if (!g.attached) spare_first_requests();
   keep_calls_from(g.chunk_count ? s.log.min_size : UINT64_MAX);
   return start;
 }

@@ -122,6 +122,8 @@ uint32_t LogBuilder::put_grower(const std::vector<uint64_t>& frames, const CallT
   return number;
 }
 
+GrowthHeader& LogBuilder::growth_header() { return at<GrowthHeader>(header().growth.offset); }
+
 MemoryUnit& LogBuilder::unit(uint64_t count) {
   return at<MemoryUnit>(header().memory.offset + count % kTestMemoryUnits * sizeof(MemoryUnit));
 }

@@ -57,6 +57,7 @@ class LogBuilder {
   uint32_t put_grower(const std::vector<uint64_t>& frames, const ovcshim::CallTotals& totals,
                       uint32_t kind, uint64_t page, uint64_t pages);
   ovcshim::ProcessSpace& space(size_t index);
+  ovcshim::GrowthHeader& growth_header();
   // In its memory ring: a context of pid 100, the first process's, and a call of the row, which is
   // mmap's, munmap's or mprotect's. Position of the call.
   uint64_t put_memory(uint32_t row, uint64_t page, uint64_t pages, uint32_t tid, uint64_t tick);

@@ -204,8 +204,9 @@ CLI::App* add_export(CLI::App& app, ExportOptions& o) {
                 "csv: text for a value that is not known, such as '\\N'; default: empty");
   c->add_option(
        "--weight", o.weight,
-       "folded: sum up what memory calls added: charge (default) or bytes; or count the calls")
-      ->check(CLI::IsMember({"charge", "bytes", "count"}));
+       "folded: sum up what memory calls added: charge (default) or bytes; count the calls; or sum "
+       "up what small mallocs asked for, estimated: small")
+      ->check(CLI::IsMember({"charge", "bytes", "count", "small"}));
   c->footer(
       "Figures are exact, in bytes and nanoseconds; what is not known is null. Columns, tables and "
       "metrics: examples/README.md.\nExit status: 0 written, 2 error.");
@@ -303,8 +304,10 @@ void add_commands(CLI::App& app, Options& o, std::function<int()>& work) {
   add_reading(statistics, [&o] { return stats(o.stats); })
       ->add_option("-n,--limit", o.stats.limit,
                    "processes to show, busiest first; 0: all (default 20)");
-  statistics->add_flag("--stacks", o.stats.stacks,
-                       "who made the processes grow: charged memory by stack, and as a tree");
+  statistics->add_flag(
+      "--stacks", o.stats.stacks,
+      "who made the processes grow: charged memory by stack, and as a tree; and who "
+      "asked malloc for small blocks, estimated from samples");
   add_reading(add_diff(app, o.diff), [&o] { return diff(o.diff); });
   add(add_check(app, o.check), [&o] { return check(o.check); });
   add_reading(add_plan(app, o.plan), [&o] { return plan(o.plan); });

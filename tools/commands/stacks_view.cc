@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "tools/commands/small_requests_view.h"
 #include "tools/log/names.h"
 #include "tools/replay/holders.h"
 #include "tools/text/json.h"
@@ -16,7 +17,7 @@
 namespace ovc {
 namespace {
 
-constexpr size_t kNamesInLine = 6, kNamesInTree = 48;
+constexpr size_t kNamesInTree = 48;
 constexpr uint64_t kLeastShare = 100;  // of the tree: what holds less than 1 % is not shown
 
 std::string bounds_text(const Bounds& kb) {
@@ -43,20 +44,13 @@ class StacksText {
     std::map<std::string, Node> below;
   };
 
-  std::string who(const StackSum& sum) {
-    std::string line;
-    for (const std::string& name : askers_of(growth_, symbols_, sum.stack, sum.op, kNamesInLine))
-      line += (line.empty() ? "" : " <- ") + escaped(name);
-    return line.empty() ? "no room for its stack" : line;
-  }
-
   // Places in one function that look alike in words are one line.
   std::vector<std::pair<StackSum, std::string>> merged() {
     std::vector<std::pair<StackSum, std::string>> lines;
     std::map<std::pair<Op, std::string>, size_t> known;
     for (const StackSum& sum : found_.stacks) {
       if (sum.gross.high == 0 && sum.now.high == 0 && sum.failed == 0) continue;
-      std::string text = who(sum);
+      std::string text = line_of_askers(growth_, symbols_, sum.stack, sum.op);
       const auto [place, fresh] = known.try_emplace({sum.op, text}, lines.size());
       if (fresh) {
         lines.emplace_back(sum, std::move(text));
@@ -146,7 +140,7 @@ std::string stacks_text(const LogReader& log, size_t limit) {
   const auto found = growers(log);
   if (!found)
     return "this log has no totals by stack: an older shim wrote it, or it is too small\n";
-  return StacksText(log, *found, limit).write();
+  return StacksText(log, *found, limit).write() + small_requests_text(log, limit);
 }
 
 Json stacks_json(const LogReader& log) {
@@ -169,7 +163,8 @@ Json stacks_json(const LogReader& log) {
           {"charged_ever_kb", bounds_json(found->gross)},
           {"ever_without_stack_kb", found->nameless_kb},
           {"exact", found->exact},
-          {"stacks", stacks}};
+          {"stacks", stacks},
+          {"small_requests", small_requests_json(log)}};
 }
 
 }  // namespace ovc

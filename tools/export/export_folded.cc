@@ -3,7 +3,7 @@
 // Folded stacks for flame graphs: who had the process grow. One line for each stack, outermost
 // function first, with the sum of what its memory calls gained: commit charge, bytes of address
 // space, or how many gained anything. From the exact totals by stack; of a log without them from
-// its records.
+// its records. Or what small mallocs asked for, estimated from samples.
 #include <fmt/format.h>
 
 #include <map>
@@ -14,6 +14,7 @@
 #include "tools/log/log_reader.h"
 #include "tools/replay/holders.h"
 #include "tools/replay/image_names.h"
+#include "tools/replay/small_requests.h"
 
 namespace ovc {
 namespace {
@@ -64,10 +65,7 @@ class Folded {
   }
 
   void take(const LogReader& log, const Growers& growers) {
-    const GrowthLog growth(log);
-    const ImageNames programs(log);
-    Symbols symbols(log);
-    ExportStacks stacks(symbols);
+    Names names(log);
     for (const StackSum& sum : growers.stacks) {
       const Bounds charged = sum.charged();
       const uint64_t gained = by_charge_  ? charged.low * 1024
@@ -75,11 +73,14 @@ class Folded {
                                           : sum.mapped_kb * 1024;
       if (by_charge_) kb_not_known_ += charged.high - charged.low;
       if (gained == 0 || (by_count_ && sum.op == Op::kMprotect)) continue;
-      const auto known = growth.stack(sum.stack);
-      const ExportStack* stack = known ? stacks.of(*known) : nullptr;
-      const std::string& program = programs.of(known ? known->image : 0);
-      sums_[folded(program, stack, "(no room for its stack)", sum.op)] += gained;
+      sums_[names.line(sum.stack, sum.op)] += gained;
     }
+  }
+
+  void take(const LogReader& log, const SmallRequests& small) {
+    Names names(log);
+    for (const SmallAsker& asker : small.askers)
+      sums_[names.line(asker.stack, asker.op)] += small.bytes(asker.samples);
   }
 
   const std::map<std::string, uint64_t>& sums() const { return sums_; }
@@ -90,6 +91,22 @@ class Folded {
   }
 
  private:
+  class Names {
+   public:
+    explicit Names(const LogReader& log)
+        : growth_(log), programs_(log), symbols_(log), stacks_(symbols_) {}
+    std::string line(uint32_t stack, Op op) {
+      const auto known = growth_.stack(stack);
+      return folded(programs_.of(known ? known->image : 0), known ? stacks_.of(*known) : nullptr,
+                    "(no room for its stack)", op);
+    }
+
+   private:
+    GrowthLog growth_;
+    ImageNames programs_;
+    Symbols symbols_;
+    ExportStacks stacks_;
+  };
   bool by_charge_, by_count_;
   uint64_t calls_not_known_ = 0, kb_not_known_ = 0;
   std::map<std::string, uint64_t> sums_;
@@ -100,8 +117,11 @@ class Folded {
 void export_folded(const LogReader& log, const ExportOptions& options) {
   ExportText out(options.output);
   Folded stacks(options.weight);
-  const auto totals = growers(log);
-  if (totals) {
+  const bool small = options.weight == "small";
+  const auto totals = small ? std::nullopt : growers(log);
+  if (small) {
+    if (const auto found = small_requests(log)) stacks.take(log, *found);
+  } else if (totals) {
     stacks.take(log, *totals);
   } else {
     const ExportSource source(log, options.host);

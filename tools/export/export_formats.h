@@ -17,7 +17,7 @@ struct ExportOptions {
   std::string host;  // empty: this machine's name if it still runs the boot that is recorded, else
                      // not known
   std::string null;  // csv: what stands for a value that is not known
-  std::string weight = "charge";  // folded: charge, bytes, count
+  std::string weight = "charge";  // folded: charge, bytes, count, small
   bool calls = false;             // with the call lane: json, csv, sqlite
 };
 

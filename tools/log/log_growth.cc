@@ -40,12 +40,16 @@ std::optional<TotalsRow> GrowthLog::row(uint32_t number) const {
                    there.last_tick};
 }
 
-std::vector<TotalsRow> GrowthLog::rows() const {
+std::vector<TotalsRow> GrowthLog::rows_that(bool are_sampled) const {
   std::vector<TotalsRow> all;
   for (uint32_t i = 0; i < layout_.row_count; ++i)
-    if (auto found = row(i)) all.push_back(*found);
+    if (auto found = row(i); found && ((found->kind & kKindSampled) != 0) == are_sampled)
+      all.push_back(*found);
   return all;
 }
+
+std::vector<TotalsRow> GrowthLog::rows() const { return rows_that(false); }
+std::vector<TotalsRow> GrowthLog::sampled() const { return rows_that(true); }
 
 // Valid if its check is that of the frames that stand there.
 std::optional<KnownStack> GrowthLog::stack(uint32_t number) const {

@@ -40,7 +40,8 @@ class GrowthLog {
   bool is_there() const { return layout_.table_count != 0; }
   const ovcshim::GrowthHeader& header() const { return header_; }
 
-  std::vector<TotalsRow> rows() const;  // by number
+  std::vector<TotalsRow> rows() const;     // exact totals, by number
+  std::vector<TotalsRow> sampled() const;  // rows of samples: SAMPLES in growth_format.h
   std::optional<TotalsRow> row(uint32_t number) const;
   std::optional<KnownStack> stack(uint32_t number) const;
   std::optional<ovcshim::ProcessSpace> space(uint32_t index, uint32_t serial) const;
@@ -48,6 +49,7 @@ class GrowthLog {
 
  private:
   using Seen = std::vector<bool>;
+  std::vector<TotalsRow> rows_that(bool are_sampled) const;
   template <typename Struct>
   Struct copy(uint64_t offset) const;
   void add_owned(OwnedPages& found, uint32_t table, unsigned level, Seen& seen) const;

@@ -213,6 +213,14 @@ std::vector<std::string> askers_of(const GrowthLog& growth, Symbols& symbols, ui
                : std::vector<std::string>();
 }
 
+std::string line_of_askers(const GrowthLog& growth, Symbols& symbols, uint32_t stack, Op op) {
+  constexpr size_t kNames = 6;
+  std::string line;
+  for (const std::string& name : askers_of(growth, symbols, stack, op, kNames))
+    line += (line.empty() ? "" : " <- ") + escaped(name);
+  return line.empty() ? "no room for its stack" : line;
+}
+
 std::optional<Held> held_at(const LogReader& log, Symbols& symbols, const Event& snapshot,
                             const HostRules& rules, size_t most) {
   const auto all = snapshot.fact(FactKey::kHeldKb);

@@ -59,6 +59,8 @@ std::vector<std::string> names_of(const GrowthLog& growth, Symbols& symbols, uin
 // The same without libc's function of the call's own name, which says nothing more.
 std::vector<std::string> askers_of(const GrowthLog& growth, Symbols& symbols, uint32_t stack, Op op,
                                    size_t most);
+// They in a line, innermost first, to be shown; or that there was no room for the stack.
+std::string line_of_askers(const GrowthLog& growth, Symbols& symbols, uint32_t stack, Op op);
 std::vector<std::string> askers(Symbols& symbols, uint32_t image, std::span<const uint64_t> frames,
                                 Op op, size_t most);
 // As names_of, of frames that are at hand.
