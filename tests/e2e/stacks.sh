@@ -24,6 +24,7 @@ holds_as_counted one.ovc 1 20000
 laps=$(ovc stats --json one.ovc | jq .lost.memory_units_overwritten)
 ((laps >= 10 * 1664)) || fail "the ring was not lapped ten times: $laps units"
 holds_as_counted many.ovc 16 3000
+holds_as_counted more.ovc 64 1000
 
 ovc stats --stacks one.ovc >stacks.txt
 finds '^charged memory by stack, kB: [0-9,]+ now, [0-9,]+ ever$' stacks.txt
