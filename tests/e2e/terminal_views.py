@@ -157,7 +157,7 @@ def check(forker, *more, **terminal):
 
 def test_check_in_place():
     with Forker() as forker:
-        terminal = check(forker, columns=200, rows=40)
+        terminal = check(forker, columns=300, rows=40)  # its lines are long where groups are not visible
         rounds = 5
         terminal.until(lambda text: terminal.raw.count("would pass now") >= rounds and "read  " in text)
         assert count(terminal.screen.text(), "would pass now") == 1, terminal.screen.text()

@@ -2,14 +2,16 @@
 # SPDX-License-Identifier: MIT
 # The smallest machine for aarch64: the shim, cross-built, records programs there under Debian's kernel; `ovc` of this machine reads
 # the logs.
-#   aarch64.sh [--tests] [--write] [SUITE[-16k]]
-# --tests: and the unit tests that ask the machine itself, which are longer to build; --write: the figures into README.md.
+#   aarch64.sh [--tests] [--ovc] [--write] [SUITE[-16k]]
+# --tests: and the unit tests that ask the machine itself, which are longer to build; --ovc: and ovc itself there, from the tarball, and
+# Debian's redis-server (aarch64_ovc.sh); --write: the figures into README.md.
 # SUITE: of the kernel, bookworm by default; -16k: with pages of 16 kB
 . "$(dirname "$0")/../fixtures/e2e.sh"
 here=$source_dir/tests/kernels
-tests=() write=0 suite=bookworm
+. "$here/aarch64_ovc.sh"
+tests=() with_ovc=0 write=0 mib=512 suite=bookworm
 for word; do
-  case $word in --tests) tests=(machine_tests) ;; --write) write=1 ;; *) suite=$word ;; esac
+  case $word in --tests) tests=(machine_tests) ;; --ovc) with_ovc=1 mib=1024 ;; --write) write=1 ;; *) suite=$word ;; esac
 done
 for command in qemu-system-aarch64 cpio depmod dpkg cmake; do
   command -v $command >/dev/null || skip "no $command here (tests/setup.sh kernels)"
@@ -25,7 +27,9 @@ quietly() {
   ((status != 77)) || skip "$(tail -n 1 "$work/quiet" | sed 's/^skipped: //')"
   ((status == 0)) || { cat "$work/quiet" >&3; fail "$*"; }
 }
-quietly "$source_dir/tests/cross/build.sh" "$kept" ovcshim programs_{process_calls,site_registers} examples_fork_once examples_malloc_1tb examples_fork_doubles "${tests[@]}"
+settings=()
+[[ ! -x $build/make_docs ]] || settings=(-DOVC_MAKE_DOCS="$build/make_docs")
+quietly "$source_dir/tests/cross/build.sh" "$kept" "${settings[@]}" ovcshim programs_{process_calls,site_registers} examples_fork_once examples_malloc_1tb examples_fork_doubles "${tests[@]}"
 quietly "$here/fetch.sh" "$suite-arm64" "$build/kernels"
 kernel=$build/kernels/$suite-arm64
 "$here/initrd.sh" "$kernel" "$kept/toolchain/root/bin/busybox"
@@ -41,20 +45,22 @@ cp "$cross/libovcshim.so" "$guest/root$cross"
 cp "$cross"/programs/{process_calls,site_registers} "$guest/root$cross/programs"
 cp "$cross"/examples/{fork_once,malloc_1tb,fork_doubles} "$guest/root$cross/examples"
 cp -L "$kept/toolchain/root/lib/ld-linux-aarch64.so.1" "$guest/root/lib"
-# with_libraries FILE: it and what it loads are there
+# with_libraries FILE [ROOT]: what it loads is there, from the compiler's root or from ROOT
 with_libraries() {
   local name
   for name in $("$kept/toolchain/bin/aarch64-linux-gnu-readelf" -d "$1" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p'); do
     [[ ! -e $guest/root/$library/$name ]] || continue
-    cp -L "$(find "$kept"/toolchain/root/{,usr/}"$library" -maxdepth 1 -name "$name" -print -quit)" "$guest/root/$library"
-    with_libraries "$guest/root/$library/$name"
+    cp -L "$(find "$kept/toolchain/root" ${2:+"$2"} -path "*/$library/$name" -print -quit)" "$guest/root/$library"
+    with_libraries "$guest/root/$library/$name" "${2-}"
   done
 }
 with_libraries "$cross/programs/process_calls"
 ((${#tests[@]} == 0)) || { cp "$cross/machine_tests" "$guest/root$cross" && with_libraries "$cross/machine_tests"; }
+((!with_ovc)) || ovc_into_guest
 (cd "$guest/root" && find . | cpio -o -H newc --quiet) | cat "$kernel/initrd" - >"$guest/initrd"
 result=$build/kernels/results/$suite-arm64/aarch64${tests:++tests}
-"$here/boot.sh" "$guest" - "$result" 1 512 0 500 ovc.build="$cross" || { tail -n 30 "$result/console" >&3; fail "the machine did not come to its end"; }
+((!with_ovc)) || result+=+ovc
+"$here/boot.sh" "$guest" - "$result" 1 $mib 0 $((500 + 600 * with_ovc)) ovc.build="$cross" || { tail -n 30 "$result/console" >&3; fail "the machine did not come to its end"; }
 grep -a '^ovc-kernel: ' "$result/console" | tr -d '\r'
 cd "$result"
 
@@ -94,4 +100,5 @@ cat told
 finds 'asked by +main <- ' told
 read -r short exact < <(sed -n 's/^ *short by *\([0-9,]*\) kB *(.* off by \([0-9,]*\)).*/\1 \2/p' told | tr -d ,)
 ((short >= 8192 - exact && short <= 8192 + exact)) || fail "short by $short kB, not 8,192 (give or take $exact)"
+((!with_ovc)) || ovc_judged
 if ((write)); then "$here/table.py" "$here/machines.txt" "$build/kernels/results" "$here/README.md" aarch64; fi
