@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#if defined(__x86_64__)  // elsewhere: elsewhere.cc
 #include "tools/attach/object_in_memory.h"
 
 #include <elf.h>
@@ -99,3 +100,5 @@ std::string build_id_in_memory(const Memory& memory, const MapLine& first) {
 }
 
 }  // namespace ovc
+
+#endif
