@@ -3,7 +3,7 @@
 # The smallest machine for aarch64: the shim, cross-built, records programs there under Debian's kernel; `ovc` of this machine reads
 # the logs.
 #   aarch64.sh [--tests] [--ovc] [--write] [SUITE[-16k]]
-# --tests: and the unit tests that ask the machine itself, which are longer to build; --ovc: and ovc itself there, from the tarball, and
+# --tests: and the unit tests that ask the machine itself, which are longer to build; --ovc: two CPUs, and ovc itself there, from the tarball, and
 # Debian's redis-server (aarch64_ovc.sh); --write: the figures into README.md.
 # SUITE: of the kernel, bookworm by default; -16k: with pages of 16 kB
 . "$(dirname "$0")/../fixtures/e2e.sh"
@@ -60,7 +60,7 @@ with_libraries "$cross/programs/process_calls"
 (cd "$guest/root" && find . | cpio -o -H newc --quiet) | cat "$kernel/initrd" - >"$guest/initrd"
 result=$build/kernels/results/$suite-arm64/aarch64${tests:++tests}
 ((!with_ovc)) || result+=+ovc
-"$here/boot.sh" "$guest" - "$result" 1 $mib 0 $((500 + 600 * with_ovc)) ovc.build="$cross" || { tail -n 30 "$result/console" >&3; fail "the machine did not come to its end"; }
+"$here/boot.sh" "$guest" - "$result" $((1 + with_ovc)) $mib 0 $((500 + 600 * with_ovc)) ovc.build="$cross" || { tail -n 30 "$result/console" >&3; fail "the machine did not come to its end"; }
 grep -a '^ovc-kernel: ' "$result/console" | tr -d '\r'
 cd "$result"
 
