@@ -60,6 +60,13 @@ struct AttachOrder {
   uint64_t own_ns;     // that the step took
   uint64_t near_page;  // of code beside libc, 0: none
   char why[256];
+
+  // asked: 1: malloc's family, too, by rewriting the addresses that modules are bound to
+  uint32_t malloc_family;
+  uint32_t again;  // answer: nothing was done, a thread is in the loader; to be asked again
+  uint64_t calls_bytes, min_size;  // asked, with malloc_family
+  // answers of kBegin, as FactKey::kBoundSlots and those behind it; of kEnd: stay the shim's, 0, 0
+  uint64_t bound, bound_elsewhere, bound_unwritable;
 };
 static_assert(sizeof(AttachOrder) % 8 == 0);
 

@@ -437,6 +437,10 @@ enum class FactKey : uint32_t {
   // is the kernel's answer, any other the filter's
   kClone3Answer = 360,
   kRangeListed = 346 /* what the refused call's range met is in the list, however long that is */,
+  // kStart of who was attached to with --malloc: addresses of malloc's family in the modules that
+  // reach the shim since, that were bound to another function and were left alone, that could not be
+  // written
+  kBoundSlots = 347, kBoundElsewhere, kBoundUnwritable,
   kAddressBits = 400 /* FileHeader::host, aarch64: a process has the addresses below 2^n; absent: not looked at */,
   kPlaceFiles = 420 /* PlaceFile bits: signs of where it runs; absent: not looked at */,
   // kStart only: address of the function that serves the op behind the shim, key = kProviderBase +

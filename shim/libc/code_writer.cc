@@ -46,6 +46,12 @@ bool CodeWriter::write(unsigned char* at, const unsigned char* bytes, size_t cou
   return !outcome_.mprotect_error && !outcome_.filtered && write_by_mprotect(at, bytes, count);
 }
 
+bool CodeWriter::write_data(void* at, uint64_t word) {
+  return !sys::failed(mem_) &&
+         write_by_mem(static_cast<unsigned char*>(at),
+                      reinterpret_cast<const unsigned char*>(&word), sizeof word);
+}
+
 bool CodeWriter::write_by_mem(unsigned char* at, const unsigned char* bytes, size_t count) {
   const long n = sys::call(__NR_pwrite64, mem_, reinterpret_cast<long>(bytes),
                            static_cast<long>(count), reinterpret_cast<long>(at));

@@ -31,6 +31,8 @@ class CodeWriter {
   CodeWriter& operator=(const CodeWriter&) = delete;
   // True if the bytes stand there afterwards; else nothing of them does.
   bool write(unsigned char* at, const unsigned char* bytes, size_t count);
+  // Data, of whatever protection it is: by way 1 alone, which leaves that as it is.
+  bool write_data(void* at, uint64_t word);
   const CodeWriting& outcome() const { return outcome_; }
 
  private:

@@ -9,10 +9,6 @@ namespace {
 constexpr size_t kMaxFunctionBytes = 4096;  // a thin wrapper is far shorter
 constexpr char kSoname[] = "libc.so.6";
 
-bool is_libc(const ObjectTables& object) {
-  return object.soname && sys::equal(object.soname, kSoname, sizeof kSoname);
-}
-
 // True if [address, address + bytes) lies in a segment of plain code by libc's own program headers.
 bool in_text(const LoadedLibc& libc, uint64_t address, uint64_t bytes) {
   constexpr uint32_t kAccess = PF_R | PF_W | PF_X;
@@ -29,6 +25,10 @@ bool in_text(const LoadedLibc& libc, uint64_t address, uint64_t bytes) {
 }
 
 }  // namespace
+
+bool is_libc(const ObjectTables& object) {
+  return object.soname && sys::equal(object.soname, kSoname, sizeof kSoname);
+}
 
 bool find_libc(LoadedLibc& libc) {
   for (const link_map* object = first_object(); object; object = object->l_next) {

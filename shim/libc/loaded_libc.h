@@ -19,6 +19,7 @@ struct Code {  // one function of libc
 
 using LoadedLibc = ObjectTables;
 
+bool is_libc(const ObjectTables& object);
 // Walks the loader's list without its lock: libc stands among the objects of the start, which stay.
 bool find_libc(LoadedLibc& libc);
 // Empty if there is none of that name, or it is no plain code.

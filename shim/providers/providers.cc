@@ -157,6 +157,17 @@ bool resolve_all() {
   return next.fork && next.execve && next._exit;
 }
 
+// RTLD_NEXT of an object that was loaded late is among what it needs itself: libc.
+void serve_as_bound() {
+  auto set = [](auto& slot, const char* symbol) {
+    if (void* found = find_function_behind(nullptr, symbol))
+      slot = reinterpret_cast<std::remove_reference_t<decltype(slot)>>(found);
+  };
+#define MALLOC(symbol) set(next.symbol, #symbol);
+#include "shim/providers/malloc_family.def"
+#undef MALLOC
+}
+
 namespace {
 
 extern "C" [[gnu::visibility("hidden")]] const char __ehdr_start[], _end[];
@@ -174,6 +185,18 @@ void add_provider(Facts& facts, Op op, const char* symbol, Function* behind_us) 
 }
 
 }  // namespace
+
+void add_malloc_providers(Facts& facts) {
+  const auto add = [&facts](Op op, auto* function) {
+    facts.add(static_cast<FactKey>(static_cast<uint32_t>(FactKey::kProviderBase) +
+                                   static_cast<uint32_t>(op)),
+              reinterpret_cast<uint64_t>(function));
+  };
+  add(Op::kMalloc, next.malloc);
+  add(Op::kFree, next.free);
+  add(Op::kRealloc, next.realloc);
+  add(Op::kCalloc, next.calloc);
+}
 
 void add_providers(Facts& facts, const Next& from) {
   add_provider(facts, Op::kMalloc, "malloc", from.malloc);

@@ -39,6 +39,10 @@ extern Next next;
 // needs is missing.
 bool resolve_all();
 
+// Of a shim that was loaded late: malloc's family as the program's own calls find it, which may be
+// another library's than libc's.
+void serve_as_bound();
+
 void* resolve_one(const char* symbol);
 
 // For a wrapper: the slot may be empty before the constructor, or not be filled by it (LATE).
@@ -55,6 +59,8 @@ void set_unrefused(const Next& real);  // it must live for ever
 
 // kStart facts: which address serves which op.
 void add_providers(Facts& facts, const Next& from);
+// The same of malloc's family alone: where its calls reach the shim by rewritten addresses.
+void add_malloc_providers(Facts& facts);
 
 // Allocations before the constructor: a bump arena. Blocks from it live for ever; free and realloc
 // know them.

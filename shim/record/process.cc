@@ -51,7 +51,13 @@ void add_baseline(Facts& facts, const StatFields& stat, uint64_t overcommit_mode
   }
   if (g.inject_in_force != kUnknown) facts.add(FactKey::kInjectInForce, g.inject_in_force);
   if (g.rehearse_in_force != kUnknown) facts.add(FactKey::kRehearseInForce, g.rehearse_in_force);
-  if (!g.attached) add_providers(facts, unrefused());  // nothing comes by the shim's own functions
+  // Of who was attached to nothing comes by the shim's own functions, but malloc's family if asked.
+  if (!g.attached) add_providers(facts, unrefused());
+  if (g.bound_slots == kUnknown) return;
+  facts.add(FactKey::kBoundSlots, g.bound_slots);
+  facts.add(FactKey::kBoundElsewhere, g.bound_elsewhere);
+  facts.add(FactKey::kBoundUnwritable, g.bound_unwritable);
+  add_malloc_providers(facts);
 }
 
 uint64_t write_start(const StatFields& stat, uint64_t overcommit_mode) {

@@ -13,6 +13,7 @@
 #include <link.h>
 
 #include "shim/format/attach_order.h"
+#include "shim/interpose/bound_slots.h"
 #include "shim/libc/libc_patch.h"
 #include "shim/libc/loaded_libc.h"
 #include "shim/proc/proc_file.h"
@@ -27,6 +28,7 @@
 #include "shim/session/start.h"
 #include "shim/sys/auxv.h"
 #include "shim/sys/libc_kind.h"
+#include "shim/sys/loaded_objects.h"
 #include "shim/sys/seccomp.h"
 #include "shim/sys/thread_pointer.h"
 #include "shim/sys/vdso.h"
@@ -116,7 +118,8 @@ Settings settings_of(const AttachOrder& order) {
   Settings s;
   s.log.path_template = order.log;
   s.log.events_bytes = order.events_bytes;
-  s.log.calls_bytes = 0;
+  s.log.calls_bytes = order.malloc_family ? order.calls_bytes : 0;
+  s.log.min_size = order.malloc_family ? order.min_size : 0;
   s.log.stack_depth = order.stack_depth < kMaxFrames - 8 ? order.stack_depth
                                                          : static_cast<uint32_t>(kMaxFrames - 8);
   return s;
@@ -131,9 +134,15 @@ bool refuse(AttachOrder& order, const char* why, int err = 0) {
   return false;
 }
 
+bool later(AttachOrder& order) {
+  order.again = 1;
+  return refuse(order, "a thread loads or unloads a library; try again");
+}
+
 void give_memory_back() {
   if (const uint64_t page = near_page())
     sys::call(__NR_munmap, static_cast<long>(page), kPageBytes);
+  forget_slots();
   give_hots_back();
   own_pid_is_at(nullptr);
   if (g_private) {
@@ -173,7 +182,15 @@ bool open_for(AttachOrder& order) {
   return refuse(order, problem.why ? problem.why : "the log is there already", problem.err);
 }
 
+void bind_for(AttachOrder& order) {
+  const BoundSlots bound = bind_slots();
+  order.bound = g.bound_slots = bound.ours;
+  order.bound_elsewhere = g.bound_elsewhere = bound.elsewhere;
+  order.bound_unwritable = g.bound_unwritable = bound.unwritable;
+}
+
 bool begin_for(AttachOrder& order) {
+  if (order.malloc_family && !loader_is_idle()) return later(order);
   const Settings s = settings_of(order);
   const StatFields stat = read_stat(0);
   enter_libc(s, stat, OtherThreads::kStopped);
@@ -184,6 +201,7 @@ bool begin_for(AttachOrder& order) {
     give_memory_back();
     return refuse(order, "libc's system calls cannot be made visible");
   }
+  if (order.malloc_family) bind_for(order);
   g_start = begin_recording(s, stat);
   g_granted = granted_count();
   return true;
@@ -196,7 +214,9 @@ bool list_for(AttachOrder& order) {
 }
 
 bool end_for(AttachOrder& order) {
+  if (g.bound_slots != kUnknown && !loader_is_idle()) return later(order);
   if (!give_libc_back()) return refuse(order, "libc's code is not as it was left");
+  order.bound = give_slots_back();
   leave_process();
   g.recording = false;
   g.internals = false;
@@ -273,7 +293,7 @@ extern "C" [[gnu::visibility("default")]] uint64_t ovcshim_attach(ovcshim::Attac
   order->near_page = near_page();
   if (const Row* row = row_for(order->step)) {
     order->done = row->work(*order);
-    g_state = order->done ? row->to : row->after_failure;
+    if (!order->again) g_state = order->done ? row->to : row->after_failure;
   } else {
     order->done = refuse(*order, "the shim there is in another state");
   }

@@ -202,7 +202,7 @@ void find_single_threaded() {
   const int saved = errno;
   const Libc libc = libc_kind();
   if (libc == Libc::kGlibc && is_loaded_late()) {  // by `ovc attach`: nothing until it says so
-    if (resolve_all()) find_single_threaded(), note_late();
+    if (resolve_all()) serve_as_bound(), find_single_threaded(), note_late();
     errno = saved;
     return;
   }

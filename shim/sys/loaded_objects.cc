@@ -25,6 +25,37 @@ const link_map* first_object() {
   return &_r_debug == nullptr || _r_debug.r_version < 1 ? nullptr : _r_debug.r_map;
 }
 
+bool loader_is_idle() {
+  return &_r_debug != nullptr && _r_debug.r_version >= 1 &&
+         __atomic_load_n(&_r_debug.r_state, __ATOMIC_ACQUIRE) == r_debug::RT_CONSISTENT;
+}
+
+// Behind the first DT_RELACOUNT, which name no symbol: most of them, on pages that nobody has read
+// since the start. Word 1 of DT_PLTGOT is the loader's entry of the object, where calls are bound
+// late (sysdeps/x86_64/dl-machine.h elf_machine_runtime_setup()).
+Relocations relocations_of(const link_map& object) {
+  uint64_t calls = 0, call_bytes = 0, data = 0, data_bytes = 0, relative = 0, table = 0;
+  const struct {
+    Elf64_Sxword tag;
+    uint64_t* value;
+  } kWanted[] = {{DT_JMPREL, &calls},      {DT_PLTRELSZ, &call_bytes}, {DT_RELA, &data},
+                 {DT_RELASZ, &data_bytes}, {DT_RELACOUNT, &relative},  {DT_PLTGOT, &table}};
+  for (const Elf64_Dyn* entry = object.l_ld; entry && entry->d_tag != DT_NULL; ++entry)
+    for (const auto& wanted : kWanted)
+      if (entry->d_tag == wanted.tag) *wanted.value = entry->d_un.d_val;
+  const auto address = [&object](uint64_t value) {
+    return value && value < object.l_addr ? value + object.l_addr : value;
+  };
+  Relocations found;
+  found.calls = reinterpret_cast<const Elf64_Rela*>(address(calls));
+  found.data = reinterpret_cast<const Elf64_Rela*>(address(data)) + relative;
+  if (calls) found.call_count = call_bytes / sizeof(Elf64_Rela);
+  if (data) found.data_count = data_bytes / sizeof(Elf64_Rela) - relative;
+  const auto* words = reinterpret_cast<const uint64_t*>(address(table));
+  if (words && words[1] == reinterpret_cast<uint64_t>(&object)) found.bound_when_called = words;
+  return found;
+}
+
 // glibc has relocated the addresses in a dynamic section, but not where it is read-only (vdso).
 ObjectTables tables_of(const link_map& object) {
   ObjectTables found{object.l_addr};

@@ -20,8 +20,20 @@ struct ObjectTables {
   const char* soname = nullptr;
 };
 
+// The relocations that name a symbol. `bound_when_called`: those of `calls` may be bound at their
+// first call, by this table of the loader's; nullptr: they were bound at the start.
+struct Relocations {
+  const Elf64_Rela* calls = nullptr;
+  const Elf64_Rela* data = nullptr;
+  uint64_t call_count = 0, data_count = 0;
+  const uint64_t* bound_when_called = nullptr;
+};
+
 // nullptr: this libc has no such list, or it is not there yet.
 const link_map* first_object();
+// Does nobody load or unload an object at this moment, as the loader tells debuggers?
+bool loader_is_idle();
+Relocations relocations_of(const link_map& object);
 ObjectTables tables_of(const link_map& object);
 // In its default version, where there are several; nullptr: not there.
 const Elf64_Sym* find_symbol(const ObjectTables& object, const char* name);

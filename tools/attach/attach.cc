@@ -26,11 +26,14 @@ using ovcshim::AttachStep;
 constexpr auto kStopping = 2s;  // for all threads to stand still
 constexpr auto kLogTime = 20s;  // to make the log
 constexpr auto kStepTime = 5s;
+constexpr auto kPause = 5ms;
 
 AttachOrder order_of(const AttachWish& wish, const std::string& log) {
   AttachOrder order{};
   order.stack_depth = wish.stack_depth;
   order.events_bytes = wish.events_bytes;
+  order.malloc_family = wish.malloc_family;
+  order.calls_bytes = wish.calls_bytes, order.min_size = wish.min_size;
   if (log.size() >= sizeof order.log) throw Error("the name of the log is too long");
   std::copy(log.begin(), log.end(), order.log);
   return order;
@@ -105,6 +108,19 @@ AttachOrder open_log(Guest& guest, const AttachWish& wish, const ProcessFacts& f
   return order;
 }
 
+// Again, where a thread is in the loader: it leaves it soon.
+AttachOrder begin_in(Guest& guest, const AttachOrder& order, const ProcessFacts& facts,
+                     AttachOutcome& outcome) {
+  for (const auto until = Clock::now() + kStepTime;;) {
+    Standstill still(facts, guest.tid());
+    const AttachOrder begun = step(guest, order, AttachStep::kBegin, kStepTime);
+    outcome.stopped_ns = still.end();
+    if (!begun.again) return begun;
+    if (Clock::now() > until) throw Error(fmt::format("{}: {}", who(facts), answer_text(begun)));
+    std::this_thread::sleep_for(kPause);
+  }
+}
+
 bool anybody_inside(Guest& guest, Standstill& still, uint64_t near_page) {
   return std::any_of(still.threads().begin(), still.threads().end(), [&](const Tracee& thread) {
     return !thread.is_gone() &&
@@ -125,6 +141,7 @@ AttachOutcome outcome_of(const ProcessFacts& facts, const Guest& guest) {
 // was killed before it could begin.
 bool is_to_close(const AttachOrder& answer, const ProcessFacts& facts) {
   if (answer.done) return true;
+  if (answer.again) return false;
   switch (answer.state) {
     case AttachState::kEnded:
     case AttachState::kOpened: return true;
@@ -148,9 +165,7 @@ AttachOutcome attach_to(const AttachWish& wish) {
   const AttachOrder order = open_log(*guest, wish, facts, outcome);
   AttachOrder begun{};
   try {
-    Standstill still(facts, guest->tid());
-    begun = step(*guest, order, AttachStep::kBegin, kStepTime);
-    outcome.stopped_ns = still.end();
+    begun = begin_in(*guest, order, facts, outcome);
   } catch (const Error&) {
     undo(*guest, order);
     throw;
@@ -159,6 +174,9 @@ AttachOutcome attach_to(const AttachWish& wish) {
   guest.reset();
   outcome.held_ns = std::chrono::nanoseconds(Clock::now() - begun_holding).count();
   require_done(begun, facts, outcome.log);
+  outcome.bound = begun.bound;
+  outcome.bound_elsewhere = begun.bound_elsewhere,
+  outcome.bound_unwritable = begun.bound_unwritable;
   outcome.whole = begun.internals == static_cast<uint32_t>(ovcshim::InternalsState::kOn);
   outcome.clock = static_cast<ovcshim::Clock>(begun.clock);
   return outcome;
@@ -189,11 +207,12 @@ AttachOutcome detach_from(uint32_t pid) {
   for (const auto until = Clock::now() + kStepTime; Clock::now() < until;) {
     Standstill still(facts, guest.tid());
     const AttachOrder answer = step(guest, order, AttachStep::kEnd, kStepTime);
+    outcome.bound = std::max(outcome.bound, answer.done ? answer.bound : 0);
     outcome.whole = is_to_close(answer, facts) && !anybody_inside(guest, still, answer.near_page) &&
                     step(guest, order, AttachStep::kClose, kStepTime).done;
     outcome.stopped_ns = still.end();
     if (outcome.whole) return outcome;
-    std::this_thread::sleep_for(5ms);  // a thread was in the shim: it leaves it soon
+    std::this_thread::sleep_for(kPause);  // a thread was in the shim: it leaves it soon
   }
   return outcome;
 }

@@ -19,6 +19,8 @@ struct AttachWish {
   std::vector<std::string> logs;  // absolute; the first that can be made
   uint64_t events_bytes = 16u << 20;
   uint32_t stack_depth = 32;
+  bool malloc_family = false;
+  uint64_t calls_bytes = 64u << 20, min_size = 0;  // with malloc_family
 };
 
 struct AttachOutcome {
@@ -29,7 +31,10 @@ struct AttachOutcome {
   int64_t held_ns = 0;     // one thread was held
   int64_t loader_ns = 0;   // of it, in the loader
   ovcshim::Clock clock{};  // of the log
-  bool whole = true;       // all of libc's calls are seen; detach: all memory was given back
+  // Addresses of malloc's family: that reach the shim; not, being bound elsewhere; not, as the
+  // kernel forbids it. Detach: that stay the shim's, 0, 0.
+  uint64_t bound = 0, bound_elsewhere = 0, bound_unwritable = 0;
+  bool whole = true;  // all of libc's calls are seen; detach: all memory was given back
 };
 
 // Both throw Error where it cannot be done, with what was in the way and what to do; the process is

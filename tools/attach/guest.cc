@@ -169,6 +169,9 @@ void Guest::find_shim() {
   for (const MapLine& line : lines_)
     if (line.path == shim_.path) shim_end_ = std::max(shim_end_, line.end);
   entry_ = exported_function(memory_, lines_, "libovcshim.so", "ovcshim_attach");
+  // Where the loader could not map all, it leaves the file there, and no code of it.
+  const MapLine* code = line_at(lines_, entry_);
+  if (!code || !code->runs()) entry_ = 0;
 }
 
 // What dlopen is given: the file, or where the process sees another one there, one in memory that

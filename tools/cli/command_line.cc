@@ -244,15 +244,29 @@ CLI::App* add_attach(CLI::App& app, AttachOptions& o) {
   c->add_option("--events-size", o.events_bytes, "room in the log for events, such as 64M")
       ->transform(CLI::AsSizeValue(false));
   c->add_option("--stack-depth", o.stack_depth, "stack frames to record per event");
+  c->add_flag("--malloc", o.malloc_family, "malloc, calloc, realloc, free and their family, too");
+  c->add_option("--calls-size", o.calls_bytes,
+                "with --malloc: room in the log for small calls, such as 64M; 0: count them only")
+      ->transform(CLI::AsSizeValue(false));
+  c->add_option("--min-size", o.min_size, "with --malloc: smaller requests are only counted")
+      ->transform(CLI::AsSizeValue(false));
   c->footer(
       "The loader of the process loads the shim in a thread that waits for work; all threads stand "
       "still (ptrace) only while libc's\nsystem calls are changed. Then, while they run, ovc reads "
       "the mappings (/proc/PID/smaps: about 12 ms for each GiB in memory;\na thread that asks for "
       "memory meanwhile waits as for any reader of that file). "
       "Recorded are fork, mmap, munmap, mremap,\nmprotect, brk, madvise and ends, of the process "
-      "and of the children that it forks; not malloc, and not the programs that\nthey execute. "
+      "and of the children that it forks; not malloc without --malloc,\nand not the programs that "
+      "they execute. "
       "A process in a container gets the library as a file in memory, and makes the log "
       "there; a seccomp filter is followed first.\n"
+      "--malloc makes the pointers to malloc and its family in the program and its libraries (GOT, "
+      "and pointers in their data) lead\nto the shim: those that hold what the program's calls "
+      "find, be it libc's or another library's. Calls of libc are among them.\nNot seen: an "
+      "allocator linked into the program, addresses that the program had stored before, the "
+      "loader's "
+      "own calls, and\nlibraries that are loaded later. The address of malloc that the program "
+      "takes meanwhile is the shim's, and stays usable\nafter ovc detach.\n"
       "Where a doubt is left it says why, and does not attach.\nExit status: 0 recorded, 2 not.");
   return c;
 }
@@ -261,7 +275,8 @@ CLI::App* add_detach(CLI::App& app, AttachOptions& o) {
   CLI::App* c = app.add_subcommand("detach", "ends what ovc attach began");
   c->add_option("PID", o.pid, "the process")->required();
   c->footer(
-      "Every changed byte of libc is given back, and the shim's memory; its library stays mapped, "
+      "Every changed byte of libc and of the modules is given back, and the shim's memory; its "
+      "library stays mapped, "
       "silent. The log stays.\nChildren that were forked meanwhile are recorded on: detach each.\n"
       "Exit status: 0 done, 2 not.");
   return c;

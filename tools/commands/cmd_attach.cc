@@ -122,6 +122,21 @@ std::string process_text(const AttachOutcome& outcome) {
   return fmt::format("{} (pid {})", escaped(outcome.comm), outcome.pid);
 }
 
+// What became of the addresses of malloc's family.
+std::string bound_text(const AttachOutcome& outcome) {
+  std::string text = fmt::format(
+      "  malloc and its family: {} to them in its modules changed; not seen are libraries that it "
+      "loads later\n",
+      counted(outcome.bound, "pointer"));
+  if (outcome.bound_elsewhere)
+    text += fmt::format("  {} left alone: bound to another function than the program's own calls\n",
+                        outcome.bound_elsewhere);
+  if (outcome.bound_unwritable)
+    text += fmt::format("  {} left alone: the kernel does not let its memory be written\n",
+                        outcome.bound_unwritable);
+  return text;
+}
+
 }  // namespace
 
 int attach(const AttachOptions& options) {
@@ -130,6 +145,10 @@ int attach(const AttachOptions& options) {
   wish.shim = shim_path();
   wish.events_bytes = std::max<uint64_t>(options.events_bytes, 64 * 1024);
   wish.stack_depth = options.stack_depth;
+  wish.malloc_family = options.malloc_family;
+  wish.calls_bytes =
+      options.calls_bytes == 0 ? 0 : std::max<uint64_t>(options.calls_bytes, 64 * 1024);
+  wish.min_size = options.min_size;
   const ProcessFacts facts = read_facts(wish.pid);
   wish.logs = wanted_logs(options, facts);
   const AttachOutcome outcome = attach_to(wish);
@@ -140,6 +159,7 @@ int attach(const AttachOptions& options) {
       process_text(outcome), escaped(reachable_log(outcome)), counted(outcome.threads, "thread"),
       duration_text(outcome.stopped_ns), outcome.tid, duration_text(outcome.held_ns),
       duration_text(outcome.loader_ns));
+  if (options.malloc_family) out.text() += bound_text(outcome);
   if (const std::string why = list_until_known(outcome); !why.empty())
     out.text() += fmt::format(
         "  its mappings are not known: {}; ovc maps shows what it maps from "
@@ -159,6 +179,11 @@ int detach(const AttachOptions& options) {
   out.text() +=
       fmt::format("{} is no longer recorded; {} stood still for {}\n", process_text(outcome),
                   counted(outcome.threads, "thread"), duration_text(outcome.stopped_ns));
+  if (outcome.bound)
+    out.text() += fmt::format(
+        "  {} to malloc's family could not be given back: the shim stays behind them, and passes "
+        "calls on\n",
+        counted(outcome.bound, "pointer"));
   if (!outcome.whole)
     out.text() += "  a thread did not leave the shim: its memory stays mapped; again: ovc detach " +
                   std::to_string(outcome.pid) + "\n";

@@ -116,6 +116,8 @@ struct AttachOptions {
   std::string pid, log;  // empty: a name made of command and pid, here, else in /var/tmp
   uint64_t events_bytes = 16u << 20;
   uint32_t stack_depth = 32;
+  bool malloc_family = false;
+  uint64_t calls_bytes = 64u << 20, min_size = 0;  // with malloc_family
 };
 // 0: recorded from now on, or no longer. Throw Error with the reason, and what to do, where that
 // cannot be.

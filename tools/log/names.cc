@@ -114,7 +114,7 @@ constexpr Name kFacts[] = {
     OVC_FACT(ParentStartTicks), OVC_FACT(RehearsedMode), OVC_FACT(RehearsedLimitKb), OVC_FACT(RehearsedChargeKb),
     OVC_FACT(RehearsedCommittedKb), OVC_FACT(RehearsedAllowedKb), OVC_FACT(LogWantedKb), OVC_FACT(LogGivenKb), OVC_FACT(LogBound),
     OVC_FACT(LogBoundLeftKb),
-    OVC_FACT(ProvenBy), OVC_FACT(AddressBits), OVC_FACT(PlaceFiles),
+    OVC_FACT(ProvenBy), OVC_FACT(AddressBits), OVC_FACT(PlaceFiles), OVC_FACT(BoundSlots), OVC_FACT(BoundElsewhere), OVC_FACT(BoundUnwritable),
     OVC_FACT(Mdwe), OVC_FACT(SecurityModule), OVC_FACT(FileOpenFlags), OVC_FACT(FileMode), OVC_FACT(FileFsType), OVC_FACT(FileFsBlock),
     OVC_FACT(FileFsFlags), OVC_FACT(FileFsBlocks), OVC_FACT(FileFsFree), OVC_FACT(FileSeals), OVC_FACT(HugeSizes), OVC_FACT(HugePoolKb),
     OVC_FACT(HugePoolFree), OVC_FACT(HugePoolRsvd), OVC_FACT(HugePoolSurplus), OVC_FACT(HugePoolOvercommit), OVC_FACT(HugeGroupMax),

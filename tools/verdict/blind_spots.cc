@@ -44,7 +44,10 @@ void BlindSpots::note(const Event& event) {
 void BlindSpots::note_start(const Event& event) {
   const EventBase& b = event.base;
   program_[{b.process, b.process_serial}] = event.text;
-  if (b.args[0] && !(b.flags & kChildSide)) attached_.insert(event.text);
+  if (b.args[0] && !(b.flags & kChildSide))
+    attached_[event.text] = {event.fact(FactKey::kBoundSlots).has_value(),
+                             event.fact(FactKey::kBoundElsewhere).value_or(0) +
+                                 event.fact(FactKey::kBoundUnwritable).value_or(0)};
   for (const Fact& fact : event.facts) {
     if (fact.key ==
         static_cast<uint32_t>(FactKey::kProviderBase) + static_cast<uint32_t>(Op::kMalloc))
@@ -82,13 +85,26 @@ std::map<BlindSpots::Place, BlindSpots::Mapper> BlindSpots::by_program() const {
   return sums;
 }
 
+std::string BlindSpots::Attached::text(const std::string& program) const {
+  if (!with_malloc)
+    return fmt::format(
+        "what {} did before ovc attach; after it malloc and its family, exec, "
+        "waits, threads, and the programs that it starts",
+        program);
+  std::string list = fmt::format(
+      "what {} did before ovc attach; after it exec, waits, threads, and the programs that it "
+      "starts; of malloc and its family the calls of libraries loaded since, of the loader, and by "
+      "pointers that were stored before",
+      program);
+  if (left_alone)
+    list += fmt::format("; and of {} pointer{} that ovc attach left alone", grouped(left_alone),
+                        left_alone == 1 ? "" : "s");
+  return list;
+}
+
 std::vector<std::string> BlindSpots::sentences() {
   std::vector<std::string> list;
-  for (const std::string& program : attached_)
-    list.push_back(
-        fmt::format("what {} did before ovc attach; after it malloc and its family, exec, "
-                    "waits, threads, and the programs that it starts",
-                    program));
+  for (const auto& [program, attached] : attached_) list.push_back(attached.text(program));
   for (const auto& [who, calls] : before_us_)
     list.push_back(
         fmt::format("{} of {}: {} defines them and comes before the shim in the loader's search "

@@ -28,6 +28,11 @@ class BlindSpots {
     uint64_t kb = 0, calls = 0, address = 0;
     uint32_t image = 0;
   };
+  struct Attached {
+    bool with_malloc = false;
+    uint64_t left_alone = 0;  // pointers to malloc's family
+    std::string text(const std::string& program) const;
+  };
   using Place = std::pair<std::string, std::string>;  // program, module
   void note_start(const Event& event);
   std::map<Place, Mapper> by_program() const;
@@ -37,7 +42,7 @@ class BlindSpots {
   std::map<ProcessKey, std::string> program_;
   std::map<Place, std::set<std::string_view>> before_us_;  // -> calls
   std::set<Place> malloc_servers_;
-  std::set<std::string> attached_;                                // programs
+  std::map<std::string, Attached> attached_;                      // by program
   std::map<std::pair<ProcessKey, std::string>, Mapper> mappers_;  // process, module
 };
 

@@ -4,6 +4,9 @@
 #include <dlfcn.h>
 #include <stdlib.h>
 
+#include <algorithm>
+#include <string>
+
 #include "tests/unit/catch.h"
 
 using namespace ovcshim;
@@ -31,6 +34,28 @@ TEST_CASE("loaded objects: functions are found as dlsym finds them") {
 #undef ALIAS
   CHECK(found > 60);
   CHECK(find_function_behind(nullptr, "no_such_function_anywhere") == nullptr);
+}
+
+// The addresses that calls of malloc's family go by, as `ovc attach --malloc` finds them.
+TEST_CASE("loaded objects: the relocations that name a symbol") {
+  REQUIRE(loader_is_idle());
+  unsigned named = 0, of_nobody = 0;
+  for (const link_map* object = first_object(); object; object = object->l_next) {
+    const ObjectTables tables = tables_of(*object);
+    const Relocations found = relocations_of(*object);
+    const auto look = [&](const Elf64_Rela& relocation) {
+      const uint64_t symbol = ELF64_R_SYM(relocation.r_info);
+      const std::string name = symbol ? tables.names + tables.symbols[symbol].st_name : "";
+      of_nobody += name.empty();
+      if (name != "free") return;
+      ++named;
+      CHECK(*reinterpret_cast<void**>(tables.base + relocation.r_offset) != nullptr);
+    };
+    std::for_each(found.calls, found.calls + found.call_count, look);
+    std::for_each(found.data, found.data + found.data_count, look);
+  }
+  CHECK(named >= 3);         // the program, libstdc++, libc
+  CHECK(of_nobody < 10000);  // RELATIVE ones are left out
 }
 
 TEST_CASE("loaded objects: behind one, not in it") {
