@@ -17,7 +17,7 @@ demo=(g++ cmake make ninja-build pkg-config libfmt-dev libdw-dev libelf-dev libc
 tests=("${demo[@]}" catch2 jq python3 sqlite3
   curl strace memcached gunicorn nodejs postgresql apache2 nginx-light php-fpm  # tests/servers
   systemd bubblewrap procps  # tests/recipes
-  valgrind       # tests/bench/instructions.sh
+  valgrind       # tests/bench/instructions.sh, tests/hostile/valgrind.sh
   busybox expect lua5.4 mksh rsync tcl  # tests/e2e/ordinary_ends.sh, which takes more where there are more
   bindfs xfsprogs btrfs-progs  # tests/trust/log_places.sh
   dpkg-dev file man-db xz-utils)  # tests/e2e/package.sh, old_logs.sh

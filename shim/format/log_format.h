@@ -191,9 +191,10 @@ enum class Op : uint16_t {
   kVfork = 34,
   kClone = 35,          // flags, stack, fn (0 for the system call), parent_tid, tls
   kPthreadCreate = 36,  // attr != 0, start routine          the return code (an errno value or 0)
-  kPosixSpawn = 37,   // child pid, argc, 1 if LD_PRELOAD is passed on, strings in the environment;
-                      // text: the path the return code. Copies no memory: vfork beneath
-  kPosixSpawnp = 38,  // the same, the file is searched for in PATH
+  kPosixSpawn = 37,     // child pid, argc, 1 if LD_PRELOAD is passed on, strings in the environment
+                        // (as of exec), after E2BIG the bytes of all strings, and of the longest;
+                        // text: the path. The return code. Copies no memory: vfork beneath
+  kPosixSpawnp = 38,    // the same, the file is searched for in PATH
   // waits. result: pid (waitid: 0). But for waitid args[4] = the caller's minor page faults so far
   // (0 or kUnknown: not read)
   kWait = 40,     // pid, options, wait status
@@ -202,7 +203,8 @@ enum class Op : uint16_t {
   kWait4 = 43,    // pid, options, wait status, ru_maxrss kB if asked for
   kWaitid = 44,   // idtype, id, options, si_code, si_status, si_pid
   // exec family; text: the path. args: argc, 1 if the environment given has LD_PRELOAD with the
-  // shim in it, strings in it; after E2BIG the bytes of all strings, and of the longest
+  // shim in it, strings in it (kUnknown, all three: the program's own seccomp filter was in force);
+  // after E2BIG the bytes of all strings, and of the longest
   kExecve = 48,
   kExecveat = 49,
   kFexecve = 50,

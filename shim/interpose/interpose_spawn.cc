@@ -37,6 +37,10 @@ using SpawnFunction = int(int*, const char*, const posix_spawn_file_actions_t*,
                             attributes, argv, envp);
   beneath_fork(Beneath::kNothing);
   if (code == 0) event.base.args[0] = static_cast<uint64_t>(child ? *child : own);
+  if (code == E2BIG) {
+    const ExecSize size = exec_size(argv, envp);
+    event.base.args[4] = size.bytes, event.base.args[5] = size.longest;
+  }
   finish<Failure::kCode>(event, code);
   return code;
 }

@@ -150,6 +150,11 @@ void add_segment_pool(Facts& facts, const Failure& f) {
   add_huge_pool(facts, segment_size(f), f.io);
   if (f.base.err == EINVAL) add_huge_sizes(facts, f.io);
 }
+void add_filled_pool(Facts& facts, const Failure& f) {
+  Statfs fs{};
+  if (read_statfs(static_cast<int>(f.arg(0)), fs) && static_cast<uint64_t>(fs.type) == kHugetlbfs)
+    add_huge_pool(facts, static_cast<uint64_t>(fs.block) / 1024, f.io);
+}
 void add_memfd_sizes(Facts& facts, const Failure& f) {
   if (f.arg(0) & MFD_HUGETLB) add_huge_sizes(facts, f.io);
 }
@@ -264,6 +269,7 @@ constexpr struct {
     {Op::kShmget, EPERM, add_segment_pool},      {Op::kMemfdCreate, EINVAL, add_memfd_sizes},
     {Op::kMemfdCreate, ENODEV, add_memfd_sizes}, {Op::kFtruncate, 0, add_first_file},
     {Op::kFallocate, 0, add_first_file},         {Op::kPosixFallocate, 0, add_first_file},
+    {Op::kFallocate, ENOSPC, add_filled_pool},   {Op::kPosixFallocate, ENOSPC, add_filled_pool},
     {Op::kClone, ENOSPC, add_namespaces},        {Op::kClone, EPERM, add_namespaces},
     {Op::kClone, EACCES, add_namespaces},        {Op::kUnshare, ENOSPC, add_namespaces},
     {Op::kUnshare, EPERM, add_namespaces},       {Op::kUnshare, EACCES, add_namespaces},

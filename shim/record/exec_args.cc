@@ -53,22 +53,16 @@ bool add_sizes(ExecSize& size, char* const* list) {
   return true;
 }
 
-bool contains(const char* text, uint64_t len, const char* word) {
-  const uint64_t n = sys::length(word);
-  for (uint64_t i = 0; i + n <= len; ++i)
-    if (sys::equal(text + i, word, n)) return true;
-  return false;
-}
-
 }  // namespace
 
 ExecArgs exec_args(char* const* argv, char* const* environment) {
+  if (is_quiet()) return {kUnknown, kUnknown, kUnknown};
   ExecArgs found{count_strings(argv), count_strings(environment)};
   char text[128];
   for (uint64_t i = 0; i < found.environment; ++i) {
     const uint64_t len = copy_text(text, sizeof text, environment[i]);
     if (len <= 11 || !sys::equal(text, "LD_PRELOAD=", 11)) continue;
-    found.passes_shim_on = contains(text, len, "ovcshim");
+    found.passes_shim_on = sys::contains(text, len, "ovcshim");
     break;  // the loader takes the first
   }
   return found;

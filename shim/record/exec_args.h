@@ -14,7 +14,7 @@ struct ExecArgs {
   uint64_t passes_shim_on = 0;  // 1: LD_PRELOAD is in the environment and names the shim
 };
 // The program's pointers may be bad (then exec says EFAULT): nothing is read that is not proven
-// readable.
+// readable. Under a filter of the program's own nothing can be proven: all three are kUnknown.
 ExecArgs exec_args(char* const* argv, char* const* environment);
 
 // After E2BIG: the bytes of all strings, and of the longest, each with its end. 0: not to be read.

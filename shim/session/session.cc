@@ -86,6 +86,12 @@ Settings read_settings(char** envp) {
   return s;
 }
 
+// valgrind loads a library of its own into what it runs.
+bool under_valgrind(char** envp) {
+  const char* preload = value_of(envp, "LD_PRELOAD");
+  return preload && sys::contains(preload, sys::length(preload), "/vgpreload_core");
+}
+
 // 16 random bytes of this program's start; none before Linux 2.6.29.
 void mark_hots(const uint64_t* random) {
   if (random) g.hot_mark = (g.hot_mark ^ random[0]) | 1;
@@ -210,6 +216,7 @@ void find_single_threaded() {
   bool known = envp != nullptr;
   if (known) {
     g_auxv = auxv_behind(envp);
+    if (under_valgrind(envp)) sys::ask_no_addresses();
     known = note_libc_tls(libc, &t_hot, auxv_value(g_auxv, AT_HWCAP2));
     mark_hots(reinterpret_cast<const uint64_t*>(auxv_value(g_auxv, AT_RANDOM)));
   }

@@ -48,9 +48,14 @@ bool readable_range(uint64_t start, uint64_t end) {
 }
 
 bool readable(const void* address) {
-  if (probe(address) != -EINVAL) return false;
   const uint8_t known = __atomic_load_n(&kernel, __ATOMIC_RELAXED);
-  return known == kTells || (known == kNotAsked && kernel_tells());
+  if (known == kDoesNotTell || probe(address) != -EINVAL) return false;
+  return known == kTells || kernel_tells();
+}
+
+void ask_no_addresses() {
+  __atomic_store_n(&kernel, kDoesNotTell, __ATOMIC_RELAXED);
+  __atomic_store_n(&kernel_of_ranges, kDoesNotTell, __ATOMIC_RELAXED);
 }
 
 }  // namespace ovcshim::sys

@@ -47,6 +47,9 @@ inline bool failed(long result) {
 // set in before it looks at `how`. False also where a seccomp filter answers in the kernel's place:
 // whatever it says proves nothing.
 bool readable(const void* address);
+// From now on both are false. For valgrind, which tells each such question as an error of the
+// program, in the program's own report.
+void ask_no_addresses();
 
 // True if all pages of the range can be read: one system call for them all (MADV_POPULATE_READ,
 // since Linux 5.14), which also maps them. False may mean no more than that it cannot be asked so.
@@ -84,6 +87,12 @@ inline bool equal(const char* a, const char* b, size_t len) {
   for (size_t i = 0; i < len; ++i)
     if (a[i] != b[i]) return false;
   return true;
+}
+inline bool contains(const char* text, size_t len, const char* word) {
+  const size_t n = length(word);
+  for (size_t i = 0; i + n <= len; ++i)
+    if (equal(text + i, word, n)) return true;
+  return false;
 }
 
 }  // namespace ovcshim::sys

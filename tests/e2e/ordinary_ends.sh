@@ -74,6 +74,9 @@ if __name__ == "__main__": print(m.get_context("fork").Pool(2).map(abs, [-1, 2])
   ends_well 0 git -C repository status
   ends_well 124 timeout 0.1 sleep 20
   ends_well 0 timeout 20 true
+  # They first make children only to kill them, to see what the kernel lets them do.
+  ! strace -o /dev/null true 2>/dev/null || ends_well 0 strace -f -o /dev/null sh -c '/bin/true; :'
+  ! strace -o /dev/null true 2>/dev/null || ends_well 0 gdb -nx -batch -ex run "$(type -P true)"
   ends_well 0 setsid -w true
   ends_well 0 nohup true
   ends_well 0 env nice true

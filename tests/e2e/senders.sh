@@ -73,7 +73,7 @@ for how in "${!call[@]}"; do
   exits 1 ovc why "$how.ovc" >"$how.txt"
   finds "^sends \(pid [0-9]+\) was killed by SIGKILL" "$how.txt"
   finds "^  sent by +(sends|a process) \(pid [0-9]+\): ${call[$how]}" "$how.txt"
-  ! grep -iE "OOM|no recorded process" "$how.txt" || fail "$how: it is known who did it"
+  ! grep -iE "OOM|no recorded call" "$how.txt" || fail "$how: it is known who did it"
 done
 finds "asked by .*end_it" kill.txt
 ((($(ovc show --op %signal kill.ovc | grep -c "kill(")) == 2)) || fail "other signals were recorded: $(ovc show --op %signal kill.ovc)"
@@ -94,5 +94,5 @@ child=
 wait "$program" || fail "outside"
 exits 1 ovc why outside.ovc >outside.txt
 finds "was killed by SIGKILL" outside.txt
-finds "^  (note)? +no recorded process sent it" outside.txt
+finds "^  (note)? +no recorded call sent it" outside.txt
 ! grep -E "^  sent by" outside.txt || fail "nobody in the log sent it"

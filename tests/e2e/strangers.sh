@@ -19,6 +19,11 @@ for kind in errno kill strict; do
   [[ $(<out) == "done" ]] || fail "sandboxed $kind"
   exits 0 ovc stats $kind.ovc >out
 done
+# What it starts there may be recorded or not; what it was given was not read, and nothing is said of it.
+under "$work/exec.ovc" sandboxed exec "$(command -v hello_static)" >out 2>err || fail "sandboxed exec: exit status $?"
+exits 0 ovc why exec.ovc >out
+finds 'left no records: the process that started it had a seccomp filter of its own' out
+! grep -q 'without LD_PRELOAD' out || fail "said what is not known"
 
 # No descriptors, another root, another user.
 if ((EUID == 0)); then

@@ -303,6 +303,21 @@ static int64_t exec_all_long(void) {
   for (int i = 0; i < kStrings; i++) argv[i] = text;
   return execve("/bin/true", argv, environ);
 }
+static int64_t spawn_with(char** argv) {
+  pid_t pid = 0;
+  return code(posix_spawn(&pid, "/bin/true", NULL, NULL, argv, environ));
+}
+static int64_t spawn_one_long(void) {
+  char* argv[] = {(char*)(uintptr_t) "true", run_with(malloc(200000), 131073), NULL};
+  return spawn_with(argv);
+}
+static int64_t spawn_all_long(void) {
+  enum { kStrings = 100 };
+  char* text = run_with(malloc(100000), 100000);
+  char* argv[kStrings + 1] = {NULL};
+  for (int i = 0; i < kStrings; i++) argv[i] = text;
+  return spawn_with(argv);
+}
 // A task of the user that is there before.
 static void another_task(void) {
   int ready[2];

@@ -116,3 +116,23 @@ static int64_t clone_thread_elsewhere(void) {
   must(unshare(CLONE_NEWPID), "unshare");
   return bad_clone(CLONE_THREAD | CLONE_SIGHAND | CLONE_VM);
 }
+static int64_t clone_second_pidns(void) {
+  must(unshare(CLONE_NEWPID), "unshare");
+  return bad_clone(CLONE_NEWPID | SIGCHLD);
+}
+static int64_t clone_pidfd_detached(void) {
+  return bad_clone(CLONE_PIDFD | 0x400000 /* CLONE_DETACHED */ | SIGCHLD);
+}
+static int64_t clone_pidfd_id(void) {
+  return bad_clone(CLONE_PIDFD | CLONE_PARENT_SETTID | SIGCHLD);
+}
+
+// ---- addresses and files ----
+
+static int64_t mmap_beyond_last(void) {
+  return (int64_t)mmap((void*)0x7fffffffe000, 2 * kPage, PROT_READ,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+}
+static int64_t fallocate_huge(void) {
+  return code(posix_fallocate(memory_file(kMfdHuge), 0, (off_t)1 << 36));
+}

@@ -111,4 +111,11 @@
 {"clone3-group", clone3_group, EBADF, "bad-argument", "CLONE_INTO_CGROUP"},
 {"clone-ipc-sysvsem", clone_ipc_sysvsem, EINVAL, "bad-argument", "CLONE_SYSVSEM"},
 {"clone-thread-elsewhere", clone_thread_elsewhere, EINVAL, "bad-argument", "unshare(CLONE_NEWPID)"},
+{"clone-second-pidns", clone_second_pidns, EINVAL, "bad-argument", "only they can make another"},
+{"clone-pidfd-detached", clone_pidfd_detached, EINVAL, "bad-argument", "CLONE_DETACHED"},
+{"clone-pidfd-id", clone_pidfd_id, EINVAL, "bad-argument", "both take the same argument"},
+{"spawn-one-long", spawn_one_long, E2BIG, "argument-list-too-long", "longer than 128 KiB"},
+{"spawn-all-long", spawn_all_long, E2BIG, "argument-list-too-long", "together are too long"},
+{"mmap-beyond-last", mmap_beyond_last, ENOMEM, "bad-argument", "beyond the address space"},
+{"fallocate-huge", fallocate_huge, ENOSPC, "huge-page-pool", "one of huge pages"},
     // clang-format on

@@ -95,6 +95,10 @@ bool ran_programs(const Evidence& evidence, const Finding&) {
 bool in_unit(const Evidence& evidence, const Finding&) {
   return place_of(evidence.setting) == Place::kUnit;
 }
+bool no_amount(const Evidence&, const Finding& finding) { return !finding.short_by; }
+bool more_stack(const Evidence& evidence, const Finding&) {
+  return causes::larger_stack_helps(evidence);
+}
 bool in_no_unit(const Evidence& evidence, const Finding& finding) {
   return !in_unit(evidence, finding);
 }
@@ -121,6 +125,7 @@ constexpr AdviceRow kAdvice[] = {
     {"rlimit-as", always, "this service only: raise RLIMIT_AS by {short_mib} MiB{at:as}"},
     {"rlimit-data", always, "this service only: raise RLIMIT_DATA by {short_mib} MiB{at:data}"},
     {"rlimit-memlock", always, "this service only: raise RLIMIT_MEMLOCK by {short_mib} MiB{at:memlock}"},
+    {"rlimit-memlock", no_amount, "this service only: a higher RLIMIT_MEMLOCK{at:memlock}"},
     {"max-map-count", jemalloc_in_mode2,
      "start it under vm.overcommit_memory = 0 or 1: its allocator, jemalloc, gives memory back mapping by mapping under mode 2, which splits them without end"},
     {"max-map-count", other_allocator, "for the whole host: a larger vm.max_map_count"},
@@ -144,7 +149,8 @@ constexpr AdviceRow kAdvice[] = {
     {"namespace-limit", always, "for the whole host: a larger user.max_*_namespaces (RHEL 7 begins with 0 user namespaces)"},
     {"shm-limit", always, "for the whole host: a larger kernel.shmmax, kernel.shmall or kernel.shmmni{at:sysctl}"},
     {"file-system-full", always, "more room where the file lies; for /dev/shm: a larger size= of its mount{at:shm}"},
-    {"argument-list-too-long", always, "in the program: pass fewer or shorter arguments, or through a file; a higher RLIMIT_STACK (ulimit -s) gives room up to 6 MiB"},
+    {"argument-list-too-long", more_stack, "this service only: a higher RLIMIT_STACK (ulimit -s): a quarter of it, at most 6 MiB, is for arguments and environment"},
+    {"argument-list-too-long", always, "in the program: pass fewer or shorter arguments, or through a file"},
     {"rlimit-nofile", always, "this service only: a higher RLIMIT_NOFILE{at:nofile}"},
     {"pidns-init-dead", always, "start the namespace with an init that stays{at:init}; this process cannot fork any more"},
     {"injected", always, "unset OVCSHIM_INJECT for a real run"},

@@ -62,6 +62,7 @@ uint64_t mapped_until(const Evidence& evidence, uint64_t start);
 
 // Room in the address space, in the order in which brk and mremap look at it (causes_space.cc).
 bool no_gap(const Evidence& evidence, Finding& finding);  // mmap
+bool fixed_beyond_last_address(const Evidence& evidence, Finding& finding);
 bool break_meets_mapping(const Evidence& evidence, Finding& finding);
 bool break_over_rlimit_data(const Evidence& evidence, Finding& finding);
 bool break_locked(const Evidence& evidence, Finding& finding);  // all else is excluded

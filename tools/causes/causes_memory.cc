@@ -270,6 +270,7 @@ constexpr CauseRow kMemoryRows[] = {
     {"rlimit-memlock", memory_not_permitted, may_not_map_locked, "the mapping would be locked into memory", "mm/mmap.c do_mmap()"},
     {"rlimit-memlock", locking, over_rlimit_memlock, "the mapping would be locked into memory", "mm/mmap.c mlock_future_ok()"},
     {"max-map-count", counts_first, over_map_count, kManyMappings, "mm/mmap.c do_mmap(), mm/vma.c split_vma()"},
+    {"bad-argument", places, fixed_beyond_last_address, "the address given (MAP_FIXED) is not one that a process can have", "mm/mmap.c __get_unmapped_area()"},
     {"address-space", places, no_gap, kNoRoom, "mm/mmap.c get_unmapped_area()"},
     {"rlimit-data", brk_fails, break_over_rlimit_data, "the heap of the process may not grow that far", "mm/mmap.c brk(): check_data_rlimit()"},
     {"address-space", brk_fails, break_meets_mapping, "the heap grows in one piece", "mm/mmap.c brk()"},

@@ -162,6 +162,20 @@ bool no_gap(const Evidence& evidence, Finding& finding) {
          wider_than_any_gap(evidence, finding, args_of(evidence)[1]);
 }
 
+bool fixed_beyond_last_address(const Evidence& evidence, Finding& finding) {
+  constexpr uint64_t kFixedNoReplace = 0x100000;
+  constexpr uint64_t kLargest = (uint64_t{1} << 56) - 4096;  // with five levels of page tables
+  const auto& args = args_of(evidence);
+  const uint64_t end = args[0] > UINT64_MAX - args[1] ? UINT64_MAX : args[0] + args[1];
+  if (!(args[3] & (MAP_FIXED | kFixedNoReplace)) || end <= task_size(evidence)) return false;
+  const auto count = map_count(evidence), most = evidence.fact(FactKey::kMaxMapCount);
+  const bool nothing_else = count && most && *count < *most &&
+                            limits_excluded(evidence, request_of(evidence).space_kb.value_or(0));
+  if (end <= kLargest && !nothing_else) return false;
+  finding.summary = "the range reaches beyond the address space of a process";
+  return true;
+}
+
 bool break_over_rlimit_data(const Evidence& evidence, Finding& finding) {
   const auto data = break_data(evidence);
   if (!data || !data->limit_kb || data->heap_kb <= *data->limit_kb) return false;

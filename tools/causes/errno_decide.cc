@@ -95,8 +95,9 @@ void fill_list(const Evidence& evidence, Finding& finding, const std::vector<con
   finding.rule = rows.front()->source;
   if (finding.cause != kUnknownCause) {
     finding.summary = joined(rows);
-    for (const ErrnoRow* row : rows)
-      if (row->figures) row->figures(evidence, finding);
+    for (size_t i = 0; i < rows.size(); ++i)
+      if (rows[i]->figures && (i == 0 || rows[i]->figures != rows[i - 1]->figures))
+        rows[i]->figures(evidence, finding);
     return;
   }
   finding.summary = kSeveral;

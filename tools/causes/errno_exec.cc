@@ -19,6 +19,12 @@ constexpr uint64_t kLongestString = 32 * 4096;  // include/uapi/linux/binfmts.h 
 constexpr uint64_t kMostByStack = 6 << 20, kLeast = 128 << 10;  // fs/exec.c bprm_stack_limits()
 
 // ---- exec: args: argc, LD_PRELOAD, strings of the environment, bytes of all, of the longest ----
+// A spawn has the child before them.
+
+uint64_t given(const Evidence& e, size_t arg) {
+  return args_of(e)[arg + (is_spawn(op_of(e)) ? 1 : 0)];
+}
+bool was_measured(const Evidence& e) { return given(e, 3) != 0; }
 
 std::optional<uint64_t> room_for_strings(const Evidence& e) {
   const auto stack = e.fact(FactKey::kRlimitStack);
@@ -26,20 +32,19 @@ std::optional<uint64_t> room_for_strings(const Evidence& e) {
   return std::max(std::min(*stack / 4, kMostByStack), kLeast);
 }
 Holds one_too_long(const Evidence& e) {
-  const uint64_t longest = args_of(e)[4];
-  return longest == 0 ? Holds::kMaybe : holds_if(longest > kLongestString);
+  return was_measured(e) ? holds_if(given(e, 4) > kLongestString) : Holds::kMaybe;
 }
 Holds all_too_long(const Evidence& e) {
   const auto room = room_for_strings(e);
-  const auto& args = args_of(e);
   if (one_too_long(e) == Holds::kYes) return Holds::kNo;
-  if (!room || args[3] == 0) return Holds::kMaybe;
-  return args[3] + 8 * (args[0] + args[2]) > *room ? Holds::kYes : Holds::kMaybe;
+  if (!room || !was_measured(e)) return Holds::kMaybe;
+  return given(e, 3) + 8 * (given(e, 0) + given(e, 2)) > *room ? Holds::kYes : Holds::kMaybe;
 }
 void say_strings(const Evidence& e, Finding& finding) {
-  if (args_of(e)[3] == 0) return;
-  add_figure(finding, "arguments and environment", args_of(e)[3], "bytes", "the call");
-  add_figure(finding, "longest string", args_of(e)[4], "bytes", "the call");
+  if (!was_measured(e)) return;
+  add_figure(finding, "arguments and environment", given(e, 3), "bytes", "the call");
+  add_figure(finding, "longest string", given(e, 4), "bytes", "the call");
+  if (one_too_long(e) == Holds::kYes) return;
   add_figure(finding, "room for them", room_for_strings(e), "bytes",
              "a quarter of RLIMIT_STACK, 128 KiB to 6 MiB");
 }
@@ -105,9 +110,13 @@ using enum Op;
     {op, EPERM, other_process, kNotPermitted, "the other process is not the caller's (CAP_SYS_RESOURCE)", "kernel/sys.c check_prlimit_permission()"}, \
     {op, EFAULT, nullptr, kBadArgument, "the pointer to the limit cannot be read or written", kRlimit}
 
+#define LENGTH_ROWS(op) \
+    {op, E2BIG, one_too_long, kTooLong, "one argument or environment string is longer than 128 KiB", kStrings, say_strings}, \
+    {op, E2BIG, all_too_long, kTooLong, "the arguments and the environment together are too long: they get a quarter of RLIMIT_STACK", "fs/exec.c bprm_stack_limits()", say_strings}
+
 constexpr ErrnoRow kRows[] = {
-    {kExecve, E2BIG, one_too_long, kTooLong, "one argument or environment string is longer than 128 KiB", kStrings, say_strings},
-    {kExecve, E2BIG, all_too_long, kTooLong, "the arguments and the environment together are too long: they get a quarter of RLIMIT_STACK", "fs/exec.c bprm_stack_limits()", say_strings},
+    LENGTH_ROWS(kExecve),
+    LENGTH_ROWS(kPosixSpawn),
     {kExecve, EAGAIN, nullptr, "rlimit-nproc", "the user has more tasks than RLIMIT_NPROC allows, checked again at the exec after a change of user id", "fs/exec.c do_execveat_common()", say_tasks},
     {kExecve, ENOMEM, nullptr, "unknown", "the kernel found no memory for the new image (the host is out of memory, or the memory limit of the control group is reached)", "fs/exec.c alloc_bprm()"},
     {kExecve, ENOENT, nullptr, kBadArgument, "there is no such file, or its interpreter (#!, the dynamic loader) is missing", kOpen},
@@ -129,7 +138,6 @@ constexpr ErrnoRow kRows[] = {
     {kPosixSpawn, ENOTDIR, nullptr, kBadArgument, "a part of the path is not a directory", kOpen},
     {kPosixSpawn, ETXTBSY, nullptr, kBadArgument, "the file is open for writing", kOpen},
     {kPosixSpawn, EBADF, nullptr, kBadArgument, "a file action names a descriptor that is not open", "sysdeps/unix/sysv/linux/spawni.c"},
-    {kPosixSpawn, E2BIG, nullptr, kTooLong, "the arguments and the environment are too long for the new program", kStrings},
     {kPosixSpawn, ENOENT, nullptr, kBadArgument, "there is no such file, or its interpreter is missing", kOpen},
     {kPosixSpawn, EACCES, nullptr, kNotPermitted, "the file may not be executed (its mode, a directory above it, or a file system mounted noexec)", kOpen},
     LIMIT_ROWS(kSetrlimit),
@@ -143,11 +151,20 @@ constexpr ErrnoRow kRows[] = {
     {kWait, ESRCH, nullptr, kBadArgument, "there is no such process group", kWaits},
 };
 #undef LIMIT_ROWS
+#undef LENGTH_ROWS
 // clang-format on
 
 }  // namespace
 }  // namespace on_exec
 
 std::span<const ErrnoRow> exec_errnos() { return on_exec::kRows; }
+
+bool larger_stack_helps(const Evidence& evidence) {
+  using namespace on_exec;
+  const auto room = room_for_strings(evidence);
+  const uint64_t wanted = given(evidence, 3) + 8 * (given(evidence, 0) + given(evidence, 2));
+  return was_measured(evidence) && one_too_long(evidence) == Holds::kNo && room &&
+         *room < kMostByStack && wanted <= kMostByStack;
+}
 
 }  // namespace ovc::causes

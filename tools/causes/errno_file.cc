@@ -76,13 +76,42 @@ Holds over_file_size(const Evidence& e) {
 Holds over_largest_file(const Evidence& e) { return maybe_if(over_file_size(e) != Holds::kYes); }
 Holds sealed_size(const Evidence& e) { return is_sealed_file(e, kSealResize); }
 Holds sealed_writes(const Evidence& e) { return is_sealed_file(e, kSealWrites); }
+// ---- a file of huge pages: filled page by page, and what was filled stays when one is missing
+// ----
+
+bool of_huge_pages(const Evidence& e) { return e.fact(FactKey::kFileFsType) == HUGETLBFS_MAGIC; }
+Holds huge_mount_full(const Evidence& e) {
+  const auto free = e.fact(FactKey::kFileFsFree), blocks = e.fact(FactKey::kFileFsBlocks);
+  if (!of_huge_pages(e) || !blocks || *blocks == 0) return Holds::kNo;
+  return free ? holds_if(*free == 0) : Holds::kMaybe;
+}
+Holds huge_pool_empty(const Evidence& e) {
+  if (!of_huge_pages(e)) return Holds::kNo;
+  const auto free = e.fact(FactKey::kHugePoolFree), reserved = e.fact(FactKey::kHugePoolRsvd);
+  return free && reserved ? holds_if(*free <= *reserved) : Holds::kMaybe;
+}
+Holds huge_group_full(const Evidence& e) { return maybe_if(of_huge_pages(e)); }
+void say_huge_pool(const Evidence& e, Finding& finding) {
+  constexpr std::string_view kPool = "/sys/kernel/mm/hugepages";
+  add_figure(finding, "free", e.fact(FactKey::kHugePoolFree), "huge pages", kPool);
+  add_figure(finding, "of them reserved", e.fact(FactKey::kHugePoolRsvd), "huge pages", kPool);
+  add_figure(finding, "size of one", e.fact(FactKey::kHugePoolKb), "kB", kPool);
+}
+void say_huge_mount(const Evidence& e, Finding& finding) {
+  add_figure(finding, "free", e.fact(FactKey::kFileFsFree), "huge pages", "fstatfs");
+  add_figure(finding, "size of the mount", e.fact(FactKey::kFileFsBlocks), "huge pages", "fstatfs");
+}
+
 Holds full(const Evidence& e) {
+  if (of_huge_pages(e)) return Holds::kNo;
   const auto free = e.fact(FactKey::kFileFsFree), block = e.fact(FactKey::kFileFsBlock),
              blocks = e.fact(FactKey::kFileFsBlocks);
   if (!free || !block || *block == 0 || !blocks || *blocks == 0) return Holds::kMaybe;
   return holds_if(*free < length_of(e) / *block);
 }
-Holds otherwise_full(const Evidence& e) { return maybe_if(full(e) != Holds::kYes); }
+Holds otherwise_full(const Evidence& e) {
+  return maybe_if(!of_huge_pages(e) && full(e) != Holds::kYes);
+}
 
 void say_full(const Evidence& e, Finding& finding) {
   const auto kb = [&](FactKey key) {
@@ -105,7 +134,9 @@ void say_file_size(const Evidence& e, Finding& finding) {
 
 constexpr std::string_view kMemfd = "mm/memfd.c memfd_create()", kCut = "fs/open.c do_ftruncate()",
                            kFill = "fs/open.c vfs_fallocate()", kGlibc = "sysdeps/posix/shm_open.c",
-                           kNewSize = "fs/attr.c inode_newsize_ok()";
+                           kNewSize = "fs/attr.c inode_newsize_ok()",
+                           kFillHuge = "fs/hugetlbfs/inode.c hugetlbfs_fallocate()",
+                           kHugePool = "huge-page-pool";
 using enum Op;
 
 // clang-format off
@@ -149,6 +180,9 @@ constexpr ErrnoRow kRows[] = {
     {kFallocate, EINVAL, negative, kBadArgument, "the offset is negative, or the length is not positive", kFill},
     {kFallocate, EINVAL, nullptr, kBadArgument, "the mode is not known, or the file system rejects it with this range", kFill},
     {kFallocate, EOPNOTSUPP, nullptr, kBadArgument, "the file system does not support this mode", kFill},
+    {kFallocate, ENOSPC, huge_mount_full, kHugePool, "the hugetlbfs mount is full (its size= option)", kFillHuge, say_huge_mount},
+    {kFallocate, ENOSPC, huge_pool_empty, kHugePool, "not enough free huge pages: the file is one of huge pages (hugetlbfs or a memory file of MFD_HUGETLB)", kFillHuge, say_huge_pool},
+    {kFallocate, ENOSPC, huge_group_full, "huge-page-group", "the huge page limit of a control group was reached (hugetlb)", kFillHuge},
     {kFallocate, ENOSPC, full, kFull, "the file system is full", "its file system", say_full},
     {kFallocate, ENOSPC, otherwise_full, kFull, "the file system has no room for it (a quota of it, or on tmpfs no memory may be promised)", "its file system", say_full},
     {kFallocate, EFBIG, over_file_size, kFileSize, "the file would be larger than RLIMIT_FSIZE", kFill, say_file_size},

@@ -69,6 +69,9 @@ Holds only_path(const Evidence& evidence);
 Holds not_for_writing(const Evidence& evidence);
 Holds is_sealed_file(const Evidence& evidence, uint64_t seals);
 
+// Of E2BIG: the strings are too long together only, and a higher RLIMIT_STACK gives room for them.
+bool larger_stack_helps(const Evidence& evidence);
+
 inline constexpr std::string_view kBadArgument = "bad-argument", kUnknownCause = "unknown",
                                   kDenyWriteExecute = "memory-deny-write-execute",
                                   kSecurityModuleCause = "security-module",

@@ -47,6 +47,18 @@ Holds thread_and_namespace(const Evidence& e) {
 Holds semaphores_and_ipc(const Evidence& e) {
   return holds_if(has(e, CLONE_NEWIPC | CLONE_SYSVSEM));
 }
+constexpr uint64_t kDetached = 0x400000;  // CLONE_DETACHED, without a meaning since Linux 2.6
+constexpr KernelVersion kThreadPidfdSince{6, 9};
+Holds pidfd_detached(const Evidence& e) { return holds_if(has(e, CLONE_PIDFD | kDetached)); }
+// The descriptor's number goes where the older call has that of the parent's copy of the id.
+Holds pidfd_and_id(const Evidence& e) {
+  const bool both = has(e, CLONE_PIDFD | CLONE_PARENT_SETTID);
+  return is_raw(e) ? maybe_if(both) : holds_if(both);
+}
+Holds pidfd_of_thread(const Evidence& e) {
+  if (!has(e, CLONE_PIDFD | CLONE_THREAD)) return Holds::kNo;
+  return e.rules.kernel.known() ? holds_if(e.rules.kernel < kThreadPidfdSince) : Holds::kMaybe;
+}
 Holds parent_of_init(const Evidence& e) { return maybe_if(has(e, CLONE_PARENT)); }
 // Made by number: libc itself gives clone3 nothing unusual.
 Holds only_clone3(const Evidence& e) { return maybe_if(e.event.base.flags & ovcshim::kRawSyscall); }
@@ -69,6 +81,10 @@ std::optional<uint64_t> latest(const Evidence& e, FactKey key) {
 bool other_pid_namespace(const Evidence& e) {
   const auto own = latest(e, FactKey::kPidNs), children = latest(e, FactKey::kPidForChildrenNs);
   return own && children && *own != *children;
+}
+// kernel/pid_namespace.c copy_pid_ns(): only from the namespace that the caller itself is in.
+Holds second_pid_namespace(const Evidence& e) {
+  return holds_if(has(e, CLONE_NEWPID) && !new_user(e) && other_pid_namespace(e));
 }
 Holds thread_elsewhere(const Evidence& e) {
   return holds_if(has(e, CLONE_THREAD) && other_pid_namespace(e));
@@ -180,6 +196,10 @@ constexpr std::string_view kMost =
     "the user has as many namespaces of this kind as user.max_*_namespaces allows, here or in a "
     "user namespace above";
 constexpr std::string_view kDeep = "namespaces are nested 32 deep";
+constexpr std::string_view kSecondPidNamespace =
+    "after unshare(CLONE_NEWPID) or setns the process has a pid namespace for its children "
+    "already: "
+    "only they can make another";
 constexpr std::string_view kElsewhere =
     "after unshare(CLONE_NEWPID) or setns a process can have no new threads";
 using enum Op;
@@ -209,6 +229,10 @@ constexpr ErrnoRow kRows[] = {
     {kClone, EINVAL, thread_and_namespace, kBadArgument, "CLONE_THREAD excludes CLONE_NEWUSER and CLONE_NEWPID", kCopy},
     {kClone, EINVAL, semaphores_and_ipc, kBadArgument, "CLONE_NEWIPC excludes CLONE_SYSVSEM", kNs},
     {kClone, EINVAL, thread_elsewhere, kBadArgument, kElsewhere, kCopy},
+    {kClone, EINVAL, second_pid_namespace, kBadArgument, kSecondPidNamespace, "kernel/pid_namespace.c copy_pid_ns()"},
+    {kClone, EINVAL, pidfd_detached, kBadArgument, "CLONE_PIDFD excludes CLONE_DETACHED", kCopy},
+    {kClone, EINVAL, pidfd_and_id, kBadArgument, "CLONE_PIDFD excludes CLONE_PARENT_SETTID (but for clone3): both take the same argument", "kernel/fork.c kernel_clone()"},
+    {kClone, EINVAL, pidfd_of_thread, kBadArgument, "CLONE_PIDFD excludes CLONE_THREAD (before Linux 6.9)", kCopy},
     {kClone, EINVAL, parent_of_init, kBadArgument, "CLONE_PARENT is not for the first process of a pid namespace", kCopy},
     {kClone, EINVAL, only_clone3, kBadArgument, "another combination of arguments that the kernel rejects (a stack without a size, an unknown flag, set_tid)", "kernel/fork.c clone3_args_valid()"},
     {kClone, EPERM, only_clone3, kNotPermitted, "set_tid of clone3 needs CAP_CHECKPOINT_RESTORE", "kernel/pid.c alloc_pid()"},
@@ -229,6 +253,7 @@ constexpr ErrnoRow kRows[] = {
     NAMESPACE_ROWS(kUnshare),
     {kUnshare, EINVAL, unshare_unknown, kBadArgument, "a flag is given that unshare does not know", kUnshareSource},
     {kUnshare, EINVAL, has_threads, kBadArgument, "the process has other threads: then it can have no new user namespace, memory or signal handlers", kUnshareSource},
+    {kUnshare, EINVAL, second_pid_namespace, kBadArgument, kSecondPidNamespace, "kernel/pid_namespace.c copy_pid_ns()"},
     {kUnshare, EINVAL, nullptr, kBadArgument, "this kernel is built without a namespace that is asked for", kNs},
     {kSetns, EBADF, setns_negative, kBadArgument, "the descriptor is negative", kSetnsSource},
     {kSetns, EBADF, setns_not_open, kBadArgument, "the descriptor is not open", kSetnsSource},

@@ -171,11 +171,12 @@ bool has_refusals(const LogReader& log) {
 }
 
 // why() writes to standard output, which belongs to the command.
-void print_verdict(const std::string& path) {
+void print_verdict(const std::string& path, const WaitedFor& waited_for) {
   const int ours = dup(STDOUT_FILENO);
   dup2(STDERR_FILENO, STDOUT_FILENO);
   WhyOptions options;
   options.log = path;
+  options.waited_for = waited_for;
   why(options);
   fflush(stdout);
   if (ours < 0) return;
@@ -218,7 +219,8 @@ void report(const std::string& command, const std::string& path, pid_t pid, int 
                  why_unseen(command));
     bool refused = has_refusals(log);
     for (const Relative& relative : family.others) refused |= has_refusals(*relative.log);
-    if (WIFSIGNALED(status) || refused) print_verdict(path);
+    const bool wrong = WIFSIGNALED(status) && is_suspicious_signal(WTERMSIG(status));
+    if (wrong || refused) print_verdict(path, {static_cast<uint32_t>(pid), status});
   } catch (const Error& error) {  // the command's exit status counts, not ours
     fmt::print(stderr, "ovc: {}\n", error.what());
   }

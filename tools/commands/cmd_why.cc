@@ -61,10 +61,12 @@ int why(const WhyOptions& options) {
   for (const Process& process : log.processes()) seen_here.insert(process.slot.pid);
   for (const Relative& relative : family.others)
     for (const Process& process : relative.log->processes()) seen.insert(process.slot.pid);
-  const WhyReport report = why_report(log, host_now(), seen);
+  HostNow now = host_now();
+  now.waited_for = options.waited_for;
+  const WhyReport report = why_report(log, now, seen);
   std::vector<WhyReport> theirs;
   for (const Relative& relative : family.others)
-    theirs.push_back(why_report(*relative.log, host_now(), seen_here));
+    theirs.push_back(why_report(*relative.log, now, seen_here));
   const bool found = report.found() || std::any_of(theirs.begin(), theirs.end(),
                                                    [](const auto& r) { return r.found(); });
   Out out;

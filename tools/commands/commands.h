@@ -10,13 +10,15 @@
 #include <vector>
 
 #include "tools/export/export_formats.h"
+#include "tools/log/call_families.h"
 
 namespace ovc {
 
 struct WhyOptions {
   std::string log;
   bool json = false;
-  bool all = false;  // also refusals that did no harm
+  bool all = false;                          // also refusals that did no harm
+  std::optional<WaitedFor> waited_for = {};  // by `ovc run`
 };
 
 // Prints the verdicts on stdout. 0: nothing found wrong, 1: something found.

@@ -7,6 +7,7 @@
 #include <iterator>
 #include <utility>
 
+#include "tools/log/call_families.h"
 #include "tools/log/names.h"
 #include "tools/text/json.h"
 
@@ -45,6 +46,13 @@ void append_si_status(std::string& out, const Event& event) {
 // system(NULL) asks whether there is a shell.
 bool is_null_command(const Event& event) {
   return event.base.op == Op::kSystem && event.base.args[0] == 0;
+}
+
+// The program's own seccomp filter was in force.
+bool is_unread(const Event& event) {
+  const auto& args = event.base.args;
+  return event.text.empty() && ((is_exec(event.base.op) && args[1] == kUnknown) ||
+                                (is_spawn(event.base.op) && args[2] == kUnknown));
 }
 
 bool has_status(const Event& event) {
@@ -93,9 +101,15 @@ void append_argument(std::string& out, const Event& event, const ArgInfo& arg) {
     case Arg::kSiStatus: append_si_status(out, event); break;
     case Arg::kMaxRss: out += "max RSS ", append_grouped(out, value), out += " kB"; break;
     case Arg::kText:
-      is_null_command(event) ? void(out += "NULL") : append_quoted(out, event.text);
+      if (is_null_command(event)) out += "NULL";
+      else if (is_unread(event)) out += "?";
+      else append_quoted(out, event.text);
       break;
-    case Arg::kPreload: out += value ? "LD_PRELOAD kept" : "without LD_PRELOAD"; break;
+    case Arg::kPreload:
+      out += value == kUnknown ? "LD_PRELOAD not read"
+             : value           ? "LD_PRELOAD kept"
+                               : "without LD_PRELOAD";
+      break;
     case Arg::kPkey: out += "key ", append_signed(out, value - 1); break;
     case Arg::kShmFlags: append_shm_flags(out, value); break;
     case Arg::kLockFlags: append_lock_flags(out, value); break;
@@ -219,8 +233,11 @@ void append_result(std::string& out, const Event& event, Fate fate) {
   if (fate == Fate::kNewImage) {
     out += " = 0 (new image)";
   } else if (fate == Fate::kOpen) {
-    out += info->family == Family::kExec && event.base.args[1] == 0
+    const bool exec = info->family == Family::kExec;
+    out += exec && event.base.args[1] == 0
                ? " = ? (no return recorded: exec without LD_PRELOAD, or the log ends here)"
+           : exec && event.base.args[1] == kUnknown
+               ? " = ? (no return recorded: the new program left no record, or the log ends here)"
                : " = ? (had not returned when the log ends)";
   } else if (event.failed()) {
     append_failure(out, info->result, event.base);

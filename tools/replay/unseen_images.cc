@@ -22,7 +22,7 @@ constexpr uint32_t kFollowAll = 2;
 
 struct Launch {
   UnseenImage image;
-  bool passes_shim_on;
+  uint64_t passes_shim_on;  // kUnknown: not read
 };
 
 class UnseenSearch {
@@ -50,9 +50,9 @@ class UnseenSearch {
   void note(const Event& event) {
     const EventBase& b = event.base;
     if (event.failed()) return;
-    if (is_exec(b.op)) launches_.push_back({{b.pid, b.begin_tick, event.text, ""}, b.args[1] != 0});
+    if (is_exec(b.op)) launches_.push_back({{b.pid, b.begin_tick, event.text, ""}, b.args[1]});
     else if (is_spawn(b.op) && event.returned() && child_pid(event))
-      launches_.push_back({{child_pid(event), b.begin_tick, event.text, ""}, b.args[2] != 0});
+      launches_.push_back({{child_pid(event), b.begin_tick, event.text, ""}, b.args[2]});
   }
 
   void note_last(const EventBase& b) {
@@ -69,6 +69,9 @@ class UnseenSearch {
   }
 
   std::string reason(const Launch& launch) const {
+    if (launch.passes_shim_on == kUnknown)
+      return "the process that started it had a seccomp filter of its own, so what it passed on "
+             "was not read; the filter is kept and may refuse to open the log";
     if (!launch.passes_shim_on) return "it was started without LD_PRELOAD=libovcshim.so";
     const std::string& program = launch.image.program;
     if (!program.starts_with('/')) return "reason not known: the call gave no absolute path";
@@ -104,9 +107,9 @@ std::vector<UnseenProgram> unseen_programs(const LogReader& log, const SeenElsew
 }
 
 std::string UnseenProgram::text() const {
-  return fmt::format("{} (pid {}{}) left no records: {}", escaped(program), pid,
-                     count > 1 ? fmt::format(" and {} more", grouped(count - 1)) : "",
-                     escaped(why));
+  return fmt::format(
+      "{} (pid {}{}) left no records: {}", program.empty() ? "a program" : escaped(program), pid,
+      count > 1 ? fmt::format(" and {} more", grouped(count - 1)) : "", escaped(why));
 }
 
 }  // namespace ovc

@@ -109,6 +109,17 @@ std::string end_text(const ProcessEnd& end) {
   return "no exit recorded";
 }
 
+ProcessEnd end_of_status(uint32_t pid, int status) {
+  ProcessEnd end;
+  const auto sign = of_status(pid, status);
+  if (!sign) return end;
+  end.kind = sign->kind;
+  end.status = sign->status;
+  end.signal = sign->signal;
+  end.seen_by = "run";
+  return end;
+}
+
 bool is_suspicious_signal(int signal) {
   return std::find(std::begin(kSuspicious), std::end(kSuspicious), signal) != std::end(kSuspicious);
 }

@@ -48,11 +48,13 @@ struct ProcessEnd {
   std::string_view seen_by;     // by what it was decided; empty: not recorded
   std::optional<EndSign> told;  // the wait that was told of it
   uint64_t max_rss_kb = 0, page_faults = 0;
-  uint16_t err = 0;  // errno when it asked for its end; 0: none, or not known
+  uint16_t err = 0;               // errno when it asked for its end; 0: none, or not known
   std::optional<uint64_t> asked;  // position of the call by which it asked for its end
 };
 // "exited, 0", "ended normally", "called abort", "killed by SIGKILL", "no exit recorded"
 std::string end_text(const ProcessEnd& end);
+// As waitpid() told of it.
+ProcessEnd end_of_status(uint32_t pid, int status);
 // Killed by what is nobody's way to end a program on purpose (SIGKILL, SIGSEGV, SIGABRT, ...).
 bool is_suspicious(const ProcessEnd& end);
 bool is_suspicious_signal(int signal);

@@ -15,8 +15,10 @@
 #include "tools/verdict/bus_errors.h"
 #include "tools/verdict/exit_sight.h"
 #include "tools/verdict/group_kill.h"
+#include "tools/verdict/host_kills.h"
 #include "tools/verdict/log_setting.h"
 #include "tools/verdict/lost_kills.h"
+#include "tools/verdict/probe_kills.h"
 #include "tools/verdict/senders.h"
 #include "tools/verdict/why_report.h"
 
@@ -24,46 +26,6 @@ namespace ovc {
 namespace {
 
 using ovcshim::ProcessSlot;
-
-// ---- OOM kills ----
-
-struct Window {
-  std::optional<uint64_t> before, after;  // counter readings around a death
-  uint64_t from_tick = 0, to_tick = 0;    // to_tick 0: now
-};
-
-// The process died after `alive_tick`, and before `dead_tick` if that is known; 0: some time before
-// now.
-Window host_kills_around(const WhyScan& scan, uint64_t alive_tick, uint64_t dead_tick,
-                         std::optional<uint64_t> now_kills) {
-  Window window;
-  for (const auto& reading : scan.oom()) {
-    if (!reading.host_kills) continue;
-    if (reading.tick <= alive_tick && reading.tick >= window.from_tick) {
-      window.before = reading.host_kills;
-      window.from_tick = reading.tick;
-    } else if (dead_tick != 0 && reading.tick >= dead_tick &&
-               (window.to_tick == 0 || reading.tick < window.to_tick)) {
-      window.after = reading.host_kills;
-      window.to_tick = reading.tick;
-    }
-  }
-  if (window.to_tick == 0) window.after = now_kills;
-  return window;
-}
-
-std::string oom_note(const LogReader& log, const Window& w) {
-  const std::string to = w.to_tick ? clock_text(log.posix_ns(w.to_tick), 3) : "now";
-  const std::string span =
-      fmt::format("between {} and {}", clock_text(log.posix_ns(w.from_tick), 3), to);
-  if (*w.after == *w.before)
-    return fmt::format(
-        "not the kernel's OOM killer: the host counted no OOM kill {} (/proc/vmstat oom_kill = {})",
-        span, *w.before);
-  return fmt::format("the host counted {} OOM kill{} {} (/proc/vmstat oom_kill {} -> {})",
-                     *w.after - *w.before, *w.after - *w.before == 1 ? "" : "s", span, *w.before,
-                     *w.after);
-}
 
 // The counter of the process's own control group, between its readings in the log.
 void add_group_note(const WhyScan& scan, const ProcessKey& key, Ending& ending) {
@@ -96,6 +58,7 @@ class Endings {
       for (const EndSign& told : signs)
         if (!told_.contains(told.position)) look_at(told);
     fold_passed_on();
+    set_probes_aside();
     name_group_kills();
     return {collapsed(std::move(found_)), collapsed(std::move(quiet_)),
             collapsed(std::move(asked_))};
@@ -114,7 +77,10 @@ class Endings {
     const ProcessKey key{process.index, slot.serial, 0};
     const auto signs = scan_.processes().find(key);
     const uint64_t last = signs == scan_.processes().end() ? 0 : signs->second.last_tick;
-    const ProcessEnd end = scan_.ends().of(log_, process);
+    ProcessEnd end = scan_.ends().of(log_, process);
+    const auto& run = now_.waited_for;
+    if (end.kind == EndKind::kNotRecorded && run && run->pid == slot.pid && run->status)
+      end = end_of_status(slot.pid, *run->status);
     if (end.told) mark_told(*end.told, slot.start_tick);
     const Seen seen{process.comm(), slot.pid, key, last, slot.start_tick};
     if (is_suspicious(end)) {
@@ -154,9 +120,11 @@ class Endings {
            std::find(std::begin(kAsks), std::end(kAsks), end.signal) != std::end(kAsks);
   }
 
-  std::string sender_of(const Seen& seen, int signal, uint64_t to) {
-    const auto sender = senders_.of(seen.pid, signal, seen.born, to, symbols_);
-    return sender ? sender_text(log_, *sender) : "";
+  void add_sender(const Seen& seen, uint64_t to, Ending& ending) {
+    const auto sender = senders_.of(seen.pid, ending.signal, seen.born, to, symbols_);
+    if (!sender) return;
+    ending.sent_by = sender_text(log_, *sender);
+    ending.sender_pid = sender->pid;
   }
 
   // Worth a line where a recorded process did it: a terminal's ^C is everyday life.
@@ -168,7 +136,7 @@ class Endings {
     ending.by_wait = ending.exact = true;
     ending.tick = end.told->tick;
     ending.signal = end.signal;
-    ending.sent_by = sender_of(seen, end.signal, ending.tick);
+    add_sender(seen, ending.tick, ending);
     if (!ending.sent_by.empty())
       asked_.push_back({std::move(ending), end.told, seen.last_tick, {}});
   }
@@ -193,15 +161,18 @@ class Endings {
     ending.comm = seen.comm;
     ending.pid = seen.pid;
     ending.by_wait = end.seen_by == "wait";
-    ending.tick = ending.by_wait ? end.told->tick : end.tick;
-    ending.exact = true;
+    ending.by_run = end.seen_by == "run";
+    ending.tick = ending.by_wait ? end.told->tick : ending.by_run ? seen.last_tick : end.tick;
+    ending.exact = !ending.by_run;
     ending.signal = end.signal;
-    if (ending.by_wait) ending.sent_by = sender_of(seen, end.signal, ending.tick);
+    if (ending.by_run) add_sender(seen, UINT64_MAX, ending);
+    if (ending.by_wait) add_sender(seen, ending.tick, ending);
     if (end.signal == SIGKILL && ending.by_wait && ending.sent_by.empty())
       ending.notes = group_kill_notes(scan_, log_, end.told->position);
     // and its group does not say so already
     if (end.signal == SIGKILL && ending.notes.empty() && ending.sent_by.empty()) {
-      if (!add_oom_notes(ending, seen, ending.tick)) add_outside_notes(end, ending);
+      if (!add_oom_notes(ending, seen, ending.exact ? ending.tick : 0))
+        add_outside_notes(end, ending);
     }
     if (end.signal == SIGBUS)
       ending.notes = bus_error_notes(log_, seen.pid, seen.born, ending.tick);
@@ -240,7 +211,7 @@ class Endings {
     if (other_boot(log_, now_))
       ending.notes.emplace_back(
           "the machine has been started anew since: a crash or power cut looks the same");
-    ending.sent_by = sender_of(seen, 0, UINT64_MAX);
+    add_sender(seen, UINT64_MAX, ending);
     const bool by_group = ending.sent_by.empty() && same_boot(log_, now_);
     auto kills = by_group ? kills_since(log_, scan_, seen.key) : std::nullopt;
     if (kills) ending.notes = kills->notes;
@@ -278,7 +249,7 @@ class Endings {
   // Nobody in the log sent it: who could have, where it runs, and where that is written.
   void add_outside_notes(const ProcessEnd& end, Ending& ending) {
     const auto snapshot = end.told ? scan_.snapshot_about(end.told->position) : std::nullopt;
-    ending.notes.emplace_back("no recorded process sent it");
+    ending.notes.emplace_back("no recorded call sent it");
     if (!snapshot) return;
     const std::string where = outside_text(setting_of(*snapshot));
     if (!where.empty()) ending.notes.push_back(where);
@@ -323,6 +294,26 @@ class Endings {
         outer.ending.id = "";
       }
     std::erase_if(quiet_, [](const Found& found) { return found.ending.id.empty(); });
+  }
+
+  // Killed at once by the parent that made them, which was told of it: on purpose, and no finding.
+  void set_probes_aside() {
+    std::vector<OwnKill> kills;
+    std::vector<size_t> places;
+    for (size_t i = 0; i < found_.size(); ++i) {
+      const auto& [ending, told, last_tick, group] = found_[i];
+      if (ending.signal != SIGKILL || !told || ending.sender_pid != told->waiter_pid) continue;
+      kills.push_back({told->waiter_pid, told->pid, told->tick});
+      places.push_back(i);
+    }
+    find_probes(log_, kills);
+    for (size_t i = 0; i < kills.size(); ++i)
+      if (kills[i].is_probe) {
+        Found& found = found_[places[i]];
+        asked_.push_back(found);
+        found.ending.id = "";
+      }
+    std::erase_if(found_, [](const Found& found) { return found.ending.id.empty(); });
   }
 
   size_t passed_on_by(const Found& inner) const {

@@ -87,20 +87,21 @@ Json verdict_json(const LogReader& log, const Verdict& v) {
   return json;
 }
 
+const char* seen_by(const Ending& e) { return e.by_wait ? "wait" : e.by_run ? "run" : "abort"; }
+
 Json ending_json(const LogReader& log, const Ending& e) {
-  return {
-      {"end", e.id},
-      {"comm", e.comm},
-      {"pid", e.pid},
-      {"signal", e.signal ? Json(signal_name(static_cast<unsigned>(e.signal))) : Json(nullptr)},
-      {e.exact ? "time" : "last_sign_of_life", iso_text(log.posix_ns(e.tick))},
-      {"count", e.count},
-      {"last", iso_text(log.posix_ns(e.last_tick))},
-      {"seen_by", e.id == "no-exit-recorded" ? Json(nullptr) : Json(e.by_wait ? "wait" : "abort")},
-      {"asked_by", e.callers},
-      {"sent_by", e.sent_by.empty() ? Json(nullptr) : Json(e.sent_by)},
-      {"reason", e.reason.empty() ? Json(nullptr) : Json(e.reason)},
-      {"notes", e.notes}};
+  return {{"end", e.id},
+          {"comm", e.comm},
+          {"pid", e.pid},
+          {"signal", e.signal ? Json(signal_name(static_cast<unsigned>(e.signal))) : Json(nullptr)},
+          {e.exact ? "time" : "last_sign_of_life", iso_text(log.posix_ns(e.tick))},
+          {"count", e.count},
+          {"last", iso_text(log.posix_ns(e.last_tick))},
+          {"seen_by", e.id == "no-exit-recorded" ? Json(nullptr) : Json(seen_by(e))},
+          {"asked_by", e.callers},
+          {"sent_by", e.sent_by.empty() ? Json(nullptr) : Json(e.sent_by)},
+          {"reason", e.reason.empty() ? Json(nullptr) : Json(e.reason)},
+          {"notes", e.notes}};
 }
 
 Json child_json(const LogReader& log, const ChildStory& s) {

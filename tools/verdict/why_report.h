@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "tools/causes/causes.h"
+#include "tools/log/call_families.h"
 #include "tools/log/log_reader.h"
 #include "tools/replay/holders.h"
 #include "tools/replay/unseen_images.h"
@@ -33,6 +34,7 @@ struct HostNow {
   // Its number as we see it; 0: not known. The clock, ns since 1970.
   std::function<uint32_t(const ovcshim::ProcessSlot&)> pid_here;
   int64_t posix_ns = 0;
+  std::optional<WaitedFor> waited_for = {};  // by `ovc run`: how what it started ended
 };
 HostNow host_now();
 
@@ -63,9 +65,11 @@ struct Ending {
   uint64_t tick = 0;
   bool exact = false;    // tick is when it was learned of; else it is the last sign of life
   bool by_wait = false;  // its parent was told of it; else it is its own record that says so
+  bool by_run = false;   // ... or `ovc run`, which started it
   int signal = 0;
   std::string reason;   // of an exit that could not be seen: why; raw, empty if not known
   std::string sent_by;  // who sent the signal, if a recorded process did; escaped
+  uint32_t sender_pid = 0;
   std::vector<std::string> callers;  // of abort(), innermost first; raw
   std::vector<std::string> notes;
   uint64_t count = 1, last_tick = 0;
@@ -95,10 +99,11 @@ struct WhyReport {
   std::vector<Verdict> verdicts;      // by time of the first of each group
   std::vector<Ending> endings;        // suspicious ones
   std::vector<Ending> quiet_endings;  // gone, and no exit recorded: no finding
-  std::vector<Ending> asked_endings;  // by SIGTERM and the like, which is how one asks for it
-  std::vector<ChildStory> children;   // copies of their parent that failed or never end
-  std::vector<ForkGroup> forks;       // most forks first
-  uint64_t other_forks = 0;           // counted, but who made them has been overwritten
+  std::vector<Ending>
+      asked_endings;  // by SIGTERM and the like, which is how one asks for it; probes
+  std::vector<ChildStory> children;  // copies of their parent that failed or never end
+  std::vector<ForkGroup> forks;      // most forks first
+  uint64_t other_forks = 0;          // counted, but who made them has been overwritten
   std::vector<NoReserveUse> noreserve;
   std::vector<UnseenProgram> unseen;         // left no record of their own
   std::vector<std::string> unseen_code;      // what recorded processes did unseen; raw sentences

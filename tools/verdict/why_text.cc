@@ -3,6 +3,7 @@
 // The verdicts for people. A label column, one fact a line; all text of the log is escaped.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "tools/causes/finding_text.h"
@@ -129,11 +130,14 @@ std::string seen_text(const WhyReport& report) {
   for (size_t i = 0; i < report.seen.size() && i < kNamesShown; ++i)
     names += (i ? ", " : "") + escaped(report.seen[i]);
   if (report.seen.size() > kNamesShown) names += ", ...";
+  const bool probes =
+      std::any_of(report.asked_endings.begin(), report.asked_endings.end(),
+                  [](const Ending& ending) { return is_suspicious_signal(ending.signal); });
   return fmt::format(
-      "nothing was refused and nobody {} killed in what was seen: {} event{} of {} process{}{}\n",
-      report.quiet_endings.empty() ? "was" : "is known to have been", grouped(report.events),
-      report.events == 1 ? "" : "s", grouped(report.processes), report.processes == 1 ? "" : "es",
-      names.empty() ? "" : " (" + names + ")");
+      "nothing was refused and nobody{} {} killed in what was seen: {} event{} of {} process{}{}\n",
+      probes ? " else" : "", report.quiet_endings.empty() ? "was" : "is known to have been",
+      grouped(report.events), report.events == 1 ? "" : "s", grouped(report.processes),
+      report.processes == 1 ? "" : "es", names.empty() ? "" : " (" + names + ")");
 }
 
 void add_unseen(std::string& out, const WhyReport& report) {
@@ -226,6 +230,9 @@ Told tell(const LogReader& log, const Ending& e) {
   Told told;
   if (e.id == "no-exit-recorded")
     told.title = fmt::format("{}: no exit recorded, last sign of life {}", who, when);
+  else if (e.by_run)
+    told.title = fmt::format("{} was killed by {}, as ovc run was told; last sign of life {}", who,
+                             signal_name(static_cast<unsigned>(e.signal)), when);
   else if (!e.by_wait) told.title = fmt::format("{} called abort() {}", who, when);
   else if (e.id == "aborted")
     told.title = fmt::format("{} aborted (SIGABRT); {} {}", who, parent, when);

@@ -169,3 +169,77 @@ TEST_CASE("a program that ends by SIGSYS may have been killed over a call of the
   REQUIRE(ends.size() == 1);
   CHECK(ends[0].notes.at(0).find("OVCSHIM=0") != std::string::npos);
 }
+
+TEST_CASE("a child that its parent made only to kill it is no finding") {
+  World world;
+  const auto by_parent = [&](Op op, uint64_t begin, uint64_t end, int64_t result,
+                             std::initializer_list<uint64_t> args) {
+    return world.granted(op, begin, end, args, result);
+  };
+  by_parent(Op::kFork, 2000, 2010, 9000, {});
+  by_parent(Op::kMmap, 2020, 2021, 0x10000, {0, 4096, 0, 0});
+
+  SECTION("strace's and gdb's probes") {
+    by_parent(Op::kWaitpid, 2025, 2026, 9000, {9000, 0, 0x137f});  // stopped
+    by_parent(Op::kKill, 2030, 2031, 0, {9000, SIGKILL});
+    by_parent(Op::kWaitpid, 2040, 2050, 9000, {9000, 0, SIGKILL});
+    const WhyReport report = world.report();
+    CHECK(report.endings.empty());
+    REQUIRE(report.asked_endings.size() == 1);
+    CHECK(report.asked_endings[0].signal == SIGKILL);
+    CHECK(why_text(*world.log, report).find("nobody else was killed") != std::string::npos);
+  }
+  SECTION("it had something to do meanwhile") {
+    Event own = make_event(Op::kFork, 2025, 2026);
+    own.base.pid = own.base.tid = 9000;
+    own.base.result = 9001;
+    world.put(own);
+    by_parent(Op::kKill, 2030, 2031, 0, {9000, SIGKILL});
+    by_parent(Op::kWaitpid, 2040, 2050, 9000, {9000, 0, SIGKILL});
+    CHECK(world.report().endings.size() == 1);
+  }
+  SECTION("so had the parent") {
+    by_parent(Op::kFork, 2025, 2026, 9001, {});
+    by_parent(Op::kKill, 2030, 2031, 0, {9000, SIGKILL});
+    by_parent(Op::kWaitpid, 2040, 2050, 9000, {9000, 0, SIGKILL});
+    CHECK(world.report().endings.size() == 1);
+  }
+  SECTION("somebody else killed it") {
+    by_parent(Op::kWaitpid, 2040, 2050, 9000, {9000, 0, SIGKILL});
+    CHECK(world.report().endings.size() == 1);
+  }
+}
+
+TEST_CASE("how it ended, where only ovc run was told") {
+  World world;
+  world.granted(Op::kMmap, 2000, 2010, {0, 4096, 0, 0}, 0x10000);
+  world.alive = false;
+  const auto told = [&](uint32_t pid, int status) {
+    world.now.waited_for = WaitedFor{pid, status};
+  };
+
+  SECTION("by a signal that says something went wrong") {
+    told(7143, SIGSEGV);
+    const WhyReport report = world.report();
+    REQUIRE(report.endings.size() == 1);
+    CHECK(report.quiet_endings.empty());
+    CHECK(
+        tell(*world.log, report.endings[0]).title.find("killed by SIGSEGV, as ovc run was told") !=
+        std::string::npos);
+  }
+  SECTION("as it was asked to") {
+    told(7143, SIGTERM);
+    CHECK_FALSE(world.report().found());
+    CHECK(world.report().quiet_endings.empty());
+  }
+  SECTION("another process") {
+    told(7144, SIGSEGV);
+    CHECK(world.report().endings.empty());
+    CHECK(world.report().quiet_endings.size() == 1);
+  }
+  SECTION("its own record goes before") {
+    world.builder.process(0).exit_known = 1;
+    told(7143, SIGSEGV);
+    CHECK(world.report().endings.empty());
+  }
+}
