@@ -42,13 +42,13 @@ ovc stats --stacks short.ovc >short.txt
 
 ovc stats --stacks threads.ovc >stacks.txt
 finds '^small mallocs by stack, kB: what calls for less than 128 KiB asked for, freed again or not;$' stacks.txt
-finds '^ +[0-9,]+ +[0-9]+ % +[0-9,]+ +realloc +asks_much[^ ]* <- work <- start_thread' stacks.txt
-finds '^ +[0-9,]+ +[0-9]+ % +[0-9,]+ +calloc +asks_little[^ ]* <- work <- main' stacks.txt
+finds '^ *[0-9,]+ +[0-9]+ % +[0-9,]+ +realloc +asks_much[^ ]* <- work <- start_thread' stacks.txt
+finds '^ *[0-9,]+ +[0-9]+ % +[0-9,]+ +calloc +asks_little[^ ]* <- work <- in_threads <- main' stacks.txt
 ovc export threads.ovc --to folded --weight small >small.folded
 ovc stats --stacks --json threads.ovc >stacks.json
 [[ $(awk '{ sum += $NF } END { printf "%.0f\n", sum }' small.folded) == "$(jq '.small_requests | .samples * .sample_bytes' stacks.json)" ]] ||
   fail "folded says something else"
-finds '^small_mallocs;.*;main;work;asks_much[^;]*;realloc [0-9]+$' small.folded
+finds '^small_mallocs;.*;main;in_threads;work;asks_much[^;]*;realloc [0-9]+$' small.folded
 # They are in no sum of what was charged.
 ovc export threads.ovc --to folded --weight count >count.folded
 ! grep ';realloc ' count.folded || fail "samples counted as calls that map memory"
