@@ -20,7 +20,7 @@ namespace {
 constexpr size_t kNamesInTree = 48;
 constexpr uint64_t kLeastShare = 100;  // of the tree: what holds less than 1 % is not shown
 
-std::string bounds_text(const Bounds& kb) {
+std::string range_text(const Bounds& kb) {
   return kb.exact() ? grouped(kb.high) : fmt::format("{}-{}", grouped(kb.low), grouped(kb.high));
 }
 
@@ -30,8 +30,8 @@ class StacksText {
       : growth_(log), symbols_(log), found_(found), limit_(limit) {}
 
   std::string write() {
-    text_ = fmt::format("charged memory by stack, kB: {} now, {} ever{}\n", bounds_text(found_.now),
-                        bounds_text(found_.gross),
+    text_ = fmt::format("charged memory by stack, kB: {} now, {} ever{}\n", range_text(found_.now),
+                        range_text(found_.gross),
                         found_.exact ? "" : "; not exact: the log's tables were full");
     write_flat();
     write_tree();
@@ -74,7 +74,7 @@ class StacksText {
     const size_t shown = limit_ == 0 ? lines.size() : std::min(limit_, lines.size());
     for (size_t i = 0; i < shown; ++i) {
       const auto& [sum, text] = lines[i];
-      table.row({bounds_text(sum.now), bounds_text(sum.gross), grouped(sum.calls),
+      table.row({range_text(sum.now), range_text(sum.gross), grouped(sum.calls),
                  sum.failed ? grouped(sum.failed) : "", std::string(op_name(sum.op)), text});
     }
     table.write(text_, "");
@@ -120,7 +120,7 @@ class StacksText {
         line += " -> " + escaped(last->below.begin()->first);
         last = &last->below.begin()->second;
       }
-      text_ += fmt::format("{:>15} {:{}}{}\n", bounds_text(below->now), "", 2 * depth, line);
+      text_ += fmt::format("{:>15} {:{}}{}\n", range_text(below->now), "", 2 * depth, line);
       write_below(*last, least, depth + 1);
     }
   }
@@ -132,7 +132,7 @@ class StacksText {
   std::string text_;
 };
 
-Json bounds_json(const Bounds& kb) { return {{"low", kb.low}, {"high", kb.high}}; }
+Json range_json(const Bounds& kb) { return {{"low", kb.low}, {"high", kb.high}}; }
 
 }  // namespace
 
@@ -151,16 +151,16 @@ Json stacks_json(const LogReader& log) {
   Json stacks = Json::array();
   for (const StackSum& sum : found->stacks)
     stacks.push_back({{"op", op_name(sum.op)},
-                      {"charged_now_kb", bounds_json(sum.now)},
-                      {"charged_ever_kb", bounds_json(sum.gross)},
+                      {"charged_now_kb", range_json(sum.now)},
+                      {"charged_ever_kb", range_json(sum.gross)},
                       {"granted_uncharged_kb", sum.uncharged_kb},
                       {"calls", sum.calls},
                       {"failed", sum.failed},
                       {"asked_bytes", sum.asked_bytes},
                       {"failed_bytes", sum.failed_bytes},
                       {"functions", names_of(growth, symbols, sum.stack, kNamesInTree)}});
-  return {{"charged_now_kb", bounds_json(found->now)},
-          {"charged_ever_kb", bounds_json(found->gross)},
+  return {{"charged_now_kb", range_json(found->now)},
+          {"charged_ever_kb", range_json(found->gross)},
           {"ever_without_stack_kb", found->nameless_kb},
           {"exact", found->exact},
           {"stacks", stacks},
