@@ -15,6 +15,14 @@ namespace ovcshim {
 inline constexpr uint32_t kEntriesPerRecord = kEntriesOfPart;
 inline constexpr uint32_t kMaxListed = 20000;  // entries; 0.65 MB of the lane
 
+// A list takes a quarter of the vitals ring at most: it must not push out what it proves, nor the
+// names of the program's modules.
+inline uint64_t most_listed() {
+  constexpr uint64_t kEntriesOfSlot = kSlotBytes / sizeof(MappingEntry);
+  const uint64_t fits = g.vitals.count / 4 * kEntriesOfSlot;
+  return fits < kMaxListed ? fits : kMaxListed;
+}
+
 struct MapTotals {
   uint64_t count = 0, ac_kb = 0, ac_count = 0, dc_kb = 0, nr_kb = 0, biggest_kb = 0,
            biggest_start = 0, shared_writable_kb = 0, outside = 0,
@@ -48,7 +56,7 @@ class MappingWriter {
   void add(const MappingEntry& m) {
     const uint64_t index = totals.count;
     totals.add(m);
-    if (index >= kMaxListed && !(m.start < range_end_ && range_start_ < m.end)) return;
+    if (index >= most_listed_ && !(m.start < range_end_ && range_start_ < m.end)) return;
     if (index != listed_ + pending_) {  // some were left out before it
       flush(false);
       listed_ = static_cast<uint32_t>(index);
@@ -93,6 +101,7 @@ class MappingWriter {
     part_tick_ = tick_now();
   }
 
+  const uint64_t most_listed_ = most_listed();
   uint64_t about_, start_tick_, from_tick_, to_tick_ = 0;
   uint64_t part_tick_ = start_tick_;  // when the first entry of this part was taken
   bool given_ = false;

@@ -10,6 +10,7 @@
 #include "shim/proc/proc_files.h"
 #include "shim/record/event.h"
 #include "shim/record/event_lane.h"
+#include "shim/record/mapping_writer.h"
 #include "shim/record/snapshot.h"
 #include "shim/sys/auxv.h"
 #include "shim/unwind/backtrace.h"
@@ -109,8 +110,10 @@ void put_in_force(const ModuleTable* table) {
 
 // The loader's own mmap calls are not seen, and a list that the ring has passed is none.
 void list_mappings_again(ListOccasion occasion) {
+  // One that is given up has been written in part: it must be little of the ring.
   constexpr uint64_t kMost = 2000;
-  if (may_list_mappings(occasion)) return write_mapping_list(g_private->module_position, kMost);
+  const uint64_t little = most_listed() / 8, most = little < kMost ? little : kMost;
+  if (may_list_mappings(occasion)) return write_mapping_list(g_private->module_position, most);
   // too dear now: asked again later
   g_private->listed_at += g.events.count / 8, g_private->listed_units += g.memory.count / 8;
   forget_some_mappings();

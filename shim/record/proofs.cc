@@ -140,13 +140,22 @@ bool can_pay(uint64_t cost, uint64_t now) {
   return credit_now(now) >= static_cast<int64_t>(cost < most ? cost : most);
 }
 
+// Soon overwritten, and what refers to it is no longer proven then: by the storm itself among the
+// events, by many others in the vitals ring.
+bool is_going(const Proven& proven) {
+  const bool lasts = proven.position & kVitalBit;
+  const EventRing& ring = lasts ? g.vitals : g.events;
+  const uint64_t now = __atomic_load_n(ring.cursor, __ATOMIC_RELAXED);
+  return now - (proven.position & ~kVitalBit) > ring.count / (lasts ? 2 : 64);
+}
+
 bool is_recent(const Proven& proven, uint64_t now) {
   return now - proven.tick < (is_fork_op(proven.op) ? kForkHoldsMs : kHoldsMs) * g_ticks_per_ms;
 }
 
 ProofPlan choose_of_tasks(const EventBase& base, uint64_t granted) {
   const Proven* same = newest(base, false);
-  if (same && holds(*same, granted) && is_recent(*same, tick_now()))
+  if (same && holds(*same, granted) && is_recent(*same, tick_now()) && !is_going(*same))
     return {Proof::kEarlier, same->position};
   return {Proof::kTasks};
 }
@@ -166,6 +175,10 @@ ProofPlan choose(const EventBase& base, uint64_t granted) {
   const bool copies = copies_memory(base), list = can_pay(p.full_cost, now),
              facts = can_pay(p.facts_cost, now);
   const Proven* same = base.flags & kRehearsed ? nullptr : newest(base, false);
+  if (same && is_going(*same) && !copies) {
+    if (list) return {Proof::kFull};
+    if (!same->listed) return {Proof::kLasting};
+  }
   if (same && holds(*same, granted)) {
     const bool recent = is_recent(*same, now);
     if (!recent && list && p.full_cost <= kAgainAtMostMs * g_ticks_per_ms) return {Proof::kFull};
@@ -221,9 +234,9 @@ void begin_proof(const EventBase& base, uint64_t position) {
     if (proven.tick < oldest->tick) oldest = &proven;
   }
   const uint64_t now = tick_now();
-  *(own ? own : oldest) = {position, granted_count(),    p.reading.value.vm_size_pages,
-                           now,      base.caller,        base.op,
-                           base.err, is_task_limit(base)};
+  *(own ? own : oldest) = {position, granted_count(),     p.reading.value.vm_size_pages,
+                           now,      base.caller,         base.op,
+                           base.err, is_task_limit(base), false};
   if (now - p.lately_since >= kLatelyMs * g_ticks_per_ms) p.lately_since = now, p.lately = 0;
   ++p.lately;
 }
@@ -240,6 +253,7 @@ void end_proof(uint64_t position, Proof proof, uint64_t ticks, bool written) {
     if (proven.position == position) {
       proven.vm_size_pages = p.reading.value.vm_size_pages;  // read anew for the snapshot
       proven.tick = now;
+      proven.listed = proof == Proof::kFull;
       if (!written) proven = {};
     }
 }

@@ -19,6 +19,7 @@ enum class Proof {
   kFull,
   kTasks,     // as kFacts, of a refusal in which the mappings have no part: a limit on tasks
   kCounters,  // as kFacts, of no failure: a child was killed
+  kLasting,   // as kFacts, of a storm that goes on: where what must last is kept
 };
 
 struct ProofPlan {
@@ -32,8 +33,10 @@ struct ProofPlan {
 // Memory calls: proofs take 1/16 of the time, but for a burst of 10 ms; one that takes longer is
 // made when nothing was spent for a while, or for the first refusal of a storm, three times; a
 // storm whose sizes change gets four in 100 ms. A refusal to copy the process always has a proof of
-// its own, unless it repeats one that holds. EAGAIN of a fork is a limit on tasks: the mappings are
-// not listed for it, and none made or given back in between matters to it.
+// its own, unless it repeats one that holds. A storm that would overwrite its own proof has it made
+// again where it lasts, whatever there is to pay: once in half a ring that is little a refusal.
+// EAGAIN of a fork is a limit on tasks: the mappings are not listed for it, and none made or given
+// back in between matters to it.
 ProofPlan plan_proof(const EventBase& base, uint64_t granted);
 
 // For a refusal whose proof is kChanged: the sizes as they are now, read once for all refusals

@@ -126,7 +126,7 @@ bool write_snapshot(uint64_t position, Proof proof, const EventBase& call) {
       if (range != 0) facts.add(FactKey::kRangeListed, 1);
       add_holders(facts, writer.totals, big.io, sizeof big.io);
     }
-  } else if (proof == Proof::kFacts) {
+  } else if (proof == Proof::kFacts || proof == Proof::kLasting) {
     count(g.header->snapshots_skipped);
   }
   if (call.flags & kRehearsed) add_rehearsal(facts);

@@ -95,7 +95,7 @@ struct alignas(64) Session {
   uint64_t own_commit_kb = 0;   // private writable memory the shim adds to the process
   // Attached with --malloc (interpose/bound_slots.h); kUnknown: without
   uint64_t bound_slots = kUnknown, bound_elsewhere = 0, bound_unwritable = 0;
-  uint64_t start_tick = 0;      // when the constructor began
+  uint64_t start_tick = 0;  // when the constructor began
   // OVCSHIM_INJECT, OVCSHIM_REHEARSE: kUnknown not set, 1 in force, 0 not understood
   uint64_t inject_in_force = kUnknown, rehearse_in_force = kUnknown;
 };
@@ -193,7 +193,8 @@ struct Proven {
   uint64_t caller;
   Op op;
   uint16_t err;
-  bool tasks;  // a limit on tasks: mappings have no part in it
+  bool tasks;   // a limit on tasks: mappings have no part in it
+  bool listed;  // with the list of mappings
 };
 
 inline constexpr unsigned kContexts = 64;     // see memory_ring.cc

@@ -31,6 +31,21 @@ for way in fork vfork spawn system popen thread; do
   (($(awk '$3 == "rlimit-nproc" { n += $4 } END { print n + 0 }' got) == 500)) || { cat got >&3; fail "storms $way: not every refusal has its cause"; }
 done
 
+# However little the log holds: what a storm is proven with outlives its records, and so do the names of who asked.
+for size in 64K 256K 1M; do
+  for storm in "as 20000" "granted 10000" "malloc 10000" "maps 20000 63000" "holes 20000 63000"; do
+    [[ $storm != *63000 ]] || (($(</proc/sys/vm/max_map_count) == 65530)) || continue
+    rm -f small.ovc
+    # shellcheck disable=SC2086  # words
+    OVCSHIM_EVENTS_SIZE=$size OVCSHIM_CALLS_SIZE=0 exits 0 under small.ovc storms $storm
+    verdicts small.ovc >got
+    if grep -v ' rlimit-as \| max-map-count ' got; then fail "storms $storm, $size: not every refusal has its cause"; fi
+    [[ -s got ]] || fail "storms $storm, $size: nothing is told"
+    ovc why small.ovc >why.txt || (($? == 1))
+    finds 'asked by .*main' why.txt
+  done
+done
+
 # The refusals of one storm refer to the first one's proof; ovc show says so.
 ovc show --failed --json as.ovc >show.json || (($? == 1))
 (($(jq -s '[.[] | select(.op == "mmap")] | length' show.json) == 5000)) || fail "not every refusal is in the log"
