@@ -25,7 +25,7 @@ if ((EUID != 0)) || ! command -v debootstrap >/dev/null; then
   exit 77
 fi
 
-unmount() { for there in "$root$lock" "$root$lock.queue" "$root/dev/shm" "$root/dev/pts" "$root/proc"; do ! mountpoint -q "$there" || umount "$there"; done; }
+unmount() { for there in "$root$lock" "$root$lock.queue" "$root/dev/shm" "$root/dev/pts" "$root/proc" "$root"; do ! mountpoint -q "$there" || umount "$there"; done; }
 trap unmount EXIT
 unmount
 rm -rf --one-file-system "$root"
@@ -36,6 +36,8 @@ debootstrap --variant=minbase --include=git,ca-certificates "$suite" "$root" "${
   { tail "$root.log"; exit 1; }
 { grep -rlE '^ *Acquire' /etc/apt/apt.conf.d || true; } | xargs -r cp -t "$root/etc/apt/apt.conf.d/"
 cp /etc/resolv.conf /etc/hosts "$root/etc/"
+mount --bind "$root" "$root"  # a mount point as the root of any machine, so that namespaces of mounts can be made
+mount --make-private "$root"
 mount -t proc proc "$root/proc"
 mount -t devpts -o newinstance,ptmxmode=0666,mode=620 devpts "$root/dev/pts"  # as any machine has
 mkdir -p "$root/dev/shm"

@@ -8,6 +8,7 @@ set -euo pipefail
 here=$(realpath "$(dirname "$0")")
 . "$here/../fixtures/e2e.sh"
 ((EUID == 0)) || skip "only root can set limits of the machine and make cgroups and namespaces"
+unshare -m true 2>/dev/null || skip "no mounts of its own can be made here (the root of a chroot is no mount point)"
 options=()
 keep=
 while (($#)); do

@@ -7,6 +7,8 @@
 ((EUID == 0)) || skip "only root may mount over /proc/PID/mem"
 [[ $(uname -m) == x86_64 ]] || skip "libc's calls are known on x86-64 only"
 
+unshare -m true 2>why || skip "no mounts of its own can be made here: $(<why)"
+
 # behind_mem LOG CMD...: CMD under the shim, with /dev/full in the place of its /proc/self/mem
 behind_mem() {
   local log=$1

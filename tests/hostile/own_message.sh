@@ -44,7 +44,7 @@ told "another session" 1 bash -c 'setsid -w /bin/true; /bin/true'
 told "where only a child can say it" 1 sh -c 'exec 3>&2 2>silent; exec sh -c "/bin/true 2>&3; /bin/true 2>&3; true"'
 # The next tree is told again.
 told "the same once more" 1 true
-if ((EUID == 0)) && unshare -fp true 2>/dev/null; then
+if ((EUID == 0)) && unshare -fp --mount-proc true 2>/dev/null; then
   inside=(unshare -fp --mount-proc)
   told "the first process of a container" 1 sh -c '/bin/true; exec sh -c "/bin/true; exec true"'
   # Nowhere a link can be left: the parent says it, but a program that another becomes says it again.
