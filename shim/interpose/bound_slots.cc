@@ -72,14 +72,9 @@ struct Place {
 struct Module {
   ObjectTables tables;
   Relocations relocations;
-  bool of_the_start;       // its calls look through the program's own objects first
-  uint64_t read_page = 0;  // a page of it that was found readable, the last one
-  bool is_readable(const uint64_t* at) {
-    const uint64_t page = reinterpret_cast<uint64_t>(at) & ~uint64_t{4095};
-    if (page == read_page) return true;
-    if (!sys::readable(at)) return false;
-    return read_page = page, true;
-  }
+  bool of_the_start;         // its calls look through the program's own objects first
+  uint64_t last_symbol = 0;  // relocations are sorted by symbol: most name the one before's
+  const Function* last_named = nullptr;
 };
 
 bool same_text(const char* a, const char* b) {
@@ -94,10 +89,11 @@ const Function* function_named(const Functions& all, const char* name) {
   return nullptr;
 }
 
-bool is_one_of(const Functions& all, uint64_t address) {
-  for (const Function& function : all.list)
-    if (address == function.real || address == function.ours) return true;
-  return false;
+const Function* function_of(const Functions& all, Module& module, uint64_t symbol) {
+  if (symbol == module.last_symbol) return module.last_named;
+  const char* name = module.tables.names + module.tables.symbols[symbol].st_name;
+  module.last_symbol = symbol;
+  return module.last_named = function_named(all, name);
 }
 
 // Does the slot hold what the linker has put there: an entry of the table of calls that pushes this
@@ -125,13 +121,11 @@ void visit_relocation(const Functions& all, Module& module, const Elf64_Rela& re
                       uint64_t index, Visit visit) {
   const auto kind = static_cast<uint32_t>(ELF64_R_TYPE(relocation.r_info));
   if (kind != kJumpSlot && kind != kGlobal && kind != kPointer) return;
-  auto* at = reinterpret_cast<uint64_t*>(module.tables.base + relocation.r_offset);
-  if (!module.is_readable(at)) return;
-  // Of tables of pointers there may be many: most are told by what is in them.
-  if (kind == kPointer && (relocation.r_addend != 0 || !is_one_of(all, *at))) return;
-  const Elf64_Sym& symbol = module.tables.symbols[ELF64_R_SYM(relocation.r_info)];
-  const Function* function = function_named(all, module.tables.names + symbol.st_name);
+  if (kind == kPointer && relocation.r_addend != 0) return;
+  const Function* function = function_of(all, module, ELF64_R_SYM(relocation.r_info));
   if (!function || !function->real || !function->ours) return;
+  auto* at = reinterpret_cast<uint64_t*>(module.tables.base + relocation.r_offset);
+  if (!sys::readable(at)) return;
   const bool late = kind == kJumpSlot && is_late(module, *at, index);
   const bool certain =
       function->only_one || (module.of_the_start && !defines(module.tables, function->name));

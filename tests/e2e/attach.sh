@@ -50,8 +50,12 @@ wanted=${OVC_ATTACH_ROUNDS:-20}
 redis-benchmark -p "$redis_port" -q -t set,get,lpush -n $((wanted * 15000)) -c 20 >load 2>&1 &
 load=$!
 rounds=0
+how=()
+[[ -z ${OVC_ATTACH_MALLOC-} ]] || how=(--malloc --calls-size 1M)
+: >still
 while kill -0 "$load" 2>/dev/null && ((rounds < wanted)); do
-  ovc attach "$redis_pid" -o "$work/again.ovc" >said 2>err || fail "round $rounds: $(cat err)"
+  ovc attach "${how[@]}" "$redis_pid" -o "$work/again.ovc" >said 2>err || fail "round $rounds: $(cat err)"
+  sed -nE 's/.* stood still for ([^;]*);.*/\1/p' said >>still
   ovc detach "$redis_pid" >said 2>err || fail "round $rounds: $(cat err)"
   rm again.ovc
   rounds=$((rounds + 1))
@@ -81,4 +85,7 @@ wait "$pid" || fail "the program noticed: $(cat many.err)"
 finds 'all right' many.out
 ovc show many.1.ovc --op mmap --no-calls >out
 finds 'mmap' out
-echo "$rounds rounds under load"
+# Median and worst, in ms: how long all threads stood still at an attach.
+stops=$(awk '{ print $1 * ($2 == "s" ? 1000 : $2 == "us" ? 0.001 : $2 == "ns" ? 1e-6 : 1) }' still | sort -n |
+  awk '{ v[NR] = $1 } END { printf "%.1f ms in the median, %.1f ms at worst", v[int((NR + 1) / 2)], v[NR] }')
+echo "$rounds rounds under load; stood still for $stops"

@@ -39,6 +39,8 @@ counts() {
 }
 whole=$(counts ovc attach "$pid" -o "$work/count.ovc")
 whole_end=$(counts ovc detach "$pid")
+malloc=$(counts ovc attach --malloc "$pid" -o "$work/malloc.ovc")
+malloc_end=$(counts ovc detach "$pid")
 # As ever: one way or another it ends detached.
 is_well() {
   kill -0 "$pid" || fail "the program has ended: $1"
@@ -47,14 +49,14 @@ is_well() {
   ovc attach "$pid" -o "$work/well.ovc" >said 2>err || fail "$1: then attach: $(cat err)"
   ovc detach "$pid" >said 2>err || fail "$1: then detach: $(cat err)"
 }
-tried=0
+tried=0 malloc_too=
 # try LAST WHAT COMMAND...
 try() {
   local last=$1 what=$2 n status
   shift 2
-  for ((n = 1; n <= last; n += stride * ${coarser:-1})); do
+  for ((n = ${first:-1}; n <= last; n += stride * ${coarser:-1})); do
     rm -f tried.ovc
-    [[ $1 != detach ]] || ovc attach "$pid" -o "$work/tried.ovc" >said
+    [[ $1 != detach ]] || ovc attach ${malloc_too:+"$malloc_too"} "$pid" -o "$work/tried.ovc" >said
     status=$(under_strace "$what:when=$n" ovc "$@")
     case $status in
       0 | 137) ;;
@@ -67,6 +69,9 @@ try() {
 }
 try "$whole" signal=SIGKILL attach "$pid" -o "$work/tried.ovc"
 try "$whole_end" signal=SIGKILL detach "$pid"
+# where the pointers to malloc are changed and given back
+first=2 coarser=3 try "$malloc" signal=SIGKILL attach --malloc "$pid" -o "$work/tried.ovc"
+malloc_too=--malloc first=2 coarser=2 try "$malloc_end" signal=SIGKILL detach "$pid"
 coarser=2 try "$whole" error=EIO attach "$pid" -o "$work/tried.ovc"
 ends
 
@@ -88,4 +93,4 @@ if unshare -m true 2>/dev/null; then
   done
   ends
 fi
-echo "$tried of $((3 * whole + whole_end)) calls tried"
+echo "$tried of $((3 * whole + whole_end + malloc + malloc_end)) calls tried"

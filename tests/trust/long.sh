@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # The tests that take hours, and one table of what came of them.
-#   long.sh [--quick] [--write] [PART...]   parts: kill fuzz faults soak model builds exports kernels suites attach; all by default, one after the other
+#   long.sh [--quick] [--write] [PART...]   parts: kill fuzz faults soak model builds exports kernels suites attach unwind; all by default, one after the other
 #   long.sh --table [--write]               runs nothing: the table of what was run before
 # Each part's newest result is kept in the build folder (long/), with its own date and commit, so that parts can be run at different
 # times. --quick tries the script, in minutes. --write puts the table between `<!-- long -->` and `<!-- /long -->` in
@@ -12,7 +12,7 @@ source_dir=$(realpath "$(dirname "$0")/../..")
 build=$(realpath -m "${OVC_BUILD:-$source_dir/build}")
 export OVC_BUILD=$build OVC_SOURCE=$source_dir
 kept=$build/long
-parts=(kill fuzz faults soak model builds exports kernels suites attach)
+parts=(kill fuzz faults soak model builds exports kernels suites attach unwind)
 
 quick=0 write=0 run=1 chosen=()
 while (($#)); do
@@ -104,11 +104,18 @@ figures_suites() {
 # A thousand rounds under load, then killed or refused at every call of ptrace.
 run_attach() {
   OVC_ATTACH_ROUNDS=$(choose 20 1000) "$source_dir/tests/e2e/attach.sh" &&
+    OVC_ATTACH_MALLOC=1 OVC_ATTACH_ROUNDS=$(choose 20 1000) "$source_dir/tests/e2e/attach.sh" &&
     OVC_ATTACH_STRIDE=$(choose 23 1) "$source_dir/tests/e2e/attach_killed.sh"
 }
 figures_attach() {
-  awk '/ rounds under load$/ { rounds = $1 } / calls tried$/ { tried = $1 }
-    END { if (tried) printf "0 %d rounds under load, killed or refused at %d calls\n", rounds, tried }' "$1"
+  awk '/ rounds under load; / { rounds += $1; sub(/.*stood still for /, ""); stops = stops (stops ? " and " : "") $0 } / calls tried$/ { tried = $1 }
+    END { if (tried) printf "0 %d rounds under load (%s), killed or refused at %d calls\n", rounds, stops, tried }' "$1"
+}
+
+run_unwind() { "$source_dir/tests/trust/unwind.sh" --states "$(choose 300 20000)" --seed "$RANDOM"; }
+figures_unwind() {
+  awk '/ states, [0-9]+ frames, / { states += $2; frames += $4; sub(/.* of signals: /, ""); same += $1; earlier += $4 }
+    END { if (states) printf "0 %d states, %d frames: %d the same, the shim earlier in %d\n", states, frames, same, earlier }' "$1"
 }
 
 commit() {

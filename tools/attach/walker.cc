@@ -89,7 +89,7 @@ Walk Walker::walk(const ThreadState& state) {
   walking = {&state, &parts_->memory, parts_->files};
   unw_cursor_t cursor;
   if (unw_init_remote(&cursor, parts_->space, parts_->files) != 0) return walk;
-  for (;;) {
+  for (bool exact = true;;) {
     unw_word_t ip = 0, sp = 0;
     unw_get_reg(&cursor, UNW_REG_IP, &ip);
     unw_get_reg(&cursor, UNW_REG_SP, &sp);
@@ -101,7 +101,12 @@ Walk Walker::walk(const ThreadState& state) {
       walk.end = WalkEnd::kMany;
       return walk;
     }
+    // libunwind keeps the rules of an address, and does not tell one where execution stands from
+    // the same as a return address, which the rules of the call before it hold for.
+    if (exact) unw_flush_cache(parts_->space, 0, 0);
     const int step = unw_step(&cursor);
+    if (exact) unw_flush_cache(parts_->space, 0, 0);
+    exact = walk.handler_below.back();
     if (step > 0) continue;
     walk.end = step == 0 ? WalkEnd::kBottom : WalkEnd::kLost;
     break;
