@@ -222,7 +222,8 @@ enum class Op : uint16_t {
   // the fork family goes on
   kPopen = 64,  // text: the command               the stream. The child's pid is libc's secret
   kSystem =
-      65,  // 1 if there is a command; text: the command   the wait status. Waits for its child
+      65,  // 1 if there is a command; text: the command   the wait status. Waits for its child.
+           // Of both, if it was too long (popen: also after ENOMEM): args[1] to [5] as of spawn
   kDaemon = 66,   // nochdir, noclose                the child's pid: it completes the record; the
                   // parent is gone (_exit(0))
   kForkpty = 67,  //                                 child pid

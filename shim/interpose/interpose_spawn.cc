@@ -45,6 +45,15 @@ using SpawnFunction = int(int*, const char*, const posix_spawn_file_actions_t*,
   return code;
 }
 
+// Of a command that was not started: what the shell would have been given.
+[[gnu::cold]] void measure_command(Event& event, const char* command) {
+  const char* const argv[] = {"sh", "-c", command, nullptr};
+  const auto list = const_cast<char* const*>(argv);
+  const ExecSize size = exec_size(list, environ);
+  event.base.args[1] = 3, event.base.args[3] = exec_args(list, environ).environment;
+  event.base.args[4] = size.bytes, event.base.args[5] = size.longest;
+}
+
 }  // namespace
 
 OVC_EXPORT int posix_spawn(pid_t* pid, const char* path, const posix_spawn_file_actions_t* actions,
@@ -87,6 +96,8 @@ OVC_EXPORT void* popen(const char* command, const char* mode) {
   void* stream = found(next.popen, "popen")(command, mode);
   if (!on) return stream;
   beneath_fork(Beneath::kNothing);
+  if (!stream && (errno == E2BIG || errno == ENOMEM))  // ENOMEM is all that glibc before 2.37 says
+    measure_command(event, command);
   finish<Failure::kNull>(event, to_word(stream));
   return stream;
 }
@@ -107,6 +118,7 @@ OVC_EXPORT int system(const char* command) {
   beneath_fork(Beneath::kNothing);
   const int err = errno;
   if (err == 0) errno = before;
+  if (err == E2BIG) measure_command(event, command);
   end(event, status, command && (status == -1 || status == 127 << 8) && err != 0 && err != EINTR,
       err);
   return status;

@@ -16,6 +16,9 @@
 #include "shim/sys/sys.h"
 
 namespace ovcshim {
+
+using sys::starts_with;
+
 namespace {
 
 struct Line {
@@ -25,12 +28,6 @@ struct Line {
 
 void add_lines(Facts& facts, const char* text, const Line* lines, int count) {
   for (int i = 0; i < count; ++i) facts.add(lines[i].key, find_value(text, lines[i].name));
-}
-
-bool starts_with(const char* s, const char* prefix) {
-  while (*prefix)
-    if (*s++ != *prefix++) return false;
-  return true;
 }
 
 }  // namespace

@@ -115,8 +115,11 @@ bool search(Directory& directory, const Family& family, char* path, uint64_t roo
 }  // namespace
 
 bool has_placeholder(const char* pattern) {
-  for (; *pattern; ++pattern)
-    if (pattern[0] == '%' && (pattern[1] == 'c' || pattern[1] == 'p')) return true;
+  for (; *pattern; ++pattern) {
+    if (pattern[0] != '%') continue;
+    if (pattern[1] == 'c' || pattern[1] == 'p') return true;
+    if (pattern[1] == '%') ++pattern;
+  }
   return false;
 }
 

@@ -86,10 +86,15 @@ Settings read_settings(char** envp) {
   return s;
 }
 
-// valgrind loads a library of its own into what it runs.
-bool under_valgrind(char** envp) {
+// A tool of valgrind that looks at memory (memcheck, helgrind, drd, massif, dhat) loads a library
+// of its own into what it runs, beside the one that all tools have.
+bool memory_is_watched(char** envp) {
+  constexpr char kTool[] = "/vgpreload_", kOfAll[] = "core";
   const char* preload = value_of(envp, "LD_PRELOAD");
-  return preload && sys::contains(preload, sys::length(preload), "/vgpreload_core");
+  for (const char* at = preload; at && *at; ++at)
+    if (sys::starts_with(at, kTool) && !sys::starts_with(at + sizeof kTool - 1, kOfAll))
+      return true;
+  return false;
 }
 
 // 16 random bytes of this program's start; none before Linux 2.6.29.
@@ -216,7 +221,7 @@ void find_single_threaded() {
   bool known = envp != nullptr;
   if (known) {
     g_auxv = auxv_behind(envp);
-    if (under_valgrind(envp)) sys::ask_no_addresses();
+    if (memory_is_watched(envp)) sys::ask_no_addresses();
     known = note_libc_tls(libc, &t_hot, auxv_value(g_auxv, AT_HWCAP2));
     mark_hots(reinterpret_cast<const uint64_t*>(auxv_value(g_auxv, AT_RANDOM)));
   }

@@ -88,6 +88,10 @@ inline bool equal(const char* a, const char* b, size_t len) {
     if (a[i] != b[i]) return false;
   return true;
 }
+inline bool starts_with(const char* text, const char* word) {
+  while (*word && *text == *word) ++text, ++word;
+  return !*word;
+}
 inline bool contains(const char* text, size_t len, const char* word) {
   const size_t n = length(word);
   for (size_t i = 0; i + n <= len; ++i)

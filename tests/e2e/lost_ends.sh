@@ -53,6 +53,12 @@ if gcc -fsanitize=address -o checked nothing.c 2>/dev/null && ./checked; then
   (ulimit -v 2000000 && under shadow.ovc ./checked) 2>/dev/null && fail "a sanitizer lives with RLIMIT_AS"
   exits 1 ovc why shadow.ovc >told
   finds 'suspect: libasan.* maps terabytes of address space .* RLIMIT_AS is 2,000,000 kB  \(not proven\)' told
+  # One that leaves by exit(1): nothing was refused in what was seen, and the limit is named all the same.
+  if clang -fsanitize=memory -o exits nothing.c 2>/dev/null && ./exits; then
+    under shadow_exit.ovc bash -c 'ulimit -v 2000000; ./exits; :' 2>/dev/null
+    exits 0 ovc why shadow_exit.ovc >told
+    finds 'exits \(pid [0-9]+\) exited with 1; suspect: .* RLIMIT_AS is 2,000,000 kB  \(not proven\)' told
+  fi
   under unlimited.ovc bash -c 'ulimit -c 0; ./checked; exit 0'
   exits 0 ovc why unlimited.ovc >told
   ! grep suspect told >&3 || fail "a limit is suspected where there is none"

@@ -49,4 +49,7 @@ finds '^ovc: ' err
 
 # exec keeps the log; ovc run gives the program's exit status.
 exits 3 ovc run -o "$work/exec.ovc" -- sh -c 'exec sh -c "exit 3"' 2>err
+# A percent sign of a folder's name is no placeholder.
+mkdir '100%cpu' && (cd '100%cpu' && exits 0 ovc run -o log.ovc -- true 2>err)
+[[ -s 100%cpu/log.ovc ]] || fail "no log in 100%cpu: $(ls -R 100%cpu)"
 exits 2 ovc run -o "$work/none.ovc" -- ./no-such-program 2>err

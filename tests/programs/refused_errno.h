@@ -318,6 +318,18 @@ static int64_t spawn_all_long(void) {
   for (int i = 0; i < kStrings; i++) argv[i] = text;
   return spawn_with(argv);
 }
+static char* long_command(void) {
+  char* text = malloc(200000);
+  memset(text, 'x', 199999);
+  text[199999] = '\0';
+  memcpy(text, "echo ", 5);
+  return text;
+}
+static int64_t system_one_long(void) { return system(long_command()) == 0 ? 0 : -1; }
+// Not of glibc 2.37, which says E2BIG.
+static int64_t popen_one_long(void) {
+  return popen(long_command(), "r") || errno != ENOMEM ? 0 : -1;
+}
 // A task of the user that is there before.
 static void another_task(void) {
   int ready[2];

@@ -116,6 +116,8 @@
 {"clone-pidfd-id", clone_pidfd_id, EINVAL, "bad-argument", "both take the same argument"},
 {"spawn-one-long", spawn_one_long, E2BIG, "argument-list-too-long", "longer than 128 KiB"},
 {"spawn-all-long", spawn_all_long, E2BIG, "argument-list-too-long", "together are too long"},
+{"system-one-long", system_one_long, E2BIG, "argument-list-too-long", "longer than 128 KiB"},
+{"popen-one-long", popen_one_long, ENOMEM, "argument-list-too-long", "longer than 128 KiB"},
 {"mmap-beyond-last", mmap_beyond_last, ENOMEM, "bad-argument", "beyond the address space"},
 {"fallocate-huge", fallocate_huge, ENOSPC, "huge-page-pool", "one of huge pages"},
     // clang-format on

@@ -110,3 +110,29 @@ if unshare -m true 2>/dev/null; then
   [[ $(wc -l <"$work/err") == 1 ]] || { cat "$work/err" >&3; fail "not one line"; }
   finds "^ovcshim: the log is another user's, and this user's own beside it cannot be made: $here/e.uid$user.ovc: permission denied; this program runs unrecorded\$" "$work/err"
 fi
+
+# --- a log of a run before, whose process has a parent of the same number as one of this run: no relative
+again=$work/again
+mkdir "$again"
+chmod 777 "$again"
+last=/proc/sys/kernel/ns_last_pid
+if unshare -pf --mount-proc test -w $last 2>/dev/null; then
+  # shellcheck disable=SC2016  # for the inner shell
+  unshare -pf --mount-proc bash -c 'last=$1 again=$2 preload=$3
+    echo 200 >$last
+    bash -c "$4 env LD_PRELOAD=$preload OVCSHIM_LOG=$again/before.ovc sh -c \"true & wait\"; echo \$\$ >$again/before.pid"
+    now() { read -r seconds _ </proc/uptime; }
+    now
+    then=$seconds
+    until [[ $seconds != "$then" ]]; do now; done  # a tick of the clock that start times are told in
+    echo 200 >$last
+    env LD_PRELOAD="$preload" OVCSHIM_LOG="$again/now.ovc" sh -c "true; echo \$\$ >$again/now.pid"
+    :' \
+    bash $last "$again" "$preload" "${drop[*]}"
+  [[ $(<"$again/before.pid") == "$(<"$again/now.pid")" ]] || fail "the number did not come again: $(cat "$again"/*.pid)"
+  [[ $(owner "$again/before.ovc") == "$user 600" ]] || fail "the log before: $(owner "$again/before.ovc")"
+  exits 0 ovc why --json "$again/now.ovc" >"$work/why.json"
+  jq -e --arg log "$again/now.ovc" '.logs == [$log]' "$work/why.json" >/dev/null || { jq .logs "$work/why.json" >&3; fail "a run before was taken for a part of this one"; }
+else
+  echo "left out: a number of a process that comes again ($last cannot be written)"
+fi

@@ -19,10 +19,10 @@ constexpr uint64_t kLongestString = 32 * 4096;  // include/uapi/linux/binfmts.h 
 constexpr uint64_t kMostByStack = 6 << 20, kLeast = 128 << 10;  // fs/exec.c bprm_stack_limits()
 
 // ---- exec: args: argc, LD_PRELOAD, strings of the environment, bytes of all, of the longest ----
-// A spawn has the child before them.
+// A spawn has the child before them, a shell command (popen, system) something of its own.
 
 uint64_t given(const Evidence& e, size_t arg) {
-  return args_of(e)[arg + (is_spawn(op_of(e)) ? 1 : 0)];
+  return args_of(e)[arg + (is_exec(op_of(e)) ? 0 : 1)];
 }
 bool was_measured(const Evidence& e) { return given(e, 3) != 0; }
 
@@ -39,6 +39,13 @@ Holds all_too_long(const Evidence& e) {
   if (one_too_long(e) == Holds::kYes) return Holds::kNo;
   if (!room || !was_measured(e)) return Holds::kMaybe;
   return given(e, 3) + 8 * (given(e, 0) + given(e, 2)) > *room ? Holds::kYes : Holds::kMaybe;
+}
+// Before glibc 2.37 popen says ENOMEM for it, too: then only what was measured tells.
+Holds popen_one_too_long(const Evidence& e) {
+  return holds_if(was_measured(e) && one_too_long(e) == Holds::kYes);
+}
+Holds popen_all_too_long(const Evidence& e) {
+  return holds_if(was_measured(e) && all_too_long(e) == Holds::kYes);
 }
 void say_strings(const Evidence& e, Finding& finding) {
   if (!was_measured(e)) return;
@@ -110,13 +117,19 @@ using enum Op;
     {op, EPERM, other_process, kNotPermitted, "the other process is not the caller's (CAP_SYS_RESOURCE)", "kernel/sys.c check_prlimit_permission()"}, \
     {op, EFAULT, nullptr, kBadArgument, "the pointer to the limit cannot be read or written", kRlimit}
 
+constexpr std::string_view kOneTooLong = "one argument or environment string is longer than 128 KiB",
+                           kAllTooLong = "the arguments and the environment together are too long: they get a quarter of RLIMIT_STACK",
+                           kStackLimits = "fs/exec.c bprm_stack_limits()";
 #define LENGTH_ROWS(op) \
-    {op, E2BIG, one_too_long, kTooLong, "one argument or environment string is longer than 128 KiB", kStrings, say_strings}, \
-    {op, E2BIG, all_too_long, kTooLong, "the arguments and the environment together are too long: they get a quarter of RLIMIT_STACK", "fs/exec.c bprm_stack_limits()", say_strings}
+    {op, E2BIG, one_too_long, kTooLong, kOneTooLong, kStrings, say_strings}, \
+    {op, E2BIG, all_too_long, kTooLong, kAllTooLong, kStackLimits, say_strings}
 
 constexpr ErrnoRow kRows[] = {
     LENGTH_ROWS(kExecve),
     LENGTH_ROWS(kPosixSpawn),
+    LENGTH_ROWS(kPopen),
+    {kPopen, ENOMEM, popen_one_too_long, kTooLong, kOneTooLong, kStrings, say_strings},
+    {kPopen, ENOMEM, popen_all_too_long, kTooLong, kAllTooLong, kStackLimits, say_strings},
     {kExecve, EAGAIN, nullptr, "rlimit-nproc", "the user has more tasks than RLIMIT_NPROC allows, checked again at the exec after a change of user id", "fs/exec.c do_execveat_common()", say_tasks},
     {kExecve, ENOMEM, nullptr, "unknown", "the kernel found no memory for the new image (the host is out of memory, or the memory limit of the control group is reached)", "fs/exec.c alloc_bprm()"},
     {kExecve, ENOENT, nullptr, kBadArgument, "there is no such file, or its interpreter (#!, the dynamic loader) is missing", kOpen},

@@ -93,17 +93,31 @@ void set_environment(const RunOptions& options, const std::string& shim, const s
   put_variable("OVCSHIM_REHEARSE", options.rehearse);
 }
 
-std::string replaced(std::string text, std::string_view what, const std::string& by) {
-  for (size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + by.size()))
-    text.replace(at, what.size(), by);
+// %c, %p and %% as the shim understands them.
+std::string expanded(std::string_view name, const std::string& command, pid_t pid) {
+  std::string text;
+  for (size_t i = 0; i < name.size(); ++i) {
+    const char next = name[i] == '%' && i + 1 < name.size() ? name[i + 1] : '\0';
+    if (next == 'c') text += command, ++i;
+    else if (next == 'p') text += fmt::format("{}", pid), ++i;
+    else if (next == '%') text += '%', ++i;
+    else text += name[i];
+  }
   return text;
 }
 
-// Absolute, since the command may change directory. %c and %p as the shim understands them.
+// For the shim, which expands it once more.
+std::string as_template(const std::string& path) {
+  std::string text;
+  for (const char c : path) text.append(c == '%' ? 2 : 1, c);
+  return text;
+}
+
+// Absolute, since the command may change directory.
 std::string log_path(const RunOptions& options, pid_t pid) {
   const std::string command = fs::path(options.command.front()).filename();
-  std::string name = options.log.empty() ? "ovcshim.%c.%p.ovc" : options.log;
-  name = replaced(replaced(name, "%p", fmt::format("{}", pid)), "%c", command);
+  const std::string name =
+      expanded(options.log.empty() ? "ovcshim.%c.%p.ovc" : options.log, command, pid);
   if (!options.log.empty()) return fs::absolute(name);
   std::error_code error;
   const fs::path here = fs::current_path(error);
@@ -112,7 +126,7 @@ std::string log_path(const RunOptions& options, pid_t pid) {
 
 // Runs in the child. Only returns, with errno, if the command could not be started.
 void become_command(const RunOptions& options, const std::string& shim) {
-  set_environment(options, shim, log_path(options, getpid()));
+  set_environment(options, shim, as_template(log_path(options, getpid())));
   std::vector<char*> argv;
   for (const std::string& word : options.command) argv.push_back(const_cast<char*>(word.c_str()));
   argv.push_back(nullptr);

@@ -17,20 +17,33 @@ using namespace ovcshim;
 
 namespace {
 
-// Runtimes whose own end is an inline exit_group, by the file or, linked in, by a function.
-constexpr std::string_view kSanitizers[] = {"libtsan.", "libasan.", "liblsan.", "libmsan.",
-                                            "libubsan."};
+// Runtimes whose own end is an inline exit_group, by the file or, linked in, by a function; and
+// what forbids the address space that they map for themselves: a limit of it, also overcommit.
+struct Runtime {
+  std::string_view file, function;
+  bool limit_forbids = false, mode2_forbids = false;
+};
+constexpr Runtime kRuntimes[] = {
+    {"libasan.", "__asan_init", true, true},         {"libtsan.", "__tsan_init", true, true},
+    {"libmsan.", "__msan_init", true, true},         {"liblsan.", "__lsan_init", true, false},
+    {"libubsan.", "__sanitizer_set_death_callback"},
+};
 constexpr uint64_t kShadowBytes = uint64_t{1} << 44;  // ASan's, the smallest of them on 64 bits
-constexpr std::string_view kSanitizerFunction = "__sanitizer_set_death_callback";
 
-std::string sanitizer_of(Symbols& symbols, const Process& process) {
-  for (const ModuleInfo& module : symbols.modules(process.slot.image)) {
-    for (const std::string_view name : kSanitizers)
-      if (module.file_name().starts_with(name)) return std::string(module.file_name());
-    if (module.path == process.exe() && symbols.defines(module, kSanitizerFunction))
-      return "a sanitizer's runtime";
-  }
-  return "";
+struct Sanitizer {
+  std::string name;  // empty: none
+  Runtime runtime;
+};
+
+Sanitizer sanitizer_of(Symbols& symbols, const Process& process) {
+  for (const ModuleInfo& module : symbols.modules(process.slot.image))
+    for (const Runtime& runtime : kRuntimes) {
+      if (module.file_name().starts_with(runtime.file))
+        return {std::string(module.file_name()), runtime};
+      if (module.path == process.exe() && symbols.defines(module, runtime.function))
+        return {"a sanitizer's runtime", runtime};
+    }
+  return {};
 }
 
 // libc's own clone and no fork around it: the caller reached libc past the shim.
@@ -103,28 +116,39 @@ std::vector<std::string> unseen_code(const LogReader& log, Symbols& symbols) {
   return {sentences.begin(), sentences.end()};
 }
 
-void add_shadow_memory(const LogReader& log, const WhyScan& scan, Symbols& symbols,
-                       const Process& process, std::vector<std::string>& notes) {
-  const std::string runtime = sanitizer_of(symbols, process);
+std::string shadow_suspect(const LogReader& log, const WhyScan& scan, Symbols& symbols,
+                           const Process& process) {
   const auto signs = scan.processes().find({process.index, process.slot.serial, 0});
-  if (runtime.empty() || signs == scan.processes().end()) return;
+  if (signs == scan.processes().end()) return "";
   std::optional<uint64_t> limit, mode;
   for (const Moment& moment : signs->second.baselines)
     if (const auto event = log.event_at(moment.position); event && event->base.op == Op::kStart) {
       limit = event->fact(FactKey::kRlimitAs);
       mode = event->fact(FactKey::kOvercommitMemory);
     }
-  const bool limited = limit && *limit < kShadowBytes, mode2 = mode == kModeNever;
-  if (!limited && !mode2) return;
+  const bool limited = limit && *limit < kShadowBytes;
+  if (!limited && mode != kModeNever) return "";
+  const auto [name, runtime] = sanitizer_of(symbols, process);
+  if (name.empty() || !(limited ? runtime.limit_forbids : runtime.mode2_forbids)) return "";
   const std::string met = limited ? fmt::format("RLIMIT_AS is {} kB", grouped(*limit / 1024))
                                   : std::string("vm.overcommit_memory is 2");
-  notes.push_back(fmt::format(
+  return fmt::format(
       "suspect: {} maps terabytes of address space for itself (shadow memory), by system calls of "
-      "its own that are not seen here; {}  (not proven)",
-      runtime, met));
-  notes.emplace_back(
-      limited ? "to do: no RLIMIT_AS for programs built with a sanitizer (ulimit -v unlimited)"
-              : "to do: vm.overcommit_memory = 0 or 1 where programs built with a sanitizer run");
+      "its own that are not seen here; {}  (not proven). To do: {}",
+      name, met,
+      limited ? "no RLIMIT_AS for programs built with a sanitizer (ulimit -v unlimited)"
+              : "vm.overcommit_memory = 0 or 1 where programs built with a sanitizer run");
+}
+
+void note_shadow_exits(const LogReader& log, const WhyScan& scan, Symbols& symbols,
+                       std::vector<std::string>& notes) {
+  for (const Process& process : log.processes()) {
+    const ProcessEnd end = scan.ends().of(log, process);
+    if (end.kind != EndKind::kExited || end.status.value_or(0) == 0) continue;
+    if (const std::string suspect = shadow_suspect(log, scan, symbols, process); !suspect.empty())
+      notes.push_back(fmt::format("{} (pid {}) exited with {}; {}", escaped(process.comm()),
+                                  process.slot.pid, *end.status, suspect));
+  }
 }
 
 namespace {
@@ -151,8 +175,8 @@ std::string ended_with_namespace(const LogReader& log, const ProcessEnds& ends,
 std::string exit_unseen(const LogReader& log, const ProcessEnds& ends, Symbols& symbols,
                         const Process& process) {
   if (is_go(log, process)) return "it is a Go program: it leaves by a system call of its own";
-  if (const std::string name = sanitizer_of(symbols, process); !name.empty())
-    return fmt::format("{} can end it by a system call of its own", name);
+  if (const Sanitizer found = sanitizer_of(symbols, process); !found.name.empty())
+    return fmt::format("{} can end it by a system call of its own", found.name);
   if (was_forked_beside(log, ends, process))
     return "it was forked past the shim (a module opened with RTLD_DEEPBIND or dlmopen, or a "
            "handle of libc), and its exit goes the same way";

@@ -21,8 +21,11 @@ std::string exit_unseen(const LogReader& log, const ProcessEnds& ends, Symbols& 
 std::vector<std::string> unseen_code(const LogReader& log, Symbols& symbols);
 
 // A sanitizer's runtime in the process maps its shadow memory by system calls of its own, which are
-// not seen: appends the limit that they can have met, and what to do.
-void add_shadow_memory(const LogReader& log, const WhyScan& scan, Symbols& symbols,
-                       const Process& process, std::vector<std::string>& notes);
+// not seen: the limit that they can have met, and what to do. Empty: no such runtime or limit.
+std::string shadow_suspect(const LogReader& log, const WhyScan& scan, Symbols& symbols,
+                           const Process& process);
+// The same of processes that exited with another status than 0, as such a runtime does.
+void note_shadow_exits(const LogReader& log, const WhyScan& scan, Symbols& symbols,
+                       std::vector<std::string>& notes);
 
 }  // namespace ovc

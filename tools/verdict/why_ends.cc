@@ -85,8 +85,7 @@ class Endings {
     const Seen seen{process.comm(), slot.pid, key, last, slot.start_tick};
     if (is_suspicious(end)) {
       add_suspicious(end, seen);
-      if (end.signal == SIGABRT)
-        add_shadow_memory(log_, scan_, symbols_, process, found_.back().ending.notes);
+      if (end.signal != SIGKILL) add_shadow_memory(process, found_.back().ending);
       return;
     }
     if (is_asked_for(end)) return add_asked(end, seen);
@@ -113,11 +112,9 @@ class Endings {
     return {base_name(scan_.ends().image_of(told.pid, told.tick)), told.pid, {}, 0, 0};
   }
 
-  // How one asks a program to end; the kernel does not do so by itself.
+  // How one asks a program to end, or a pipe that nobody reads any more, an alarm.
   static bool is_asked_for(const ProcessEnd& end) {
-    constexpr int kAsks[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP};
-    return end.kind == EndKind::kKilled && end.told &&
-           std::find(std::begin(kAsks), std::end(kAsks), end.signal) != std::end(kAsks);
+    return end.kind == EndKind::kKilled && end.told && !is_suspicious(end);
   }
 
   void add_sender(const Seen& seen, uint64_t to, Ending& ending) {
@@ -127,7 +124,6 @@ class Endings {
     ending.sender_pid = sender->pid;
   }
 
-  // Worth a line where a recorded process did it: a terminal's ^C is everyday life.
   void add_asked(const ProcessEnd& end, const Seen& seen) {
     Ending ending;
     ending.id = kKilled;
@@ -137,8 +133,7 @@ class Endings {
     ending.tick = end.told->tick;
     ending.signal = end.signal;
     add_sender(seen, ending.tick, ending);
-    if (!ending.sent_by.empty())
-      asked_.push_back({std::move(ending), end.told, seen.last_tick, {}});
+    asked_.push_back({std::move(ending), end.told, seen.last_tick, {}});
   }
 
   // waitid(WNOWAIT) and the wait after it tell of the same end.
@@ -216,8 +211,13 @@ class Endings {
     auto kills = by_group ? kills_since(log_, scan_, seen.key) : std::nullopt;
     if (kills) ending.notes = kills->notes;
     else if (ending.sent_by.empty()) add_oom_notes(ending, seen, 0);
-    add_shadow_memory(log_, scan_, symbols_, process, ending.notes);
+    add_shadow_memory(process, ending);
     quiet_.push_back({std::move(ending), std::nullopt, seen.last_tick, std::move(kills)});
+  }
+
+  void add_shadow_memory(const Process& process, Ending& ending) {
+    std::string suspect = shadow_suspect(log_, scan_, symbols_, process);
+    if (!suspect.empty()) ending.notes.push_back(std::move(suspect));
   }
 
   // As many processes of a group are gone as its OOM killer counted and nobody was told of: it was

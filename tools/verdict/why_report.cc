@@ -388,6 +388,7 @@ WhyReport why_report(const LogReader& log, const HostNow& now, const SeenElsewhe
   for (const auto& [key, signs] : scan.processes()) report.events += signs.events;
   report.processes = log.processes().size();
   note_asked_for(log, scan, report);
+  note_shadow_exits(log, scan, symbols, report.notes);
   note_losses(log, scan, totals, report);
   return report;
 }

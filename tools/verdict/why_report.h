@@ -100,7 +100,7 @@ struct WhyReport {
   std::vector<Ending> endings;        // suspicious ones
   std::vector<Ending> quiet_endings;  // gone, and no exit recorded: no finding
   std::vector<Ending>
-      asked_endings;  // by SIGTERM and the like, which is how one asks for it; probes
+      asked_endings;  // by SIGTERM and other signals that are no finding; probes that were killed
   std::vector<ChildStory> children;  // copies of their parent that failed or never end
   std::vector<ForkGroup> forks;      // most forks first
   uint64_t other_forks = 0;          // counted, but who made them has been overwritten

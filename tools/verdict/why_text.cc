@@ -3,7 +3,6 @@
 // The verdicts for people. A label column, one fact a line; all text of the log is escaped.
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <cstdlib>
 
 #include "tools/causes/finding_text.h"
@@ -130,14 +129,12 @@ std::string seen_text(const WhyReport& report) {
   for (size_t i = 0; i < report.seen.size() && i < kNamesShown; ++i)
     names += (i ? ", " : "") + escaped(report.seen[i]);
   if (report.seen.size() > kNamesShown) names += ", ...";
-  const bool probes =
-      std::any_of(report.asked_endings.begin(), report.asked_endings.end(),
-                  [](const Ending& ending) { return is_suspicious_signal(ending.signal); });
   return fmt::format(
       "nothing was refused and nobody{} {} killed in what was seen: {} event{} of {} process{}{}\n",
-      probes ? " else" : "", report.quiet_endings.empty() ? "was" : "is known to have been",
-      grouped(report.events), report.events == 1 ? "" : "s", grouped(report.processes),
-      report.processes == 1 ? "" : "es", names.empty() ? "" : " (" + names + ")");
+      report.asked_endings.empty() ? "" : " else",
+      report.quiet_endings.empty() ? "was" : "is known to have been", grouped(report.events),
+      report.events == 1 ? "" : "s", grouped(report.processes), report.processes == 1 ? "" : "es",
+      names.empty() ? "" : " (" + names + ")");
 }
 
 void add_unseen(std::string& out, const WhyReport& report) {
@@ -175,13 +172,14 @@ void add_quiet_endings(std::string& out, const LogReader& log, const WhyReport& 
   }
 }
 
-// No finding: a line each, with who asked for it.
+// No finding: a line each, with who asked for it if that is known.
 void add_asked_endings(std::string& out, const LogReader& log, const WhyReport& report) {
   for (const Ending& e : report.asked_endings)
-    out += fmt::format("{}{} ended by {} at {}; sent by {}\n", process_text(e.comm, e.pid),
+    out += fmt::format("{}{} ended by {} at {}{}\n", process_text(e.comm, e.pid),
                        e.count == 1 ? "" : fmt::format(" and {} more", grouped(e.count - 1)),
                        signal_name(static_cast<unsigned>(e.signal)),
-                       clock_text(log.posix_ns(e.tick), 3), e.sent_by);
+                       clock_text(log.posix_ns(e.tick), 3),
+                       e.sent_by.empty() ? "" : "; sent by " + e.sent_by);
 }
 
 void add_harmless(std::string& out, const WhyReport& report) {
