@@ -30,9 +30,9 @@ bool may_lie_between(const Event& event, uint32_t child) {
   return b.op == Op::kClone && (b.flags & ovcshim::kInsideLibc) && child_pid(event) == child;
 }
 
-class Search {
+class ProbeSearch {
  public:
-  Search(const LogReader& log, std::vector<OwnKill>& kills) : log_(log) {
+  ProbeSearch(const LogReader& log, std::vector<OwnKill>& kills) : log_(log) {
     for (OwnKill& kill : kills) {
       const size_t place = watched_.size();
       watched_.push_back({&kill});
@@ -80,7 +80,7 @@ class Search {
 
 void find_probes(const LogReader& log, std::vector<OwnKill>& kills) {
   if (kills.empty()) return;
-  Search search(log, kills);
+  ProbeSearch search(log, kills);
   log.for_each_event([&](const Event& event) { return search.note(event), true; });
 }
 
