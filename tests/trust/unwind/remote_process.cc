@@ -91,7 +91,7 @@ bool readable(const void*) { return false; }  // what is not ours is read by cop
 }  // namespace sys
 
 SignalsWait::SignalsWait() = default;
-SignalsWait::~SignalsWait() = default;
+SignalsWait::~SignalsWait() { mask_ = 0; }
 
 ProcFile::ProcFile(const char* path) : alone_(true) {
   number_ = open(oracle::path_there(path).c_str(), O_RDONLY | O_CLOEXEC);
