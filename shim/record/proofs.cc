@@ -9,6 +9,7 @@
 #include "shim/record/event.h"
 #include "shim/record/forwarding.h"
 #include "shim/record/refusal.h"
+#include "shim/record/refusal_facts.h"
 
 namespace ovcshim {
 namespace {
@@ -65,12 +66,12 @@ bool arguments_tell(const EventBase& call) {
          (call.err == EINVAL && !range);
 }
 
-// EAGAIN of pthread_create may also be a stack that could not be had; popen says ENOMEM of
-// anything.
+// EAGAIN of pthread_create may also be a stack that could not be had; popen and wordexp
+// say ENOMEM of anything.
 bool is_task_limit(const EventBase& call) {
-  const bool popen = call.op == Op::kPopen;
-  if (!is_fork_op(call.op) || (call.err != EAGAIN && !popen)) return false;
-  const bool vague = popen || call.op == Op::kPthreadCreate || call.op == Op::kThrdCreate;
+  const bool hidden = hides_errno(call.op);
+  if (!is_fork_op(call.op) || (call.err != EAGAIN && !hidden)) return false;
+  const bool vague = hidden || call.op == Op::kPthreadCreate || call.op == Op::kThrdCreate;
   return !vague || (g.internals && t_hot->refused_begin < call.begin_tick);
 }
 

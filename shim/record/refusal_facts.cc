@@ -65,7 +65,7 @@ bool by_clone3(const EventBase& call) {
   const bool thread = call.op == Op::kPthreadCreate || call.op == Op::kThrdCreate;
   const bool says_errno = thread || call.op == Op::kPosixSpawn || call.op == Op::kPosixSpawnp;
   const bool denied = call.err == EPERM || call.err == EACCES;
-  return (says_errno && denied) || (call.op == Op::kPopen && call.err == ENOMEM);
+  return (says_errno && denied) || (hides_errno(call.op) && call.err == ENOMEM);
 }
 
 void add_clone3_answer(Facts& facts, const EventBase& about) {
@@ -77,7 +77,7 @@ void add_clone3_answer(Facts& facts, const EventBase& about) {
 }  // namespace
 
 void add_refusal_facts(Facts& facts, const EventBase& about) {
-  if (is_fork_op(about.op) && (about.err == EAGAIN || about.op == Op::kPopen))
+  if (is_fork_op(about.op) && (about.err == EAGAIN || hides_errno(about.op)))
     add_fork_probes(facts, about);
   if (by_clone3(about)) add_clone3_answer(facts, about);
 }

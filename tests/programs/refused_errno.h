@@ -5,6 +5,9 @@
 #pragma once
 #include <spawn.h>
 
+#include <pty.h>
+#include <wordexp.h>
+
 #include "tests/programs/refused_errno_more.h"
 
 // ---- mmap ----
@@ -330,6 +333,12 @@ static int64_t system_one_long(void) { return system(long_command()) == 0 ? 0 : 
 static int64_t popen_one_long(void) {
   return popen(long_command(), "r") || errno != ENOMEM ? 0 : -1;
 }
+static int64_t forkpty_no_descriptor(void) {
+  const struct rlimit none = {0, 4096};
+  must(setrlimit(RLIMIT_NOFILE, &none), "setrlimit");
+  int terminal = 0;
+  return forkpty(&terminal, NULL, NULL, NULL);
+}
 // A task of the user that is there before.
 static void another_task(void) {
   int ready[2];
@@ -351,6 +360,14 @@ static int64_t exec_nproc(void) {
   without_privileges();
   char* argv[] = {(char*)(uintptr_t) "true", NULL};
   return execve("/bin/true", argv, environ);
+}
+static int64_t wordexp_nproc(void) {
+  another_task();
+  char limit[] = "limit:nproc:0";
+  make_step(limit);
+  without_privileges();
+  wordexp_t words;
+  return wordexp("$(true)", &words, 0) == 0 ? 0 : -1;
 }
 
 static const struct errno_case {

@@ -118,6 +118,8 @@
 {"spawn-all-long", spawn_all_long, E2BIG, "argument-list-too-long", "together are too long"},
 {"system-one-long", system_one_long, E2BIG, "argument-list-too-long", "longer than 128 KiB"},
 {"popen-one-long", popen_one_long, ENOMEM, "argument-list-too-long", "longer than 128 KiB"},
+{"forkpty-descriptors", forkpty_no_descriptor, EMFILE, "rlimit-nofile", "RLIMIT_NOFILE"},
+{"wordexp-nproc", wordexp_nproc, ENOMEM, "rlimit-nproc", "RLIMIT_NPROC"},
 {"mmap-beyond-last", mmap_beyond_last, ENOMEM, "bad-argument", "beyond the address space"},
 {"fallocate-huge", fallocate_huge, ENOSPC, "huge-page-pool", "one of huge pages"},
     // clang-format on

@@ -114,9 +114,12 @@ void explain_unknown(const Evidence& evidence, Finding& finding) {
         "no file of /proc could be read: it is not mounted there, is not the kernel's, or a filter "
         "forbids it");
   say_mode(evidence, finding);
-  if (op == Op::kPopen && evidence.err() == ENOMEM)
+  if (hides_errno(op) && evidence.err() == ENOMEM)
     finding.notes.emplace_back(
-        "before glibc 2.37 popen says ENOMEM whatever its start of a program was refused for");
+        op == Op::kPopen
+            ? "before glibc 2.37 popen says ENOMEM whatever its start of a program was refused for"
+            : "wordexp says that there is no space whatever its start of a program was refused "
+              "for");
   add_suspects(evidence, finding);
   if (finding.suspects.empty()) complete_suspects(evidence, finding);
 }

@@ -22,9 +22,10 @@ using ovcshim::FactKey;
 namespace causes {
 namespace {
 
-// Until glibc 2.37 (bug 29016) popen says ENOMEM whatever the spawn was refused for.
+// Until glibc 2.37 (bug 29016) popen says ENOMEM whatever the spawn was refused for; wordexp always
+// says that there is no space.
 bool errno_is_lost(const Evidence& evidence) {
-  return evidence.event.base.op == Op::kPopen && evidence.err() == ENOMEM;
+  return hides_errno(op_of(evidence)) && evidence.err() == ENOMEM;
 }
 bool copying_no_memory(const Evidence& evidence) {
   return no_memory(evidence) && copies_memory(evidence.event);

@@ -150,7 +150,7 @@ void add_suspects(const Evidence& evidence, Finding& finding) {
   const Op op = op_of(evidence);
   const bool no_room = no_memory(evidence), again = fails_with(evidence, EAGAIN);
   if (!evidence.snapshot && (no_room || again)) add_all_unrecorded(evidence, finding);
-  if (is_fork_op(op) && (again || op == Op::kPopen)) add_task_suspects(evidence, finding);
+  if (is_fork_op(op) && (again || hides_errno(op))) add_task_suspects(evidence, finding);
   const bool maps = is_memory_op(op) || is_malloc_op(op) || op == Op::kShmat || makes_stack(op);
   if ((is_lock_op(op) && no_room) || (again && (is_lock_op(op) || maps)))
     add_memlock(evidence, finding);

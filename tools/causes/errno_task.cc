@@ -67,6 +67,9 @@ Holds into_group(const Evidence& e) {
   constexpr uint64_t kIntoGroup = 0x200000000;
   return maybe_if(flags_of(e) & kIntoGroup);
 }
+// Both are libc's: nothing else of what they do ends so.
+Holds daemonizes(const Evidence& e) { return holds_if(op_of(e) == Op::kDaemon); }
+Holds opens_terminal(const Evidence& e) { return holds_if(op_of(e) == Op::kForkpty); }
 Holds terminals(const Evidence& e) { return maybe_if(op_of(e) == Op::kForkpty); }
 void say_open_files(const Evidence& e, Finding& finding) {
   add_figure(finding, "RLIMIT_NOFILE", e.fact(FactKey::kRlimitNofile), "descriptors", "getrlimit");
@@ -244,6 +247,10 @@ constexpr ErrnoRow kRows[] = {
     {kClone, EOPNOTSUPP, nullptr, kBadArgument, "CLONE_INTO_CGROUP: the group is an invalid one (its cgroup.type)", "kernel/cgroup/cgroup.c cgroup_css_set_fork()"},
     {kClone, EFAULT, nullptr, kBadArgument, "a pointer among the arguments cannot be read or written", kCopy},
     {kFork, ENOSPC, terminals, "file-max", "there are as many terminals as kernel.pty.max allows", "fs/devpts/inode.c devpts_new_index()"},
+    {kFork, EMFILE, opens_terminal, kOpenFiles, "the process has as many open files as RLIMIT_NOFILE allows", "fs/file.c alloc_fd()", say_open_files},
+    {kFork, ENFILE, opens_terminal, "file-max", "the host has as many open files as fs.file-max allows", "fs/file_table.c alloc_empty_file()"},
+    {kFork, EBADF, daemonizes, kBadArgument, "the process was forked, then /dev/null could not be opened: it is missing, or no descriptor is left (RLIMIT_NOFILE)", "misc/daemon.c"},
+    {kFork, ENODEV, daemonizes, kBadArgument, "the process was forked, but /dev/null is not the null device", "misc/daemon.c"},
     {kFork, ENOENT, terminals, kBadArgument, "there are no terminals here: /dev/pts or /dev/ptmx is missing", "fs/devpts/inode.c devpts_acquire()"},
     {kClone, EBUSY, nullptr, kBadArgument, "CLONE_INTO_CGROUP: the group hands its resources on to groups below and may hold no process", "kernel/cgroup/cgroup.c cgroup_css_set_fork()"},
     {kPthreadCreate, EINVAL, attributes, kBadArgument, "pthread_create was given invalid attributes", "nptl/pthread_create.c"},

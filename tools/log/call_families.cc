@@ -26,6 +26,7 @@ bool is_spawn(Op op) {
          op == Op::kPidfdSpawnp;
 }
 
+bool hides_errno(Op op) { return op == Op::kPopen || op == Op::kWordexp; }
 bool starts_program(Op op) {
   return is_spawn(op) || op == Op::kPopen || op == Op::kSystem || op == Op::kWordexp;
 }

@@ -19,7 +19,8 @@ bool is_exec(Op op);         // execve and its kin
 bool is_spawn(Op op);        // posix_spawn and its kin
 bool is_wait(Op op);         // wait, waitpid, wait3, wait4, waitid
 bool starts_program(Op op);  // posix_spawn, popen, system and their kin
-bool makes_stack(Op op);     // libc maps a stack for the new task before it asks for the task
+bool hides_errno(Op op);  // popen, wordexp: ENOMEM, whatever the start of the shell was refused for
+bool makes_stack(Op op);  // libc maps a stack for the new task before it asks for the task
 bool makes_thread(
     const ovcshim::EventBase& base);     // pthread_create, thrd_create, clone with CLONE_THREAD
 bool copies_memory(const Event& event);  // fork, _Fork, clone without CLONE_VM, daemon, forkpty

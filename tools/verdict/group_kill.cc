@@ -77,14 +77,15 @@ void add_others(const KillFacts& facts, std::vector<std::string>& notes) {
   notes.push_back(suspect("the host itself was out of memory" + host_text(facts)));
 }
 
+constexpr std::string_view kUseLess =
+    "less memory used; of a save: less written while the child runs, which shares its parent's "
+    "(before the next one: ovc check PID)";
+
 std::string to_do(const Setting& setting, const std::string& whose) {
   std::string knob = knob_text("memory", setting);
   if (knob.empty() && whose.empty())
     knob = " for this service (systemd MemoryMax=, docker --memory)";
-  return fmt::format(
-      "to do: a higher memory limit{}{}, or less memory written while a child that shares it runs "
-      "(before the next save: ovc check PID)",
-      whose, knob);
+  return fmt::format("to do: a higher memory limit{}{}, or {}", whose, knob, kUseLess);
 }
 
 KillFacts facts_of(const Evidence& counters) {
@@ -133,10 +134,7 @@ std::vector<std::string> whose_limit(const KillFacts& facts, const Setting& sett
   else if (groups.size() > 1)
     notes.emplace_back(
         "to do: before the next save see which of them has least left: ovc check PID");
-  else
-    notes.emplace_back(
-        "to do: more memory or swap there, or less memory written while a child that shares it "
-        "runs (before the next save: ovc check PID)");
+  else notes.emplace_back(fmt::format("to do: more memory or swap there, or {}", kUseLess));
   return notes;
 }
 

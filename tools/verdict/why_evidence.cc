@@ -275,10 +275,10 @@ void WhyScan::add_proof(Evidence& evidence) const {
   }
   evidence.baseline = baseline_of(*earlier);  // the proof's own counters are newer
   const auto process = processes_.find(key_of(event));
-  // EAGAIN of a fork, and what popen calls ENOMEM, is a limit on tasks, or the shim has found what
-  // it depends on unchanged.
+  // EAGAIN of a fork, and what popen and wordexp call ENOMEM, is a limit on tasks, or the shim has
+  // found what it depends on unchanged.
   const bool of_tasks = ovcshim::is_fork_op(event.base.op) &&
-                        (event.base.err == EAGAIN || event.base.op == Op::kPopen);
+                        (event.base.err == EAGAIN || hides_errno(event.base.op));
   const bool changed =
       says_changed(event) || process == processes_.end() ||
       (!of_tasks && changed_between(process->second, earlier->base.begin_tick,
