@@ -58,8 +58,20 @@ int no_name(unw_addr_space_t, unw_word_t, char*, size_t, unw_word_t*, void*) {
   return -UNW_ENOINFO;
 }
 
-unw_accessors_t accessors{find_proc_info,  put_unwind_info, no_dynamic_code, access_memory,
-                          access_register, no_float,        no_resume,       no_name};
+// Newer libunwinds have more members, which may be null.
+unw_accessors_t all_accessors() {
+  unw_accessors_t all{};
+  all.find_proc_info = find_proc_info;
+  all.put_unwind_info = put_unwind_info;
+  all.get_dyn_info_list_addr = no_dynamic_code;
+  all.access_mem = access_memory;
+  all.access_reg = access_register;
+  all.access_fpreg = no_float;
+  all.resume = no_resume;
+  all.get_proc_name = no_name;
+  return all;
+}
+unw_accessors_t accessors = all_accessors();
 
 }  // namespace
 
