@@ -32,6 +32,8 @@ OVCSHIM_CALLS_SIZE=0 under counted.ovc small_mallocs 200 2 >asked.txt
 judged counted.ovc
 OVCSHIM_MIN_SIZE=9000 under chosen.ovc small_mallocs 200 2 >asked.txt
 judged chosen.ovc
+OVCSHIM_STACK_DEPTH=0 under callers.ovc small_mallocs 200 2 >asked.txt
+judged callers.ovc
 # The first 4 MiB of a program are spared, not those of its children.
 under children.ovc small_mallocs 2 0 100 >asked.txt
 judged children.ovc
