@@ -8,6 +8,7 @@
 #include "tools/log/call_families.h"
 #include "tools/log/names.h"
 #include "tools/symbols/function_name.h"
+#include "tools/text/output.h"
 
 namespace ovc {
 
