@@ -112,7 +112,7 @@ void put_in_force(const ModuleTable* table) {
 void list_mappings_again(ListOccasion occasion) {
   // One that is given up has been written in part: it must be little of the ring.
   constexpr uint64_t kMost = 2000;
-  const uint64_t little = most_listed() / 2, most = little < kMost ? little : kMost;
+  const uint64_t little = most_listed() / 8, most = little < kMost ? little : kMost;
   if (may_list_mappings(occasion)) return write_mapping_list(g_private->module_position, most);
   // too dear now: asked again later
   g_private->listed_at += g.events.count / 8, g_private->listed_units += g.memory.count / 8;
