@@ -29,7 +29,7 @@ needed() {
   while read -r name; do
     case $name in
       check.*) ;;
-      unit.*) targets+="ovc_tests " ;;
+      unit.*) targets+="ovc_tests test_programs " ;;
       e2e.* | promise.*) targets+="docs test_programs " ;;
       kernels.*) targets+="ovc_tests test_programs " ;;
       hostile.* | servers.* | recipes.*) targets+="docs test_programs hostile_programs " ;;
