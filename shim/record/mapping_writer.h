@@ -15,8 +15,9 @@ namespace ovcshim {
 inline constexpr uint32_t kEntriesPerRecord = kEntriesOfPart;
 inline constexpr uint32_t kMaxListed = 20000;  // entries; 0.65 MB of the lane
 
-// A list takes a quarter of the vitals ring at most: it must not push out what it proves, nor the
-// names of the program's modules.
+// A list takes less than a third of the vitals ring (the entries a quarter, and each record its
+// head), beside what always_list() asks for: it must not push out what it proves, nor the names of
+// the program's modules.
 inline uint64_t most_listed() {
   constexpr uint64_t kEntriesOfSlot = kSlotBytes / sizeof(MappingEntry);
   const uint64_t fits = g.vitals.count / 4 * kEntriesOfSlot;

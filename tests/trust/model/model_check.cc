@@ -68,10 +68,10 @@ int notice_all(const Stage& stage, Bounds bounds, const std::vector<Scenario>& b
     std::string noticed;
     for (const Scenario& scenario : by) {
       const Result result = run(stage, fresh, scenario, bounds, each.broken);
-      if (!result.violation.empty() && noticed.empty())
-        noticed = fmt::format("after {} orders of: {}: {}", result.executions, scenario.name,
-                              result.violation);
-      if (!noticed.empty()) break;
+      if (result.violation.empty()) continue;
+      noticed = fmt::format("after {} orders of: {}: {}", result.executions, scenario.name,
+                            result.violation);
+      break;
     }
     std::cout << (noticed.empty() ? "FAILED, not noticed: " : "ok: ") << each.name << ": "
               << noticed << std::endl;
