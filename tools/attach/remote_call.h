@@ -36,14 +36,16 @@ enum class CallEnd : uint8_t {
   kNotBegun,  // nothing was changed
   kCrashed,   // a signal such as SIGSEGV came; the thread stands where it stood before
   kSlow,      // not back in time: it ends by itself, and the thread goes on by itself
+  kAlone,     // done, but it did not wait for us: the thread goes on by itself
   kGone,      // the process has ended
 };
 
 struct CallResult {
   CallEnd end = CallEnd::kNotBegun;
-  int64_t value = 0;  // of a system call
-  int signal = 0;     // of kCrashed
-  int error = 0;      // of the ptrace call that failed, kNotBegun
+  int64_t value = 0;   // of a system call
+  int64_t mapped = 0;  // what the last mmap in it returned; 0: there was none
+  int signal = 0;      // of kCrashed
+  int error = 0;       // of the ptrace call that failed, kNotBegun
 };
 
 class RemoteCaller {
@@ -55,13 +57,16 @@ class RemoteCaller {
 
   CallResult system_call(long nr, std::array<uint64_t, 6> args, Deadline until);
   // On a stack that ends at `stack_top`, 0: on the thread's own. What it returns is not known.
+  // `turn`: address of an AttachTurn by which the function tells that it is done; it runs without a
+  // stop until then. 0: it does not, and stops twice for each system call that it makes.
   CallResult function(uint64_t entry, std::array<uint64_t, 6> args, uint64_t stack_top,
-                      Deadline until);
+                      Deadline until, uint64_t turn = 0);
 
  private:
-  CallResult call(Registers start, uint64_t frame_top, Deadline until);
+  CallResult call(Registers start, uint64_t frame_top, Deadline until, uint64_t turn = 0);
   bool save();
   bool write_frame(uint64_t at) const;
+  std::optional<CallResult> run_to_turn(uint64_t turn, Deadline until);
   CallResult run(uint64_t frame, Deadline until);
   CallResult come_back(CallResult result, Deadline until);
   CallResult rescue(int signal);
