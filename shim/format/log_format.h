@@ -441,6 +441,7 @@ enum class FactKey : uint32_t {
   // before Linux 5.3), any other the filter's
   kClone3Answer = 360,
   kCloneAnswer = 388,
+  kSeccompFilters = 389 /* how many are in force; since Linux 5.9 */,
   kRangeListed = 346 /* what the refused call's range met is in the list, however long that is */,
   // kStart of who was attached to with --malloc: addresses of malloc's family in the modules that
   // reach the shim since, that were bound to another function and were left alone, that could not be

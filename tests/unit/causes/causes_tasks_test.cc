@@ -53,12 +53,14 @@ TEST_CASE("a clone3 without arguments tells whether a filter answers it") {
 }
 
 TEST_CASE("a clone that the kernel rejects tells whether a filter answers it") {
-  for (const uint16_t err : {EAGAIN, ENOMEM}) {
-    Case fork(Op::kFork, err);
-    fork.with(FactKey::kSeccomp, 2).with(FactKey::kForkProbeEarly, err);
+  for (const int err : {EAGAIN, ENOMEM}) {
+    Case fork(Op::kFork, static_cast<uint16_t>(err));
+    fork.with(FactKey::kSeccomp, 2).with(FactKey::kForkProbeEarly, static_cast<uint64_t>(err));
     CHECK(Case(fork).with(FactKey::kCloneAnswer, EINVAL).cause() == "unknown");
-    CHECK(Case(fork).with(FactKey::kRlimitNproc, 33).with(FactKey::kCloneAnswer, err).cause() ==
-          "seccomp");
+    CHECK(Case(fork)
+              .with(FactKey::kRlimitNproc, 33)
+              .with(FactKey::kCloneAnswer, static_cast<uint64_t>(err))
+              .cause() == "seccomp");
     CHECK(Case(fork).with(FactKey::kCloneAnswer, EACCES).cause() == "unknown");
   }
 }
