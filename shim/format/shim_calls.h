@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The system calls that the shim makes for itself (tests/trust/faults/calls.table) whatever the program
-// does, and those by which `ovc attach` and the loader bring it in. Not clone, clone3 and exit, which it
-// makes only where the program has just made them.
+// The system calls that the shim makes for itself (tests/trust/faults/calls.table) whatever the
+// program does, and those by which `ovc attach` and the loader bring it in. Not clone, clone3 and
+// exit, which it makes only where the program has just made them.
 #pragma once
 #include <sys/syscall.h>
 
