@@ -64,8 +64,8 @@ struct AttachOrder {
   AttachState state;   // after it
   uint32_t internals;  // InternalsState
   uint32_t mem_error, mprotect_error;
-  uint32_t clock;  // Clock
-  AttachTurn turn;
+  uint32_t clock;      // Clock
+  uint32_t turn;       // AttachTurn
   uint64_t own_ns;     // that the step took
   uint64_t near_page;  // of code beside libc, 0: none
   char why[256];

@@ -267,6 +267,13 @@ bool take_turn(AttachOrder& order) {
   return true;
 }
 
+void set_turn(AttachOrder& order, AttachTurn turn) {
+  __atomic_store_n(&order.turn, static_cast<uint32_t>(turn), __ATOMIC_RELEASE);
+}
+AttachTurn turn_of(const AttachOrder& order) {
+  return static_cast<AttachTurn>(__atomic_load_n(&order.turn, __ATOMIC_ACQUIRE));
+}
+
 // Where ovc is seen, for as long as it holds this thread. Not seen from another pid namespace, so
 // there is a limit: it stops this thread within microseconds, on a busy machine within many.
 void wait_for_ovc(AttachOrder& order) {
@@ -277,12 +284,12 @@ void wait_for_ovc(AttachOrder& order) {
                ? find_value(status, "TracerPid:")
                : 0;
   };
-  __atomic_store_n(&order.turn, AttachTurn::kOvc, __ATOMIC_RELEASE);
+  set_turn(order, AttachTurn::kOvc);
   const bool is_seen = tracer() != 0;
   const uint64_t begin = now_ns();
-  while (__atomic_load_n(&order.turn, __ATOMIC_ACQUIRE) != AttachTurn::kBack) {
+  while (turn_of(order) != AttachTurn::kBack) {
     if (is_seen ? tracer() != 0 : now_ns() - begin < kMostNs) continue;
-    __atomic_store_n(&order.turn, AttachTurn::kAlone, __ATOMIC_RELEASE);
+    set_turn(order, AttachTurn::kAlone);
     return;
   }
 }
