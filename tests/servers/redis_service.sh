@@ -20,6 +20,15 @@ ends_by_term() {
   until_so 10 "the end of $2" is_gone "$1"
 }
 
+# A thread is called as its maker until it has named itself.
+# shellcheck disable=SC2317 # called by until_so
+threads_named() {
+  local all name
+  all=$(cat /proc/"$daemon_pid"/task/*/comm)
+  for name in jemalloc_bg_thd bio_aof_fsync bio_close_file bio_lazy_free; do
+    grep -x "$name" <<<"$all" >/dev/null || return 1
+  done
+}
 # daemonize yes: the command returns, the daemon is the child; jemalloc's threads purge beside it.
 daemonized() {
   local dir=$1
@@ -35,6 +44,7 @@ daemonized() {
   redis set a b >/dev/null
   redis bgsave >/dev/null
   until_so 10 "BGSAVE" is_idle
+  until_so 10 "its threads" threads_named
   cat /proc/"$daemon_pid"/task/*/comm | sort -u >"$dir/threads"
   ends_by_term "$daemon_pid" "the daemon"
   daemon_pid=
