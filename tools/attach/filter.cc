@@ -53,6 +53,7 @@ constexpr ShimCall kShimCalls[] = {
     OVC_CALL(ppoll),
     OVC_CALL(prctl),
     OVC_CALL(pread64),
+    OVC_CALL(preadv),
     OVC_CALL(prlimit64),
     OVC_CALL(process_vm_readv),
     OVC_CALL(pwrite64),
