@@ -447,6 +447,10 @@ enum class FactKey : uint32_t {
   // reach the shim since, that were bound to another function and were left alone, that could not be
   // written
   kBoundSlots = 347, kBoundElsewhere, kBoundUnwritable,
+  // kStart: how long before it the limits and the use of its control groups were read, by another
+  // process in the same groups (GroupMemo). Absent: by itself, as the counters always are
+  kGroupFiguresAgeNs = 350,
+  kLogDevice = 351, kLogInode /* FileHeader::host: the file that the log was made in */,
   kAddressBits = 400 /* FileHeader::host, aarch64: a process has the addresses below 2^n; absent: not looked at */,
   kPlaceFiles = 420 /* PlaceFile bits: signs of where it runs; absent: not looked at */,
   // kStart only: address of the function that serves the op behind the shim, key = kProviderBase +
@@ -781,7 +785,26 @@ struct FileHeader {  // who writes: the creator unless noted
   } memory;                            // memory_format.h; bytes 0: there is none
   alignas(64) uint64_t memory_cursor;  // units claimed so far
 };
-static_assert(sizeof(FileHeader) <= kPageBytes);
+
+// The control groups of the process that read them last, for those that start in the same ones soon
+// after (shim/proc/group_memo.h): a copy of what its kStart says, for the shim alone. In the
+// header's page, behind it.
+struct GroupMemo {
+  uint64_t sequence;    // grows with each writing; odd: being written, or its writer died
+  uint64_t tick;        // of the reading
+  uint64_t host_kills;  // kVmstatOomKill, read before the groups
+  uint64_t cgroup_ns;   // inode
+  struct Place {
+    char group[200];  // as /proc/thread-self/cgroup has it, terminated
+    char path[232];   // of its folder, terminated; empty: the root of the hierarchy
+    uint64_t inode, device;
+    uint32_t version, reserved;
+  } memory, pids;
+  Fact facts[24];  // of both; ends at key 0
+};
+inline constexpr uint64_t kGroupMemoOffset = 2560;
+static_assert(sizeof(FileHeader) <= kGroupMemoOffset);
+static_assert(kGroupMemoOffset + sizeof(GroupMemo) <= kPageBytes);
 // RetiredTotals retired[2] follow the FileHeader's page, one page for both.
 inline constexpr uint64_t kRetiredOffset = kPageBytes;
 static_assert(2 * sizeof(RetiredTotals) <= kPageBytes);

@@ -19,7 +19,7 @@
   X(fstatfs) X(ftruncate) X(getcwd) X(getdents64) X(getegid) X(geteuid) X(getpgid) X(getpid) \
   X(getppid) X(getresuid) X(getrusage) X(getsockopt) X(gettid) X(ioctl) X(kill) X(madvise) \
   X(memfd_create) X(mmap) X(mprotect) X(mremap) X(munlock) X(munmap) X(nanosleep) X(newfstatat) \
-  X(openat) X(ppoll) X(prctl) X(pread64) X(prlimit64) X(process_vm_readv) X(pwrite64) X(read) \
+  X(openat) X(ppoll) X(prctl) X(preadv) X(pread64) X(prlimit64) X(process_vm_readv) X(pwrite64) X(read) \
   X(readlinkat) X(renameat2) X(rt_sigpending) X(rt_sigprocmask) X(rt_sigreturn) \
   X(rt_sigtimedwait) X(sched_getaffinity) X(sched_getscheduler) X(sendto) X(shmctl) X(shmget) \
   X(statfs) X(statx) X(symlinkat) X(sysinfo) X(tkill) X(uname) X(unlinkat) X(vmsplice) X(write)

@@ -19,9 +19,10 @@ enum class OtherThreads : uint8_t { kNone, kStopped };
 
 // Replaces the sites: from the constructor, if the process has one thread, or while all other
 // threads stand still. Leaves libc exactly as it was unless it returns kOn or kPartly; `writing`
-// says how the code was written, or why not.
+// says how the code was written, or why not. `proven`: as of find_libc.
 InternalsState patch_libc(uint64_t threads, CodeWriting& writing,
-                          OtherThreads others = OtherThreads::kNone);
+                          OtherThreads others = OtherThreads::kNone,
+                          bool (*proven)(uint64_t) = nullptr);
 
 // Gives every byte back, while all other threads stand still. A thread that is in a stub goes on
 // behind its site, in code that was never changed. False: some byte is not what it was.

@@ -255,9 +255,10 @@ unsigned replace_all(const Plan& plan, CodeWriting& writing) {
 
 }  // namespace
 
-InternalsState patch_libc(uint64_t threads, CodeWriting& writing, OtherThreads others) {
+InternalsState patch_libc(uint64_t threads, CodeWriting& writing, OtherThreads others,
+                          bool (*proven)(uint64_t)) {
   LoadedLibc libc;
-  if (!find_libc(libc)) return InternalsState::kUnknownLibc;
+  if (!find_libc(libc, proven)) return InternalsState::kUnknownLibc;
   const Plan plan = make_plan(libc);
   if (!plan.known) return InternalsState::kUnknownLibc;
   if (!plan.near) return InternalsState::kTooFar;

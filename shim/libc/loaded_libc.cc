@@ -30,11 +30,13 @@ bool is_libc(const ObjectTables& object) {
   return object.soname && sys::equal(object.soname, kSoname, sizeof kSoname);
 }
 
-bool find_libc(LoadedLibc& libc) {
+bool find_libc(LoadedLibc& libc, bool (*proven)(uint64_t)) {
   for (const link_map* object = first_object(); object; object = object->l_next) {
     libc = tables_of(*object);
     if (is_libc(libc))
-      return libc.symbols && libc.hash && sys::readable(reinterpret_cast<const void*>(libc.base));
+      return libc.symbols && libc.hash &&
+             ((proven && proven(libc.base)) ||
+              sys::readable(reinterpret_cast<const void*>(libc.base)));
   }
   return false;
 }

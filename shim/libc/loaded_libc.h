@@ -21,7 +21,8 @@ using LoadedLibc = ObjectTables;
 
 bool is_libc(const ObjectTables& object);
 // Walks the loader's list without its lock: libc stands among the objects of the start, which stay.
-bool find_libc(LoadedLibc& libc);
+// `proven`: of an address, is its page known to be readable?
+bool find_libc(LoadedLibc& libc, bool (*proven)(uint64_t));
 // Empty if there is none of that name, or it is no plain code.
 Code find_function(const LoadedLibc& libc, const char* name);
 

@@ -1,64 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
-// See cgroups.h. The two versions differ in names only: a table each.
+// See cgroups.h.
 #include "shim/proc/cgroups.h"
 
+#include "shim/proc/group_files.h"
 #include "shim/proc/group_place.h"
 #include "shim/sys/sys.h"
 
 namespace ovcshim {
 namespace {
-
-struct CgroupFile {
-  const char* name;  // below the cgroup's directory
-  const char* line;  // nullptr: the file is one number
-  FactKey key;
-  bool in_text;  // has a column in GroupText, in this order
-};
-
-// Documentation/admin-guide/cgroup-v1/memory.rst and pids.rst. The first file is the limit.
-constexpr CgroupFile kMemoryV1[] = {
-    {"/memory.limit_in_bytes", nullptr, FactKey::kMemcgLimit, true},
-    {"/memory.usage_in_bytes", nullptr, FactKey::kMemcgUsage, true},
-    {"/memory.failcnt", nullptr, FactKey::kMemcgFailcnt, true},
-    {"/memory.oom_control", "oom_kill ", FactKey::kMemcgOomKill, true},
-    {"/memory.oom_control", "oom_kill_disable ", FactKey::kMemcgOomKillDisable, false},
-};
-constexpr CgroupFile kPids[] = {
-    {"/pids.max", nullptr, FactKey::kPidsMax, true},
-    {"/pids.current", nullptr, FactKey::kPidsCurrent, true},
-    {"/pids.events", "max ", FactKey::kPidsEventsMax, true},
-};
-// Documentation/admin-guide/cgroup-v2.rst
-constexpr CgroupFile kMemoryV2[] = {
-    {"/memory.max", nullptr, FactKey::kMemcgLimit, true},
-    {"/memory.current", nullptr, FactKey::kMemcgUsage, true},
-    {"/memory.events", "max ", FactKey::kMemcgFailcnt, true},
-    {"/memory.events", "oom ", FactKey::kMemcgOom, false},
-    {"/memory.events", "oom_kill ", FactKey::kMemcgOomKill, true},
-};
-
-struct Files {
-  const CgroupFile* list;
-  int count;
-};
-template <int N>
-constexpr Files files_of(const CgroupFile (&list)[N]) {
-  return {list, N};
-}
-
-// What a controller's facts are called.
-struct Controller {
-  const char* name;
-  Files version1, version2;
-  FactKey group, seen, version, id;
-};
-constexpr Controller kControllers[] = {
-    {"memory", files_of(kMemoryV1), files_of(kMemoryV2), FactKey::kMemcgGroup,
-     FactKey::kMemcgGroupsSeen, FactKey::kMemcgVersion, FactKey::kMemcgGroupId},
-    {"pids", files_of(kPids), files_of(kPids), FactKey::kPidsGroup, FactKey::kPidsGroupsSeen,
-     FactKey::kPidsVersion, FactKey::kPidsGroupId},
-};
 
 constexpr int kMostLevels = 8;
 
@@ -102,18 +52,19 @@ struct Level {
   unsigned version;
 };
 
-constexpr int kMostLines = 3;  // of one file
+}  // namespace
 
-// The first of `files`, and those behind it that are other lines of the same file: how many.
-int read_lines(GroupPlace& place, const CgroupFile* files, int count, uint64_t* values) {
-  const char* lines[kMostLines];
+int read_group_file(GroupPlace& place, const CgroupFile* files, int count, uint64_t* values) {
+  const char* lines[kMostGroupLines];
   const uint64_t name = sys::length(files[0].name) + 1;
   int n = 0;
-  for (; n < count && n < kMostLines && sys::equal(files[n].name, files[0].name, name); ++n)
+  for (; n < count && n < kMostGroupLines && sys::equal(files[n].name, files[0].name, name); ++n)
     lines[n] = files[n].line;
   place.figures(files[0].name, lines, values, n);
   return n;
 }
+
+namespace {
 
 // One group in the text; its facts if it is the process's own.
 void add_group(Facts& facts, GroupPlace& place, const Level& level, int number, bool own,
@@ -124,8 +75,8 @@ void add_group(Facts& facts, GroupPlace& place, const Level& level, int number, 
   line.number(static_cast<uint64_t>(number));
   for (int i = 0, n; i < level.files.count; i += n) {
     const CgroupFile* const files = level.files.list + i;
-    uint64_t values[kMostLines];
-    n = read_lines(place, files, level.files.count - i, values);
+    uint64_t values[kMostGroupLines];
+    n = read_group_file(place, files, level.files.count - i, values);
     for (int k = 0; k < n; ++k) {
       if (own) facts.add(files[k].key, values[k]);
       if (files[k].in_text) line.number(values[k]);
@@ -136,8 +87,8 @@ void add_group(Facts& facts, GroupPlace& place, const Level& level, int number, 
 }
 
 // The nearest group that has the controller's files is the one that is charged: in version 2 a
-// group need not have every controller.
-void add_groups(Facts& facts, GroupPlace& place, const Level& level, GroupText* text) {
+// group need not have every controller. True: it is the process's own folder.
+bool add_groups(Facts& facts, GroupPlace& place, const Level& level, GroupText* text) {
   bool own_found = false;
   facts.add(level.controller->id, place.inode());
   for (int number = 0; number < kMostLevels; ++number) {
@@ -149,21 +100,24 @@ void add_groups(Facts& facts, GroupPlace& place, const Level& level, GroupText* 
     }
     own_found |= own;
     if (own || (text && own_found)) add_group(facts, place, level, number, own, text, own);
-    if (own_found && !text) return;
+    if (own_found && !text) return number == 0;
     if (place.is_top()) {
       const bool root = place.is_root(level.version);
       if (root && !own_found) facts.add(level.controller->group, 2);
       if (root && text) facts.add(level.controller->seen, 1);
-      return;
+      return false;
     }
     place.up();
   }
+  return false;
 }
 
 constexpr uint64_t kLeastIo = 2048, kOwnGroups = 1024;
+static_assert(kLeastIo + GroupPlace::kMemory + kOwnGroups <= kGroupsIo);
 
 void add_controller(Facts& facts, const Controller& controller, char* io, uint64_t room,
-                    GroupText* text, const GroupFiles& files, const char* own_groups = nullptr) {
+                    GroupText* text, const GroupFiles& files, const char* own_groups = nullptr,
+                    GroupMemo::Place* memo = nullptr) {
   if (room < kLeastIo + GroupPlace::kMemory) return;
   room -= GroupPlace::kMemory;
   GroupPlace place(files, io + room, own_groups);
@@ -173,12 +127,14 @@ void add_controller(Facts& facts, const Controller& controller, char* io, uint64
     facts.add(controller.group, 2);
     facts.add(controller.seen, 1);
     facts.add(controller.version, version);
+    if (memo) place.note(*memo);
     return;
   }
   if (!place.is_found()) return;
-  add_groups(facts, place,
-             {&controller, version == 1 ? controller.version1 : controller.version2, version},
-             text);
+  if (memo) place.note(*memo);
+  const Files& list = version == 1 ? controller.version1 : controller.version2;
+  const bool own_folder = add_groups(facts, place, {&controller, list, version}, text);
+  if (memo && !own_folder) memo->version = 0;
 }
 
 // Files of the huge pages of one size, "/hugetlb.2MB.rsvd.max" (mm/hugetlb_cgroup.c mem_fmt()).
@@ -216,28 +172,35 @@ class HugeNames {
 
 }  // namespace
 
-void add_cgroups(Facts& facts, char* io, uint64_t room, GroupText* text, const GroupFiles& files) {
-  char* own_groups = nullptr;
-  if (room >= kLeastIo + GroupPlace::kMemory + kOwnGroups) {
-    room -= kOwnGroups;
-    const long bytes = read_file(files.cgroup, io + room, kOwnGroups);
-    // One reading for all controllers, if it is whole.
-    if (bytes > 0 && bytes < static_cast<long>(kOwnGroups) - 1) own_groups = io + room;
-  }
+const char* read_own_groups(char* io, uint64_t& room, const GroupFiles& files) {
+  if (room < kLeastIo + GroupPlace::kMemory + kOwnGroups) return nullptr;
+  room -= kOwnGroups;
+  const long bytes = read_file(files.cgroup, io + room, kOwnGroups);
+  return bytes > 0 && bytes < static_cast<long>(kOwnGroups) - 1 ? io + room : nullptr;
+}
+
+void add_each_group(Facts& facts, char* io, uint64_t room, GroupText* text, const GroupFiles& files,
+                    const char* own_groups, GroupMemo* memo) {
   for (const Controller& controller : kControllers)
-    add_controller(facts, controller, io, room, text, files, own_groups);
+    add_controller(facts, controller, io, room, text, files, own_groups,
+                   memo ? &(memo->*controller.memo) : nullptr);
+}
+
+void add_cgroups(Facts& facts, char* io, uint64_t room, GroupText* text, const GroupFiles& files) {
+  const char* own_groups = read_own_groups(io, room, files);
+  add_each_group(facts, io, room, text, files, own_groups, nullptr);
 }
 
 void add_huge_group(Facts& facts, uint64_t size_kb, char* io, uint64_t room, GroupText* text,
                     const GroupFiles& files) {
   const HugeNames names(size_kb);
   const CgroupFile version1[] = {
-      {names.limit1, nullptr, FactKey::kHugeGroupMax, true},
-      {names.usage1, nullptr, FactKey::kHugeGroupUsage, true},
+      {names.limit1, nullptr, FactKey::kHugeGroupMax, true, false},
+      {names.usage1, nullptr, FactKey::kHugeGroupUsage, true, false},
   };
   const CgroupFile version2[] = {
-      {names.limit2, nullptr, FactKey::kHugeGroupMax, true},
-      {names.usage2, nullptr, FactKey::kHugeGroupUsage, true},
+      {names.limit2, nullptr, FactKey::kHugeGroupMax, true, false},
+      {names.usage2, nullptr, FactKey::kHugeGroupUsage, true, false},
   };
   const Controller controller{"hugetlb",
                               files_of(version1),
@@ -245,7 +208,8 @@ void add_huge_group(Facts& facts, uint64_t size_kb, char* io, uint64_t room, Gro
                               FactKey::kHugeGroup,
                               FactKey::kHugeGroupsSeen,
                               FactKey::kHugeGroupVersion,
-                              FactKey::kHugeGroupId};
+                              FactKey::kHugeGroupId,
+                              nullptr};
   add_controller(facts, controller, io, room, text, files);
 }
 

@@ -25,8 +25,9 @@ struct GroupText {
   uint64_t length = 0;
 };
 
-// io: working memory of at least 4608 bytes (nothing is added if there is less). text: nullptr if
-// the groups above do not matter.
+// io: working memory of at least 4608 bytes (nothing is added if there is less), better kGroupsIo.
+// text: nullptr if the groups above do not matter.
+inline constexpr uint64_t kGroupsIo = 6144;
 void add_cgroups(Facts& facts, char* io, uint64_t room, GroupText* text,
                  const GroupFiles& files = {});
 // The same of the controller of huge pages, for pages of one size.

@@ -175,7 +175,7 @@ void GroupPlace::try_mount(char* line, const char* controller) {
   if (files_.real && !here) return;  // something else is mounted over it
   if (rest) {
     take(point, rest);
-    inode_ = where.inode;
+    inode_ = where.inode, device_ = where.device;
   } else if (!is_found()) {
     sys::copy(other_, path, length + 1);
     other_length_ = length, other_inode_ = where.inode;
@@ -212,7 +212,36 @@ bool GroupPlace::find(const char* controller, char* io, uint64_t room) {
   sys::copy(path_, other_, other_length_ + 1);
   length_ = top_ = other_length_;
   inode_ = other_inode_;
+  holds_us_ = true;
   return true;
+}
+
+// That a group holds this process says nothing of the next one.
+void GroupPlace::note(GroupMemo::Place& memo) const {
+  uint64_t length = 0, path_length = 0;
+  const char* path = initial_root_ ? "" : path_;
+  memo.version = 0;
+  if (holds_us_ || !put(memo.group, sizeof memo.group, length, group_) ||
+      !put(memo.path, sizeof memo.path, path_length, path))
+    return;
+  memo.inode = inode_, memo.device = device_;
+  memo.version = version_;
+}
+
+// A folder with that number on that file system is that group, from wherever one looks at it.
+bool GroupPlace::find_again(const char* controller, const GroupMemo::Place& memo, char* io,
+                            uint64_t room) {
+  if (memo.version == 0 || !own_path(controller, io, room) || version_ != memo.version ||
+      !same(group_, memo.group))
+    return false;
+  initial_root_ = !memo.path[0];
+  if (initial_root_) return true;
+  Where where{kNoMount, 0, 0};
+  length_ = top_ = 0;
+  if (!put(path_, kPathRoom, length_, memo.path) || !where_is(path_, where)) return false;
+  top_ = length_;
+  inode_ = where.inode, device_ = where.device;
+  return inode_ == memo.inode && device_ == memo.device;
 }
 
 bool GroupPlace::has(const char* file) {

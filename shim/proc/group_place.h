@@ -21,6 +21,10 @@ class GroupPlace {
 
   // Looks it up; false: /proc says nothing of such a controller. io: of at least 2048 bytes.
   bool find(const char* controller, char* io, uint64_t room);
+  // No more than what it is called, and where: as an earlier find() noted it. False: it may be
+  // another one by now.
+  bool find_again(const char* controller, const GroupMemo::Place& memo, char* io, uint64_t room);
+  void note(GroupMemo::Place& memo) const;  // of what was found
   bool is_found() const { return length_ != 0; }
   unsigned version() const { return version_; }
   uint64_t inode() const { return inode_; }
@@ -54,14 +58,14 @@ class GroupPlace {
   const GroupFiles& files_;
   const char* own_groups_;
   unsigned version_ = 0;
-  bool initial_root_ = false, ambiguous_ = false;
+  bool initial_root_ = false, ambiguous_ = false, holds_us_ = false;
   uint64_t length_ = 0, top_ = 0, prefix_ = 0;  // of path_
   char* group_;                                 // as /proc/thread-self/cgroup has it
   char* path_;
   char* other_;  // a mount's root, which is ours if its cgroup.procs says so
   char* built_;  // one that is just being looked at
   uint64_t other_length_ = 0;
-  uint64_t inode_ = kUnknown, other_inode_ = kUnknown;
+  uint64_t inode_ = kUnknown, other_inode_ = kUnknown, device_ = kUnknown;
 };
 
 }  // namespace ovcshim

@@ -54,7 +54,7 @@ class Lines {
   bool more() {
     for (uint64_t i = at_; i < have_; ++i) io_[i - at_] = io_[i];
     have_ -= at_, at_ = 0;
-    const long n = file_.read(io_ + have_, room_ - 1 - have_);
+    const long n = file_.read_list(io_ + have_, room_ - 1 - have_);
     if (n <= 0) return false;
     have_ += static_cast<uint64_t>(n);
     return true;

@@ -111,17 +111,42 @@ ProcFile::~ProcFile() {
   if (ok()) sys::call(__NR_close, number_);
 }
 
-// Short files are read and closed sooner than they could be moved. If the number is somebody else's
-// by now, a read at an offset of ours moves none of theirs and takes nothing out of a pipe or
-// socket (pread: ESPIPE); the look behind it keeps their bytes from being taken for the kernel's.
-long ProcFile::read(void* to, uint64_t bytes) {
+// Short files are read and closed sooner than they could be moved.
+void ProcFile::get_out_of_the_way() {
   constexpr unsigned kShort = 2;
   if (!alone_ && reads_++ == kShort) number_ = out_of_the_way(number_);
-  const long n = sys::call(__NR_pread64, number_, reinterpret_cast<long>(to),
-                           static_cast<long>(bytes), offset_);
+}
+
+// If the number is somebody else's by now, a read at an offset of ours moves none of theirs and
+// takes nothing out of a pipe or socket (pread, preadv: ESPIPE); this look behind it keeps their
+// bytes from being taken for the kernel's.
+long ProcFile::taken(long n) {
   if (n <= 0) return n;
   offset_ += n;
   return alone_ || is_ours(number_) ? n : -EBADF;
+}
+
+long ProcFile::read(void* to, uint64_t bytes) {
+  get_out_of_the_way();
+  return taken(sys::call(__NR_pread64, number_, reinterpret_cast<long>(to),
+                         static_cast<long>(bytes), offset_));
+}
+
+// Such a file is read anew for each part (fs/read_write.c do_loop_readv_writev()) as long as the
+// part before came back full. It does: the rest of an entry that did not fit comes first, and then
+// entries are added until the part is full or the kernel's page is (fs/seq_file.c seq_read_iter()).
+// So a part must leave room in the page for a whole entry; one that is longer ends the call early.
+long ProcFile::read_list(void* to, uint64_t bytes) {
+  constexpr uint64_t kPart = 2048, kMostParts = 4;
+  struct {
+    uint64_t base, bytes;
+  } parts[kMostParts];
+  long count = 0;
+  for (uint64_t at = 0; at < bytes && count < static_cast<long>(kMostParts); at += kPart)
+    parts[count++] = {reinterpret_cast<uint64_t>(to) + at, bytes - at < kPart ? bytes - at : kPart};
+  get_out_of_the_way();
+  const long n = sys::call(__NR_preadv, number_, reinterpret_cast<long>(parts), count, offset_, 0);
+  return sys::failed(n) && n != -EBADF ? read(to, bytes) : taken(n);
 }
 
 void close_inherited_files() {

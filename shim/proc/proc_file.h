@@ -33,6 +33,9 @@ class ProcFile {
   bool ok() const { return number_ >= 0; }
   // The kernel's result: bytes, 0 at the end, or -errno.
   long read(void* to, uint64_t bytes);
+  // The same of a list of /proc/PID, of which the kernel gives a page at a time: several pages a
+  // call. Elsewhere it is as read().
+  long read_list(void* to, uint64_t bytes);
   // The same at a place of its own; what read() goes on from is behind it then.
   long read_at(void* to, uint64_t bytes, long offset) {
     offset_ = offset;
@@ -40,6 +43,8 @@ class ProcFile {
   }
 
  private:
+  void get_out_of_the_way();
+  long taken(long n);  // a reading's result, looked at
   SignalsWait wait_;
   bool alone_;  // no other thread can touch the descriptors: that signals wait is all it takes
   unsigned reads_ = 0;

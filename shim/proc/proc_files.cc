@@ -7,6 +7,7 @@
 #include <elf.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 
 #include "shim/format/meminfo_lines.h"
@@ -77,8 +78,12 @@ bool file_stat(long descriptor, const char* path, FileStat& out) {
   struct stat st {};
   if (!sys::failed(sys::call(__NR_newfstatat, descriptor, reinterpret_cast<long>(path),
                              reinterpret_cast<long>(&st), AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW))) {
-    out = {static_cast<uint64_t>(st.st_size), in_ns(st.st_ctim.tv_sec, st.st_ctim.tv_nsec),
-           st.st_uid, st.st_mode, st.st_ino};
+    out = {static_cast<uint64_t>(st.st_size),
+           in_ns(st.st_ctim.tv_sec, st.st_ctim.tv_nsec),
+           st.st_uid,
+           st.st_mode,
+           st.st_ino,
+           st.st_dev};
     return true;
   }
   struct statx stx {};
@@ -86,8 +91,9 @@ bool file_stat(long descriptor, const char* path, FileStat& out) {
                             AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS,
                             reinterpret_cast<long>(&stx))))
     return false;
-  out = {stx.stx_size, in_ns(stx.stx_ctime.tv_sec, stx.stx_ctime.tv_nsec), stx.stx_uid,
-         stx.stx_mode, stx.stx_ino};
+  out = {stx.stx_size, in_ns(stx.stx_ctime.tv_sec, stx.stx_ctime.tv_nsec),
+         stx.stx_uid,  stx.stx_mode,
+         stx.stx_ino,  makedev(stx.stx_dev_major, stx.stx_dev_minor)};
   return true;
 }
 
@@ -99,6 +105,10 @@ uint32_t effective_user() {
                              reinterpret_cast<long>(users + 1), reinterpret_cast<long>(users + 2))))
     return users[1];
   return g_auxv ? static_cast<uint32_t>(auxv_value(g_auxv, AT_EUID)) : UINT32_MAX;
+}
+
+uint32_t starting_user() {
+  return g_auxv ? static_cast<uint32_t>(auxv_value(g_auxv, AT_EUID)) : effective_user();
 }
 
 uint64_t read_number(const char* path) {
@@ -127,7 +137,23 @@ void add_overcommit(Facts& facts) {
   for (const Line& file : kFiles) facts.add(file.key, read_number(file.name));
 }
 
-void add_status(Facts& facts, char* io, uint64_t room) {
+namespace {
+
+void note_sizes(const char* line, MemorySizes& sizes) {
+  static constexpr struct {
+    const char* name;
+    uint64_t MemorySizes::*field;
+  } kSizes[] = {{"VmSize:", &MemorySizes::vm_size_kb},
+                {"VmRSS:", &MemorySizes::resident_kb},
+                {"VmData:", &MemorySizes::data_kb},
+                {"VmStk:", &MemorySizes::stack_kb}};
+  for (const auto& row : kSizes)
+    if (starts_with(line, row.name)) sizes.*row.field = parse_number(line + sys::length(row.name));
+}
+
+}  // namespace
+
+void add_status(Facts& facts, char* io, uint64_t room, MemorySizes* sizes) {
   static constexpr Line kLines[] = {
       {"Uid:", FactKey::kUid},
       {"VmSize:", FactKey::kVmSizeKb},
@@ -143,6 +169,7 @@ void add_status(Facts& facts, char* io, uint64_t room) {
   Lines file("/proc/thread-self/status", io, room);  // "Groups:" alone can be longer than the room
   while (const char* line = file.next()) {
     add_lines(facts, line, kLines, sizeof kLines / sizeof kLines[0]);
+    if (sizes) note_sizes(line, *sizes);
     // fs/proc/array.c: what is wanted stands before these
     if (starts_with(line, "Seccomp_filters:") || starts_with(line, "Speculation")) return;
     if (!starts_with(line, "CapEff:\t")) continue;

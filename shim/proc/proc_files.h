@@ -27,13 +27,15 @@ const char* next_line(const char* s);
 struct FileStat {
   uint64_t bytes, changed_ns;  // st_ctim since the epoch
   uint32_t uid, mode;
-  uint64_t inode;
+  uint64_t inode, device;
   bool is_regular() const { return (mode & 0170000) == 0100000; }
 };
 bool file_stat(long descriptor, const char* path, FileStat& out);
 
 // The effective user id: of this moment, or where a filter refuses to say, of the program's start.
 uint32_t effective_user();
+// Of the program's start, by what the kernel gave it then.
+uint32_t starting_user();
 
 // A file that holds one number.
 uint64_t read_number(const char* path);
@@ -52,10 +54,21 @@ struct Facts {
   }
 };
 
+// Of a list that ends at key 0, or after so many.
+inline uint64_t fact_in(const Fact* list, uint64_t count, FactKey key) {
+  for (uint64_t i = 0; i < count && list[i].key; ++i)
+    if (list[i].key == static_cast<uint32_t>(key)) return list[i].value;
+  return kUnknown;
+}
+
 // io: working memory of at least 2048 bytes.
 void add_meminfo(Facts& facts, char* io, uint64_t room);
 void add_overcommit(Facts& facts);
-void add_status(Facts& facts, char* io, uint64_t room);
+// sizes: also what statm says, by the same reading.
+struct MemorySizes {
+  uint64_t vm_size_kb = kUnknown, resident_kb = kUnknown, data_kb = kUnknown, stack_kb = kUnknown;
+};
+void add_status(Facts& facts, char* io, uint64_t room, MemorySizes* sizes = nullptr);
 void add_limits(Facts& facts, char* io, uint64_t room);
 void add_tasks(Facts& facts, char* io, uint64_t room);
 // The host's OOM kill counter.

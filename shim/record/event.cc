@@ -34,8 +34,32 @@ constexpr uint64_t kShmAtMost = uint64_t{1} << 40;  // nobody says how long a se
 
 constinit SharedReading g_reading{};  // in plain memory: a forked child finds its parent's
 
+void read_statm(Reading& r, Scratch& scratch) {
+  if (read_file("/proc/thread-self/statm", scratch.io, sizeof scratch.io) <= 0) return;
+  const char* rest = scratch.io;
+  r.vm_size_pages = parse_number(rest, &rest);
+  r.resident_pages = parse_number(rest, &rest);
+  for (int skip = 0; skip < 3; ++skip) parse_number(rest, &rest);  // shared, text, lib
+  r.data_pages = parse_number(rest, &rest);
+}
+
+// The same figures stand in status (fs/proc/task_mmu.c task_mem() and task_statm()). False: not all
+// of them. Out of line: foreign stacks are small.
+OVC_COLD bool read_status(Reading& r, Scratch& scratch, Facts& facts) {
+  MemorySizes sizes;
+  add_status(facts, scratch.io, sizeof scratch.io, &sizes);
+  const uint64_t page_kb = g.header->page_size / 1024;
+  if (sizes.vm_size_kb == kUnknown || sizes.resident_kb == kUnknown || sizes.data_kb == kUnknown ||
+      sizes.stack_kb == kUnknown || page_kb == 0)
+    return false;
+  r.vm_size_pages = sizes.vm_size_kb / page_kb;
+  r.resident_pages = sizes.resident_kb / page_kb;
+  r.data_pages = (sizes.data_kb + sizes.stack_kb) / page_kb;
+  return true;
+}
+
 // Writers of the shared reading: one at a time, the others use what is there.
-bool renew_reading() {
+bool renew_reading(Facts* status) {
   Private& p = *g_private;
   learn_of_seccomp();
   if (is_quiet()) return false;
@@ -48,13 +72,7 @@ bool renew_reading() {
       r.committed_kb = find_value(scratch->io, "Committed_AS:");
       r.limit_kb = find_value(scratch->io, "CommitLimit:");
     }
-    if (read_file("/proc/thread-self/statm", scratch->io, sizeof scratch->io) > 0) {
-      const char* rest = scratch->io;
-      r.vm_size_pages = parse_number(rest, &rest);
-      r.resident_pages = parse_number(rest, &rest);
-      for (int skip = 0; skip < 3; ++skip) parse_number(rest, &rest);  // shared, text, lib
-      r.data_pages = parse_number(rest, &rest);
-    }
+    if (!status || !read_status(r, *scratch, *status)) read_statm(r, *scratch);
     give_back(scratch);
     proof_era_is(proof_era(r.tick));
     keep_clock_known(r.tick);
@@ -266,14 +284,14 @@ Scratch* take_scratch() {
   return nullptr;
 }
 
-uint64_t commit_state(CommitState& state, Freshness freshness) {
+uint64_t commit_state(CommitState& state, Freshness freshness, Facts* status) {
   state = {kUnknown, kUnknown, kUnknown, kUnknown, kUnknown, kUnknown};
   Reading r;
   bool have = g_private->reading.read(r);
   if (!have && freshness == Freshness::kLast) have = reading_of_parent(r);
   const bool old = !have || is_old(r);
   const bool anew = old || freshness == Freshness::kFresh;
-  if (!is_quiet() && anew && renew_reading()) have = g_private->reading.read(r);
+  if (!is_quiet() && anew && renew_reading(status)) have = g_private->reading.read(r);
   if (!have) return 0;
   state = {age_ns(r.tick),  r.committed_kb,   r.limit_kb,
            r.vm_size_pages, r.resident_pages, r.data_pages};

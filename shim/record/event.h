@@ -4,6 +4,7 @@
 // The wrapper saves and restores errno around both. An Event lives on the wrapper's stack and stays
 // small; everything bulky uses the scratch memory.
 #pragma once
+#include "shim/proc/proc_files.h"
 #include "shim/record/event_lane.h"
 #include "shim/record/owners.h"
 #include "shim/record/state.h"
@@ -53,8 +54,9 @@ void end(Event& event, int64_t result, bool failed, int err, const char* text = 
 // Records about this process (kStart, kEnd, kSnapshot, kModule): filled base, no stack.
 EventBase plain_base(Op op);
 
-// The commit state now or lately; the tick of the reading, 0 if there is none.
-uint64_t commit_state(CommitState& state, Freshness freshness);
+// The commit state now or lately; the tick of the reading, 0 if there is none. `status`: gets what
+// add_status() gives, by the same reading (nothing if none was made).
+uint64_t commit_state(CommitState& state, Freshness freshness, Facts* status = nullptr);
 
 // Committed_AS, kB, read now, soon after a fresh state: no filter can have come unseen in between,
 // and of the process itself nothing more need be read.

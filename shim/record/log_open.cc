@@ -57,11 +57,16 @@ bool create_indexed(const char* path, const LogWish& wish, Problem& problem) {
   return true;
 }
 
+// Most programs join. Another one may have made the log between the two.
 bool create_or_join(const char* path, const LogWish& wish, Problem& problem) {
-  if (create_indexed(path, wish, problem)) return true;
-  if (problem.err != EEXIST) return false;
   bool foreign = false;
   if (join_log(path, problem, &foreign)) return true;
+  if (problem.unopened) {
+    problem = {};
+    if (create_indexed(path, wish, problem)) return true;
+    if (problem.err != EEXIST) return false;
+    if (join_log(path, problem, &foreign)) return true;
+  }
   // Only our own kind is moved: somebody's data under that name stays where it is.
   if (!foreign || content_of(path) != Content::kLog || !move_aside(path)) return false;
   return create_indexed(path, wish, problem);

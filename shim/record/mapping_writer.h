@@ -13,6 +13,7 @@
 namespace ovcshim {
 
 inline constexpr uint32_t kEntriesPerRecord = kEntriesOfPart;
+static_assert(kEntriesPerRecord <= sizeof BigScratch::mappings / sizeof BigScratch::mappings[0]);
 inline constexpr uint32_t kMaxListed = 20000;  // entries; 0.65 MB of the lane
 
 // A list takes less than a third of the vitals ring (the entries a quarter, and each record its

@@ -36,6 +36,8 @@ constinit uint64_t last_object =
 // The loader appends to its list (elf/dl-object.c _dl_add_to_namespace_list()) without a word to
 // anybody; dlclose frees entries at any time.
 bool read_entry(uint64_t address, link_map& entry) {
+  if (address != 0 && address == last_startup_entry())
+    return sys::copy(&entry, reinterpret_cast<const void*>(address), sizeof entry), true;
   return address != 0 && copy_memory(&entry, address, sizeof entry);
 }
 
@@ -43,7 +45,9 @@ uint64_t find_last_object() {
   link_map entry;
   uint64_t last = 0;
   if (!&_r_debug) return 0;
-  for (auto at = reinterpret_cast<uint64_t>(_r_debug.r_map); last != at && read_entry(at, entry);) {
+  const uint64_t known = last_startup_entry();
+  for (auto at = known ? known : reinterpret_cast<uint64_t>(_r_debug.r_map);
+       last != at && read_entry(at, entry);) {
     last = at;
     if (entry.l_next) at = reinterpret_cast<uint64_t>(entry.l_next);
   }
@@ -80,10 +84,11 @@ void note_file(Module& module) {
   module.changed_ns = file.changed_ns;
 }
 
-void note_files(ModuleTable& table, const ModuleTable& known) {
+// `known`: as they were before; null: nothing was.
+void note_files(ModuleTable& table, const ModuleTable* known) {
   for (unsigned i = 0; i < table.count; ++i) {
     Module& module = table.modules[i];
-    const Module* same = find_module(known, module.text_start);
+    const Module* same = known ? find_module(*known, module.text_start) : nullptr;
     if (same && same->start == module.start && same->inode == module.inode)
       module.changed_ns = same->changed_ns;
     else note_file(module);
@@ -131,12 +136,12 @@ void write_modules() {
   if (g_private->slot != kNoIndex) g.processes[g_private->slot].module_position = first;
 }
 
-void begin_image_modules() {
+void begin_image_modules(ImageList* list) {
   BigScratch& big = g_private->big;  // nobody else uses it before we are registered
   proof_era_is(proof_era(tick_now()));
-  keep_startup_objects(g_auxv);
-  read_modules(tables[0], big.io, sizeof big.io);
-  note_files(tables[0], tables[1]);
+  heads_are_proven();
+  if (!list || !read_image(*list, tables[0])) read_modules(tables[0], big.io, sizeof big.io);
+  note_files(tables[0], nullptr);
   put_in_force(&tables[0]);
   last_object = find_last_object();
 }
@@ -170,7 +175,7 @@ bool refresh_modules(bool for_fork) {
   __atomic_store_n(&next_fork_tick, end + (changed ? kForkPauses * (end - now) : pause),
                    __ATOMIC_RELAXED);
   if (changed) {
-    note_files(spare, *modules_now());
+    note_files(spare, modules_now());
     put_in_force(&spare);
     write_modules();
     list_mappings_again(ListOccasion::kNewObjects);

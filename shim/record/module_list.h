@@ -3,12 +3,14 @@
 // The process's list of loaded objects and its copies in the log (kModule records). One list is one
 // `image` number: a dlopen makes a new one.
 #pragma once
+#include "shim/record/image_list.h"
 #include "shim/record/state.h"
 
 namespace ovcshim {
 
-// Reads the list of a new image, gives it a number and writes it. From the constructor.
-void begin_image_modules();
+// Reads the list of a new image and gives it a number. From the constructor. `list`: with the
+// mappings.
+void begin_image_modules(ImageList* list);
 void write_modules();
 
 // Before a record with a stack: writes the list again if the ring is about to pass it.

@@ -88,6 +88,7 @@ bool map_log(long fd, const FileHeader& h, Problem& problem) {
   g.header = reinterpret_cast<FileHeader*>(base);
   touch_for_writing(g.header->ready);
   g.retired = reinterpret_cast<RetiredTotals*>(base + kRetiredOffset);
+  g.groups = reinterpret_cast<GroupMemo*>(base + kGroupMemoOffset);
   g.pid_index = reinterpret_cast<uint32_t*>(base + kPidIndexOffset);
   g.processes = reinterpret_cast<ProcessSlot*>(base + h.processes.offset);
   g.stripes = base + h.stripes.offset;
@@ -167,7 +168,14 @@ void add_size(Facts& facts, const FileHeader& layout, const LogSize& size) {
   if (size.left_bytes < kInfinite) facts.add(FactKey::kLogBoundLeftKb, size.left_bytes / 1024);
 }
 
-void read_host(FileHeader& h, const FileHeader& layout, const LogSize& size) {
+void add_file(Facts& facts, long fd) {
+  FileStat st{};
+  if (!file_stat(fd, "", st)) return;
+  facts.add(FactKey::kLogDevice, st.device);
+  facts.add(FactKey::kLogInode, st.inode);
+}
+
+void read_host(FileHeader& h, const FileHeader& layout, const LogSize& size, long fd) {
   char io[2048];
   Facts facts{h.host, sizeof h.host / sizeof h.host[0] - 1};
   add_address_bits(facts);
@@ -179,6 +187,7 @@ void read_host(FileHeader& h, const FileHeader& layout, const LogSize& size) {
   add_kernel_totals(facts);
   add_foreign_files(facts);
   add_size(facts, layout, size);
+  add_file(facts, fd);
   h.page_size = page_bytes();
   h.cpus_online = cpus_online();
   read_kernel(h);
@@ -193,8 +202,8 @@ uint64_t flags_of(const FileHeader& layout) {
   return kTwoRings | (layout.memory.bytes ? kMemoryRing : 0);
 }
 
-void fill_header(FileHeader& h, const FileHeader& layout, const LogSize& size,
-                 const LogWish& wish) {
+void fill_header(FileHeader& h, const FileHeader& layout, const LogSize& size, const LogWish& wish,
+                 long fd) {
   sys::copy(h.magic, kMagic, sizeof kMagic);
   h.endian = kEndianMark;
   h.version = kFormatVersion;
@@ -211,7 +220,7 @@ void fill_header(FileHeader& h, const FileHeader& layout, const LogSize& size,
   h.events = layout.events, h.calls = layout.calls, h.growth = layout.growth,
   h.readings = layout.readings, h.memory = layout.memory;
   h.incompatible_flags = flags_of(layout);
-  read_host(h, layout, size);
+  read_host(h, layout, size, fd);
   h.created = h.newest = clock_pair();
   h.min_size = wish.min_size;
   h.stack_depth = wish.stack_depth;
@@ -232,6 +241,13 @@ bool keeps_its_room(long fd, Problem& problem) {
     return true;
   return problem.set(
       "a full btrfs would stop the program at its log; OVCSHIM_LOG=/dev/shm/NAME is safe");
+}
+
+// Of a log that was made where it is, its maker has seen to that.
+bool is_where_made(const FileHeader& h, const FileStat& st) {
+  constexpr uint64_t kHostFacts = sizeof h.host / sizeof h.host[0];
+  return fact_in(h.host, kHostFacts, FactKey::kLogDevice) == st.device &&
+         fact_in(h.host, kHostFacts, FactKey::kLogInode) == st.inode;
 }
 
 constexpr struct {
@@ -273,7 +289,7 @@ bool fill_new(long fd, const LogWish& wish, Problem& problem) {
   const long result = allocate_fitting(fd, size, layout);
   if (sys::failed(result)) return problem.set("cannot allocate", result);
   if (!map_log(fd, layout, problem)) return false;
-  fill_header(*g.header, layout, size, wish);
+  fill_header(*g.header, layout, size, wish, fd);
   return true;
 }
 
@@ -282,6 +298,9 @@ bool same_boot(const FileHeader& h) {
   return read_file("/proc/sys/kernel/random/boot_id", now, sizeof now) > 36 &&
          sys::equal(h.boot_id, now, 36);
 }
+
+// The program has run no code yet, but for one that was attached to.
+uint32_t own_user() { return g.attached ? effective_user() : starting_user(); }
 
 // What the file says of itself must hold before anything is mapped by it.
 bool usable(const FileHeader& h, uint64_t file_bytes) {
@@ -351,11 +370,12 @@ bool create_log(const char* path, const LogWish& wish, Problem& problem) {
 bool join_log(const char* path, Problem& problem, bool* foreign) {
   const long fd = sys::call(__NR_openat, AT_FDCWD, reinterpret_cast<long>(path),
                             O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
-  if (sys::failed(fd)) return problem.set("cannot open", fd);
+  problem.unopened = sys::failed(fd);
+  if (problem.unopened) return problem.set("cannot open", fd);
   FileStat st{};
   FileHeader h;
   const bool told = file_stat(fd, "", st);
-  bool ok = told && st.is_regular() && st.uid == effective_user();
+  bool ok = told && st.is_regular() && st.uid == own_user();
   if (!ok)
     problem.set(told ? "not a regular file of this user"
                      : "the kernel does not say whose file this is (newfstatat and statx fail):");
@@ -363,7 +383,7 @@ bool join_log(const char* path, Problem& problem, bool* foreign) {
   *foreign = ok && (!read_ready_header(fd, h, st.changed_ns) ||
                     (st.bytes != h.file_bytes && !file_stat(fd, "", st)) || !usable(h, st.bytes));
   if (*foreign) ok = problem.set("not a log of this boot and version");
-  if (ok) ok = keeps_its_room(fd, problem) && map_log(fd, h, problem);
+  if (ok) ok = (is_where_made(h, st) || keeps_its_room(fd, problem)) && map_log(fd, h, problem);
   sys::call(__NR_close, fd);
   g.joined = ok;
   return ok;

@@ -10,6 +10,7 @@ namespace ovcshim {
 struct Problem {
   const char* why = nullptr;
   int err = 0;
+  bool unopened = false;   // perhaps there is no such file
   bool too_large = false;  // a good log, but for this process's RLIMIT_AS
   bool anothers = false;   // user's: it has a log under that name, or may have
   bool set(const char* text, long result = 0) {

@@ -6,7 +6,7 @@
 #include "shim/record/clock.h"
 #include "shim/record/leaving.h"
 
-#include "shim/proc/cgroups.h"
+#include "shim/proc/group_memo.h"
 #include "shim/proc/proc_file.h"
 #include "shim/proc/proc_files.h"
 #include "shim/providers/providers.h"
@@ -19,7 +19,7 @@
 namespace ovcshim {
 namespace {
 
-constexpr uint64_t kBaselineIo = 6144;      // what the groups need; more would be touched, too
+constexpr uint64_t kBaselineIo = kGroupsIo;  // more would be touched, too
 constexpr uint64_t kForked = kUnknown - 1;  // in place of an overcommit mode: there is no new image
 
 void add_name(Facts& facts) {
@@ -29,6 +29,16 @@ void add_name(Facts& facts) {
   sys::copy(reinterpret_cast<char*>(halves), g.processes[g_private->slot].comm, sizeof halves);
   facts.add(FactKey::kCommFirst, halves[0]);
   facts.add(FactKey::kCommSecond, halves[1]);
+}
+
+// The kills of the host are in the list already.
+void add_groups(Facts& facts, char* io, uint64_t room) {
+  constexpr uint64_t kHostFacts = sizeof FileHeader::host / sizeof FileHeader::host[0];
+  const uint64_t foreign = fact_in(g.header->host, kHostFacts, FactKey::kForeignFiles);
+  const bool kernels_own = foreign != kUnknown && !(foreign & kFileVmstat);
+  const uint64_t kills = fact_in(facts.list, facts.count, FactKey::kVmstatOomKill);
+  add_cgroups_by_memo(facts, io, room, *g.groups,
+                      {tick_now(), g_ticks_per_ms, kernels_own ? kills : kUnknown});
 }
 
 // What a later finding may need as a baseline. A forked child gets the cheap part only: fork must
@@ -42,8 +52,8 @@ void add_baseline(Facts& facts, const StatFields& stat, uint64_t overcommit_mode
   facts.add(FactKey::kInternals, g.internals_word);
   facts.add(FactKey::kOvercommitMemory, overcommit_mode);
   add_limits(facts, io, room);
-  add_cgroups(facts, io, room, nullptr);
   add_oom_kills(facts, io, room);
+  add_groups(facts, io, room);
   add_own_cost(facts);
   if (rehearses()) {
     facts.add(FactKey::kRehearsedMode, g_rehearsal.mode);
@@ -60,7 +70,16 @@ void add_baseline(Facts& facts, const StatFields& stat, uint64_t overcommit_mode
   add_malloc_providers(facts);
 }
 
-uint64_t write_start(const StatFields& stat, uint64_t overcommit_mode) {
+// What the image's list says was there at its start or later: it stands behind it in time, too.
+void add_start_clock(Facts& facts, EventBase& base, const ImageList* list) {
+  const ClockPair pair = list && list->before.tick ? list->before : clock_pair();
+  add_clocks(facts, pair);
+  base.begin_tick = base.end_tick = pair.tick;
+}
+
+// Out of line: a forked child's stack is copied by the page as it is written to.
+[[gnu::noinline]] uint64_t write_start(const StatFields& stat, uint64_t overcommit_mode,
+                                       const ImageList* list) {
   const bool new_image = overcommit_mode != kForked;
   BigScratch& big = g_private->big;  // nobody else uses it before we are registered
   Record record{plain_base(Op::kStart)};
@@ -69,11 +88,7 @@ uint64_t write_start(const StatFields& stat, uint64_t overcommit_mode) {
   if (new_image) facts = {big.facts, sizeof big.facts / sizeof big.facts[0]};
   // a forked child's clock is its parent's
   const bool known = !new_image && is_clock_known(record.base.begin_tick);
-  if (!known) {
-    const ClockPair pair = clock_pair();
-    add_clocks(facts, pair);
-    record.base.begin_tick = record.base.end_tick = pair.tick;
-  }
+  if (!known) add_start_clock(facts, record.base, list);
   add_baseline(facts, stat, overcommit_mode, big.io, kBaselineIo);
   record.base.facts = static_cast<uint8_t>(facts.count);
   record.fact_list = facts.list;
@@ -114,24 +129,28 @@ bool enter(uint64_t fork_position, const StatFields* image) {
     keep_calls_from(UINT64_MAX);
     return false;
   }
-  p.pid = static_cast<uint32_t>(sys::call(__NR_getpid));
+  p.pid = new_image && g.start_pid ? g.start_pid : static_cast<uint32_t>(sys::call(__NR_getpid));
   p.slot = kNoIndex;
   // Just executed or forked; who was attached to may stand in any thread.
   const bool first_thread = new_image ? !g.attached : fork_position != kUnknown;
   p.entering_tid = first_thread ? p.pid : static_cast<uint32_t>(sys::call(__NR_gettid));
   if (t_hot != &g_no_hot) __atomic_store_n(&t_hot->tid, p.entering_tid, __ATOMIC_RELAXED);
-  if (new_image) begin_image_modules();
+  ImageList list;
+  // Of who was attached to while all its threads stand still: ovc reads it when they run again.
+  ImageList* const listed = new_image && !g.attached ? &list : nullptr;
+  if (new_image) begin_image_modules(listed);
   const StatFields stat = new_image ? *image : stat_of_child();
   claim_process_slot(stat, fork_position, new_image);
   p.module_position =
       new_image || g_lineage.slot == kNoIndex ? 0 : g.processes[g_lineage.slot].module_position;
   g_lineage.pid = p.pid, g_lineage.slot = p.slot, g_lineage.serial = p.serial;
   const uint64_t mode = new_image ? read_number("/proc/sys/vm/overcommit_memory") : kForked;
-  const uint64_t position = write_start(stat, mode);
+  const uint64_t position = write_start(stat, mode, listed);
   if (new_image) {
     write_modules();
-    // Of who was attached to while all its threads stand still: ovc reads it when they run again.
-    if (!g.attached) write_mapping_list(position, UINT64_MAX, mode);
+    if (listed && list.part.entries) write_image_list(position, list, mode);
+    else if (listed) write_mapping_list(position, UINT64_MAX, mode);
+    if (listed) forget_image_entries(list);
     p.start_position = position;
   }
   note_listed();
@@ -173,11 +192,11 @@ namespace {
 uint64_t write_end(bool detached) {
   Record record{plain_base(Op::kEnd)};
   record.base.args[0] = detached;
-  commit_state(record.base.before, Freshness::kFresh);
   Fact list[16];
   Facts facts{list, sizeof list / sizeof list[0]};
   char io[2048];
-  if (!is_quiet()) add_status(facts, io, sizeof io);
+  commit_state(record.base.before, Freshness::kFresh, &facts);
+  if (!is_quiet() && facts.count == 0) add_status(facts, io, sizeof io);
   record.base.facts = static_cast<uint8_t>(facts.count);
   record.fact_list = list;
   const uint64_t position = write_event(record);
@@ -222,12 +241,22 @@ uint64_t copy_text(char* to, uint64_t room, const char* from) {
   return n;
 }
 
+// Old kernels write what is not plain in it in another way.
+static void take_name(StatFields& out, const char* text, const char* end) {
+  while (*text && *text != '(') ++text;
+  const auto length = static_cast<uint64_t>(end - text) - 1;
+  if (text >= end || length >= sizeof out.name) return;
+  for (const char* c = text + 1; c < end; ++c)
+    if (*c < ' ' || *c == '\\') return;
+  sys::copy(out.name, text + 1, length);
+}
+
 StatFields stat_of_child() {
   const uint64_t before = __atomic_load_n(&g_fork_clock, __ATOMIC_RELAXED);
   const uint64_t start = before ? same_clock_tick(before, boot_ns()) : kUnknown;
   if (start == kUnknown || static_cast<uint32_t>(sys::call(__NR_getppid)) != g_lineage.pid)
     return read_stat(0);
-  return {g_lineage.pid, start, 1};
+  return {g_lineage.pid, start, 1, {}};
 }
 
 StatFields read_stat(uint32_t pid) {
@@ -240,7 +269,7 @@ StatFields read_stat(uint32_t pid) {
     while (n) *at++ = digits[--n];
     sys::copy(at, "/stat", 6);
   }
-  StatFields out{kUnknown, kUnknown, kUnknown};
+  StatFields out{kUnknown, kUnknown, kUnknown, {}};
   const long len = read_file(path, text, sizeof text);
   if (len <= 0) {  // /proc is not mounted
     if (!pid && !is_quiet()) out.parent_pid = static_cast<uint64_t>(sys::call(__NR_getppid));
@@ -250,6 +279,7 @@ StatFields read_stat(uint32_t pid) {
   const char* at = text + len;
   while (at > text && *at != ')') --at;
   if (*at != ')') return out;
+  take_name(out, text, at);
   const char* rest = at + 1;  // field 3, the state, comes next
   for (int field = 3; field <= 22 && *rest; ++field) {
     while (*rest == ' ') ++rest;

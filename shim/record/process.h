@@ -47,6 +47,7 @@ uint64_t copy_text(char* to, uint64_t room, const char* from);
 // Field 22 of /proc/PID/stat and field 4 (parent). pid 0: self. kUnknown if it cannot be read.
 struct StatFields {
   uint64_t parent_pid, start_ticks, threads;
+  char name[16];  // field 2, of the first thread; empty: not known
 };
 StatFields read_stat(uint32_t pid);
 // The same of this process, just forked. The tick of the kernel's clock that it was forked in is

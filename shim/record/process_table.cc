@@ -164,11 +164,12 @@ void read_exe() {
 }
 
 // A thread other than the first may have a name of its own; its forked child has that.
-void read_names(ProcessSlot& slot, bool new_image) {
+void read_names(ProcessSlot& slot, const StatFields& stat, bool new_image) {
   if (new_image) read_exe();
   sys::copy(slot.exe, g_exe, sizeof g_exe);
   char comm[20]{};
-  if (g_private->entering_tid == g_private->pid)
+  if (new_image && !g.attached && stat.name[0]) sys::copy(comm, stat.name, sizeof stat.name);
+  else if (g_private->entering_tid == g_private->pid)
     sys::call(__NR_prctl, 16 /* PR_GET_NAME */, reinterpret_cast<long>(comm));
   else read_file("/proc/self/comm", comm, sizeof comm);
   for (long i = 0; i < 16; ++i) slot.comm[i] = i < 15 && comm[i] != '\n' ? comm[i] : '\0';
@@ -192,13 +193,13 @@ void set_parent(ProcessSlot& slot, const StatFields& stat, bool new_image) {
                                                  : 0;
 }
 
-void begin_image(ProcessSlot& slot, bool new_image) {
+void begin_image(ProcessSlot& slot, const StatFields& stat, bool new_image) {
   slot.image = g_lineage.image;
   slot.internals = g.internals_word;
   slot.end_tick = 0;
   slot.exit_known = 0;
   ++slot.images;
-  read_names(slot, new_image);
+  read_names(slot, stat, new_image);
 }
 
 }  // namespace
@@ -211,6 +212,7 @@ void note_own_commit() {
 
 void claim_process_slot(const StatFields& stat, uint64_t fork_position, bool new_image) {
   Private& p = *g_private;
+  touch_for_writing(g.pid_index[0]);
   uint32_t index = new_image ? slot_of_earlier_image(stat.start_ticks) : kNoIndex;
   const bool known = index != kNoIndex;
   if (!known) index = new_slot();
@@ -225,12 +227,12 @@ void claim_process_slot(const StatFields& stat, uint64_t fork_position, bool new
     slot.start_ticks = stat.start_ticks;
     slot.start_tick = tick_now();
     slot.pidns = g.pidns;
-    slot.uid = effective_user();
+    slot.uid = new_image && !g.attached ? starting_user() : effective_user();
     slot.fork_position = fork_position;
     set_parent(slot, stat, new_image);
     g.pid_index[index] = p.pid;
   }
-  begin_image(slot, new_image);
+  begin_image(slot, stat, new_image);
   p.slot = index;
   p.serial = slot.serial;
   begin_owners(new_image);

@@ -19,6 +19,7 @@ uint64_t settled(uint64_t& word, uint64_t mine) {
 
 // Release pairs with the acquire of a reader: the figures stand before the tick does.
 void take_cell(ReadingCell& cell, const Reading& r) {
+  touch_for_writing(cell.tick);
   uint64_t free = __atomic_load_n(&cell.tick, __ATOMIC_RELAXED);
   if (free || r.tick <= kReadingBusy ||
       !__atomic_compare_exchange_n(&cell.tick, &free, kReadingBusy, false, __ATOMIC_ACQUIRE,

@@ -164,6 +164,7 @@ bool Smaps::next(MappingEntry& mapping) {
       return true;
     }
     if (!parse_header(line, fresh)) continue;
+    if (objects_) objects_->take(line);
     // without VmFlags (CONFIG_PROC_PAGE_MONITOR) the next header ends a mapping
     const bool had = open_;
     mapping = had ? ahead_ : fresh;

@@ -14,8 +14,10 @@ bool is_own_memory(uint64_t start);
 
 class Smaps {
  public:
-  Smaps(char* io, uint64_t room, const char* path = "/proc/thread-self/smaps")
-      : lines_(path, io, room) {}
+  // objects: gets the lines, too.
+  Smaps(char* io, uint64_t room, const char* path = "/proc/thread-self/smaps",
+        ModuleCollector* objects = nullptr)
+      : lines_(path, io, room), objects_(objects) {}
   // The next mapping, ascending; false at the end, or if there is nothing to be read.
   bool next(MappingEntry& mapping);
 
@@ -31,6 +33,7 @@ class Smaps {
   bool take_by_layout(MappingEntry& m);
 
   Lines lines_;
+  ModuleCollector* objects_;
   MappingEntry ahead_{};
   bool ended_ = false;   // that was the last one: nothing more need be read
   bool open_ = false;    // ahead_ is the header of a mapping whose attributes were not read yet

@@ -11,6 +11,7 @@
 #include "shim/proc/proc_files.h"
 #include "shim/record/errno_facts.h"
 #include "shim/record/event.h"
+#include "shim/record/image_list.h"
 #include "shim/record/mapping_writer.h"
 #include "shim/record/owners.h"
 #include "shim/record/refusal.h"
@@ -108,7 +109,7 @@ bool write_snapshot(uint64_t position, Proof proof, const EventBase& call) {
   add_refusal_facts(facts, call);  // soon: it is about the moment of the refusal
   add_limits(facts, big.io, sizeof big.io);
   add_tasks(facts, big.io, sizeof big.io);
-  GroupText groups{big.text, sizeof big.text};
+  GroupText groups{g_private->group_text, sizeof g_private->group_text};
   add_cgroups(facts, big.io, sizeof big.io, &groups);
   if (const uint64_t kb = huge_kb_asked_for(call, big.io, sizeof big.io); kb != kUnknown && kb != 0)
     add_huge_group(facts, kb, big.io, sizeof big.io, &groups);
@@ -205,10 +206,10 @@ void write_mapping_list(uint64_t about, uint64_t most, uint64_t overcommit_mode)
   __atomic_store_n(&big.taken, 0, __ATOMIC_RELEASE);
 }
 
-// Memory of its own: a refusal meanwhile needs g_private->big for its proof.
-void write_read_list(uint64_t about, const ReadList& list, bool quiet) {
-  BigScratch own;
-  MappingWriter writer(about, own, list.begin_tick);
+// `quiet`: nothing was granted to the process since before it was read.
+static void write_list(uint64_t about, const ReadList& list, bool quiet, uint64_t overcommit_mode,
+                       BigScratch& big) {
+  MappingWriter writer(about, big, list.begin_tick);
   auto* entry = reinterpret_cast<const MappingEntry*>(list.entries);
   auto* parts = reinterpret_cast<const ReadPart*>(list.parts);
   uint64_t end_tick = list.begin_tick;
@@ -220,8 +221,8 @@ void write_read_list(uint64_t about, const ReadList& list, bool quiet) {
       writer.add(m);
     }
   }
-  Facts facts{own.facts, sizeof own.facts / sizeof own.facts[0]};
-  facts.add(FactKey::kOvercommitMemory, read_number("/proc/sys/vm/overcommit_memory"));
+  Facts facts{big.facts, sizeof big.facts / sizeof big.facts[0]};
+  facts.add(FactKey::kOvercommitMemory, overcommit_mode);
   add_map_totals(facts, writer.totals, end_tick - list.begin_tick);
   if (quiet && g.growth.header) note_listed_charge(writer.totals.ac_kb + writer.totals.dc_kb);
   writer.facts_of_list = &facts;
@@ -230,6 +231,18 @@ void write_read_list(uint64_t about, const ReadList& list, bool quiet) {
   g_listed_by = g_private->pid;
   g_private->listed_data_kb = writer.totals.data_kb;
   note_listed();
+}
+
+// Memory of its own: a refusal meanwhile needs g_private->big for its proof.
+void write_read_list(uint64_t about, const ReadList& list, bool quiet) {
+  BigScratch own;
+  write_list(about, list, quiet, read_number("/proc/sys/vm/overcommit_memory"), own);
+}
+
+void write_image_list(uint64_t about, const ImageList& list, uint64_t overcommit_mode) {
+  const ReadList read{list.part.from_tick, reinterpret_cast<uint64_t>(&list.part), 1,
+                      reinterpret_cast<uint64_t>(image_entries())};
+  write_list(about, read, true, overcommit_mode, g_private->big);
 }
 
 }  // namespace ovcshim

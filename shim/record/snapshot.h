@@ -23,6 +23,10 @@ void write_reference(uint64_t position, uint64_t proven_by);
 void write_mapping_list(uint64_t position, uint64_t most = UINT64_MAX,
                         uint64_t overcommit_mode = kUnknown);
 
+// The same of a new image's, as it was read with its objects. Nobody else is in this process yet.
+struct ImageList;
+void write_image_list(uint64_t about, const ImageList& list, uint64_t overcommit_mode);
+
 // The same of a list that ovc read while the process ran (attach_order.h). `quiet`: nothing was
 // granted to the process since before it was read.
 struct ReadList;

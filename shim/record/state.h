@@ -84,6 +84,7 @@ struct alignas(64) Session {
   uint32_t stripe_count = 0;
   uint32_t* pid_index = nullptr;
   RetiredTotals* retired = nullptr;
+  GroupMemo* groups = nullptr;
   GrowthArea growth;
   ReadingsArea readings;
   uint64_t mapped_bytes = 0;  // of the log
@@ -96,6 +97,7 @@ struct alignas(64) Session {
   // Attached with --malloc (interpose/bound_slots.h); kUnknown: without
   uint64_t bound_slots = kUnknown, bound_elsewhere = 0, bound_unwritable = 0;
   uint64_t start_tick = 0;  // when the constructor began
+  uint32_t start_pid = 0;   // as it asked; 0: it did not
   // OVCSHIM_INJECT, OVCSHIM_REHEARSE: kUnknown not set, 1 in force, 0 not understood
   uint64_t inject_in_force = kUnknown, rehearse_in_force = kUnknown;
 };
@@ -159,22 +161,22 @@ struct SharedReading {
 };
 
 // Working memory for events, so that wrappers stay small on foreign stacks. Taken by
-// compare-and-swap, never waited for.
+// compare-and-swap, never waited for. What is used most lies together: each page is a fault.
 struct Scratch {
   uint32_t taken;
   uint32_t reserved;
   uint64_t frames[kMaxFrames + 1];
-  char text[1024];
   char io[2048];
+  char text[1024];
 };
 struct BigScratch {
+  char io[8192];  // two pages of the private region
   uint32_t taken;
-  uint32_t fact_count;
+  uint32_t reserved;
   Fact facts[128];
-  MappingEntry mappings[64];
-  char io[8192];  // what the kernel hands out of smaps at a time, a page, and the rest of the last
-  char text[2048];
+  MappingEntry mappings[60];  // of a record
 };
+static_assert(sizeof(BigScratch) <= sizeof(BigScratch::io) + kPageBytes);
 
 // Sizes read for a refusal, which hold for this thread until something is granted: see proofs.h.
 inline constexpr uint32_t kSizeFacts = 11;
@@ -238,7 +240,8 @@ struct Private {
   // What each process touches comes first, on as few pages as may be.
   Scratch scratch[kScratches];
   Hot hots[kFirstHots];
-  BigScratch big;
+  char group_text[2048];  // goes with `big`
+  alignas(kPageBytes) BigScratch big;
 };
 extern Private* g_private;  // set before g.recording is; null otherwise
 
@@ -313,7 +316,10 @@ inline bool thread_is_dead(uint32_t tid) {
 }
 
 // Before a page of the log is first read: one that is written at once takes one fault, not two.
-inline void touch_for_writing(uint32_t& word) { __atomic_fetch_add(&word, 0, __ATOMIC_RELAXED); }
+template <class Word>
+inline void touch_for_writing(Word& word) {
+  __atomic_fetch_add(&word, 0, __ATOMIC_RELAXED);
+}
 
 // For proof_era_is(): about a second.
 inline uint64_t proof_era(uint64_t tick) { return tick / (g_ticks_per_ms << 10); }

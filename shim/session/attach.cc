@@ -33,6 +33,7 @@
 #include "shim/sys/thread_pointer.h"
 #include "shim/sys/vdso.h"
 #include "shim/unwind/memory.h"
+#include "shim/unwind/startup_objects.h"
 
 extern "C" [[gnu::visibility("hidden")]] const ElfW(Ehdr) __ehdr_start;
 
@@ -170,7 +171,8 @@ bool open_for(AttachOrder& order) {
     give_memory_back();
     return refuse(order, "the thread's pointer is not libc's");
   }
-  sys::find_vdso(g_auxv);
+  keep_startup_objects(g_auxv, sys::call(__NR_getpid));
+  sys::find_vdso(g_auxv, is_kept_head);
   begin_clock();
   const Settings s = settings_of(order);
   g.attached = true;

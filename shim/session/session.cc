@@ -25,6 +25,8 @@
 #include "shim/sys/thread_pointer.h"
 #include "shim/sys/vdso.h"
 #include "shim/unwind/known_stack.h"
+#include "shim/unwind/memory.h"
+#include "shim/unwind/startup_objects.h"
 
 namespace ovcshim {
 namespace {
@@ -171,7 +173,9 @@ void start(const Settings& s) {
   char path[kPathRoom]{};
   StartProblem problem{nullptr, 0, path};
   note_inherited_seccomp();
-  sys::find_vdso(g_auxv);
+  g.start_pid = static_cast<uint32_t>(sys::call(__NR_getpid));
+  keep_startup_objects(g_auxv, g.start_pid);
+  sys::find_vdso(g_auxv, is_kept_head);
   begin_clock();
   if (!open_log(s.log, &problem.why, &problem.err, path))
     return complain(problem.why ? problem.why : "cannot start", problem.err, path);

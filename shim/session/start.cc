@@ -153,7 +153,7 @@ void enter_libc(const Settings& s, const StatFields& stat, OtherThreads others) 
   g.ns_index = namespace_index(g.pidns);
   CodeWriting writing;
   const InternalsState state =
-      s.internals ? patch_libc(stat.threads, writing, others) : InternalsState::kOff;
+      s.internals ? patch_libc(stat.threads, writing, others, is_kept_head) : InternalsState::kOff;
   g.internals_word =
       internals_word({state, writing.mem_error, writing.mprotect_error, writing.filtered});
   g.own_commit_kb += writing.charged_kb;

@@ -87,9 +87,10 @@ uint64_t find_function(const Page& page, uint64_t& bytes) {
 
 }  // namespace
 
-void find_vdso(const uint64_t* auxv) {
+void find_vdso(const uint64_t* auxv, bool (*proven)(uint64_t)) {
   const Page page{auxv_value(auxv, AT_SYSINFO_EHDR)};
-  if (!page.start || page.start % kPage || !readable(reinterpret_cast<const void*>(page.start)))
+  if (!page.start || page.start % kPage ||
+      !((proven && proven(page.start)) || readable(reinterpret_cast<const void*>(page.start))))
     return;
   uint64_t bytes = 0;
   const uint64_t offset = find_function(page, bytes);

@@ -10,7 +10,8 @@
 namespace ovcshim::sys {
 
 // From the constructor. Until then, and where the vdso is not understood, the kernel is asked.
-void find_vdso(const uint64_t* auxv);
+// `proven`: of an address, is its page known to be readable?
+void find_vdso(const uint64_t* auxv, bool (*proven)(uint64_t) = nullptr);
 
 // The program takes these bytes away, or the TSC.
 void forget_vdso(uint64_t start, uint64_t end);

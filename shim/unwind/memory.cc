@@ -133,13 +133,26 @@ bool copy_memory(void* to, uint64_t from, size_t len) {
   return copied || copy_by_kernel(to, from, len);
 }
 
-void keep_object(uint64_t start, uint64_t end, bool head_is_readable) {
+void keep_object(uint64_t start, uint64_t end) {
   const unsigned n = kept_count.load(std::memory_order_relaxed);
   if (n == kMaxModules || start >= end || (n > 0 && start < kept[n - 1].end)) return;
   kept[n].start = start;
   kept[n].end.store(end, std::memory_order_relaxed);
   kept_count.store(n + 1, std::memory_order_release);  // pairs with kept_around
-  if (head_is_readable) note_proven(start >> kPageBits, (start >> kPageBits) + 1);
+}
+
+bool is_kept_head(uint64_t address) {
+  const unsigned count = kept_count.load(std::memory_order_relaxed);
+  for (unsigned i = 0; i < count; ++i)
+    if (kept[i].start == address) return kept[i].end.load(std::memory_order_relaxed) > address;
+  return false;
+}
+
+void heads_are_proven() {
+  const unsigned count = kept_count.load(std::memory_order_relaxed);
+  for (unsigned i = 0; i < count; ++i)
+    if (is_kept_head(kept[i].start))
+      note_proven(kept[i].start >> kPageBits, (kept[i].start >> kPageBits) + 1);
 }
 
 // A reader on another thread is done within microseconds. One that this very thread has
@@ -167,10 +180,6 @@ void range_goes(uint64_t start, uint64_t bytes) {
 }
 
 void own_pid_is_at(const uint32_t* pid) { own_pid = pid; }
-long own_pid_now() {
-  const uint32_t noted = own_pid ? __atomic_load_n(own_pid, __ATOMIC_RELAXED) : 0;
-  return noted ? noted : sys::call(__NR_getpid);
-}
 void proof_era_is(uint64_t era) { era_now.store(era, std::memory_order_relaxed); }
 
 }  // namespace ovcshim

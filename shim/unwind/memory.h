@@ -27,9 +27,14 @@ bool copy_memory(void* to, uint64_t from, size_t len);
 // The same for what no proof is kept of.
 bool copy_by_kernel(void* to, uint64_t from, size_t len);
 
-// [start, end) belongs to an object that stays until the end. In ascending order, from the
-// constructor. head_is_readable: its first page was just proven.
-void keep_object(uint64_t start, uint64_t end, bool head_is_readable = false);
+// [start, end) belongs to an object that stays until the end, and its first page can be read. In
+// ascending order, from the constructor.
+void keep_object(uint64_t start, uint64_t end);
+
+// Is it the first page of one of them, and can be read?
+bool is_kept_head(uint64_t address);
+// They have just been found readable; after the clock's rate has become known.
+void heads_are_proven();
 
 // The caller is about to unmap, replace or protect these bytes: nothing of an object they touch is
 // read directly any more, and nobody does when this returns (or has been interrupted doing so).
@@ -37,9 +42,6 @@ void range_goes(uint64_t start, uint64_t bytes);
 
 // Where this process's pid stands; 0 there: not known. It must be memory that a fork empties.
 void own_pid_is_at(const uint32_t* pid);
-
-// It, or what the kernel says.
-long own_pid_now();
 
 // Seconds, more or less: proofs of this one and of the one before hold.
 void proof_era_is(uint64_t era);

@@ -31,17 +31,19 @@ constexpr uint64_t kPageMask = 4095;
 
 // The text of the list, one character at a time, so that lines may have any length.
 struct MapsText {
-  MapsText(const char* path, char* io, size_t bytes) : file(path), buffer(io), room(bytes) {}
+  MapsText(ProcFile* source, char* io, size_t bytes) : file(source), buffer(io), room(bytes) {}
+  explicit MapsText(const char* line) : len(sys::length(line)), buffer(const_cast<char*>(line)) {}
 
-  ProcFile file;
+  ProcFile* file = nullptr;
   unsigned reads = 0;
   bool failed = false;
   size_t at = 0, len = 0;
   char* buffer;
-  size_t room;
+  size_t room = 0;
 
   bool refill() {
-    long got = ++reads > kMaxReads ? -1 : file.read(buffer, room);
+    if (!file) return false;
+    long got = ++reads > kMaxReads ? -1 : file->read_list(buffer, room);
     failed = got < 0;
     at = 0;
     len = got > 0 ? static_cast<size_t>(got) : 0;
@@ -53,12 +55,19 @@ struct MapsText {
   }
 };
 
-struct Line {
+}  // namespace
+
+struct MapsLine {
   uint64_t start, end, offset, device, inode;
-  bool executable;
+  bool executable, written_by_all;  // the latter: a shared mapping that can be written to
   size_t path_len;  // as the kernel gave it; only the first kPathRoom bytes are kept
   char path[kPathRoom];
 };
+
+namespace {
+
+using Line = MapsLine;
+using Draft = ModuleDraft;
 
 unsigned digit(int c) {
   if (c >= '0' && c <= '9') return static_cast<unsigned>(c - '0');
@@ -74,11 +83,11 @@ bool number(MapsText& text, unsigned base, int stop, uint64_t& value) {
   return c == stop;
 }
 
-bool permissions(MapsText& text, bool& executable) {
+bool permissions(MapsText& text, Line& line) {
   text.next();
-  text.next();
-  executable = text.next() == 'x';
-  text.next();
+  const bool written = text.next() == 'w';
+  line.executable = text.next() == 'x';
+  line.written_by_all = text.next() == 's' && written;
   return text.next() == ' ';
 }
 
@@ -100,21 +109,12 @@ void inode_and_path(MapsText& text, Line& line) {
 bool read_line(MapsText& text, Line& line) {
   uint64_t major, minor;
   if (!number(text, 16, '-', line.start) || !number(text, 16, ' ', line.end)) return false;
-  if (!permissions(text, line.executable) || !number(text, 16, ' ', line.offset)) return false;
+  if (!permissions(text, line) || !number(text, 16, ' ', line.offset)) return false;
   if (!number(text, 16, ':', major) || !number(text, 16, ' ', minor)) return false;
   line.device = major << 32 | minor;
   inode_and_path(text, line);
   return line.end > line.start;
 }
-
-// An object in the making.
-struct Draft {
-  enum class Content { kUnread, kElf, kOther };
-  Module module;
-  uint64_t device, inode, offset;
-  uint64_t extent_end;  // where its last PT_LOAD ends; valid if kElf
-  Content content;
-};
 
 void take_path(const Line& line, Module& module) {
   size_t len = line.path_len;
@@ -136,7 +136,8 @@ void begin(Draft& draft, const Line& line) {
   draft.module.end = line.end;
   draft.device = line.device;
   draft.inode = draft.module.inode = line.inode;
-  bool headers_may_be_here = line.offset == 0 && (line.inode != 0 || is_vdso(line));
+  bool headers_may_be_here =
+      line.offset == 0 && !line.written_by_all && (line.inode != 0 || is_vdso(line));
   draft.content = headers_may_be_here ? Draft::Content::kUnread : Draft::Content::kOther;
   take_path(line, draft.module);
 }
@@ -253,65 +254,78 @@ void extend(Draft& draft, const Line& line) {
   module.text_end = end;
 }
 
+}  // namespace
+
+ModuleCollector::ModuleCollector(ModuleTable& table) : table_(table) {
+  table_.count = table_.cut = 0;
+  sys::zero(&draft_, sizeof draft_);
+  draft_.content = Draft::Content::kOther;
+}
+
 // Beyond kMaxModules the first (the program) and the last ones stay: address space is given out
 // downwards, so the objects that every stack passes, libc and ld.so, are the highest.
-struct Collector {
-  ModuleTable& table;
-  unsigned long seen = 0;
+void ModuleCollector::add() {
+  if (draft_.module.text_end == 0) return;
+  unsigned long slot = seen_ < kMaxModules ? seen_ : 1 + (seen_ - 1) % (kMaxModules - 1);
+  sys::copy(&table_.modules[slot], &draft_.module, sizeof(Module));
+  ++seen_;
+}
 
-  void add(const Draft& draft) {
-    if (draft.module.text_end == 0) return;
-    unsigned long slot = seen < kMaxModules ? seen : 1 + (seen - 1) % (kMaxModules - 1);
-    sys::copy(&table.modules[slot], &draft.module, sizeof(Module));
-    ++seen;
+bool ModuleCollector::take(const MapsLine& line) {
+  if (!belongs(draft_, line)) {
+    if (line.start == kVsyscall) return false;
+    if (line.inode == 0 && !is_vdso(line)) return true;
+    add();
+    begin(draft_, line);
   }
-  static void reverse(Module* first, Module* last) {
-    Module kept;
-    for (; first < last && first < --last; ++first) {
-      sys::copy(&kept, first, sizeof kept);
-      sys::copy(first, last, sizeof kept);
-      sys::copy(last, &kept, sizeof kept);
-    }
-  }
-  [[gnu::noinline]] void finish() {
-    table.cut = seen > kMaxModules;
-    table.count = static_cast<unsigned>(table.cut ? kMaxModules : seen);
-    if (!table.cut) return;
-    Module* oldest = table.modules + 1 + (seen - 1) % (kMaxModules - 1);
-    Module* end = table.modules + kMaxModules;
-    reverse(table.modules + 1, oldest);
-    reverse(oldest, end);
-    reverse(table.modules + 1, end);
-  }
-};
+  if (line.executable ? is_elf(draft_) : draft_.content == Draft::Content::kElf)
+    extend(draft_, line);
+  return true;
+}
 
-void collect(MapsText& text, Collector& collector) {
-  Line line;
-  Draft draft;
-  sys::zero(&draft, sizeof draft);
-  draft.content = Draft::Content::kOther;
-  while (read_line(text, line)) {
-    if (!belongs(draft, line)) {
-      if (line.start == kVsyscall) break;  // nothing can follow: one read less
-      if (line.inode == 0 && !is_vdso(line)) continue;
-      collector.add(draft);
-      begin(draft, line);
-    }
-    if (line.executable ? is_elf(draft) : draft.content == Draft::Content::kElf)
-      extend(draft, line);
+[[gnu::noinline]] void ModuleCollector::take(const char* text) {
+  MapsText source(text);
+  MapsLine line;
+  if (read_line(source, line)) take(line);
+}
+
+void ModuleCollector::reverse(Module* first, Module* last) {
+  Module kept;
+  for (; first < last && first < --last; ++first) {
+    sys::copy(&kept, first, sizeof kept);
+    sys::copy(first, last, sizeof kept);
+    sys::copy(last, &kept, sizeof kept);
   }
-  collector.add(draft);
+}
+
+[[gnu::noinline]] bool ModuleCollector::finish() {
+  add();
+  table_.cut = seen_ > kMaxModules;
+  table_.count = static_cast<unsigned>(table_.cut ? kMaxModules : seen_);
+  if (!table_.cut) return seen_ > 0;
+  Module* oldest = table_.modules + 1 + (seen_ - 1) % (kMaxModules - 1);
+  Module* end = table_.modules + kMaxModules;
+  reverse(table_.modules + 1, oldest);
+  reverse(oldest, end);
+  reverse(table_.modules + 1, end);
+  return true;
+}
+
+namespace {
+
+void collect(MapsText& text, ModuleCollector& collector) {
+  MapsLine line;
+  while (read_line(text, line))
+    if (!collector.take(line)) break;  // one read less
 }
 
 bool read_from(const char* path, ModuleTable& table, char* io, size_t room) {
-  table.count = table.cut = 0;
-  MapsText text(path, io, room);
-  if (!text.file.ok()) return false;
-  Collector collector{table};
+  ModuleCollector collector(table);
+  ProcFile file(path);
+  if (!file.ok()) return false;
+  MapsText text(&file, io, room);
   collect(text, collector);
-  if (text.failed) return false;
-  collector.finish();
-  return collector.seen > 0;
+  return !text.failed && collector.finish();
 }
 
 }  // namespace

@@ -35,6 +35,33 @@ struct ModuleTable {
   Module modules[kMaxModules];  // ascending by start
 };
 
+// An object in the making: see modules.cc.
+struct ModuleDraft {
+  enum class Content : uint8_t { kUnread, kElf, kOther };
+  Module module;
+  uint64_t device, inode, offset;
+  uint64_t extent_end;  // where its last PT_LOAD ends; valid if kElf
+  Content content;
+};
+
+// Fills a table from the lines of a list of mappings that somebody else reads: those that begin
+// with addresses, in smaps as in maps.
+struct MapsLine;
+class ModuleCollector {
+ public:
+  explicit ModuleCollector(ModuleTable& table);
+  void take(const char* line);      // terminated
+  bool take(const MapsLine& line);  // false: nothing can follow
+  bool finish();                    // false: there was nothing
+
+ private:
+  void add();
+  static void reverse(Module* first, Module* last);
+  ModuleTable& table_;
+  unsigned long seen_ = 0;
+  ModuleDraft draft_;
+};
+
 // Fills the table from the running process. False if /proc cannot be read; the table is then empty.
 // With more room than it has on the stack the list takes fewer reads.
 bool read_modules(ModuleTable& table);

@@ -25,6 +25,7 @@ struct Extent {
 };
 
 constexpr uint64_t kPageMask = 4095;
+constinit const link_map* last_entry = nullptr;
 
 // By the object's own program headers, in a page that can be read; an empty one if `at` does not
 // begin an object.
@@ -60,10 +61,10 @@ class Heads {
   // visit(head) for each whose page can be read: a few at a time by one system call. The bytes that
   // come back are proof that it was the kernel that answered.
   template <class Visit>
-  void each_readable(Visit visit) const {
+  void each_readable(long pid, Visit visit) const {
     for (unsigned i = 0; i < count_; i += kAtOnce) {
       const unsigned n = count_ - i < kAtOnce ? count_ - i : kAtOnce;
-      const bool all = all_begin_objects(list_ + i, n);
+      const bool all = all_begin_objects(pid, list_ + i, n);
       for (unsigned k = i; k < i + n; ++k)
         if (all || sys::readable(reinterpret_cast<const void*>(list_[k]))) visit(list_[k]);
     }
@@ -71,14 +72,14 @@ class Heads {
 
  private:
   static constexpr unsigned kAtOnce = 32;
-  static bool all_begin_objects(const uint64_t* heads, unsigned n) {
+  static bool all_begin_objects(long pid, const uint64_t* heads, unsigned n) {
     struct Part {
       uint64_t at, bytes;
     } remote[kAtOnce];
     char magic[kAtOnce * SELFMAG]{};
     for (unsigned i = 0; i < n; ++i) remote[i] = {heads[i], SELFMAG};
     const Part local{reinterpret_cast<uint64_t>(magic), sizeof magic};
-    sys::call(__NR_process_vm_readv, own_pid_now(), reinterpret_cast<long>(&local), 1,
+    sys::call(__NR_process_vm_readv, pid, reinterpret_cast<long>(&local), 1,
               reinterpret_cast<long>(remote), n, 0);
     bool all = true;
     for (unsigned i = 0; i < n; ++i) all &= sys::equal(magic + i * SELFMAG, ELFMAG, SELFMAG);
@@ -114,18 +115,23 @@ bool reaches_loader() {
 
 }  // namespace
 
-void keep_startup_objects(const uint64_t* auxv) {
+uint64_t last_startup_entry() { return reinterpret_cast<uint64_t>(last_entry); }
+
+void keep_startup_objects(const uint64_t* auxv, long pid) {
   if (!&_r_debug || !reaches_loader()) return;
   Heads heads;
   for (const link_map* object = _r_debug.r_map; object; object = object->l_next) {
     heads.add(object->l_addr ? object->l_addr : program_start(auxv));
-    if (is_loader(*object)) break;
+    if (is_loader(*object)) {
+      last_entry = object;
+      break;
+    }
   }
   if (auxv) heads.add(auxv_value(auxv, AT_SYSINFO_EHDR));
   Extents extents;
-  heads.each_readable([&extents](uint64_t head) { extents.add(extent_at(head)); });
+  heads.each_readable(pid, [&extents](uint64_t head) { extents.add(extent_at(head)); });
   for (unsigned i = 0; i < extents.count; ++i)
-    keep_object(extents.list[i].start, extents.list[i].end, true);
+    keep_object(extents.list[i].start, extents.list[i].end);
 }
 
 }  // namespace ovcshim

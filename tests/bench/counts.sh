@@ -27,11 +27,11 @@ env -i LD_PRELOAD="$shim" OVCSHIM_LOG="$work/log" /usr/bin/true
 # and the pins leave room for one such reading (9 calls). Of the page faults one
 # is for each page of totals, stacks and owners of memory in the log that the program's calls come to (shim/format/growth_format.h). What the host has decides a little, too: its control groups, its mounts.
 pins='
-true    1   120 52  /usr/bin/true
-bash    1   144 70  /bin/bash -c :
-perl    1   150 76  /usr/bin/perl -e 1
-python3 1   228 126 /usr/bin/python3 -c pass
-node    1   440 -   /usr/bin/node -e 0
+true    1   80  48  /usr/bin/true
+bash    1   112 70  /bin/bash -c :
+perl    1   112 76  /usr/bin/perl -e 1
+python3 1   160 126 /usr/bin/python3 -c pass
+node    1   400 -   /usr/bin/node -e 0
 fork    20  30  19  ./fork_loop
 mmap    400 2   2   ./map_loop
 '

@@ -46,7 +46,8 @@ static const struct {
     NUMBER(getgid),    NUMBER(getegid),    NUMBER(membarrier),     NUMBER(sched_yield),
     NUMBER(futex),     NUMBER(wait4),      NUMBER(waitid),         NUMBER(clone),
     NUMBER(exit),      NUMBER(getpgid),    NUMBER(getsockopt),     NUMBER(sendto),
-    NUMBER(shmctl),    NUMBER(vmsplice),   NUMBER(flock),          NUMBER(clone3)};
+    NUMBER(shmctl),    NUMBER(vmsplice),   NUMBER(flock),          NUMBER(clone3),
+    NUMBER(preadv)};
 enum { kCalls = sizeof calls / sizeof *calls };
 
 static int number_of(const char* name) {

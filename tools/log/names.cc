@@ -113,7 +113,7 @@ constexpr Name kFacts[] = {
     OVC_FACT(OwnCommitKb), OVC_FACT(OwnStartNs), OVC_FACT(Internals), OVC_FACT(Ring), OVC_FACT(ParentPid), OVC_FACT(CommFirst), OVC_FACT(CommSecond), OVC_FACT(RangeListed), OVC_FACT(StartTicks),
     OVC_FACT(ParentStartTicks), OVC_FACT(RehearsedMode), OVC_FACT(RehearsedLimitKb), OVC_FACT(RehearsedChargeKb),
     OVC_FACT(RehearsedCommittedKb), OVC_FACT(RehearsedAllowedKb), OVC_FACT(LogWantedKb), OVC_FACT(LogGivenKb), OVC_FACT(LogBound),
-    OVC_FACT(LogBoundLeftKb),
+    OVC_FACT(LogBoundLeftKb), OVC_FACT(LogDevice), OVC_FACT(LogInode), OVC_FACT(GroupFiguresAgeNs),
     OVC_FACT(ProvenBy), OVC_FACT(AddressBits), OVC_FACT(PlaceFiles), OVC_FACT(BoundSlots), OVC_FACT(BoundElsewhere), OVC_FACT(BoundUnwritable),
     OVC_FACT(Mdwe), OVC_FACT(SecurityModule), OVC_FACT(FileOpenFlags), OVC_FACT(FileMode), OVC_FACT(FileFsType), OVC_FACT(FileFsBlock),
     OVC_FACT(FileFsFlags), OVC_FACT(FileFsBlocks), OVC_FACT(FileFsFree), OVC_FACT(FileSeals), OVC_FACT(HugeSizes), OVC_FACT(HugePoolKb),

@@ -59,6 +59,7 @@ const std::map<std::string, long> kNumbers = {
     NUMBER(openat),
     NUMBER(prctl),
     NUMBER(pread64),
+    NUMBER(preadv),
     NUMBER(prlimit64),
     NUMBER(pwrite64),
     NUMBER(read),

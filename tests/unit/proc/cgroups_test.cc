@@ -11,6 +11,7 @@
 #include <fstream>
 #include <string>
 
+#include "shim/proc/group_memo.h"
 #include "shim/proc/group_room.h"
 #include "tests/unit/catch.h"
 
@@ -52,6 +53,21 @@ class Tree {
   Tree& read_huge(uint64_t kb) {
     return read(
         [&](GroupText& text) { add_huge_group(facts_, kb, io_, sizeof io_, &text, files()); });
+  }
+  // As a program does that starts at this tick, of which there are 1,000 in a millisecond.
+  Tree& start(GroupMemo& memo, uint64_t tick, uint64_t host_kills) {
+    return read([&](GroupText&) {
+      add_cgroups_by_memo(facts_, io_, sizeof io_, memo, {tick, 1000, host_kills}, files());
+    });
+  }
+  void lead_to(const std::string& link, const std::string& target) {
+    std::filesystem::remove(top_ + "/" + link);
+    std::filesystem::create_symlink(target, top_ + "/" + link);
+  }
+  void make_again(const std::string& folder) {
+    std::filesystem::rename(top_ + "/" + folder, top_ + "/old");
+    std::filesystem::copy(top_ + "/old", top_ + "/" + folder,
+                          std::filesystem::copy_options::recursive);
   }
   uint64_t memory_room() const { return memory_group_room(files()); }
   uint64_t fact(FactKey key) const {
@@ -178,4 +194,123 @@ TEST_CASE("how much memory is left in the groups of version 2") {
   tree.put("cg/a/memory.max", "max\n").put("cg/a/memory.high", "8000\n");
   tree.put("cg/a/memory.current", "9000\n").put("cg/a/memory.stat", "inactive_file 4000\n");
   CHECK(tree.memory_room() == 3000);
+}
+
+namespace {
+
+constexpr uint64_t kNow = 9'000'000'000, kHostKills = 4;
+
+// Groups of version 1 as a container has them; `limit` of the memory.
+Tree& put_groups(Tree& tree, const std::string& limit) {
+  tree.put("cgroup", "9:memory:/app\n8:pids:/app\n");
+  tree.put("mounts",
+           "40 30 0:36 / /cg/pids rw - cgroup cgroup rw,pids\n"
+           "41 30 0:37 / /cg/memory rw - cgroup cgroup rw,memory\n");
+  tree.put("cg/memory/app/memory.limit_in_bytes", limit + "\n");
+  tree.put("cg/memory/app/memory.usage_in_bytes", "1000\n");
+  tree.put("cg/memory/app/memory.failcnt", "7\n");
+  tree.put("cg/memory/app/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 3\n");
+  return tree.pids("cg/pids/app", "20", "9");
+}
+
+// Everything has changed that another program's reading does not tell.
+void change_figures(Tree& tree) {
+  tree.put("cg/memory/app/memory.usage_in_bytes", "2000\n");
+  tree.put("cg/memory/app/memory.failcnt", "8\n");
+  tree.put("cg/memory/app/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 5\n");
+  tree.pids("cg/pids/app", "20", "10").put("cg/pids/app/pids.events", "max 6\n");
+}
+
+}  // namespace
+
+TEST_CASE("a second program in the same groups reads the counters, and copies the rest") {
+  Tree tree;
+  GroupMemo memo{};
+  put_groups(tree, "4096000").start(memo, kNow, kHostKills);
+  CHECK(tree.fact(FactKey::kMemcgUsage) == 1000);
+  CHECK(tree.fact(FactKey::kGroupFiguresAgeNs) == kUnknown);
+  change_figures(tree);
+  tree.start(memo, kNow + 500'000, kHostKills);
+  CHECK(tree.fact(FactKey::kMemcgGroup) == 1);
+  CHECK(tree.fact(FactKey::kMemcgVersion) == 1);
+  CHECK(tree.fact(FactKey::kMemcgLimit) == 4096000);
+  CHECK(tree.fact(FactKey::kMemcgUsage) == 1000);
+  CHECK(tree.fact(FactKey::kMemcgFailcnt) == 8);
+  CHECK(tree.fact(FactKey::kMemcgOomKill) == 5);
+  CHECK(tree.fact(FactKey::kPidsGroup) == 1);
+  CHECK(tree.fact(FactKey::kPidsMax) == 20);
+  CHECK(tree.fact(FactKey::kPidsCurrent) == 9);
+  CHECK(tree.fact(FactKey::kPidsEventsMax) == 6);
+  const uint64_t age_ns = tree.fact(FactKey::kGroupFiguresAgeNs);
+  CHECK(age_ns > 200'000'000);
+  CHECK(age_ns <= 500'000'000);
+}
+
+TEST_CASE("without a limit of its own a group of version 1 counts what the host counts") {
+  Tree tree;
+  GroupMemo memo{};
+  put_groups(tree, "9223372036854771712").start(memo, kNow, kHostKills);
+  change_figures(tree);
+  tree.start(memo, kNow + 1000, kHostKills);
+  CHECK(tree.fact(FactKey::kMemcgOomKill) == 3);
+  CHECK(tree.fact(FactKey::kMemcgFailcnt) == 7);
+  CHECK(tree.fact(FactKey::kPidsEventsMax) == 6);
+  tree.start(memo, kNow + 2000, kHostKills + 1);  // one more on the host: it is looked at again
+  CHECK(tree.fact(FactKey::kMemcgOomKill) == 5);
+  CHECK(tree.fact(FactKey::kMemcgUsage) == 2000);
+}
+
+TEST_CASE("figures of version 2 groups are copied, their counters are not") {
+  Tree tree;
+  GroupMemo memo{};
+  tree.put("cgroup", "0::/app\n");
+  tree.put("mounts", "40 30 0:36 / /cg rw - cgroup2 cgroup2 rw\n").pids("cg/app", "max", "3");
+  tree.put("cg/app/memory.max", "max\n").put("cg/app/memory.current", "1000\n");
+  tree.put("cg/app/memory.events", "low 0\nmax 1\noom 2\noom_kill 3\n");
+  tree.start(memo, kNow, kHostKills);
+  tree.put("cg/app/memory.events", "low 0\nmax 4\noom 5\noom_kill 6\n");
+  tree.put("cg/app/memory.current", "2000\n").put("cg/app/pids.events", "max 7\n");
+  tree.start(memo, kNow + 1000, kHostKills);
+  CHECK(tree.fact(FactKey::kMemcgUsage) == 1000);
+  CHECK(tree.fact(FactKey::kMemcgFailcnt) == 4);
+  CHECK(tree.fact(FactKey::kMemcgOom) == 5);
+  CHECK(tree.fact(FactKey::kMemcgOomKill) == 6);
+  CHECK(tree.fact(FactKey::kPidsEventsMax) == 7);
+}
+
+TEST_CASE("nothing is copied from another group, another namespace, another time") {
+  Tree tree;
+  GroupMemo memo{};
+  put_groups(tree, "4096000").start(memo, kNow, kHostKills);
+  change_figures(tree);
+  const std::string other =
+      GENERATE("group", "namespace", "folder", "time", "clock", "torn", "kills not known");
+  INFO(other);
+  uint64_t tick = kNow + 1000, kills = kHostKills;
+  if (other == "group") {
+    tree.put("cgroup", "9:memory:/app\n8:pids:/other\n").pids("cg/pids/other", "20", "9");
+  }
+  if (other == "namespace") tree.lead_to("ns", "cgroup:[4026532001]");
+  if (other == "folder") tree.make_again("cg/memory/app");
+  if (other == "time") tick = kNow + 2'000'000;
+  if (other == "clock") tick = kNow - 1;
+  if (other == "torn") ++memo.sequence;
+  if (other == "kills not known") kills = kUnknown;
+  tree.start(memo, tick, kills);
+  CHECK(tree.fact(FactKey::kMemcgUsage) == 2000);
+  CHECK(tree.fact(FactKey::kGroupFiguresAgeNs) == kUnknown);
+}
+
+TEST_CASE("a group that is this process's only by its list is nobody else's") {
+  Tree tree;
+  GroupMemo memo{};
+  put_groups(tree, "4096000");
+  tree.put("cgroup", "9:memory:/host/x\n8:pids:/app\n");
+  tree.put("mounts",
+           "40 30 0:36 / /cg/pids rw - cgroup cgroup rw,pids\n"
+           "41 30 0:37 /app /cg/memory/app rw - cgroup cgroup rw,memory\n");
+  tree.put("cg/memory/app/cgroup.procs", std::to_string(getpid()) + "\n");
+  tree.start(memo, kNow, kHostKills);
+  REQUIRE(tree.fact(FactKey::kMemcgUsage) == 1000);
+  CHECK(memo.sequence == 0);
 }
