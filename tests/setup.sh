@@ -25,7 +25,7 @@ tests=("${demo[@]}" catch2 jq python3 sqlite3
 tests+=(libjemalloc2 libjemalloc-dev "libtcmalloc-minimal4t64|libtcmalloc-minimal4" "libmimalloc3|libmimalloc2.0" libeatmydata1
   "liblttng-ust1t64|liblttng-ust1" musl-tools clang libclang-rt-dev libcap2-bin gdb)  # the runtimes: tests/fuzz
 [[ $(uname -m) != x86_64 ]] || tests+=(gcc-multilib)
-kernels=("${tests[@]}" qemu-system-x86 qemu-system-arm "busybox-static|busybox" cpio kmod e2fsprogs)
+kernels=("${tests[@]}" qemu-system-x86 qemu-system-arm "busybox-static|busybox" cpio kmod e2fsprogs checkpolicy)
 ci=("${kernels[@]}" clang-format clang-tidy shellcheck prometheus lintian zsh fish)  # prometheus: promtool; the last: tests/e2e/package.sh
 exports=("${tests[@]}" clickhouse-server clickhouse-client prometheus prometheus-node-exporter python3-prometheus-client chromium nodejs)
 modules=(@duckdb/node-api@1.5.6-r.1 speedscope@1.25.0 @paulirish/trace_engine@0.0.65)  # where tests/fixtures/exports.sh looks:

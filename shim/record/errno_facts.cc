@@ -9,6 +9,7 @@
 #include <sched.h>
 #include <sys/mman.h>
 
+#include "shim/format/security_label.h"
 #include "shim/proc/lines.h"
 #include "shim/record/huge_facts.h"
 #include "shim/sys/sys.h"
@@ -42,48 +43,7 @@ uint64_t mdwe() {
   return bits == -EINVAL ? 0 : sys::failed(bits) ? kUnknown : static_cast<uint64_t>(bits);
 }
 
-bool holds(const char* text, char c, int times) {
-  for (; *text; ++text) times -= *text == c;
-  return times <= 0;
-}
-
-bool begins(const char* text, const char* with) {
-  while (*with)
-    if (*text++ != *with++) return false;
-  return true;
-}
-
-// The label of the process: "system_u:system_r:init_t:s0" is SELinux, "unconfined" or
-// "name (enforce)" AppArmor.
-SecurityModule module_of(const char* label) {
-  if (holds(label, ':', 3)) {
-    const uint64_t enforces = read_number("/sys/fs/selinux/enforce");
-    return enforces == kUnknown ? SecurityModule::kSelinux
-           : enforces == 0      ? SecurityModule::kSelinuxPermissive
-                                : SecurityModule::kSelinuxEnforcing;
-  }
-  if (begins(label, "unconfined")) return SecurityModule::kAppArmorUnconfined;
-  return holds(label, '(', 1) ? SecurityModule::kAppArmorConfined : SecurityModule::kOther;
-}
-
-// Without a module that labels processes a read is EINVAL (security/security.c
-// security_getprocattr()).
-void add_security_module(Facts& facts, const Failure& f) {
-  ProcFile file("/proc/thread-self/attr/current");
-  if (!file.ok()) return;
-  const long n = file.read(f.io, f.room - 1);
-  if (n == -EINVAL)
-    facts.add(FactKey::kSecurityModule, static_cast<uint64_t>(SecurityModule::kNone));
-  if (n <= 0) return;
-  f.io[n] = '\0';
-  facts.add(FactKey::kSecurityModule, static_cast<uint64_t>(module_of(f.io)));
-}
-
-void add_write_execute(Facts& facts, const Failure& f) {
-  const uint64_t bits = mdwe();
-  facts.add(FactKey::kMdwe, bits);
-  if (bits == 0 || bits == kUnknown) add_security_module(facts, f);
-}
+void add_write_execute(Facts& facts, const Failure&) { facts.add(FactKey::kMdwe, mdwe()); }
 
 // ---- the file behind a descriptor ----
 
@@ -236,7 +196,6 @@ void add_namespaces(Facts& facts, const Failure& f) {
   facts.add(FactKey::kChrooted, chrooted(f));
   const long group = sys::call(__NR_getegid);
   if (!sys::failed(group)) facts.add(FactKey::kEgid, static_cast<uint64_t>(group));
-  add_security_module(facts, f);
 }
 
 // ---- limits ----
@@ -260,11 +219,10 @@ constexpr struct {
 } kRows[] = {
     {Op::kMmap, EINVAL, add_mapped_file},        {Op::kMmap, EINVAL, add_mapped_sizes},
     {Op::kMmap, EACCES, add_mapped_file},        {Op::kMmap, EACCES, add_write_execute},
-    {Op::kMmap, EPERM, add_mapped_file},         {Op::kMmap, EPERM, add_security_module},
-    {Op::kMmap, EBADF, add_mapped_file},         {Op::kMmap, ENODEV, add_mapped_file},
-    {Op::kMmap, EOPNOTSUPP, add_mapped_file},    {Op::kMmap, ENOMEM, add_mapped_file},
-    {Op::kMmap, ENOMEM, add_mapped_pool},        {Op::kMprotect, EACCES, add_write_execute},
-    {Op::kMprotect, EPERM, add_security_module}, {Op::kShmget, EINVAL, add_segments},
+    {Op::kMmap, EPERM, add_mapped_file},         {Op::kMmap, EBADF, add_mapped_file},
+    {Op::kMmap, ENODEV, add_mapped_file},        {Op::kMmap, EOPNOTSUPP, add_mapped_file},
+    {Op::kMmap, ENOMEM, add_mapped_file},        {Op::kMmap, ENOMEM, add_mapped_pool},
+    {Op::kMprotect, EACCES, add_write_execute},  {Op::kShmget, EINVAL, add_segments},
     {Op::kShmget, ENOSPC, add_segments},         {Op::kShmget, ENOMEM, add_segment_pool},
     {Op::kShmget, EPERM, add_segment_pool},      {Op::kMemfdCreate, EINVAL, add_memfd_sizes},
     {Op::kMemfdCreate, ENODEV, add_memfd_sizes}, {Op::kFtruncate, 0, add_first_file},
@@ -278,8 +236,23 @@ constexpr struct {
 
 }  // namespace
 
+// Without a module that labels processes a read is EINVAL (security/security.c
+// security_getprocattr()).
+void add_security_module(Facts& facts, char* io, uint64_t room) {
+  ProcFile file("/proc/thread-self/attr/current");
+  if (!file.ok()) return;
+  const long n = file.read(io, room - 1);
+  if (n == -EINVAL)
+    facts.add(FactKey::kSecurityModule, static_cast<uint64_t>(SecurityModule::kNone));
+  if (n <= 0) return;
+  io[n] = '\0';
+  const auto enforces = [] { return read_number("/sys/fs/selinux/enforce"); };
+  facts.add(FactKey::kSecurityModule, static_cast<uint64_t>(module_of_label(io, enforces)));
+}
+
 void add_errno_facts(Facts& facts, const EventBase& base, char* io, uint64_t room) {
   const Failure failure{base, io, room};
+  if (base.err == EACCES || base.err == EPERM) add_security_module(facts, io, room);
   if (base.err != ENOMEM && base.err != EEXIST && base.err != ENOENT) add_seccomp(facts, failure);
   for (const auto& row : kRows)
     if (row.op == base.op && (row.err == 0 || row.err == base.err)) row.add(facts, failure);

@@ -9,6 +9,10 @@
 
 namespace ovcshim {
 
+// Which security module labels the calling thread, and whether it enforces: it can deny, and keep a
+// capability from being used that the thread has.
+void add_security_module(Facts& facts, char* io, uint64_t room);
+
 // About a failed call: op, err and args of `base`. io: working memory of at least 1024 bytes.
 void add_errno_facts(Facts& facts, const EventBase& base, char* io, uint64_t room);
 

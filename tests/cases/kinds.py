@@ -34,7 +34,7 @@ def huge_pages():
 def made_executable():
     """PR_SET_MDWE: what is writable, and what was not executable before (include/linux/mman.h map_deny_write_exec())."""
     kinds = ["anon", "noreserve", "shared", "file", "sharedfile"]
-    denied = {"err": errno.EACCES, "far": "900G"}
+    denied = {"err": errno.EACCES, "far": "900G", "since": (6, 3)}
     yield Row("memory-deny-write-execute", [], [f"mmap-denied:{kind}:1M" for kind in kinds], **denied)
     yield Row("memory-deny-write-execute", [], [f"mprotect-denied:{kind}:1M" for kind in [*kinds, "ro", "rofile"]], **denied)
 

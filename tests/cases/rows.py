@@ -34,6 +34,8 @@ class Row:
     stack: str = ""  # RLIMIT_STACK at the start
     bare: bool = False  # nothing may come before: the steps need a fresh process
     exact: bool = False  # short_by is {over}
+    since: tuple = (0, 0)  # the first kernel that has it
+    estimate: bool = False  # where a request is compared with free memory, as in mode 0 before 5.2
 
 
 def with_amount(calls, amount):

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 # The judge of `ovc why`: makes hundreds of failing situations for real (tests/programs/refused.c), each with a cause that is
 # known because it was set (table.py), and compares the verdicts with it: no wrong one, at most 1 % unknown.
-#   run.sh [--seed N] [--count N] [--only WORD] [--keep DIR]
-# Other seeds draw other amounts and other things that happened before. Needs root.
+#   run.sh [--seed N] [--count N] [--only WORD] [--slice I/N] [--keep DIR]
+# Other seeds draw other amounts and other things that happened before; --slice: of each N cases the Ith. Needs root.
 set -euo pipefail
 here=$(realpath "$(dirname "$0")")
 . "$here/../fixtures/e2e.sh"

@@ -46,6 +46,9 @@ for line in sys.stdin:
     os.close(let_go)
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 END
+# The program's own files belong to whoever read them first. Charged to the group, they would be dropped and read again without end where
+# memory is short: the kernel kills nobody while it finds a page to give back.
+python3 -c 'import mmap, os, sys'
 # begins: a saver in a fresh inner group; sets pid
 begins() {
   if [[ -n $pid ]]; then

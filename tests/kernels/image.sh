@@ -32,6 +32,9 @@ ln -sf bash "$root/usr/bin/sh"
 built=("$build"/{ovc,libovcshim.so,ovc_tests} "$build"/{programs,hostile,examples})
 printf '%s\n' "${built[@]}" | while read -r file; do [[ ! -e $file ]] || find "$file" -type f; done | take
 { find "$source_dir"/tests/{e2e,cases,fixtures,hostile,kernels,programs,unit} -type f -size -512k; find "$source_dir/examples" -maxdepth 1 -type f; } | take
+# A policy of SELinux, for guest/selinux.sh.
+guest=$source_dir/tests/kernels/guest
+if command -v checkpolicy >/dev/null; then checkpolicy -M -U allow -c 30 -o "$root$guest/selinux_policy" "$guest/selinux_policy.conf" >/dev/null; fi
 # Every library that one of these programs loads.
 find "$root" -type f \( -perm -100 -o -name '*.so*' \) -size +3k -print0 | xargs -0 ldd 2>/dev/null |
   grep -oE '/[^ ]*\.so[^ ]*' | sort -u | while read -r library; do printf '%s\n%s\n' "$library" "$(realpath "$library")"; done | sort -u | take || true

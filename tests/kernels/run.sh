@@ -3,8 +3,9 @@
 # The rules and the verdicts on other kernels: Debian's own, each as a whole machine under QEMU.
 #   run.sh [--machine NAME[,NAME...]] [--parts PART[,PART...]] [--set NAME=VALUE] [--write] [KERNEL...]
 # KERNEL: bullseye, bookworm, trixie, sid (the small kernels for virtual machines; SUITE-generic: the one for every machine); all four by
-# default. --machine: only these of machines.txt. --parts: these instead of the machine's own. --set: count=N or only=WORD of the situations, seeds=N, thp=never
-# and others of guest/main.sh. --write: puts the table of all results
+# default; or a folder with another one: `release` (what uname -r says) and `unpacked/`, as a package of Debian's has it (boot/vmlinuz*,
+# lib/modules). --machine: only these of machines.txt. --parts: these instead of the machine's own. --set: count=N, only=WORD or slice=I/N
+# of the situations, seeds=N, thp=never and others of guest/main.sh. --write: puts the table of all results
 # that are kept into README.md here; --table: only prints it. Kernels and results are kept in the build folder (kernels/).
 # Exit status 1: something was wrong, or a machine did not come to its end. 77: cannot be done here, with the reason.
 set -euo pipefail
@@ -22,7 +23,7 @@ while (($#)); do
     --set) settings+=("ovc.$2"); shift ;;
     --write) write=1 ;;
     --table) run=0 ;;
-    -h | --help) sed -n '3,10s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -h | --help) sed -n '3,12s/^# \{0,1\}//p' "$0"; exit 0 ;;
     -*) echo "run.sh: no option $1" >&2; exit 2 ;;
     *) kernels+=("$1") ;;
   esac
@@ -34,8 +35,10 @@ done
 failed=0 booted=0
 run_machine() {
   local kernel=$1 dir=$2 name=$3 cpus=$5 mib=$6 swap=$7 cgroup=$8 mode=$9 thp=${10} parameters=${11} seconds=${12} own=${13}
-  # What was run in part stands beside what the whole machine gave.
-  local out=$kept/results/$kernel/$name${parts:++}${parts//,/+} status=0 begun=$SECONDS
+  # What was run in part stands beside what the whole machine gave, each slice of the situations beside the others.
+  local out=$kept/results/$kernel/$name${parts:++}${parts//,/+} status=0 begun=$SECONDS slice
+  slice=$(printf '%s\n' "${settings[@]}" | sed -n 's/^ovc.slice=//p')
+  out+=${slice:+@${slice//\//of}}
   "$here/boot.sh" "$dir" "$kept/disk" "$out" "$cpus" "$mib" "$swap" "$seconds" ovc.guest="$here/guest/main.sh" ovc.build="$build" \
     ovc.source="$source_dir" ovc.cgroup="$cgroup" ovc.mode="$mode" ovc.thp="$thp" ovc.parts="${parts:-$own}" "${parameters/#-/}" "${settings[@]}" || status=$?
   booted=$((booted + 1))
@@ -47,7 +50,12 @@ run_machine() {
 
 run_kernel() {
   local kernel=$1 dir fields
-  dir=$("$here/fetch.sh" "$kernel" "$kept") || { local status=$?; ((status == 77)) && return 0; exit $status; }
+  if [[ $kernel == */* ]]; then
+    dir=$(realpath "$kernel")
+    kernel=${dir##*/}
+  else
+    dir=$("$here/fetch.sh" "$kernel" "$kept") || { local status=$?; ((status == 77)) && return 0; exit $status; }
+  fi
   "$here/initrd.sh" "$dir"
   while read -ra fields; do
     [[ ${#machines[@]} == 0 || " ${machines[*]} " == *" ${fields[0]} "* ]] || continue

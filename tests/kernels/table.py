@@ -15,6 +15,7 @@ PARTS = {  # part: what it is
     "cases": "situations of `tests/cases`",
     "limits": "limits of the whole machine and of groups (`guest/limits.sh`)",
     "memory": "memory groups: will the save survive, who was killed for whose limit (`e2e/save_groups.sh`, `e2e/group_kills.sh`)",
+    "selinux": "SELinux in force (`guest/selinux.sh`)",
     "reasons": "reasons for an errno (`e2e/errno_reasons.sh`)",
     "ends": "`e2e/ordinary_ends.sh`",
     "border": "`e2e/check_border.sh`",
@@ -33,7 +34,7 @@ def machines(path):
 
 
 def results(folder, mark):
-    """Of one of the two tables: (kernel, release, machine, [(part, status, seconds, figures)], ended) of each boot that is kept, the newest last."""
+    """Of one of the two tables: (kernel, release, machine, slice, [(part, status, seconds, figures)], ended) of each boot that is kept, the newest last."""
     for out in sorted(folder.glob("*/*"), key=lambda out: out.stat().st_mtime):
         if out.parent.name.endswith("-arm64") != (mark == "aarch64"):
             continue
@@ -41,22 +42,26 @@ def results(folder, mark):
         parts = [tuple(line.split("\t")) for line in text.splitlines()]
         console = (out / "console").read_text(errors="replace") if (out / "console").exists() else ""
         release = (out / "release").read_text().strip() if (out / "release").exists() else out.parent.name
-        yield out.parent.name, release, out.name.split("+")[0], parts, "ovc-kernel: end" in console
+        name, _, part_of = out.name.partition("@")
+        yield out.parent.name, release, name.split("+")[0], part_of, parts, "ovc-kernel: end" in console
 
 
 def table(known, folder, mark):
     """Lines of Markdown."""
     lines = []
-    newest = {}  # by part, kernel and machine: the figures
+    newest = {}  # by part, kernel, machine and slice: the figures
     skipped, ended_early, releases, ran = collections.defaultdict(set), [], {}, set()
-    for kernel, release, machine, parts, ended in results(folder, mark):
+    for kernel, release, machine, part_of, parts, ended in results(folder, mark):
         releases[kernel] = release
         ran.add(machine)
         if not ended:
             ended_early.append(f"{release} on `{machine}`")
-        newest |= {(part, kernel, machine): figures for part, _, _, figures in parts}
+        for part, _, _, figures in parts:
+            for other in [key for key in newest if key[:3] == (part, kernel, machine) and not (part_of and key[3])]:
+                del newest[other]  # a whole run stands for its slices, and slices for a whole run before them
+            newest[part, kernel, machine, part_of] = figures
     sums = collections.defaultdict(lambda: [0, 0, 0])
-    for (part, kernel, _), figures in newest.items():
+    for (part, kernel, _, _), figures in newest.items():
         if figures.startswith("skipped "):
             skipped[part, kernel].add(figures.removeprefix("skipped "))
         else:

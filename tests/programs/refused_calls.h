@@ -350,6 +350,11 @@ static const struct {
     {"shmget-huge-new", call_shmget_huge},
     {"mmap-denied", call_mmap_denied},
     {"mprotect-denied", call_mprotect_denied},
+    {"mmap-executable", call_mmap_executable},
+    {"mprotect-executable", call_mprotect_executable},
+    {"heap-executable", call_heap_executable},
+    {"written-file-executable", call_written_file_executable},
+    {"mlock-of", call_mlock_of},
     {"posix_fallocate-tmpfs", call_fallocate_tmpfs},
 };
 

@@ -96,20 +96,52 @@ static struct outcome call_shmget_huge(char** words) {
   return from_int(shmget(IPC_PRIVATE, bytes_of(words[0]), SHM_HUGETLB | IPC_CREAT | 0600), -1);
 }
 
-// ---- under PR_SET_MDWE; words: what kind of memory, amount ----
+// ---- made executable; words: what kind of memory, amount. denied: under PR_SET_MDWE ----
 
-static struct outcome call_mmap_denied(char** words) {
+static struct outcome map_executable(char** words, void (*deny)(void)) {
   const struct kind* kind = kind_named(words[0]);
   const size_t bytes = bytes_of(words[1]);
   const int fd = kind->flags & MAP_ANONYMOUS ? -1 : temporary_file(bytes);
-  deny_write_execute();
+  deny();
   return from_pointer(mmap(NULL, bytes, kRw | PROT_EXEC, kind->flags, fd, 0), -1);
 }
-static struct outcome call_mprotect_denied(char** words) {
+static struct outcome make_executable(char** words, void (*deny)(void)) {
   const size_t bytes = bytes_of(words[1]);
   char* at = map_kind(kind_named(words[0]), bytes);
-  deny_write_execute();
+  deny();
   return from_int(mprotect(at, bytes, kExecute), -1);
+}
+static void deny_nothing(void) {}
+static struct outcome call_mmap_denied(char** words) {
+  return map_executable(words, deny_write_execute);
+}
+static struct outcome call_mprotect_denied(char** words) {
+  return make_executable(words, deny_write_execute);
+}
+static struct outcome call_mmap_executable(char** words) {
+  return map_executable(words, deny_nothing);
+}
+static struct outcome call_mprotect_executable(char** words) {
+  return make_executable(words, deny_nothing);
+}
+// Words: amount. The heap, and a program's own file that was written to.
+static struct outcome call_heap_executable(char** words) {
+  const size_t bytes = bytes_of(words[0]);
+  char* at = sbrk((intptr_t)(bytes + kPage));
+  at = (char*)(((uintptr_t)at + kPage - 1) & ~(uintptr_t)(kPage - 1));
+  return from_int(mprotect(at, bytes, kExecute), -1);
+}
+static struct outcome call_written_file_executable(char** words) {
+  char* at = map_kind(kind_named("file"), bytes_of(words[0]));
+  *at = 1;
+  return from_int(mprotect(at, bytes_of(words[0]), kExecute), -1);
+}
+
+// ---- locked; words: what kind of memory, amount ----
+
+static struct outcome call_mlock_of(char** words) {
+  const size_t bytes = bytes_of(words[1]);
+  return from_int(mlock(map_kind(kind_named(words[0]), bytes), bytes), -1);
 }
 
 // ---- memory files that are full; words: size of the file system, amount ----

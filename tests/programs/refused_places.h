@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Steps of tests/programs/refused.c that change what the process is shown: files mounted over those
-// of /proc, control groups inside others, and only a part of their tree. See refused_setup.h.
+// of /proc, control groups inside others, and only a part of their tree; and what a security module
+// takes it for. See refused_setup.h.
 #pragma once
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -46,4 +47,24 @@ static void step_nest(char** words) {
 static void step_shift(char** words) {
   own_mounts();
   if (mount(words[0], words[1], NULL, MS_BIND, NULL)) defect("shift");
+}
+
+// label:NAME: from now on of this SELinux type, or under this AppArmor profile
+static void step_label(char** words) {
+  char label[256], to[256];
+  const int fd = open("/proc/thread-self/attr/current", O_RDWR | O_CLOEXEC);
+  const ssize_t n = fd < 0 ? -1 : read(fd, label, sizeof label - 1);
+  if (n <= 0) defect("label");
+  label[n] = 0;
+  char* parts[4] = {label};  // user, role, type, range
+  for (int i = 1; i < 4 && parts[i - 1]; i++) {
+    parts[i] = strchr(parts[i - 1], ':');
+    if (parts[i]) *parts[i]++ = 0;
+  }
+  const int length =
+      parts[3] ? snprintf(to, sizeof to, "%s:%s:%s:%s", label, parts[1], words[0], parts[3])
+               : snprintf(to, sizeof to, "changeprofile %s", words[0]);
+  if (pwrite(fd, to, (size_t)length, 0) != length)
+    defect(to);  // a file of the kernel: from its start
+  close(fd);
 }

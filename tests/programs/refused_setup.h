@@ -378,6 +378,7 @@ static const struct {
     {"fakemem", step_fakemem},
     {"nest", step_nest},
     {"shift", step_shift},
+    {"label", step_label},
 };
 static void make_step(char* text) {
   char* words[4];

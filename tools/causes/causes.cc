@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "shim/format/security_label.h"
 #include "tools/causes/causes_detail.h"
 #include "tools/causes/errno_rows.h"
 #include "tools/rules/host_figures.h"
@@ -31,13 +32,26 @@ void miss_by(Finding& finding, uint64_t wanted, uint64_t limit, std::string_view
   finding.short_unit = unit;
 }
 
+bool module_can_deny(const Evidence& evidence) {
+  const auto module = evidence.fact(FactKey::kSecurityModule);
+  return module && ovcshim::can_deny(static_cast<ovcshim::SecurityModule>(*module));
+}
+
 std::optional<bool> capable(const Evidence& evidence, unsigned capability) {
   const auto caps = evidence.fact(FactKey::kCapEff),
              identity = evidence.fact(FactKey::kUserNsIdentity);
   if (caps && !(*caps >> capability & 1)) return false;
   if (identity && *identity == 0) return false;
-  if (caps && identity) return true;
+  if (caps && identity && !module_can_deny(evidence)) return true;
   return std::nullopt;
+}
+
+void note_denied_lock(const Evidence& evidence, Finding& finding) {
+  const auto caps = evidence.fact(FactKey::kCapEff);
+  if (!caps || !(*caps >> kCapIpcLock & 1) || !module_can_deny(evidence)) return;
+  finding.notes.emplace_back(
+      "the process has CAP_IPC_LOCK, which frees of the limit; a security module (SELinux, "
+      "AppArmor) can keep it from using it");
 }
 
 std::optional<uint64_t> rlimit_kb(const Evidence& evidence, FactKey key) {

@@ -184,8 +184,12 @@ void fill_mode2(const Evidence& evidence, Finding& finding, Charge charge,
   add_mode2_figures(evidence, finding, verdict);
   if (!evidence.rules.admin)
     finding.notes.emplace_back(
-        "whether the caller held CAP_SYS_ADMIN is not recorded; the admin reserve is counted as if "
-        "it did not");
+        is_selinux(evidence)
+            ? "whether SELinux lets the caller use CAP_SYS_ADMIN is not known; the admin reserve "
+              "is "
+              "counted as if it did not"
+            : "whether the caller held CAP_SYS_ADMIN is not recorded; the admin reserve is counted "
+              "as if it did not");
 }
 
 bool commit_limit(const Evidence& evidence, Finding& finding, bool exceeded) {
@@ -199,11 +203,15 @@ bool commit_limit(const Evidence& evidence, Finding& finding, bool exceeded) {
 }
 
 // Before 5.2 the same check compared the request with an estimate of free memory, of which user
-// space can compute an upper bound. The bound, if the charge is over it.
+// space can compute an upper bound; without the figures for it, RAM and swap are one. The bound, if
+// the charge is over it.
 std::optional<uint64_t> over_old_estimate_kb(const Evidence& evidence, const Charge& charge) {
   const auto facts = evidence.snapshot ? std::span<const ovcshim::Fact>(evidence.snapshot->facts)
                                        : std::span<const ovcshim::Fact>();
-  const auto at_most = guess_estimate_at_most_kb(evidence.rules, facts);
+  auto at_most = guess_estimate_at_most_kb(evidence.rules, facts);
+  const auto& rules = evidence.rules;
+  if (!at_most && rules.ram_kb && rules.swap_kb)
+    at_most = static_cast<int64_t>(*rules.ram_kb + *rules.swap_kb);
   if (!at_most || !charge.biggest_kb || static_cast<int64_t>(*charge.biggest_kb) <= *at_most)
     return std::nullopt;
   return static_cast<uint64_t>(std::max<int64_t>(*at_most, 0));

@@ -29,8 +29,12 @@ void add_figure(Finding& finding, std::string_view label, std::optional<uint64_t
                 std::string_view unit, std::string_view source);
 void miss_by(Finding& finding, uint64_t wanted, uint64_t limit, std::string_view unit);
 
-// Has the capability in the initial user namespace. nullopt: not recorded.
+// A security module that labels the caller can keep it from what its ids and capabilities permit.
+bool module_can_deny(const Evidence& evidence);
+// Has the capability in the initial user namespace, and can use it. nullopt: not known.
 std::optional<bool> capable(const Evidence& evidence, unsigned capability);
+// Of a lock: that it holds a capability which a security module can keep it from using.
+void note_denied_lock(const Evidence& evidence, Finding& finding);
 // A recorded resource limit in kB; nullopt if infinite or unknown.
 std::optional<uint64_t> rlimit_kb(const Evidence& evidence, ovcshim::FactKey key);
 std::optional<uint64_t> mode_of(const Evidence& evidence);

@@ -57,9 +57,10 @@ bool may_not_map_locked(const Evidence& evidence, Finding& finding) {
   const auto limit = evidence.fact(FactKey::kRlimitMemlock);
   if (op_of(evidence) != Op::kMmap || !(args_of(evidence)[3] & MAP_LOCKED) || limit != 0)
     return false;
-  if (capable(evidence, kCapIpcLock) != false) return false;
+  if (capable(evidence, kCapIpcLock) == true) return false;
   finding.summary = "no memory may be locked (RLIMIT_MEMLOCK is 0)";
   add_figure(finding, "RLIMIT_MEMLOCK", limit, "kB", "getrlimit");
+  note_denied_lock(evidence, finding);
   miss_by(finding, request_of(evidence).space_kb.value_or(0), 0, "kB");
   return true;
 }
@@ -339,12 +340,18 @@ bool over_limit(Finding& finding, const ProcessLimit& what, std::optional<uint64
 
 }  // namespace
 
+// EAGAIN has no other source (mm/mmap.c mlock_future_ok()): so the limit held, whatever capability
+// is shown.
 bool over_rlimit_memlock(const Evidence& evidence, Finding& finding) {
-  return capable(evidence, kCapIpcLock) == false &&
-         over_limit(finding,
-                    {"locked memory limit reached (RLIMIT_MEMLOCK)", "VmLck", "RLIMIT_MEMLOCK"},
-                    evidence.fact(FactKey::kVmLckKb), request_of(evidence).space_kb,
-                    rlimit_kb(evidence, FactKey::kRlimitMemlock));
+  const auto free = capable(evidence, kCapIpcLock);
+  if (free == true || (!free && !fails_with(evidence, EAGAIN))) return false;
+  if (!over_limit(finding,
+                  {"locked memory limit reached (RLIMIT_MEMLOCK)", "VmLck", "RLIMIT_MEMLOCK"},
+                  evidence.fact(FactKey::kVmLckKb), request_of(evidence).space_kb,
+                  rlimit_kb(evidence, FactKey::kRlimitMemlock)))
+    return false;
+  note_denied_lock(evidence, finding);
+  return true;
 }
 
 bool over_rlimit_as(const Evidence& evidence, Finding& finding) {

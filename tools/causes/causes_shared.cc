@@ -31,9 +31,10 @@ bool locks_all(const Evidence& evidence) {
 
 bool limit_is_zero(const Evidence& evidence, Finding& finding) {
   const auto limit = evidence.fact(FactKey::kRlimitMemlock);
-  if (limit != 0 || capable(evidence, kCapIpcLock) != false) return false;
+  if (limit != 0 || capable(evidence, kCapIpcLock) == true) return false;
   finding.summary = "RLIMIT_MEMLOCK is 0: nothing may be locked without CAP_IPC_LOCK";
   add_figure(finding, "RLIMIT_MEMLOCK", limit, "bytes", "getrlimit");
+  note_denied_lock(evidence, finding);
   return true;
 }
 

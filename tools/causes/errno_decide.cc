@@ -44,6 +44,25 @@ Holds filter_answered(const Evidence& evidence) {
   return usual || !before ? Holds::kMaybe : Holds::kNo;
 }
 
+// The module that labels the caller can have given this errno. SELinux denies any call with EACCES,
+// AppArmor of these only files and programs; a capability that one of them keeps from being used is
+// missed as EPERM, which a plain fork does not ask for.
+bool module_answered(const Evidence& evidence) {
+  if (!module_can_deny(evidence)) return false;
+  const Op op = row_op(op_of(evidence));
+  if (fails_with(evidence, EPERM)) return op != Op::kFork;
+  const bool file = op == Op::kMmap || op == Op::kMprotect || op == Op::kExecve ||
+                    op == Op::kPosixSpawn || op == Op::kShmOpen;
+  return fails_with(evidence, EACCES) && (file || is_selinux(evidence));
+}
+
+constexpr ErrnoRow kModuleRow{Op::kNone,
+                              0,
+                              nullptr,
+                              kSecurityModuleCause,
+                              "a security module (SELinux, AppArmor) does not allow it",
+                              "security/security.c"};
+
 // A reason that is possible, with what is known of it.
 Suspect suspect_of(const Evidence& evidence, const ErrnoRow& row, unsigned order) {
   Finding probe;
@@ -113,7 +132,15 @@ void fill_list(const Evidence& evidence, Finding& finding, const std::vector<con
 // No reason of the kernel's own is left.
 bool fill_foreign(const Evidence& evidence, Finding& finding, bool any_rows) {
   const Holds filter = filter_answered(evidence);
-  if (filter == Holds::kYes) {
+  const bool module = module_answered(evidence);
+  if (module && filter == Holds::kNo) {
+    finding.cause = kSecurityModuleCause;
+    finding.summary = fmt::format("denied by a security module ({})",
+                                  is_selinux(evidence) ? "SELinux" : "AppArmor or another");
+    finding.rule = kModuleRow.source;
+    return true;
+  }
+  if (filter == Holds::kYes && !module) {
     finding.cause = kSeccompCause;
     finding.summary = fmt::format("refused by a seccomp filter: {}",
                                   any_rows ? "none of the kernel's own reasons for this errno holds"
@@ -201,6 +228,10 @@ bool decide_by_errno(const Evidence& evidence, Finding& finding) {
   if (!proven && possible.empty())
     return !no_memory(evidence) && !fails_with(evidence, EAGAIN) &&
            fill_foreign(evidence, finding, any);
+  const auto is_module = [](const ErrnoRow* row) { return row->cause == kSecurityModuleCause; };
+  if (!proven && module_answered(evidence) &&
+      std::none_of(possible.begin(), possible.end(), is_module))
+    possible.push_back(&kModuleRow);
   const Holds filter = filter_answered(evidence);
   if (!proven && possible.size() == 1 && filter == Holds::kNo) proven = possible.front();
   if (proven) fill(evidence, finding, *proven);

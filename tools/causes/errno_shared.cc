@@ -110,9 +110,10 @@ Holds mappings_not_excluded(const Evidence& e) {
 }
 Holds no_access(const Evidence& e) {
   constexpr uint32_t kAny = ovcshim::kMapRead | ovcshim::kMapWrite | ovcshim::kMapExec;
-  if (!brings_pages_in(e) || limit_not_excluded(e) != Holds::kNo) return Holds::kNo;
+  if (!brings_pages_in(e)) return Holds::kNo;
   if (!knows_around(e)) return Holds::kMaybe;
-  return holds_if(any_in_range(e, [](uint32_t flags) { return !(flags & kAny); }));
+  if (!any_in_range(e, [](uint32_t flags) { return !(flags & kAny); })) return Holds::kNo;
+  return limit_not_excluded(e) == Holds::kNo ? Holds::kYes : Holds::kMaybe;
 }
 Holds beyond_file(const Evidence& e) {
   if (!brings_pages_in(e)) return Holds::kNo;
@@ -122,6 +123,13 @@ Holds beyond_file(const Evidence& e) {
 void say_memlock(const Evidence& e, Finding& finding) {
   add_figure(finding, "VmLck", e.fact(FactKey::kVmLckKb), "kB", "/proc/self/status");
   add_figure(finding, "RLIMIT_MEMLOCK", rlimit_kb(e, FactKey::kRlimitMemlock), "kB", "getrlimit");
+  note_denied_lock(e, finding);
+}
+
+void say_lock_all(const Evidence& e, Finding& finding) {
+  add_figure(finding, "VmSize", vm_size_kb(e), "kB", "/proc/self/status");
+  add_figure(finding, "RLIMIT_MEMLOCK", rlimit_kb(e, FactKey::kRlimitMemlock), "kB", "getrlimit");
+  note_denied_lock(e, finding);
 }
 
 Holds lockall_flags(const Evidence& e) {
@@ -165,6 +173,7 @@ constexpr ErrnoRow kRows[] = {
     {kMlock, ENOMEM, no_access, kBadArgument, "a part of the range permits no access (PROT_NONE): its pages cannot be brought in", "mm/gup.c check_vma_flags()"},
     {kMlock, ENOMEM, beyond_file, kBadArgument, "a part of the range lies beyond the end of its file: there is no page to bring in", "mm/mlock.c __mlock_posix_error_return()"},
     {kMlockall, EINVAL, lockall_flags, kBadArgument, "MCL_CURRENT or MCL_FUTURE has to be given, and no flag that is not known", kLock},
+    {kMlockall, ENOMEM, nullptr, "rlimit-memlock", "all of the process's memory would be locked beyond RLIMIT_MEMLOCK", "mm/mlock.c mlockall()", say_lock_all},
     {kMunlock, EINVAL, range_wraps, kBadArgument, "the range reaches beyond the last address", kLock},
     {kMunlock, ENOMEM, nullptr, kBadArgument, "the address range is not mapped throughout, or a mapping more would be needed (vm.max_map_count)", kLock},
 };

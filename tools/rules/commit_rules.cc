@@ -48,6 +48,14 @@ std::optional<uint64_t> find_fact(std::span<const ovcshim::Fact> facts, FactKey 
   return std::nullopt;
 }
 
+// It is asked as well whether the caller may use the capability (security/selinux/hooks.c
+// selinux_vm_enough_memory()); the other modules are not.
+bool selinux_decides(std::span<const ovcshim::Fact> facts) {
+  const auto module = find_fact(facts, FactKey::kSecurityModule);
+  return module == static_cast<uint64_t>(ovcshim::SecurityModule::kSelinuxEnforcing) ||
+         module == static_cast<uint64_t>(ovcshim::SecurityModule::kSelinux);
+}
+
 // The effective set and the identity of the uid map are what user space can see of
 // cap_capable(&init_user_ns).
 std::optional<bool> admin_of(std::span<const ovcshim::Fact> facts) {
@@ -55,7 +63,7 @@ std::optional<bool> admin_of(std::span<const ovcshim::Fact> facts) {
              identity = find_fact(facts, FactKey::kUserNsIdentity);
   if (caps && !(*caps >> kCapSysAdmin & 1)) return false;
   if (identity && *identity == 0) return false;
-  if (caps && identity) return true;
+  if (caps && identity && !selinux_decides(facts)) return true;
   return std::nullopt;
 }
 
@@ -119,6 +127,7 @@ HostRules with_facts(HostRules rules, std::span<const ovcshim::Fact> facts) {
   take(rules.limit_kb, facts, FactKey::kCommitLimitKb);
   take(rules.committed_kb, facts, FactKey::kCommittedAsKb);
   if (const auto admin = admin_of(facts)) rules.admin = admin;
+  else if (selinux_decides(facts)) rules.admin.reset();
   if (committed_before && rules.committed_kb != committed_before) rules.committed_lives = true;
   settle_figures(rules, facts);
   return rules;

@@ -5,42 +5,10 @@
 #   limits.sh [WORD]    only those with WORD in their names
 # Last line: `figures RIGHT UNKNOWN WRONG`.
 . "$(dirname "$0")/../../fixtures/e2e.sh"
-((EUID == 0 && $$ != 1)) || skip "only root can set limits of the machine"
-[[ $(</proc/cmdline) == *ovc.guest=* ]] || skip "not a machine of our own"
-only=${1-} right=0 unknown=0 wrong=0
+only=${1-}
+. "$(dirname "$0")/told.sh"
 sys=/proc/sys
 
-# told NAME CAUSE [SHORT_BY] -- STEP...: what `ovc why` says of the call at the end of the steps
-told() {
-  local name=$1 cause=$2 short=${3/#--/} found status=0
-  while [[ $1 != -- ]]; do shift; done
-  shift
-  [[ $name == *"$only"* ]] || return 0
-  rm -f log.ovc
-  under log.ovc refused "$@" >refused.out 2>refused.err || status=$?
-  restore
-  if ((status != 0)); then
-    echo "WRONG $name: the situation could not be made: status $status $(<refused.err)"
-    wrong=$((wrong + 1))
-    return 0
-  fi
-  ovc why --json log.ovc >why.json || (($? == 1)) || true
-  found=$(jq -r '[.verdicts[] | select(.caller_coped | not)] | last | "\(.cause) \(.short_by)"' why.json) || found="no verdict"
-  if [[ $found == "$cause "* && (-z $short || $found == "$cause $short") ]]; then
-    right=$((right + 1))
-  else
-    case $found in unknown*) unknown=$((unknown + 1)) ;; *) wrong=$((wrong + 1)) ;; esac
-    echo "$name: told as $found, set: $cause $short"
-    ovc why log.ovc | head -n 25 || true
-  fi
-}
-# restore: the machine's own settings again, by the shell alone: there may be no room for a process
-declare -A kept=()
-keep() { kept[$1]=$(<"$1"); }
-restore() {
-  local path
-  for path in "${!kept[@]}"; do echo "${kept[$path]}" >"$path" || echo "cannot restore $path"; done
-}
 keep $sys/kernel/threads-max
 keep $sys/kernel/pid_max
 keep $sys/vm/nr_hugepages
@@ -96,5 +64,4 @@ for file in hugetlb.2MB.rsvd.max hugetlb.2MB.rsvd.limit_in_bytes; do
 done
 for _ in {1..200}; do rmdir "$huge/huge" 2>/dev/null && break; sleep 0.05; done
 
-echo "figures $right $unknown $wrong"
-((wrong + unknown == 0))
+figures

@@ -12,6 +12,9 @@ mkdir -p /dev/pts /dev/shm
 mount -t devpts devpts /dev/pts
 mount -t tmpfs tmpfs /dev/shm
 mount -t tmpfs tmpfs /run
+# The loopback interface: SIOCSIFFLAGS, IFF_UP.
+python3 -c 'import fcntl, socket, struct
+fcntl.ioctl(socket.socket(), 0x8914, struct.pack("16sH22x", b"lo", 1))' || echo "ovc-kernel: no loopback interface"
 declare -A ovc=([cgroup]=2 [mode]=0)
 for word in $(</proc/cmdline); do
   case $word in ovc.*=*) word=${word#ovc.}; ovc[${word%%=*}]=${word#*=} ;; esac

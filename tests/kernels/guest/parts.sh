@@ -27,7 +27,8 @@ part_ledger() {
 }
 part_cases() {
   local status=0
-  "$tests/cases/run.sh" ${ovc[count]:+--count "${ovc[count]}"} ${ovc[only]:+--only "${ovc[only]}"} >cases.out 2>&1 || status=$?
+  "$tests/cases/run.sh" ${ovc[count]:+--count "${ovc[count]}"} ${ovc[only]:+--only "${ovc[only]}"} ${ovc[slice]:+--slice "${ovc[slice]}"} \
+    ${ovc[seed]:+--seed "${ovc[seed]}"} >cases.out 2>&1 || status=$?
   cat cases.out
   # of the table by mode: cases right unknown wrong defect granted left out; an amount in the band may be granted
   awk '$1 == "all" { right = $3 + $7; unknown = $4; wrong = $5 + $6 } END { print "figures", right + 0, unknown + 0, wrong + 0 }' cases.out
@@ -37,7 +38,8 @@ part_border() { OVC_BORDER_ROUNDS=2 "$tests/e2e/check_border.sh"; }
 part_rehearsal() { "$tests/e2e/rehearsal_is_real.sh"; }
 part_capture() { "$tests/e2e/capture.sh"; }
 part_groups() { "$tests/e2e/groups.sh"; }
-part_limits() { "$tests/kernels/guest/limits.sh"; }
+part_limits() { "$tests/kernels/guest/limits.sh" "${ovc[only]-}"; }
+part_selinux() { "$tests/kernels/guest/selinux.sh" "${ovc[only]-}"; }
 part_memory() { scripts e2e/save_groups e2e/group_kills; }
 part_maps() { "$tests/e2e/maps_sbrk.sh"; }
 # script NAME...: scripts in turn; each counts as one right or wrong, or not at all if it is skipped

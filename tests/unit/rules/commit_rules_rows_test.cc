@@ -285,10 +285,10 @@ TEST_CASE("every change of a mapping charges and gives back as its row says", "[
       if (action.change == Change::kGainWrite && state.writable) continue;
       if (action.change == Change::kLoseWrite && !state.writable) continue;
       const ChangeRow* row = change_row(action.change, state, rules);
-      REQUIRE(row);
       const auto before = static_cast<int64_t>(accounted_kb());
       const auto kb = action.act(at, room);
       if (!kb) continue;
+      REQUIRE(row);  // what this kernel does not know it refuses
       met.insert(row);
       INFO(maker.name << ", " << action.name << ": " << row->what);
       CHECK(static_cast<int64_t>(accounted_kb()) - before == expected_change_kb(*row, state, *kb));
@@ -328,6 +328,8 @@ TEST_CASE("the break and the stack are accounted as they grow", "[kernel]") {
   REQUIRE(sbrk(-static_cast<intptr_t>(kLen)) != reinterpret_cast<void*>(-1));
   CHECK(static_cast<int64_t>(accounted_kb()) == before);
 
+  // arch/x86/mm/fault.c: until then an access far below the stack pointer was a fault.
+  if (rules.kernel < KernelVersion{5, 0}) return;
   const Room room;
   char* low = room.at(16 * kMib);
   void* stack = mmap(low, 4096, kRw, kPrivateAnon | MAP_FIXED | MAP_GROWSDOWN, -1, 0);
