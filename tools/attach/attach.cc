@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#if defined(__x86_64__)  // elsewhere: elsewhere.cc
+#if defined(__x86_64__) || defined(__aarch64__)  // elsewhere: elsewhere.cc
 #include "tools/attach/attach.h"
 
 #include <fmt/format.h>
@@ -122,10 +122,11 @@ AttachOrder begin_in(Guest& guest, const AttachOrder& order, const ProcessFacts&
 }
 
 bool anybody_inside(Guest& guest, Standstill& still, uint64_t near_page) {
+  std::vector<ThreadChooser::Range> ranges{{guest.shim().start, guest.shim_end()}};
+  if (near_page) ranges.push_back({near_page, near_page + 4096});
   return std::any_of(still.threads().begin(), still.threads().end(), [&](const Tracee& thread) {
     return !thread.is_gone() &&
-           guest.chooser().is_inside(thread.tid(), {{guest.shim().start, guest.shim_end()},
-                                                    {near_page, near_page + 4096}});
+           guest.chooser().is_inside(thread.tid(), ranges);
   });
 }
 

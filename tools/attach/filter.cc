@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#if defined(__x86_64__)  // elsewhere: elsewhere.cc
+#if defined(__x86_64__) || defined(__aarch64__)  // elsewhere: elsewhere.cc
 #include "tools/attach/filter.h"
 
 #include <linux/audit.h>
@@ -79,6 +79,12 @@ constexpr ShimCall kShimCalls[] = {
 };
 #undef OVC_CALL
 
+#if defined(__aarch64__)
+constexpr uint32_t kArchitecture = AUDIT_ARCH_AARCH64;
+#else
+constexpr uint32_t kArchitecture = AUDIT_ARCH_X86_64;
+#endif
+
 using Value = std::optional<uint32_t>;  // nullopt: anything
 
 struct Machine {
@@ -90,7 +96,7 @@ struct Machine {
 // What the kernel shows a filter of this call (struct seccomp_data).
 Value shown(uint32_t offset, uint32_t nr) {
   if (offset == offsetof(seccomp_data, nr)) return nr;
-  if (offset == offsetof(seccomp_data, arch)) return AUDIT_ARCH_X86_64;
+  if (offset == offsetof(seccomp_data, arch)) return kArchitecture;
   return std::nullopt;
 }
 

@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: MIT
-#if defined(__x86_64__)  // elsewhere: elsewhere.cc
+#if defined(__x86_64__) || defined(__aarch64__)  // elsewhere: elsewhere.cc
 #include "tools/attach/tracee.h"
 
-#include <elf.h>
 #include <errno.h>
 #include <fmt/format.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,17 +18,16 @@
 namespace ovc {
 namespace {
 
-// include/linux/errno.h: what a system call returns within the kernel to be started again
-constexpr int kRestartSys = 512, kRestartNoHand = 514, kRestartBlock = 516;
-
 // Calls that answer EINTR to a stop, and that have done nothing when they do (fs/eventpoll.c,
 // ipc/sem.c, kernel/signal.c do_sigtimedwait(), fs/aio.c, io_uring, and sockets with SO_RCVTIMEO or
 // SO_SNDTIMEO: net/core/sock.c sock_intr_errno()). Not connect: it goes on, so a second one fails.
 constexpr long kAnsweringEintr[] = {
-    SYS_epoll_wait,      SYS_epoll_pwait, SYS_semop,   SYS_semtimedop,
-    SYS_rt_sigtimedwait, SYS_read,        SYS_readv,   SYS_recvfrom,
-    SYS_recvmsg,         SYS_accept,      SYS_accept4, SYS_write,
-    SYS_writev,          SYS_sendto,      SYS_sendmsg, SYS_io_getevents,
+    SYS_epoll_pwait, SYS_semop,    SYS_semtimedop, SYS_rt_sigtimedwait, SYS_read,
+    SYS_readv,       SYS_recvfrom, SYS_recvmsg,    SYS_accept,          SYS_accept4,
+    SYS_write,       SYS_writev,   SYS_sendto,     SYS_sendmsg,         SYS_io_getevents,
+#ifdef SYS_epoll_wait
+    SYS_epoll_wait,
+#endif
 #ifdef SYS_epoll_pwait2
     SYS_epoll_pwait2,
 #endif
@@ -46,6 +43,10 @@ bool answers_eintr(long nr) {
 
 int result_of(long value) { return value == -1 ? errno : 0; }
 
+void* signal_argument(int signal) {
+  return reinterpret_cast<void*>(static_cast<intptr_t>(signal));
+}
+
 uint64_t signal_set(std::string_view status, std::string_view key) {
   const auto text = line_after(status, key);
   return text ? std::stoull(std::string(*text), nullptr, 16) : 0;
@@ -59,26 +60,19 @@ bool has_signal_to_handle(uint32_t tid) {
   return (pending & ~signal_set(*status, "SigBlk:")) != 0;
 }
 
+bool has_handler(uint32_t tid, int signal) {
+  const auto status = read_small(fmt::format("/proc/{}/status", tid));
+  return status && (signal_set(*status, "SigCgt:") >> (signal - 1) & 1);
+}
+
 }  // namespace
 
-int get_registers(uint32_t tid, Registers& to) {
-  iovec all{&to, sizeof to};
-  return result_of(ptrace(PTRACE_GETREGSET, tid, NT_PRSTATUS, &all));
-}
-
-int set_registers(uint32_t tid, const Registers& from) {
-  iovec all{const_cast<Registers*>(&from), sizeof from};
-  return result_of(ptrace(PTRACE_SETREGSET, tid, NT_PRSTATUS, &all));
-}
-
-bool is_restarted(const Registers& r) {
-  const auto nr = static_cast<long>(r.orig_rax);
-  const auto result = static_cast<long>(r.rax);
-  return nr >= 0 && result <= -kRestartSys && result >= -kRestartBlock;
-}
-
 Tracee::Tracee(Tracee&& other) noexcept
-    : tid_(other.tid_), seized_(other.seized_), stopped_(other.stopped_), gone_(other.gone_) {
+    : tid_(other.tid_),
+      seized_(other.seized_),
+      stopped_(other.stopped_),
+      gone_(other.gone_),
+      repaired_(other.repaired_) {
   other.seized_ = false;
 }
 
@@ -93,7 +87,7 @@ int Tracee::interrupt() { return result_of(ptrace(PTRACE_INTERRUPT, tid_, nullpt
 
 int Tracee::resume(int request, int signal) {
   const int failed = result_of(ptrace(static_cast<__ptrace_request>(request), tid_, nullptr,
-                                      reinterpret_cast<void*>(static_cast<intptr_t>(signal))));
+                                      signal_argument(signal)));
   if (!failed) stopped_ = false;
   return failed;
 }
@@ -131,7 +125,7 @@ bool Tracee::wait_stopped(Deadline until) {
     const int status = wait_next(until);
     if (status < 0) return false;
     if (status >> 16 == PTRACE_EVENT_STOP) {
-      repair_interrupted_call();
+      repaired_ = repair_interrupted_call();
       return true;
     }
     resume(PTRACE_CONT, WSTOPSIG(status) == (SIGTRAP | 0x80) ? 0 : WSTOPSIG(status));
@@ -139,15 +133,36 @@ bool Tracee::wait_stopped(Deadline until) {
   }
 }
 
-// In this state the kernel starts the call again, or answers EINTR if a handler comes first after
-// all (arch/x86/kernel/signal.c handle_signal()).
-void Tracee::repair_interrupted_call() {
+bool Tracee::settle() {
+  using namespace std::chrono_literals;
+  if (!kCallStopsHideRegisters) return stopped_;
+  return interrupt() == 0 && resume(PTRACE_CONT) == 0 &&
+         wait_stopped(std::chrono::steady_clock::now() + 500ms);
+}
+
+bool Tracee::repair_interrupted_call() {
   Registers r{};
-  if (get_registers(tid_, r) != 0 || static_cast<long>(r.rax) != -EINTR ||
-      !answers_eintr(static_cast<long>(r.orig_rax)) || has_signal_to_handle(tid_))
-    return;
-  r.rax = static_cast<uint64_t>(-long{kRestartNoHand});
-  set_registers(tid_, r);
+  if (get_registers(tid_, r) != 0 || !is_interrupted(r) || !answers_eintr(call_number(r)) ||
+      has_signal_to_handle(tid_))
+    return false;
+  const auto again = made_again(tid_, r);
+  return again && set_registers(tid_, *again) == 0;
+}
+
+// Into the call that is to be made again. The signal that has come before, 0: none.
+int Tracee::begin_repaired_call() {
+  using namespace std::chrono_literals;
+  for (const auto until = std::chrono::steady_clock::now() + 1s;;) {
+    Registers r{};
+    if (get_registers(tid_, r) != 0 || !is_restarted(r)) return 0;  // it has gone elsewhere
+    if (resume(PTRACE_SYSCALL) != 0) return 0;
+    const int status = wait_next(until);
+    if (status < 0 || WSTOPSIG(status) == (SIGTRAP | 0x80)) return 0;
+    if (status >> 16 == PTRACE_EVENT_STOP) continue;
+    if (has_handler(tid_, WSTOPSIG(status)) && get_registers(tid_, r) == 0)
+      set_registers(tid_, answered_eintr(r));
+    return WSTOPSIG(status);
+  }
 }
 
 // A thread has to stand still to be let go. One that does not stop is asked and waited for: what it
@@ -159,7 +174,10 @@ void Tracee::let_go() {
     interrupt();
     wait_stopped(std::chrono::steady_clock::now() + 2s);
   }
-  if (stopped_ && ptrace(PTRACE_DETACH, tid_, nullptr, nullptr) == 0) seized_ = false;
+  int signal = 0;
+  if (stopped_ && repaired_ && !kKernelSeesToHandlers) signal = begin_repaired_call();
+  if (stopped_ && ptrace(PTRACE_DETACH, tid_, nullptr, signal_argument(signal)) == 0)
+    seized_ = false;
 }
 
 }  // namespace ovc
