@@ -28,6 +28,15 @@ enum class AttachState : uint32_t {
   kBusy = 5,       // an earlier step is under way in another thread: its ovc was killed
 };
 
+// Whose turn it is. The thread runs a step without a stop, then waits for ovc to stop it: else it
+// would stop twice for each system call of the step, and all others stand still meanwhile.
+enum class AttachTurn : uint32_t {
+  kShim = 0,
+  kOvc = 1,    // the step is done
+  kBack = 2,   // ovc holds the thread: it may go on
+  kAlone = 3,  // ovc is gone, or did not come: the thread goes on by itself
+};
+
 // A part of /proc/PID/smaps that was read between two ticks; its entries follow those of the part
 // before it.
 struct ReadPart {
@@ -56,7 +65,7 @@ struct AttachOrder {
   uint32_t internals;  // InternalsState
   uint32_t mem_error, mprotect_error;
   uint32_t clock;  // Clock
-  uint32_t reserved;
+  AttachTurn turn;
   uint64_t own_ns;     // that the step took
   uint64_t near_page;  // of code beside libc, 0: none
   char why[256];

@@ -112,6 +112,12 @@ void new_mark() {
   g.hot_mark = ((g.hot_mark ^ ns * 0x9e3779b97f4a7c15u) << 1) | 1;
 }
 
+#if defined(__aarch64__)
+constexpr Clock kCounter = Clock::kCntvct;
+#else
+constexpr Clock kCounter = Clock::kTsc;
+#endif
+
 // ---- the steps
 
 Settings settings_of(const AttachOrder& order) {
@@ -267,6 +273,26 @@ bool take_turn(AttachOrder& order) {
   return true;
 }
 
+// Where ovc is seen, for as long as it holds this thread. Not seen from another pid namespace, so
+// there is a limit: it stops this thread within microseconds, on a busy machine within many.
+void wait_for_ovc(AttachOrder& order) {
+  constexpr uint64_t kMostNs = 1000000000;
+  char status[2048];
+  const auto tracer = [&] {
+    return read_file("/proc/thread-self/status", status, sizeof status) > 0
+               ? find_value(status, "TracerPid:")
+               : 0;
+  };
+  __atomic_store_n(&order.turn, AttachTurn::kOvc, __ATOMIC_RELEASE);
+  const bool is_seen = tracer() != 0;
+  const uint64_t begin = now_ns();
+  while (__atomic_load_n(&order.turn, __ATOMIC_ACQUIRE) != AttachTurn::kBack) {
+    if (is_seen ? tracer() != 0 : now_ns() - begin < kMostNs) continue;
+    __atomic_store_n(&order.turn, AttachTurn::kAlone, __ATOMIC_RELEASE);
+    return;
+  }
+}
+
 const Row* row_for(AttachStep step) {
   for (const Row& row : kSteps)
     if (row.step == step && row.from == g_state) return &row;
@@ -288,6 +314,7 @@ extern "C" [[gnu::visibility("default")]] uint64_t ovcshim_attach(ovcshim::Attac
   if (!take_turn(*order)) {
     order->done = 0;
     order->state = AttachState::kBusy;
+    wait_for_ovc(*order);
     return 0;
   }
   order->near_page = near_page();
@@ -298,8 +325,9 @@ extern "C" [[gnu::visibility("default")]] uint64_t ovcshim_attach(ovcshim::Attac
     order->done = refuse(*order, "the shim there is in another state");
   }
   order->state = g_state;
-  order->clock = static_cast<uint32_t>(g.use_tsc ? Clock::kTsc : Clock::kMonotonicNs);
+  order->clock = static_cast<uint32_t>(g.use_tsc ? kCounter : Clock::kMonotonicNs);
   order->own_ns = now_ns() - begin;
   __atomic_store_n(&g_busy, 0, __ATOMIC_RELEASE);
-  return order->done;
+  wait_for_ovc(*order);
+  return 0;
 }

@@ -39,6 +39,9 @@ counts() {
 }
 whole=$(counts ovc attach "$pid" -o "$work/count.ovc")
 whole_end=$(counts ovc detach "$pid")
+# Each stop more is time in which all threads stand still: the shim's steps run without any.
+stops=$(grep -c '^ptrace(PTRACE_SYSCALL,' calls)
+((stops <= 60)) || fail "ovc detach: $stops stops at system calls"
 malloc=$(counts ovc attach --malloc "$pid" -o "$work/malloc.ovc")
 malloc_end=$(counts ovc detach "$pid")
 # As ever: one way or another it ends detached.
@@ -73,7 +76,27 @@ try "$whole_end" signal=SIGKILL detach "$pid"
 first=2 coarser=3 try "$malloc" signal=SIGKILL attach --malloc "$pid" -o "$work/tried.ovc"
 malloc_too=--malloc first=2 coarser=2 try "$malloc_end" signal=SIGKILL detach "$pid"
 coarser=2 try "$whole" error=EIO attach "$pid" -o "$work/tried.ovc"
+first=3 coarser=3 try "$malloc" error=EIO attach --malloc "$pid" -o "$work/tried.ovc"
+malloc_too=--malloc first=3 coarser=2 try "$malloc_end" error=EIO detach "$pid"
+malloc_too=
 ends
+
+# From another pid namespace ovc is not seen: the thread waits for it a second, then goes on by itself.
+if unshare --pid --fork true 2>/dev/null; then
+  begins unshare --pid --fork --kill-child "$build/programs/many_threads" 4 hasty
+  outer=$pid
+  pid=$(<"/proc/$outer/task/$outer/children")
+  pid=${pid%% *}
+  for ((n = 1; n <= whole; n += stride * 2)); do
+    rm -f tried.ovc
+    status=$(under_strace "signal=SIGKILL:when=$n" ovc attach "$pid" -o "$work/tried.ovc")
+    [[ $status == 0 || $status == 137 ]] || fail "another pid namespace: killed at call $n: status $status: $(cat err)"
+    tried=$((tried + 1))
+    is_well "another pid namespace: killed at call $n"
+  done
+  pid=$outer
+  ends
+fi
 
 # The same where the library comes in as a file in memory: no descriptor stays, in the end.
 if unshare -m true 2>/dev/null; then

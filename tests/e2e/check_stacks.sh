@@ -19,7 +19,7 @@ begins() {
 
 begins many_threads 8
 for _ in {1..20}; do exits 0 ovc check "$pid" --stacks >stacks; done
-finds "^many_threads \(pid $pid\): 10 threads, stopped for [0-9.]+ [mu]?s$" stacks
+finds "^many_threads \(pid $pid\): 10 threads, alive for [0-9.]+ [mu]?s, stopped for [0-9.]+ [mu]?s$" stacks
 (($(grep -c '^thread ' stacks) == 10)) || fail "a stack for each thread"
 finds '^  read\+0x[0-9a-f]+ \(libc.so.6\)' stacks
 finds '^  main\+0x[0-9a-f]+ \(many_threads\) .*many_threads.c:[0-9]+' stacks
@@ -40,7 +40,7 @@ finds 'all right' many_threads.out
 # A child that was forked while another thread held a lock.
 begins orphaned_lock
 exits 1 ovc check "$(sed -n 's/^child //p' orphaned_lock.out)" --stacks >stacks
-finds 'waits for the lock at 0x[0-9a-f]+ \(orphaned_lock\+0x[0-9a-f]+\), held by thread [0-9]+, which this process does not have: held in the parent' stacks
+finds 'waits for the lock at 0x[0-9a-f]+ \(orphaned_lock\+0x[0-9a-f]+\), held by thread [0-9]+, which this process does not have: held in the parent when it forked this one, [0-9.]+ (ms|s|min) ago$' stacks
 pids+=("$(sed -n 's/^child //p' orphaned_lock.out)")
 exec 9>&-
 

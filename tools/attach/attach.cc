@@ -11,6 +11,7 @@
 
 #include "shim/format/log_format.h"
 #include "tools/attach/guest.h"
+#include "tools/attach/inside.h"
 #include "tools/text/error.h"
 #include "tools/text/output.h"
 
@@ -121,12 +122,12 @@ AttachOrder begin_in(Guest& guest, const AttachOrder& order, const ProcessFacts&
   }
 }
 
-bool anybody_inside(Guest& guest, Standstill& still, uint64_t near_page) {
-  std::vector<ThreadChooser::Range> ranges{{guest.shim().start, guest.shim_end()}};
+// `near_page`: of code beside libc, 0: none.
+bool anybody_inside(InsideCheck& check, const Guest& guest, Standstill& still, uint64_t near_page) {
+  std::vector<CodeRange> ranges{{guest.shim().start, guest.shim_end()}};
   if (near_page) ranges.push_back({near_page, near_page + 4096});
   return std::any_of(still.threads().begin(), still.threads().end(), [&](const Tracee& thread) {
-    return !thread.is_gone() &&
-           guest.chooser().is_inside(thread.tid(), ranges);
+    return !thread.is_gone() && check.is_inside(thread.tid(), ranges);
   });
 }
 
@@ -205,11 +206,13 @@ AttachOutcome detach_from(uint32_t pid) {
   guest.load(shim->path);
   AttachOutcome outcome = outcome_of(facts, guest);
   const AttachOrder order{};
+  InsideCheck check(pid);
   for (const auto until = Clock::now() + kStepTime; Clock::now() < until;) {
     Standstill still(facts, guest.tid());
     const AttachOrder answer = step(guest, order, AttachStep::kEnd, kStepTime);
     outcome.bound = std::max(outcome.bound, answer.done ? answer.bound : 0);
-    outcome.whole = is_to_close(answer, facts) && !anybody_inside(guest, still, answer.near_page) &&
+    outcome.whole = is_to_close(answer, facts) &&
+                    !anybody_inside(check, guest, still, answer.near_page) &&
                     step(guest, order, AttachStep::kClose, kStepTime).done;
     outcome.stopped_ns = still.end();
     if (outcome.whole) return outcome;

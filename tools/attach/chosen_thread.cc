@@ -8,7 +8,6 @@
 #include <sys/syscall.h>
 
 #include <algorithm>
-#include <cstring>
 #include <thread>
 
 #include "tools/attach/remote_call.h"
@@ -143,25 +142,6 @@ std::string ThreadChooser::why_none() const {
     text +=
         fmt::format("{}thread {}: {}", i ? "; " : "", in_the_way_[i].first, in_the_way_[i].second);
   return text.empty() ? "no thread stopped" : text;
-}
-
-bool ThreadChooser::is_inside(uint32_t tid, const std::vector<Range>& ranges) {
-  const ThreadState state = copy_state(facts_.pid, tid, memory_);
-  if (state.error) return true;
-  const auto holds = [&](uint64_t address) {
-    return std::any_of(ranges.begin(), ranges.end(), [address](const Range& range) {
-      return address >= range.start && address < range.end;
-    });
-  };
-  const Walk walk = walker_.walk(state);
-  if (std::any_of(walk.addresses.begin(), walk.addresses.end(), holds)) return true;
-  if (walk.end == WalkEnd::kBottom) return false;
-  for (size_t at = 0; at + 8 <= state.stack.size(); at += 8) {
-    uint64_t word = 0;
-    std::memcpy(&word, state.stack.data() + at, sizeof word);
-    if (holds(word)) return true;
-  }
-  return false;
 }
 
 }  // namespace ovc

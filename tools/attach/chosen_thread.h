@@ -20,12 +20,6 @@ class ThreadChooser {
   std::unique_ptr<Tracee> choose(Deadline until);
   std::string why_none() const;
   int error() const { return error_; }  // of the call that the kernel refused
-  // Does the thread, which stands still, run code in these ranges anywhere in its stack? Yes, too,
-  // where its stack cannot be followed and may hold an address of it.
-  struct Range {
-    uint64_t start, end;
-  };
-  bool is_inside(uint32_t tid, const std::vector<Range>& ranges);
 
  private:
   std::unique_ptr<Tracee> try_waiting(uint32_t tid);

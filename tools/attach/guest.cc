@@ -66,22 +66,20 @@ Guest::Guest(const ProcessFacts& facts, OwnMemory own, const RunningList* list)
 }
 
 // By libc's function, at a place that was free a moment ago: where its calls are recorded, this one
-// is, too, so that what is recorded of the process's size fits. What it returns is seen in the list
-// of mappings.
+// is, too, so that what is recorded of the process's size fits. Another thread may be quicker: what
+// lies there then is its own.
 bool Guest::map_recorded() {
   const uint64_t function = exported_function(memory_, lines_, "libc.so.6", "mmap"),
                  at = free_place(lines_, region_bytes_);
   constexpr uint64_t kNoReplace = 0x100000;  // MAP_FIXED_NOREPLACE, since Linux 4.17: else a hint
   if (!function || !at) return false;
-  checked(
+  const CallResult result = checked(
       caller_->function(
           function, {at, region_bytes_, kRegionProt, kRegionFlags | kNoReplace, ~uint64_t{0}, 0}, 0,
           Clock::now() + kOneCall),
       "mmap");
-  const auto now = read_map_lines(facts_.pid);
-  const MapLine* line = line_at(now, at);
-  if (!line || line->end < at + region_bytes_ || line->is_file()) return false;
-  region_ = at;
+  if (result.mapped <= 0) return false;
+  region_ = static_cast<uint64_t>(result.mapped);
   return true;
 }
 
@@ -127,7 +125,9 @@ void Guest::find_errno() {
 
 CallResult Guest::checked(CallResult result, const char* what) {
   if (result.end == CallEnd::kDone) return result;
-  on_its_own_ = result.end == CallEnd::kSlow || result.end == CallEnd::kGone;
+  on_its_own_ =
+      result.end == CallEnd::kSlow || result.end == CallEnd::kGone || result.end == CallEnd::kAlone;
+  if (result.end == CallEnd::kAlone) return result;
   switch (result.end) {
     case CallEnd::kNotBegun:
       throw Error(fmt::format("{} was not touched: thread {} cannot be made to call {}: {}",
@@ -247,7 +247,8 @@ ovcshim::AttachOrder Guest::step(ovcshim::AttachOrder order, Deadline until) {
   ovcshim::AttachOrder answer = order;
   if (!memory_.write(region_, &order, sizeof order))
     throw Error(fmt::format("the memory of {} cannot be written", who(facts_)));
-  checked(caller_->function(entry_, {region_}, region_ + region_bytes_, until), "the shim");
+  const uint64_t turn = region_ + offsetof(ovcshim::AttachOrder, turn);
+  checked(caller_->function(entry_, {region_}, region_ + region_bytes_, until, turn), "the shim");
   if (!memory_.get(region_, answer))
     throw Error(fmt::format("the memory of {} cannot be read", who(facts_)));
   return answer;

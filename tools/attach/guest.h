@@ -27,7 +27,6 @@ class Guest {
   Guest& operator=(const Guest&) = delete;
 
   uint32_t tid() const { return thread_->tid(); }
-  ThreadChooser& chooser() { return chooser_; }
   // Has the loader load the library, unless it is there. ns that it took.
   int64_t load(const std::string& path);
   // One step of the shim's. Throws Error where it could not be made; what the shim said is in the

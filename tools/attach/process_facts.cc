@@ -13,6 +13,7 @@
 #include <cstdlib>
 
 #include "tools/host/proc_files.h"
+#include "tools/host/process_age.h"
 #include "tools/text/output.h"
 
 namespace ovc {
@@ -61,6 +62,8 @@ void read_stat_line(ProcessFacts& facts) {
   if (!state.empty()) facts.state = state.front();
   for (int field = 4; field < 9; ++field) word(rest);
   facts.is_kernel = first_number(word(rest)).value_or(0) & kKernelThread;
+  for (int field = 10; field < 22; ++field) word(rest);
+  if (const auto start = first_number(word(rest))) facts.age_seconds = process_age(*start);
 }
 
 std::string comm_text(uint64_t pid) {

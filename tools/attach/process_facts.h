@@ -28,6 +28,7 @@ struct ProcessFacts {
   std::string comm;     // raw
   char state = '?';     // as in /proc/PID/stat
   uint64_t tracer = 0, threads = 0, uid = 0, effective_uid = 0, seccomp = 0;
+  double age_seconds = 0;  // since it was forked
   bool is_kernel = false;
   bool is_gone = false;
 };

@@ -28,6 +28,9 @@ int get_registers(uint32_t tid, Registers& to);
 int set_registers(uint32_t tid, const Registers& from);
 
 uint64_t stack_pointer(const Registers& registers);
+uint64_t instruction_pointer(const Registers& registers);
+// aarch64: where the function returns to, perhaps on no stack; 0: there is no such register.
+uint64_t unsaved_return(const Registers& registers);
 long call_number(const Registers& registers);  // -1: it is in none
 uint64_t call_argument(const Registers& registers, unsigned index);  // 0 to 5
 // By the number that libunwind has for it, which is DWARF's.

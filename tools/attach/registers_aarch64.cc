@@ -83,6 +83,8 @@ int set_registers(uint32_t tid, const Registers& from) {
 }
 
 uint64_t stack_pointer(const Registers& r) { return r.user.sp; }
+uint64_t instruction_pointer(const Registers& r) { return r.user.pc; }
+uint64_t unsaved_return(const Registers& r) { return r.user.regs[30]; }
 
 long call_number(const Registers& r) { return r.call; }
 

@@ -40,6 +40,8 @@ int set_registers(uint32_t tid, const Registers& from) {
 }
 
 uint64_t stack_pointer(const Registers& r) { return r.rsp; }
+uint64_t instruction_pointer(const Registers& r) { return r.rip; }
+uint64_t unsaved_return(const Registers&) { return 0; }
 
 long call_number(const Registers& r) { return static_cast<long>(r.orig_rax); }
 

@@ -7,8 +7,12 @@
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 
+#include "shim/format/attach_order.h"
+
 namespace ovc {
 namespace {
+
+using ovcshim::AttachTurn;
 
 constexpr uint64_t kRedZone = 128;
 constexpr long kEventStop = PTRACE_EVENT_STOP;
@@ -44,18 +48,20 @@ CallResult RemoteCaller::system_call(long nr, const CallArguments& args, Deadlin
 }
 
 CallResult RemoteCaller::function(uint64_t entry, const CallArguments& args, uint64_t stack_top,
-                                  Deadline until) {
+                                  Deadline until, uint64_t turn) {
   CallResult result;
   if (!save()) return result.error = errno, result;
   const CallFrame frame = lay_frame(before_, gadgets_, stack_top ? stack_top : own_stack());
-  return call(start_of_function(before_.registers, frame, gadgets_, entry, args), frame, until);
+  return call(start_of_function(before_.registers, frame, gadgets_, entry, args), frame, until,
+              turn);
 }
 
 uint64_t RemoteCaller::own_stack() const { return stack_pointer(before_.registers) - kRedZone; }
 
 // Only when everything lies in memory are the registers set, all at once. The mask comes after them
 // and goes before them: a thread must not be left with signals held back.
-CallResult RemoteCaller::call(const Registers& start, const CallFrame& frame, Deadline until) {
+CallResult RemoteCaller::call(const Registers& start, const CallFrame& frame, Deadline until,
+                              uint64_t turn) {
   CallResult result;
   if (!memory_.write(frame.at, frame.bytes.data(), frame.bytes.size())) {
     result.error = EFAULT;
@@ -64,11 +70,51 @@ CallResult RemoteCaller::call(const Registers& start, const CallFrame& frame, De
   result.error = set_registers(thread_.tid(), start);
   if (result.error) return result;
   set_mask(thread_.tid(), mask_for_call());
+  if (turn)
+    if (const auto ended = run_to_turn(turn, until)) return *ended;
   return run(frame.returned, until);
+}
+
+// Until the function waits for us, and the thread is stopped there; what came between, if anything.
+std::optional<CallResult> RemoteCaller::run_to_turn(uint64_t turn, Deadline until) {
+  const auto whose = [&] {
+    AttachTurn now{};
+    return memory_.get(turn, now) ? now : AttachTurn::kShim;
+  };
+  CallResult result;
+  bool is_asked = false;
+  for (int signal = 0;;) {
+    if (thread_.resume(PTRACE_CONT, signal) != 0) break;
+    // what was asked for is taken back by any other stop
+    if (is_asked) thread_.interrupt();
+    int status =
+        thread_.wait_next(until, [&] { return !is_asked && whose() != AttachTurn::kShim; });
+    if (status == Tracee::kEnough) {
+      is_asked = true;
+      thread_.interrupt();
+      status = thread_.wait_next(until);
+    }
+    if (status == -1) return result.end = CallEnd::kSlow, result;
+    if (status < 0) break;
+    signal = 0;
+    if (status >> 16 != kEventStop) {
+      signal = status >> 8 & 0xff;
+      if (is_raised_by_code(signal)) return rescue(signal);
+      continue;
+    }
+    if (!is_asked) continue;
+    if (whose() == AttachTurn::kAlone) return result.end = CallEnd::kAlone, result;
+    constexpr AttachTurn kBack = AttachTurn::kBack;
+    if (!memory_.write(turn, &kBack, sizeof kBack)) break;
+    return std::nullopt;
+  }
+  result.end = CallEnd::kGone;
+  return result;
 }
 
 CallResult RemoteCaller::run(uint64_t returned, Deadline until) {
   CallResult result;
+  uint64_t nr = 0;  // of the system call it is in
   for (int signal = 0;;) {
     if (thread_.resume(PTRACE_SYSCALL, signal) != 0) break;
     signal = 0;
@@ -84,7 +130,9 @@ CallResult RemoteCaller::run(uint64_t returned, Deadline until) {
     }
     __ptrace_syscall_info info{};
     if (ptrace(PTRACE_GET_SYSCALL_INFO, thread_.tid(), sizeof info, &info) <= 0) break;
+    if (info.op == PTRACE_SYSCALL_INFO_ENTRY) nr = info.entry.nr;
     if (info.op == PTRACE_SYSCALL_INFO_EXIT) result.value = info.exit.rval;
+    if (info.op == PTRACE_SYSCALL_INFO_EXIT && nr == SYS_mmap) result.mapped = info.exit.rval;
     const bool is_back = info.op == PTRACE_SYSCALL_INFO_ENTRY &&
                          info.entry.nr == SYS_rt_sigreturn && info.stack_pointer == returned;
     if (is_back) return come_back(result, until);

@@ -24,14 +24,16 @@ enum class CallEnd : uint8_t {
   kNotBegun,  // nothing was changed
   kCrashed,   // a signal such as SIGSEGV came; the thread stands where it stood before
   kSlow,      // not back in time: it ends by itself, and the thread goes on by itself
+  kAlone,     // done, but it did not wait for us: the thread goes on by itself
   kGone,      // the process has ended
 };
 
 struct CallResult {
   CallEnd end = CallEnd::kNotBegun;
-  int64_t value = 0;  // of a system call
-  int signal = 0;     // of kCrashed
-  int error = 0;      // of the ptrace call that failed, kNotBegun
+  int64_t value = 0;   // of a system call
+  int64_t mapped = 0;  // what the last mmap in it returned; 0: there was none
+  int signal = 0;      // of kCrashed
+  int error = 0;       // of the ptrace call that failed, kNotBegun
 };
 
 class RemoteCaller {
@@ -43,13 +45,17 @@ class RemoteCaller {
 
   CallResult system_call(long nr, const CallArguments& args, Deadline until);
   // On a stack that ends at `stack_top`, 0: on the thread's own. What it returns is not known.
-  CallResult function(uint64_t entry, const CallArguments& args, uint64_t stack_top,
-                      Deadline until);
+  // `turn`: address of an AttachTurn by which the function tells that it is done; it runs without a
+  // stop until then. 0: it does not, and stops twice for each system call that it makes.
+  CallResult function(uint64_t entry, const CallArguments& args, uint64_t stack_top, Deadline until,
+                      uint64_t turn = 0);
 
  private:
-  CallResult call(const Registers& start, const CallFrame& frame, Deadline until);
+  CallResult call(const Registers& start, const CallFrame& frame, Deadline until,
+                  uint64_t turn = 0);
   bool save();
   uint64_t own_stack() const;
+  std::optional<CallResult> run_to_turn(uint64_t turn, Deadline until);
   CallResult run(uint64_t returned, Deadline until);
   CallResult come_back(CallResult result, Deadline until);
   CallResult rescue(int signal);

@@ -92,7 +92,7 @@ int Tracee::resume(int request, int signal) {
   return failed;
 }
 
-int Tracee::wait_next(Deadline until) {
+int Tracee::wait_next(Deadline until, const std::function<bool()>& enough) {
   using namespace std::chrono_literals;
   constexpr int kLooks = 64;  // a stop comes within microseconds; a sleep takes longer
   auto pause = 20us;
@@ -108,6 +108,7 @@ int Tracee::wait_next(Deadline until) {
       seized_ = false;
       return -2;
     }
+    if (enough && enough()) return kEnough;
     if (std::chrono::steady_clock::now() > until) return -1;
     if (looks < kLooks) {
       std::this_thread::yield();

@@ -13,6 +13,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -46,8 +47,9 @@ class Tracee {
   // Runs on with PTRACE_CONT or PTRACE_SYSCALL.
   int resume(int request, int signal = 0);
   // Waits for the next stop; its status as of waitpid, -1: the time is over, -2: the thread is
-  // gone.
-  int wait_next(Deadline until);
+  // gone, kEnough: `enough` said so.
+  static constexpr int kEnough = -3;
+  int wait_next(Deadline until, const std::function<bool()>& enough = {});
   void let_go();
 
  private:

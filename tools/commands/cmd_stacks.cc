@@ -13,21 +13,25 @@ namespace {
 
 bool is_orphaned(const AwaitedLock& lock) { return lock.holder && !lock.holder_is_here; }
 
-std::string holder_text(const AwaitedLock& lock) {
+std::string age_text(const ProcessFacts& facts) {
+  return duration_text(static_cast<int64_t>(facts.age_seconds * 1e9));
+}
+
+std::string holder_text(const AwaitedLock& lock, const ProcessFacts& facts) {
   if (!lock.holder) return "";
   return lock.holder_is_here
              ? fmt::format(", held by thread {}", *lock.holder)
              : fmt::format(
                    ", held by thread {}, which this process does not have: held in the "
-                   "parent when it forked",
-                   *lock.holder);
+                   "parent when it forked this one, {} ago",
+                   *lock.holder, age_text(facts));
 }
 
-std::string doing_text(const NamedThread& thread) {
+std::string doing_text(const NamedThread& thread, const ProcessFacts& facts) {
   if (thread.runs) return "runs";
   if (!thread.lock) return fmt::format("in {}", thread.call);
   return fmt::format("waits for the lock at {:#x} ({}){}", thread.lock->address,
-                     escaped(thread.lock->place), holder_text(*thread.lock));
+                     escaped(thread.lock->place), holder_text(*thread.lock, facts));
 }
 
 std::string_view rest_text(WalkEnd end) {
@@ -39,8 +43,9 @@ std::string_view rest_text(WalkEnd end) {
   return "";
 }
 
-void add_thread(std::string& out, const NamedThread& thread) {
-  out += fmt::format("thread {} {}, {}\n", thread.tid, escaped(thread.name), doing_text(thread));
+void add_thread(std::string& out, const NamedThread& thread, const ProcessFacts& facts) {
+  out += fmt::format("thread {} {}, {}\n", thread.tid, escaped(thread.name),
+                     doing_text(thread, facts));
   for (const Frame& frame : thread.frames) {
     out += fmt::format("  {}", escaped(frame.text()));
     if (!frame.file.empty()) out += fmt::format(" {}", escaped(frame.source()));
@@ -50,10 +55,10 @@ void add_thread(std::string& out, const NamedThread& thread) {
 }
 
 void add_text(std::string& out, const ProcessStacks& stacks) {
-  out +=
-      fmt::format("{} (pid {}): {}, stopped for {}\n", escaped(stacks.facts.comm), stacks.facts.pid,
-                  counted(stacks.threads.size(), "thread"), duration_text(stacks.stopped_ns));
-  for (const NamedThread& thread : stacks.threads) add_thread(out, thread);
+  out += fmt::format("{} (pid {}): {}, alive for {}, stopped for {}\n", escaped(stacks.facts.comm),
+                     stacks.facts.pid, counted(stacks.threads.size(), "thread"),
+                     age_text(stacks.facts), duration_text(stacks.stopped_ns));
+  for (const NamedThread& thread : stacks.threads) add_thread(out, thread, stacks.facts);
 }
 
 Json live_frame_json(const Frame& frame) {
@@ -87,6 +92,7 @@ Json live_process_json(const ProcessStacks& stacks) {
   }
   return {{"pid", stacks.facts.pid},
           {"comm", stacks.facts.comm},
+          {"alive_seconds", stacks.facts.age_seconds},
           {"stopped_ns", stacks.stopped_ns},
           {"threads", threads}};
 }

@@ -11,6 +11,8 @@
 #include <array>
 #include <charconv>
 
+#include "tools/host/process_age.h"
+
 namespace ovc {
 namespace {
 
@@ -71,13 +73,6 @@ std::string program_of(const std::string& folder) {
   return length > 0 ? std::string(text, static_cast<size_t>(length)) : "";
 }
 
-double uptime(const SystemRoot& root) {
-  const std::string text = read_small(root.proc + "/uptime").value_or("");
-  double seconds = 0;
-  std::from_chars(text.data(), text.data() + text.size(), seconds);
-  return seconds;
-}
-
 }  // namespace
 
 std::optional<LockWait> lock_wait(const SystemRoot& root, uint32_t pid) {
@@ -94,8 +89,6 @@ std::optional<LockWait> lock_wait(const SystemRoot& root, uint32_t pid) {
 
 std::vector<StuckChild> stuck_children(const SystemRoot& root, const std::vector<uint32_t>& pids) {
   std::vector<StuckChild> stuck;
-  const double now = uptime(root);
-  const auto per_second = static_cast<double>(sysconf(_SC_CLK_TCK));
   for (const uint32_t pid : pids) {
     const auto wait = lock_wait(root, pid);
     const std::string folder = root.proc + "/" + std::to_string(pid);
@@ -104,8 +97,7 @@ std::vector<StuckChild> stuck_children(const SystemRoot& root, const std::vector
     const std::string program = program_of(folder);
     if (program.empty() || program != program_of(root.proc + "/" + std::to_string(life->parent)))
       continue;
-    stuck.push_back(
-        {pid, life->parent, now - static_cast<double>(life->start_ticks) / per_second, *wait});
+    stuck.push_back({pid, life->parent, process_age(life->start_ticks), *wait});
   }
   return stuck;
 }

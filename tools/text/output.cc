@@ -197,7 +197,27 @@ std::string size_text(uint64_t bytes) {
   return fmt::format("{} B", bytes);
 }
 
+namespace {
+
+// "2 min 5 s", "3 h 20 min", "8 d 4 h"
+void append_long_duration(std::string& out, int64_t seconds) {
+  constexpr struct {
+    int64_t seconds, smaller;
+    const char *name, *smaller_name;
+  } kUnits[] = {{86400, 3600, "d", "h"}, {3600, 60, "h", "min"}, {60, 1, "min", "s"}};
+  for (const auto& unit : kUnits) {
+    if (seconds < unit.seconds) continue;
+    fmt::format_to(std::back_inserter(out), "{} {} {} {}", seconds / unit.seconds, unit.name,
+                   seconds % unit.seconds / unit.smaller, unit.smaller_name);
+    return;
+  }
+}
+
+}  // namespace
+
 void append_duration(std::string& out, int64_t ns) {
+  constexpr int64_t kLong = 120;
+  if (ns / kNsPerSecond >= kLong) return append_long_duration(out, ns / kNsPerSecond);
   constexpr Scale kScales[] = {{1e9, "s"}, {1e6, "ms"}, {1e3, "us"}};
   for (const Scale& scale : kScales) {
     const double value = static_cast<double>(ns) / scale.unit;

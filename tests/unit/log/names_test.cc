@@ -96,6 +96,10 @@ TEST_CASE("figures") {
   CHECK(duration_text(3'200'000) == "3.20 ms");
   CHECK(duration_text(999'999) == "1.00 ms");
   CHECK(duration_text(12'400'000'000) == "12.4 s");
+  CHECK(duration_text(119'900'000'000) == "120 s");
+  CHECK(duration_text(120'000'000'000) == "2 min 0 s");
+  CHECK(duration_text(4'205'000'000'000) == "1 h 10 min");
+  CHECK(duration_text(694'800'000'000'000) == "8 d 1 h");
   CHECK(size_text(1536) == "1.5 KiB");
   CHECK(iso_text(1'700'000'000'123'456'789) == "2023-11-14T22:13:20.123456789Z");
   CHECK(clock_text(1'700'000'000'123'456'789, 3).substr(8) == ".123");
