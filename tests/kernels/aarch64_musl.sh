@@ -30,7 +30,7 @@ musl_into_guest() {
       "$source_dir/$source.c" >"$work/quiet" 2>&1 || { cat "$work/quiet" >&3; fail "a program for musl"; }
     cp "$cross/musl/$name" "$guest/root$cross/musl"
   done
-  cp -L "$kept/musl/usr/lib/aarch64-linux-musl/libc.so" "$guest/root/lib/ld-musl-aarch64.so.1"
+  cp -L "$kept/musl/lib/ld-musl-aarch64.so.1" "$guest/root/lib"
 }
 
 musl_judged() {

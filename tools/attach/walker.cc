@@ -20,11 +20,14 @@ struct Walking {
 };
 Walking walking;
 
-// Where execution stands; its UNW_REG_IP is the link register.
+// Where a frame stands. libunwind takes it for the link register on aarch64, which holds for frames
+// that have called; pc is what it was innermost, or where a signal came.
 #if defined(__aarch64__)
-constexpr int kInstruction = UNW_AARCH64_PC;
+constexpr int instruction_of(bool exact) {
+  return exact ? int{UNW_AARCH64_PC} : int{UNW_REG_IP};
+}
 #else
-constexpr int kInstruction = UNW_REG_IP;
+constexpr int instruction_of(bool) { return UNW_REG_IP; }
 #endif
 
 int find_proc_info(unw_addr_space_t space, unw_word_t ip, unw_proc_info_t* info, int need, void*) {
@@ -104,7 +107,7 @@ Walk Walker::walk(const ThreadState& state) {
   if (unw_init_remote(&cursor, parts_->space, parts_->files) != 0) return walk;
   for (bool exact = true;;) {
     unw_word_t ip = 0, sp = 0;
-    unw_get_reg(&cursor, kInstruction, &ip);
+    unw_get_reg(&cursor, instruction_of(exact), &ip);
     unw_get_reg(&cursor, UNW_REG_SP, &sp);
     if (ip == 0) break;
     walk.addresses.push_back(ip);
