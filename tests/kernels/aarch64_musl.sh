@@ -15,6 +15,7 @@ musl_fetched() {
     apt-get -q download musl musl-dev >>log 2>&1 || skip "musl cannot be fetched: $(grep -m1 '^E:' log)"
     for file in ./*.deb; do dpkg-deb --extract "$file" "$kept/musl"; done
     rm -rf "$kept/apt.musl"
+    ln -sf ../../../lib/aarch64-linux-musl/libc.so "$kept/musl/usr/lib/aarch64-linux-musl/libc.so"  # where the linker looks
     sed "s# /usr/# $kept/musl/usr/#g; s#-L/usr/#-L$kept/musl/usr/#g" "$kept"/musl/usr/lib/aarch64-linux-musl/musl-gcc.specs >"$kept/musl/specs"
   )
 }

@@ -47,15 +47,11 @@ bool is_call_end(const Registers& registers);
 bool is_interrupted(const Registers& registers);
 // The state from which such a call is made again; nullopt: it cannot be had.
 std::optional<Registers> made_again(uint32_t tid, const Registers& registers);
-// Where a handler comes before the call has begun again, the kernel of x86-64 answers EINTR after
-// all. Elsewhere that is to be done: the state of a call so answered.
+// At a stop by PTRACE_SYSCALL: does the kernel show one of the registers (x7) as something else?
 #if defined(__aarch64__)
-inline constexpr bool kKernelSeesToHandlers = false;
-inline constexpr bool kCallStopsHideRegisters = true;  // x7 at a stop by PTRACE_SYSCALL
+inline constexpr bool kCallStopsHideRegisters = true;
 #else
-inline constexpr bool kKernelSeesToHandlers = true;
 inline constexpr bool kCallStopsHideRegisters = false;
 #endif
-Registers answered_eintr(const Registers& registers);
 
 }  // namespace ovc

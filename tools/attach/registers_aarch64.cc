@@ -111,6 +111,8 @@ bool is_interrupted(const Registers& r) {
   return !r.restarted && static_cast<long>(r.user.regs[0]) == -EINTR;
 }
 
+// The kernel knows nothing of it: a handler that comes before the thread is there, microseconds
+// later, finds a call that begins, not one that ends with EINTR.
 std::optional<Registers> made_again(uint32_t tid, const Registers& r) {
   const auto first = first_argument(tid, static_cast<int>(r.call));
   if (!first || !is_for(tid, r.call, *first)) return std::nullopt;
@@ -119,14 +121,6 @@ std::optional<Registers> made_again(uint32_t tid, const Registers& r) {
   again.user.pc -= sizeof kSvc;
   again.restarted = true;
   return again;
-}
-
-Registers answered_eintr(const Registers& r) {
-  Registers answered = r;
-  answered.user.regs[0] = static_cast<uint64_t>(-long{EINTR});
-  answered.user.pc += sizeof kSvc;
-  answered.restarted = false;
-  return answered;
 }
 
 }  // namespace ovc

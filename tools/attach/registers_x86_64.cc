@@ -71,8 +71,6 @@ std::optional<Registers> made_again(uint32_t, const Registers& r) {
   return again;
 }
 
-Registers answered_eintr(const Registers& r) { return r; }
-
 }  // namespace ovc
 
 #endif

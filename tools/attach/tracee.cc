@@ -43,10 +43,6 @@ bool answers_eintr(long nr) {
 
 int result_of(long value) { return value == -1 ? errno : 0; }
 
-void* signal_argument(int signal) {
-  return reinterpret_cast<void*>(static_cast<intptr_t>(signal));
-}
-
 uint64_t signal_set(std::string_view status, std::string_view key) {
   const auto text = line_after(status, key);
   return text ? std::stoull(std::string(*text), nullptr, 16) : 0;
@@ -60,19 +56,10 @@ bool has_signal_to_handle(uint32_t tid) {
   return (pending & ~signal_set(*status, "SigBlk:")) != 0;
 }
 
-bool has_handler(uint32_t tid, int signal) {
-  const auto status = read_small(fmt::format("/proc/{}/status", tid));
-  return status && (signal_set(*status, "SigCgt:") >> (signal - 1) & 1);
-}
-
 }  // namespace
 
 Tracee::Tracee(Tracee&& other) noexcept
-    : tid_(other.tid_),
-      seized_(other.seized_),
-      stopped_(other.stopped_),
-      gone_(other.gone_),
-      repaired_(other.repaired_) {
+    : tid_(other.tid_), seized_(other.seized_), stopped_(other.stopped_), gone_(other.gone_) {
   other.seized_ = false;
 }
 
@@ -87,7 +74,7 @@ int Tracee::interrupt() { return result_of(ptrace(PTRACE_INTERRUPT, tid_, nullpt
 
 int Tracee::resume(int request, int signal) {
   const int failed = result_of(ptrace(static_cast<__ptrace_request>(request), tid_, nullptr,
-                                      signal_argument(signal)));
+                                      reinterpret_cast<void*>(static_cast<intptr_t>(signal))));
   if (!failed) stopped_ = false;
   return failed;
 }
@@ -126,7 +113,7 @@ bool Tracee::wait_stopped(Deadline until) {
     const int status = wait_next(until);
     if (status < 0) return false;
     if (status >> 16 == PTRACE_EVENT_STOP) {
-      repaired_ = repair_interrupted_call();
+      repair_interrupted_call();
       return true;
     }
     resume(PTRACE_CONT, WSTOPSIG(status) == (SIGTRAP | 0x80) ? 0 : WSTOPSIG(status));
@@ -141,29 +128,12 @@ bool Tracee::settle() {
          wait_stopped(std::chrono::steady_clock::now() + 500ms);
 }
 
-bool Tracee::repair_interrupted_call() {
+void Tracee::repair_interrupted_call() {
   Registers r{};
   if (get_registers(tid_, r) != 0 || !is_interrupted(r) || !answers_eintr(call_number(r)) ||
       has_signal_to_handle(tid_))
-    return false;
-  const auto again = made_again(tid_, r);
-  return again && set_registers(tid_, *again) == 0;
-}
-
-// Into the call that is to be made again. The signal that has come before, 0: none.
-int Tracee::begin_repaired_call() {
-  using namespace std::chrono_literals;
-  for (const auto until = std::chrono::steady_clock::now() + 1s;;) {
-    Registers r{};
-    if (get_registers(tid_, r) != 0 || !is_restarted(r)) return 0;  // it has gone elsewhere
-    if (resume(PTRACE_SYSCALL) != 0) return 0;
-    const int status = wait_next(until);
-    if (status < 0 || WSTOPSIG(status) == (SIGTRAP | 0x80)) return 0;
-    if (status >> 16 == PTRACE_EVENT_STOP) continue;
-    if (has_handler(tid_, WSTOPSIG(status)) && get_registers(tid_, r) == 0)
-      set_registers(tid_, answered_eintr(r));
-    return WSTOPSIG(status);
-  }
+    return;
+  if (const auto again = made_again(tid_, r)) set_registers(tid_, *again);
 }
 
 // A thread has to stand still to be let go. One that does not stop is asked and waited for: what it
@@ -175,10 +145,7 @@ void Tracee::let_go() {
     interrupt();
     wait_stopped(std::chrono::steady_clock::now() + 2s);
   }
-  int signal = 0;
-  if (stopped_ && repaired_ && !kKernelSeesToHandlers) signal = begin_repaired_call();
-  if (stopped_ && ptrace(PTRACE_DETACH, tid_, nullptr, signal_argument(signal)) == 0)
-    seized_ = false;
+  if (stopped_ && ptrace(PTRACE_DETACH, tid_, nullptr, nullptr) == 0) seized_ = false;
 }
 
 }  // namespace ovc

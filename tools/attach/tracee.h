@@ -53,10 +53,9 @@ class Tracee {
   void let_go();
 
  private:
-  bool repair_interrupted_call();
-  int begin_repaired_call();
+  void repair_interrupted_call();
   uint32_t tid_;
-  bool seized_ = false, stopped_ = false, gone_ = false, repaired_ = false;
+  bool seized_ = false, stopped_ = false, gone_ = false;
 };
 
 }  // namespace ovc
