@@ -16,8 +16,8 @@ tests=() units=() with_ovc=0 write=0 mib=512 suite=bookworm longest=400
 for word; do
   case $word in
     --tests) tests=(machine_tests) ;;
-    --unit) units=("${unit_targets[@]}") mib=1024 longest=7200 ;;
-    --ovc) with_ovc=1 mib=1024 ;;
+    --unit) units=("${unit_targets[@]}") mib=2048 longest=7200 ;;
+    --ovc) with_ovc=1 mib=$((mib < 1024 ? 1024 : mib)) ;;
     --write) write=1 ;;
     *) suite=$word ;;
   esac

@@ -27,7 +27,7 @@ musl_into_guest() {
   for source in tests/hostile/musl tests/hostile/allocations examples/fork_doubles; do
     name=${source##*/}
     # As Alpine's compiler does by itself: the header of the frame table.
-    "$kept/toolchain/bin/aarch64-linux-gnu-gcc" -specs="$kept/musl/specs" -O1 -g -Wl,--eh-frame-hdr -o "$cross/musl/$name" \
+    "$kept/toolchain/bin/aarch64-linux-gnu-gcc" -specs="$kept/musl/specs" -O1 -g -Wl,--eh-frame-hdr -Wl,--build-id -o "$cross/musl/$name" \
       "$source_dir/$source.c" >"$work/quiet" 2>&1 || { cat "$work/quiet" >&3; fail "a program for musl"; }
     cp "$cross/musl/$name" "$guest/root$cross/musl"
   done

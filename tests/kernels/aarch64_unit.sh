@@ -8,7 +8,7 @@ unit_targets=(ovc_tests ovc programs_random_mappings)
 
 unit_into_guest() {
   local file table=$source_dir/tests/trust/faults/calls.table
-  for file in ovc_tests ovc; do "$kept/toolchain/bin/aarch64-linux-gnu-strip" -o "$guest/root$cross/$file" "$cross/$file"; done
+  for file in ovc_tests ovc; do "$kept/toolchain/bin/aarch64-linux-gnu-strip" -g -o "$guest/root$cross/$file" "$cross/$file"; done
   cp "$cross/programs/random_mappings" "$guest/root$cross/programs"
   with_libraries "$cross/ovc_tests"
   mkdir -p "$guest/root${table%/*}"

@@ -36,12 +36,12 @@ if [ -x /bin/redis-server ]; then
   echo $(($(kb Committed_AS) + 1048576)) >/proc/sys/vm/overcommit_kbytes
   echo 2 >/proc/sys/vm/overcommit_memory
   redis_begins attached
-  redis debug populate 6000 key 4000 >/out/populate
+  redis debug populate 12000 key 4000 >/out/populate
   told stacks $o check --stacks $server
   code $server >/out/code
   told attach $o attach $server -o /ramfs/attached.ovc
   code $server >/out/code.attached
-  echo $(($(kb Committed_AS) + 4096)) >/proc/sys/vm/overcommit_kbytes
+  echo $(($(kb Committed_AS) + 8192)) >/proc/sys/vm/overcommit_kbytes
   redis bgsave >/out/bgsave 2>&1
   echo 0 >/proc/sys/vm/overcommit_memory
   redis set some value >/out/set
