@@ -11,7 +11,7 @@ musl_fetched() {
   (
     . "$source_dir/tests/fixtures/apt_archive.sh"
     apt_in "$kept/apt.musl" "$(mirror)" "$(. /etc/os-release && echo "$VERSION_CODENAME")" arm64 /dev/null
-    cd "$kept/apt.musl"
+    cd "$kept/apt.musl" || exit
     apt-get -q download musl musl-dev >>log 2>&1 || skip "musl cannot be fetched: $(grep -m1 '^E:' log)"
     for file in ./*.deb; do dpkg-deb --extract "$file" "$kept/musl"; done
     rm -rf "$kept/apt.musl"

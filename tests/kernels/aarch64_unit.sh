@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: MIT
-# shellcheck disable=SC2154  # kept, cross, guest, source_dir: aarch64.sh
+# shellcheck disable=SC2154,SC2034  # kept, cross, guest, source_dir, unit_targets: aarch64.sh
 # The whole unit tests in the guest (guest/aarch64_init). To be sourced by aarch64.sh.
 #   unit_into_guest    the program of the unit tests, and what they run and read, lie in the guest's root under the paths they have here
 #   unit_judged        and what came of them

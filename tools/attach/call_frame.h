@@ -52,11 +52,11 @@ CallFrame lay_frame(const SavedThread& thread, const Gadgets& gadgets, uint64_t 
 
 Registers start_of_system_call(const Registers& before, const CallFrame& frame,
                                const Gadgets& gadgets, long nr, const CallArguments& args);
-Registers start_of_function(const Registers& before, const CallFrame& frame,
-                            const Gadgets& gadgets, uint64_t entry, const CallArguments& args);
+Registers start_of_function(const Registers& before, const CallFrame& frame, const Gadgets& gadgets,
+                            uint64_t entry, const CallArguments& args);
 
 // Where these bytes lie in the code of that object; 0: nowhere.
-uint64_t find_code(const Memory& memory, const std::vector<MapLine>& lines,
-                   std::string_view object, std::string_view code);
+uint64_t find_code(const Memory& memory, const std::vector<MapLine>& lines, std::string_view object,
+                   std::string_view code);
 
 }  // namespace ovc

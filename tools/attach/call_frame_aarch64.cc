@@ -134,8 +134,8 @@ Registers start_of_system_call(const Registers& before, const CallFrame& frame,
   return r;
 }
 
-Registers start_of_function(const Registers& before, const CallFrame& frame,
-                            const Gadgets& gadgets, uint64_t entry, const CallArguments& args) {
+Registers start_of_function(const Registers& before, const CallFrame& frame, const Gadgets& gadgets,
+                            uint64_t entry, const CallArguments& args) {
   return begun(before, frame, gadgets, entry, args);
 }
 

@@ -94,11 +94,9 @@ void put(std::vector<unsigned char>& bytes, uint64_t at, const T& value) {
 
 std::optional<Gadgets> find_gadgets(const Memory& memory, const std::vector<MapLine>& lines) {
   Gadgets found;  // syscall; ret   and   mov $15,%rax; syscall
-  found.system_call =
-      find_code(memory, lines, "libc.so.6", std::string_view("\x0f\x05\xc3", 3));
-  found.come_back =
-      find_code(memory, lines, "libc.so.6",
-                std::string_view("\x48\xc7\xc0\x0f\x00\x00\x00\x0f\x05", 9));
+  found.system_call = find_code(memory, lines, "libc.so.6", std::string_view("\x0f\x05\xc3", 3));
+  found.come_back = find_code(memory, lines, "libc.so.6",
+                              std::string_view("\x48\xc7\xc0\x0f\x00\x00\x00\x0f\x05", 9));
   if (!found.system_call || !found.come_back) return std::nullopt;
   return found;
 }

@@ -106,8 +106,7 @@ std::unique_ptr<Tracee> ThreadChooser::try_next_calls(uint32_t tid, Deadline unt
     const int status = thread->wait_next(until);
     if (status < 0) return nullptr;
     signal = 0;
-    if (is_by_call(status))
-      inside = get_registers(tid, r) == 0 && is_call_end(r);
+    if (is_by_call(status)) inside = get_registers(tid, r) == 0 && is_call_end(r);
     else if (status >> 16 == 0) signal = status >> 8 & 0xff, inside = false;
     else inside = false;
   }

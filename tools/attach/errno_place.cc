@@ -14,7 +14,8 @@ int64_t errno_distance(const Memory& memory, uint64_t function) {
   constexpr unsigned char kEndbr[] = {0xf3, 0x0f, 0x1e, 0xfa}, kLoad[] = {0x48, 0x8b, 0x05},
                           kAdd[] = {0x64, 0x48, 0x03, 0x04, 0x25, 0, 0, 0, 0, 0xc3};
   const size_t at = std::memcmp(code, kEndbr, sizeof kEndbr) == 0 ? sizeof kEndbr : 0;
-  if (std::memcmp(code + at, kLoad, sizeof kLoad) != 0 || std::memcmp(code + at + 7, kAdd, sizeof kAdd) != 0)
+  if (std::memcmp(code + at, kLoad, sizeof kLoad) != 0 ||
+      std::memcmp(code + at + 7, kAdd, sizeof kAdd) != 0)
     return 0;
   int32_t offset = 0;
   int64_t distance = 0;
@@ -47,7 +48,8 @@ int64_t errno_distance(const Memory& memory, uint64_t function) {
   for (size_t i = 0; i < std::size(code) && code[i] != kReturn; ++i) {
     const uint32_t word = code[i];
     if ((word & 0x9f00001f) == 0x90000000) slot = page_of(word, function + 4 * i);
-    else if ((word & 0xffc003ff) == 0xf9400000) slot += uint64_t{word >> 10 & 0xfff} * 8, loaded = true;
+    else if ((word & 0xffc003ff) == 0xf9400000)
+      slot += uint64_t{word >> 10 & 0xfff} * 8, loaded = true;
     else if (word == 0xd53bd041) based = true;
     else if (word == 0x8b000020) added = true;
     else if ((word & 0xfffff01f) != 0xd503201f) return 0;

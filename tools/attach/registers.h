@@ -31,7 +31,7 @@ uint64_t stack_pointer(const Registers& registers);
 uint64_t instruction_pointer(const Registers& registers);
 // aarch64: where the function returns to, perhaps on no stack; 0: there is no such register.
 uint64_t unsaved_return(const Registers& registers);
-long call_number(const Registers& registers);  // -1: it is in none
+long call_number(const Registers& registers);                        // -1: it is in none
 uint64_t call_argument(const Registers& registers, unsigned index);  // 0 to 5
 // By the number that libunwind has for it, which is DWARF's.
 std::optional<uint64_t> numbered_register(const Registers& registers, int number);

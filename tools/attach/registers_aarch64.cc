@@ -21,7 +21,7 @@ namespace {
 constexpr uint32_t kSvc = 0xd4000001;       // svc #0
 constexpr unsigned kNumber = 8, kStop = 7;  // x8: the call's number; x7 at a stop by it: 0, 1
 constexpr long kEpollPwait2 = 441;
-constexpr uint64_t kAtEnd = 1;              // arch/arm64/kernel/ptrace.c PTRACE_SYSCALL_EXIT
+constexpr uint64_t kAtEnd = 1;  // arch/arm64/kernel/ptrace.c PTRACE_SYSCALL_EXIT
 
 int errno_of(long value) { return value == -1 ? errno : 0; }
 

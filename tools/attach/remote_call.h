@@ -38,8 +38,8 @@ struct CallResult {
 
 class RemoteCaller {
  public:
-  // The thread stands still, in a state that why_not_callable() knows nothing against. `filtered`: a seccomp filter is in
-  // force.
+  // The thread stands still, in a state that why_not_callable() knows nothing against. `filtered`:
+  // a seccomp filter is in force.
   RemoteCaller(Tracee& thread, const Memory& memory, Gadgets gadgets, bool filtered)
       : thread_(thread), memory_(memory), gadgets_(gadgets), filtered_(filtered) {}
 

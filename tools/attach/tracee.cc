@@ -22,9 +22,9 @@ namespace {
 // ipc/sem.c, kernel/signal.c do_sigtimedwait(), fs/aio.c, io_uring, and sockets with SO_RCVTIMEO or
 // SO_SNDTIMEO: net/core/sock.c sock_intr_errno()). Not connect: it goes on, so a second one fails.
 constexpr long kAnsweringEintr[] = {
-    SYS_epoll_pwait, SYS_semop,    SYS_semtimedop, SYS_rt_sigtimedwait, SYS_read,
-    SYS_readv,       SYS_recvfrom, SYS_recvmsg,    SYS_accept,          SYS_accept4,
-    SYS_write,       SYS_writev,   SYS_sendto,     SYS_sendmsg,         SYS_io_getevents,
+    SYS_epoll_pwait,    SYS_semop,    SYS_semtimedop, SYS_rt_sigtimedwait, SYS_read,
+    SYS_readv,          SYS_recvfrom, SYS_recvmsg,    SYS_accept,          SYS_accept4,
+    SYS_write,          SYS_writev,   SYS_sendto,     SYS_sendmsg,         SYS_io_getevents,
 #ifdef SYS_epoll_wait
     SYS_epoll_wait,
 #endif

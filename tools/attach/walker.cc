@@ -23,9 +23,7 @@ Walking walking;
 // Where a frame stands. libunwind takes it for the link register on aarch64, which holds for frames
 // that have called; pc is what it was innermost, or where a signal came.
 #if defined(__aarch64__)
-constexpr int instruction_of(bool exact) {
-  return exact ? int{UNW_AARCH64_PC} : int{UNW_REG_IP};
-}
+constexpr int instruction_of(bool exact) { return exact ? int{UNW_AARCH64_PC} : int{UNW_REG_IP}; }
 #else
 constexpr int instruction_of(bool) { return UNW_REG_IP; }
 #endif

@@ -1,6 +1,6 @@
 # shellcheck shell=dash
 # SPDX-License-Identifier: MIT
-# shellcheck disable=SC2154,SC2016  # b, o, build: aarch64_init, aarch64_ovc.sh; awk's own $
+# shellcheck disable=SC2154,SC2016,SC2034,SC2046,SC2086,SC2181  # b, o, build: aarch64_init, aarch64_ovc.sh; awk's own $; words
 # `ovc check --stacks`, `ovc attach` and `ovc detach` on aarch64: a redis-server that was started without anything, and threads in malloc, in
 # signal handlers and in calls that a stop may end with EINTR; sourced by aarch64_ovc.sh, judged by ../aarch64_attach.sh.
 # code PID: what libc's code is, in memory
