@@ -436,9 +436,12 @@ enum class FactKey : uint32_t {
   // kStart of a new image: the name of its process, 15 bytes and 0, as in ProcessSlot, which a
   // later image overwrites
   kCommFirst = 344, kCommSecond,
-  // errno of a clone3 without arguments, tried under a filter after libc's own was refused: EINVAL
-  // is the kernel's answer, any other the filter's
+  // errno of a clone3 without arguments, and of a clone with arguments that the kernel rejects first
+  // of all, tried under a filter after libc's own was refused: EINVAL is the kernel's answer (ENOSYS:
+  // before Linux 5.3), any other the filter's
   kClone3Answer = 360,
+  kCloneAnswer = 388,
+  kSeccompFilters = 389 /* how many are in force; since Linux 5.9 */,
   kRangeListed = 346 /* what the refused call's range met is in the list, however long that is */,
   // kStart of who was attached to with --malloc: addresses of malloc's family in the modules that
   // reach the shim since, that were bound to another function and were left alone, that could not be

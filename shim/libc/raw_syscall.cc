@@ -297,7 +297,9 @@ constinit const Watched ovcshim_watched_syscalls;
 // set to the child's stack, which the kernel ignores and the assembly wants to know.
 [[gnu::visibility("hidden")]] SyscallPlan ovcshim_plan_syscall(long* args, uint64_t caller) {
   const long nr = args[0];
-  if (const SeccompWish wish = seccomp_wish(args); wish != SeccompWish::kNone)
+  if (const SeccompWish wish = seccomp_wish(args);
+      wish == SeccompWish::kStrict ||
+      (wish == SeccompWish::kFilter && !is_harmless_filter(reinterpret_cast<const void*>(args[3]))))
     return done(enter_seccomp(args, wish));
   if (!g.recording) return {kForward, 0};
   if (nr == __NR_prctl && args[1] == PR_SET_TSC && args[2] == PR_TSC_SIGSEGV)

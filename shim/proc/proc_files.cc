@@ -137,12 +137,14 @@ void add_status(Facts& facts, char* io, uint64_t room) {
       {"VmStk:", FactKey::kVmStkKb},
       {"Threads:", FactKey::kThreads},
       {"Seccomp:", FactKey::kSeccomp},
+      {"Seccomp_filters:", FactKey::kSeccompFilters},
       {"NoNewPrivs:", FactKey::kNoNewPrivs},
   };
   Lines file("/proc/thread-self/status", io, room);  // "Groups:" alone can be longer than the room
   while (const char* line = file.next()) {
     add_lines(facts, line, kLines, sizeof kLines / sizeof kLines[0]);
-    if (starts_with(line, "Seccomp:")) return;  // fs/proc/array.c: the others stand before it
+    // fs/proc/array.c: what is wanted stands before these
+    if (starts_with(line, "Seccomp_filters:") || starts_with(line, "Speculation")) return;
     if (!starts_with(line, "CapEff:\t")) continue;
     uint64_t value = 0;
     for (const char* c = line + 8; *c; ++c)

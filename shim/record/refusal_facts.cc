@@ -57,21 +57,39 @@ void add_fork_probes(Facts& facts, const EventBase& about) {
   if (filter == 0 || filter == 2) facts.add(FactKey::kForkProbeEarly, probe_early());
 }
 
-// glibc makes threads and starts programs by clone3, of which a filter may know nothing. Without
-// arguments it does nothing: kernel/fork.c copy_clone_args_from_user() says EINVAL first of all.
+// A filter may answer in the kernel's place, with any errno. Asked here is the system call that
+// libc has just made, with arguments that the kernel rejects before it looks at anything else.
+
+// glibc makes threads and starts programs by clone3, of which a filter may know nothing.
+// kernel/fork.c copy_clone_args_from_user(): without arguments EINVAL first of all.
 constexpr unsigned kGlibcWithClone3 = 34;
 
-bool by_clone3(const EventBase& call) {
-  const bool thread = call.op == Op::kPthreadCreate || call.op == Op::kThrdCreate;
-  const bool says_errno = thread || call.op == Op::kPosixSpawn || call.op == Op::kPosixSpawnp;
-  const bool denied = call.err == EPERM || call.err == EACCES;
-  return (says_errno && denied) || (hides_errno(call.op) && call.err == ENOMEM);
+bool asks_clone3(Op op) {
+  const bool forks =
+      op == Op::kFork || op == Op::kUnderscoreFork || op == Op::kVfork || op == Op::kClone;
+  return !forks && glibc_minor() >= kGlibcWithClone3;
 }
 
-void add_clone3_answer(Facts& facts, const EventBase& about) {
-  if (about.flags & (kRehearsed | kInjected)) return;
-  if (value_of(facts, FactKey::kSeccomp) != 2 || glibc_minor() < kGlibcWithClone3) return;
-  facts.add(FactKey::kClone3Answer, errno_of(sys::call(435 /* clone3 */, 0, 0)));
+// By its number: which of the three it was is not told. vfork has no argument to reject, musl's
+// fork on x86-64 neither.
+bool asks_clone(const EventBase& call) {
+  const bool plain = call.op != Op::kVfork && !(call.flags & kRawSyscall);
+  const bool forks = call.op == Op::kFork || call.op == Op::kUnderscoreFork;
+  return plain && (!forks || glibc_minor() != 0);
+}
+
+// kernel/fork.c copy_process(): signal handlers are shared with the memory only.
+uint64_t clone_answer() {
+  constexpr long kForks = CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | 17 /* SIGCHLD */;
+  return errno_of(sys::call(__NR_clone, kForks | CLONE_SIGHAND, 0, 0, 0, 0));
+}
+
+void add_filter_answers(Facts& facts, const EventBase& about) {
+  if (about.flags & (kRehearsed | kInjected) || value_of(facts, FactKey::kSeccomp) != 2) return;
+  uint64_t answer = ENOSYS;  // libc takes clone then
+  if (asks_clone3(about.op))
+    facts.add(FactKey::kClone3Answer, answer = errno_of(sys::call(435 /* clone3 */, 0, 0)));
+  if (answer == ENOSYS && asks_clone(about)) facts.add(FactKey::kCloneAnswer, clone_answer());
 }
 
 }  // namespace
@@ -79,7 +97,7 @@ void add_clone3_answer(Facts& facts, const EventBase& about) {
 void add_refusal_facts(Facts& facts, const EventBase& about) {
   if (is_fork_op(about.op) && (about.err == EAGAIN || hides_errno(about.op)))
     add_fork_probes(facts, about);
-  if (by_clone3(about)) add_clone3_answer(facts, about);
+  if (is_fork_op(about.op)) add_filter_answers(facts, about);
 }
 
 }  // namespace ovcshim

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // Has the program entered seccomp, or may it be about to? Then the shim makes no system call of its
-// own any more: a filter may kill over it. A call that fails (programs ask in this way what the
-// kernel can do) leaves things as they were.
+// own any more: a filter may kill over it. One that lets all pass that the shim calls, or answers
+// it with an errno, changes nothing. A call that fails (programs ask in this way what the kernel
+// can do) leaves things as they were.
 #pragma once
 #include <cstdint>
 
@@ -26,7 +27,13 @@ inline bool is_without_tsc() {
   return g_seccomp.state & (Seccomp::kStrict | Seccomp::kAnyStrictAsked);
 }
 
-// The two sides of a call that enters seccomp. Quiet before it: after it would be too late.
+// Is the filter (a sock_fprog of the program's) harmless for every system call that the shim makes?
+// To be asked before it is set. False where it cannot be read or followed. It takes memory for the
+// moment, 20 bytes for each instruction.
+bool is_harmless_filter(const void* program);
+
+// The two sides of a call that enters seccomp otherwise. Quiet before it: after it would be too
+// late.
 inline void seccomp_asked(bool strict) {
   __atomic_fetch_add(&g_seccomp.state, strict ? Seccomp::kStrictAsked : Seccomp::kFilterAsked,
                      __ATOMIC_RELAXED);

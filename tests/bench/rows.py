@@ -15,6 +15,10 @@ def ratio(case, metric):
     return lambda v: v(case, "recorded", metric) / v(case, "native", metric)
 
 
+def joined(case, metric):
+    return lambda v: v(case, "joined", metric) / v(case, "native", metric)
+
+
 def slowdown(case, metric):  # of a rate
     return lambda v: v(case, "native", metric) / v(case, "recorded", metric)
 
@@ -64,6 +68,25 @@ GOALS += [
      lambda v: overhead("refused.60000", "fork")(v) / v("refused.60000", "recorded", "smaps")),
     ("start of `true`, new log", "longer by", "ms", 3, overhead("start")),
     ("start of `true`, log joined", "longer by", "ms", 3, overhead("start", side="joined")),
+    ("a new log's first 1.9 million malloc+free", "overhead / memusage's", "", 0.35,
+     lambda v: overhead("pair.first", "cpu")(v) / overhead("pair.1", "cpu", "memusage")(v)),
+]
+for n, bound in (("true", 1.25), ("bash", 1.2), ("perl", 1.2), ("git", 1.15), ("python3", 1.05), ("node", 1.15), ("java", 1.1), ("cc1", 1.05),
+                 ("cc1plus", 1.05)):
+    GOALS.append(({"true": "`true`", "bash": "`bash -c :`", "perl": "`perl -e 1`", "git": "`git status`", "python3": "`python3 -c pass`",
+                   "node": "`node -e 0`", "java": "`java -version`", "cc1": "cc1, a small C file", "cc1plus": "cc1plus, iostream and map"}[n],
+                  "wall time, log joined / native", "", bound, joined("short", n + ".wall")))
+GOALS += [
+    ("`true`", "resident memory more", "kB", 1000, lambda v: v("short", "joined", "true.rss") - v("short", "native", "true.rss")),
+    ("`python3 -c pass`", "resident memory more", "kB", None, lambda v: v("short", "joined", "python3.rss") - v("short", "native", "python3.rss")),
+    ("bash, a loop of /bin/true", "wall time / native", "", 1.2, joined("many", "loop")),
+    ("bash, a loop of $(echo)", "wall time / native", "", 1.1, joined("many", "echo")),
+    ("make -j2 of 200 C files", "wall time / native", "", 1.03, joined("many", "make")),
+    ("pgbench -C, a connection each", "native rate / recorded", "", 1.03, slowdown("pgbench", "connections")),
+    ("16 malloc+free while the log's disk is written to", "99.99 % are quicker than, / native", "", 1, ratio("stall", "p9999")),
+    ("", "the longest / native", "", 1, ratio("stall", "max")),
+    ("the same, the log on tmpfs", "99.99 % are quicker than, / native", "", 1, lambda v: v("stall", "tmpfs", "p9999") / v("stall", "native", "p9999")),
+    ("", "the longest / native", "", 1, lambda v: v("stall", "tmpfs", "max") / v("stall", "native", "max")),
     ("`ovc stats`, 1 GiB log", "s for 50 million records", "s", 1,
      lambda v: v("log.1024", "stats", "wall") / 1e3 / v("log.1024", "stats", "records") * 50e6),
     ("`ovc show`, text", "s of CPU for 5 million lines", "s", 1,

@@ -111,6 +111,9 @@ pgbench_transactions() {
   [[ -z $tps ]] || echo "tps $tps"
   [[ -z $tps ]] || awk -v ticks=$(($(ended_ticks "$pid") - before)) -v hz="$(getconf CLK_TCK)" -v n="$tps" -v s="$seconds" \
     'BEGIN { printf "cpu %.2f\n", ticks / hz / (n * s) * 1e6 }'
+  tps=$("${as[@]}" "$pg_bin/pgbench" -h "$work/servers" -U postgres -n -S -C -c 2 -T "$seconds" postgres 2>/dev/null | sed -n 's/^tps = \([0-9.]*\).*/\1/p')
+  until_pg pg_idle
+  [[ -z $tps ]] || echo "connections $tps"
   kill -INT "$pid"
   wait "$pid" || true
   used_shim "$1"

@@ -50,7 +50,7 @@ share() {
 preloadable() { [[ $(LD_PRELOAD=$1 /bin/true 2>&1) != *'cannot be preloaded'* ]]; }
 why_not() {
   case $1 in
-    native | again | limit | recorded | counted | joined | stats | why | show) ;;
+    native | again | limit | recorded | counted | joined | tmpfs | stats | why | show) ;;
     memusage) preloadable libmemusage.so || echo "not installed (libc-devtools)" ;;
     lttng) [[ -n $lttng_reason ]] || return 0; echo "$lttng_reason" ;;
     *) # tools that run a command: they are tried

@@ -62,6 +62,70 @@ starting() {
   [[ $1 == native ]] || was_recorded "$work/start.ovc"
 }
 
+# Programs that are short, the log joined that another one has: "NAME.wall MS", "NAME.rss KB"
+short_programs() {
+  local runs name command vars=() log=$work/short.ovc source=$work/short.c
+  [[ $1 == native ]] || vars=(-e LD_PRELOAD="$shim" -e OVCSHIM_LOG="$log")
+  [[ $1 == native || -s $log ]] || env LD_PRELOAD="$shim" OVCSHIM_LOG="$log" true
+  printf '#include <stdio.h>\nint main(void) { return puts("") < 0; }\n' >"$source"
+  printf '#include <iostream>\n#include <map>\nint main() { std::map<int, int> m; std::cout << m[1]; }\n' >"$work/short.cc"
+  runs=$(amount 10)
+  while read -r name command; do
+    command -v "${command%% *}" >/dev/null || continue
+    # shellcheck disable=SC2086  # words
+    "$work/measure" "$runs" "${vars[@]}" $command | awk -v name="$name" '
+      { sum[$1] += $2; if (!n[$1]++ || $2 < least[$1]) least[$1] = $2 }
+      END { printf "%s.wall %.3f\n%s.rss %d\n", name, least["wall"], name, least["rss"] }'
+  done <<EOF
+true /bin/true
+bash bash -c :
+perl perl -e 1
+git git -C . status
+python3 python3 -c pass
+node node -e 0
+java java -version
+cc1 $(gcc -print-prog-name=cc1) -quiet -o /dev/null $source
+cc1plus $(gcc -print-prog-name=cc1plus) -quiet -o /dev/null $work/short.cc
+EOF
+  [[ $1 == native ]] || was_recorded "$log"
+}
+
+# Work of many processes, one log: "loop MS", "echo MS", "make MS"
+many_programs() {
+  local runs name script i log=$work/many.ovc vars=()
+  [[ $1 == native ]] || vars=(-e LD_PRELOAD="$shim" -e OVCSHIM_LOG="$log")
+  runs=$(amount 100)
+  [[ -e $work/many/Makefile ]] || {
+    mkdir "$work/many"
+    for ((i = 0; i < $(amount 200); ++i)); do printf 'int f%d(int a) { return a * %d; }\n' "$i" "$i" >"$work/many/f$i.c"; done
+    # shellcheck disable=SC2016  # for make
+    printf 'all: $(patsubst %%.c,%%.o,$(wildcard *.c))\n%%.o: %%.c\n\tgcc -c -o $@ $<\n' >"$work/many/Makefile"
+  }
+  while read -r name script; do
+    "$work/measure" 1 "${vars[@]}" bash -c "$script" | awk -v name="$name" '$1 == "wall" { print name, $2 }'
+  done <<EOF
+loop for ((i = 0; i < $runs; ++i)); do /bin/true; done
+echo for ((i = 0; i < $runs; ++i)); do x=\$(echo); done
+make make -s -B -j2 -C $work/many
+EOF
+  [[ $1 == native ]] || was_recorded "$log"
+}
+
+# The longest waits in malloc while another process writes to the disk under the log and waits for it. Sides: tmpfs: the log is there.
+stalling() {
+  local log=$work/stall.ovc vars=() writer seconds
+  [[ $1 != tmpfs ]] || log=/dev/shm/ovc-bench.$$.ovc
+  [[ $1 == native ]] || vars=(LD_PRELOAD="$shim" OVCSHIM_LOG="$log")
+  seconds=$(awk -v scale="$scale" 'BEGIN { print scale >= 1000 ? 4 : 0.2 }')
+  while :; do dd if=/dev/zero of="$work/written" bs=1M count=64 conv=fsync status=none; done &
+  writer=$!
+  env "${vars[@]}" "$work/stall" "$seconds" 2200000  # the first lap pays for the file's pages
+  kill "$writer"
+  wait "$writer" 2>/dev/null || true
+  [[ $1 == native ]] || was_recorded "$log"
+  [[ $1 != tmpfs ]] || rm -f "$log"
+}
+
 # reading MIB: the commands of ovc on a log whose lanes are full
 reading() {
   local mib=$2 log

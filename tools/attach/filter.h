@@ -12,20 +12,12 @@
 #include <string>
 #include <vector>
 
+#include "shim/format/filter_answer.h"
+
 namespace ovc {
 
-enum class FilterAnswer : uint8_t {
-  kHarmless,  // the call is made, or fails with an errno: the shim is tested for that
-  kHarmful,   // it may end the program, raise SIGSYS, or wait for somebody's answer
-  kUnknown,   // the program is too long, or none that the kernel would have taken
-};
+using ovcshim::FilterAnswer;
 FilterAnswer answer_to(std::span<const sock_filter> program, uint32_t nr);
-
-struct ShimCall {
-  uint32_t nr;
-  const char* name;
-};
-std::span<const ShimCall> shim_calls();
 
 // The filters of a thread that is stopped; nullopt: the kernel does not show them, its errno in
 // `error`.

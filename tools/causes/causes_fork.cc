@@ -58,23 +58,32 @@ bool stack_over_commit_limit(const Evidence& evidence, Finding& finding) {
   return with_stack_note(finding, over_commit_limit(evidence, finding));
 }
 
-// ---- a filter that does not know clone3 ----
+// ---- a filter that answers clone3 or clone itself ----
 
-bool clone3_tried(const Evidence& evidence) {
-  return evidence.fact(FactKey::kClone3Answer).has_value();
+// Where the stack was refused, neither was asked.
+bool filter_asked(const Evidence& evidence) {
+  const bool asked = evidence.fact(FactKey::kClone3Answer) || evidence.fact(FactKey::kCloneAnswer);
+  return asked && std::none_of(evidence.inner.begin(), evidence.inner.end(),
+                               [](const Evidence& inner) { return inner.event.failed(); });
 }
 
-// The same call without arguments was answered otherwise than the kernel does.
-bool clone3_filtered(const Evidence& evidence, Finding& finding) {
-  const auto answer = static_cast<unsigned>(*evidence.fact(FactKey::kClone3Answer));
+// The same call, with arguments that the kernel rejects, was answered otherwise than the kernel
+// does.
+bool filtered(const Evidence& evidence, Finding& finding, FactKey key, std::string_view call) {
+  const auto answer = static_cast<unsigned>(evidence.fact(key).value_or(EINVAL));
   const bool same = answer == evidence.err() || errno_is_lost(evidence);
   if (answer == EINVAL || answer == ENOSYS || !same) return false;
-  finding.summary = fmt::format(
-      "refused by a seccomp filter: it answers clone3, by which libc starts programs and threads, "
-      "with {}",
-      errno_name(answer));
+  finding.summary =
+      fmt::format("refused by a seccomp filter: it answers {} with {}", call, errno_name(answer));
   note_usual_filters(evidence, finding);
   return true;
+}
+bool clone3_filtered(const Evidence& evidence, Finding& finding) {
+  return filtered(evidence, finding, FactKey::kClone3Answer,
+                  "clone3, by which libc starts programs and threads,");
+}
+bool clone_filtered(const Evidence& evidence, Finding& finding) {
+  return filtered(evidence, finding, FactKey::kCloneAnswer, "clone");
 }
 
 // ---- ENOMEM ----
@@ -255,7 +264,9 @@ constexpr std::string_view kGroupFull =
     "the control group may hold no more tasks (processes and threads)";
 // clang-format off
 constexpr CauseRow kRows[] = {
-    {"seccomp", clone3_tried, clone3_filtered, "a filter can refuse a call with any errno; the kernel answers a clone3 without arguments with EINVAL",
+    {"seccomp", filter_asked, clone_filtered, "a filter can refuse a call with any errno; the kernel answers a clone whose arguments exclude each other with EINVAL",
+     "kernel/seccomp.c __seccomp_filter(): SECCOMP_RET_ERRNO; kernel/fork.c copy_process()"},
+    {"seccomp", filter_asked, clone3_filtered, "a filter can refuse a call with any errno; the kernel answers a clone3 without arguments with EINVAL",
      "kernel/seccomp.c __seccomp_filter(): SECCOMP_RET_ERRNO; kernel/fork.c copy_clone_args_from_user()"},
     {"commit-limit", copying_no_memory, over_commit_limit,
      "fork asks for every accounted mapping once more, and the sum with what all processes were promised passes CommitLimit",

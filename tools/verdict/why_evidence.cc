@@ -131,6 +131,12 @@ bool has_range(const Evidence& evidence) {
          evidence.fact(FactKey::kMapsOutsideCount);
 }
 
+// One that the program has set itself may not be older than what was granted.
+bool has_new_filter(const Evidence& evidence) {
+  return evidence.rise(FactKey::kSeccomp).value_or(0) > 0 ||
+         evidence.rise(FactKey::kSeccompFilters).value_or(0) > 0;
+}
+
 }  // namespace
 
 void WhyScan::add_mappings(Evidence& evidence, uint64_t position) const {
@@ -304,8 +310,8 @@ Evidence WhyScan::alone(const Event& event) const {
     doubt_memory(evidence.rules, "more than it says was granted in one call");
   if (const auto process = processes_.find(key_of(event)); process != processes_.end()) {
     const auto granted = process->second.granted_since.find(event.base.op);
-    evidence.granted_before =
-        granted != process->second.granted_since.end() && granted->second < event.base.begin_tick;
+    evidence.granted_before = granted != process->second.granted_since.end() &&
+                              granted->second < event.base.begin_tick && !has_new_filter(evidence);
   }
   evidence.made_before = made_before(event, evidence.rules);
   evidence.old_break = old_break(event);

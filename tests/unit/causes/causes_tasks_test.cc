@@ -52,6 +52,19 @@ TEST_CASE("a clone3 without arguments tells whether a filter answers it") {
   CHECK(spawn.with(FactKey::kClone3Answer, EACCES).cause() == "unknown");
 }
 
+TEST_CASE("a clone that the kernel rejects tells whether a filter answers it") {
+  for (const int err : {EAGAIN, ENOMEM}) {
+    Case fork(Op::kFork, static_cast<uint16_t>(err));
+    fork.with(FactKey::kSeccomp, 2).with(FactKey::kForkProbeEarly, static_cast<uint64_t>(err));
+    CHECK(Case(fork).with(FactKey::kCloneAnswer, EINVAL).cause() == "unknown");
+    CHECK(Case(fork)
+              .with(FactKey::kRlimitNproc, 33)
+              .with(FactKey::kCloneAnswer, static_cast<uint64_t>(err))
+              .cause() == "seccomp");
+    CHECK(Case(fork).with(FactKey::kCloneAnswer, EACCES).cause() == "unknown");
+  }
+}
+
 TEST_CASE("in the root of the pids hierarchy no group can have refused") {
   Case c(Op::kFork, EAGAIN);
   c.with(FactKey::kRlimitNproc, 33);
