@@ -8,7 +8,7 @@ attach_judged() {
   says attach 0 '^redis-server \(pid [0-9]+\) is recorded from now on, in /ramfs/attached\.ovc$'
   ! grep -E 'mappings are not known|known in part' attach.out || fail "attach: not all is known"
   ! cmp -s code.attached <(head -n 1 code) || fail "attach: nothing was changed in libc: then nothing can be seen"
-  says attached_why 1 '^fork refused with ENOMEM' 'asked by +redisFork <- rdbSaveBackground <- bgsaveCommand' 'cause +commit limit reached' 'charge +[0-9,]+ kB over '
+  says attached_why 1 '^fork refused with ENOMEM' 'asked by +(_Fork <- fork <- )?redisFork <- rdbSaveBackground <- bgsaveCommand' 'cause +commit limit reached' 'charge +[0-9,]+ kB over '
   says detach 0 'is no longer recorded'
   [[ $(sort -u code | wc -l) == 1 && $(wc -l <code) == 3 ]] || { cat code >&3; fail "libc's code is not as it was"; }
   [[ $(<some) == value && $(<load.status) == 0 ]] || { cat load >&3; fail "redis under load"; }

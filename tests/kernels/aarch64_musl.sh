@@ -55,10 +55,10 @@ musl_judged() {
   jq -e '[.processes[] | select(.comm == "allocations" and .totals.calls.popen)] | length == 2' stats.json >/dev/null || fail "children that are musl's"
   jq -e '[.processes[] | select(.comm == "fork_once" and .totals.calls.fork)] | length >= 2' stats.json >/dev/null || fail "children that are glibc's"
   finds 'in libc +system calls that libc makes itself are not recorded: this libc is musl' <(ovc stats musl.ovc)
-  exits 1 ovc why musl.ovc >why.out
-  finds '^mmap of 1,073,741,824 bytes refused with ENOMEM' why.out
-  finds 'cause +address space limit reached \(RLIMIT_AS\)' why.out
-  finds 'cause +larger than the address space of a process' why.out
-  finds 'asked by +main' why.out
+  exits 1 ovc why musl.ovc >musl_told
+  finds '^mmap of 1,073,741,824 bytes refused with ENOMEM' musl_told
+  finds 'cause +address space limit reached \(RLIMIT_AS\)' musl_told
+  finds 'cause +larger than the address space of a process' musl_told
+  finds 'asked by +main' musl_told
   refused_by_8_mib musl_refused.ovc 'main( <- |$)'
 }
