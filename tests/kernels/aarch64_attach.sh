@@ -17,7 +17,10 @@ attach_judged() {
   says many_attach 0 'malloc and its family: [1-9][0-9]* pointers? to them in its modules changed'
   says many_detach 0 'is no longer recorded'
   says many_stats 0 'malloc +[1-9]'
-  for name in many hasty; do [[ $(<$name.status) == 0 ]] && finds ' all right$' $name.out; done
+  for name in many hasty; do
+    [[ $(<$name.status) == 0 ]] || { cat $name.out >&3; fail "many_threads noticed"; }
+    finds ' all right$' $name.out
+  done
   cat rounds
   # One that makes no round stands there with why.
   [[ $(grep -cE '^(load|threads|killed): [1-9][0-9]* rounds, .*: $' rounds) == 3 ]] || fail "rounds of ovc attach and ovc detach"
