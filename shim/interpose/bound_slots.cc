@@ -96,14 +96,27 @@ const Function* function_of(const Functions& all, Module& module, uint64_t symbo
   return module.last_named = function_named(all, name);
 }
 
-// Does the slot hold what the linker has put there: an entry of the table of calls that pushes this
-// relocation's number, behind an endbr64 or not?
-bool is_late(const Module& module, uint64_t value, uint64_t index) {
-  if (!module.relocations.bound_when_called) return false;
-  constexpr uint64_t kPageEnd = 4096 - 16;
-  if (!sys::readable(reinterpret_cast<const void*>(value)) || (value & 4095) > kPageEnd)
-    return false;
-  auto* code = reinterpret_cast<const unsigned char*>(value);
+// Does the slot hold what the linker has put there to be bound at the first call? `value` is code
+// that can be read, 16 bytes of it.
+#if defined(__aarch64__)
+
+// The one entry for all of them: stp x16, x30, [sp, #-16]!; adrp x16, page, behind a bti c or not.
+bool is_late_code(const unsigned char* code, uint64_t) {
+  const auto word = [code](unsigned i) {
+    return uint32_t{code[4 * i]} | uint32_t{code[4 * i + 1]} << 8 |
+           uint32_t{code[4 * i + 2]} << 16 | uint32_t{code[4 * i + 3]} << 24;
+  };
+  constexpr uint32_t kBti = 0xd503245f, kPush = 0xa9bf7bf0, kPage = 0x90000010;
+  const unsigned first = word(0) == kBti;
+  return word(first) == kPush && (word(first + 1) & 0x9f00001f) == kPage;
+}
+constexpr uint32_t kJumpSlot = R_AARCH64_JUMP_SLOT, kGlobal = R_AARCH64_GLOB_DAT,
+                   kPointer = R_AARCH64_ABS64;
+
+#else
+
+// An entry of the table of calls that pushes this relocation's number, behind an endbr64 or not.
+bool is_late_code(const unsigned char* code, uint64_t index) {
   constexpr unsigned char kEndbr[] = {0xf3, 0x0f, 0x1e, 0xfa};
   bool marked = true;
   for (unsigned i = 0; i < sizeof kEndbr; ++i) marked = marked && code[i] == kEndbr[i];
@@ -112,9 +125,18 @@ bool is_late(const Module& module, uint64_t value, uint64_t index) {
   for (unsigned i = 0; i < sizeof pushed; ++i) pushed |= uint32_t{code[1 + i]} << 8 * i;
   return code[0] == 0x68 && pushed == index;
 }
-
 constexpr uint32_t kJumpSlot = R_X86_64_JUMP_SLOT, kGlobal = R_X86_64_GLOB_DAT,
                    kPointer = R_X86_64_64;
+
+#endif
+
+bool is_late(const Module& module, uint64_t value, uint64_t index) {
+  if (!module.relocations.bound_when_called) return false;
+  constexpr uint64_t kPageEnd = 4096 - 16;
+  if (!sys::readable(reinterpret_cast<const void*>(value)) || (value & 4095) > kPageEnd)
+    return false;
+  return is_late_code(reinterpret_cast<const unsigned char*>(value), index);
+}
 
 template <typename Visit>
 void visit_relocation(const Functions& all, Module& module, const Elf64_Rela& relocation,

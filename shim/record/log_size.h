@@ -18,7 +18,7 @@ struct LogSize {
   uint64_t events_bytes, calls_bytes;
   uint64_t stripes = kStripes;
   uint64_t growth_bytes = kGrowthBytes;
-  bool readings = true;  // beside growth
+  bool readings = true;       // beside growth
   uint64_t wanted_bytes = 0;  // of the whole file
   LogBound bound = LogBound::kNone;
   uint64_t left_bytes = kUnknown;  // of what bounds it

@@ -113,6 +113,12 @@ void new_mark() {
   g.hot_mark = ((g.hot_mark ^ ns * 0x9e3779b97f4a7c15u) << 1) | 1;
 }
 
+#if defined(__aarch64__)
+constexpr Clock kCounter = Clock::kCntvct;
+#else
+constexpr Clock kCounter = Clock::kTsc;
+#endif
+
 // ---- the steps
 
 Settings settings_of(const AttachOrder& order) {
@@ -328,7 +334,7 @@ extern "C" [[gnu::visibility("default")]] uint64_t ovcshim_attach(ovcshim::Attac
     order->done = refuse(*order, "the shim there is in another state");
   }
   order->state = g_state;
-  order->clock = static_cast<uint32_t>(g.use_tsc ? Clock::kTsc : Clock::kMonotonicNs);
+  order->clock = static_cast<uint32_t>(g.use_tsc ? kCounter : Clock::kMonotonicNs);
   order->own_ns = now_ns() - begin;
   __atomic_store_n(&g_busy, 0, __ATOMIC_RELEASE);
   wait_for_ovc(*order);

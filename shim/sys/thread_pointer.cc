@@ -70,11 +70,20 @@ uint64_t thread_pointer() {
 }
 
 // glibc's begins with the vector of the modules' blocks (sysdeps/aarch64/nptl/tls.h tcbhead_t);
-// nothing in it says whose it is.
-bool is_libcs(uint64_t pointer) { return word(pointer) != 0; }
+// nothing in it says whose it is. musl's ends there: before it lie that vector and the canary
+// (src/internal/pthread_impl.h TLS_ABOVE_TP).
+constinit bool ends_there = false;
+constinit uint64_t secret = 0;
+constexpr uint64_t kVector = 8, kCanary = 16;
+
+bool is_libcs(uint64_t pointer) {
+  if (!ends_there) return word(pointer) != 0;
+  return word(pointer - kVector) != 0 && word(pointer - kCanary) == secret;
+}
 
 bool is_mapped_around(uint64_t pointer) {
-  return mapped(pointer) && mapped((pointer + variable_at) & ~uint64_t{7});
+  return mapped(pointer) && (!ends_there || mapped(pointer - kCanary)) &&
+         mapped((pointer + variable_at) & ~uint64_t{7});
 }
 
 #endif
@@ -112,7 +121,8 @@ bool note_libc_tls(Libc libc, const void* variable, uint64_t hwcap2) {
   has_rdfsbase = hwcap2 & kFsgsbase;
   shape = libc == Libc::kMusl ? kMuslShape : kGlibcShape;
 #else
-  (void)libc, (void)hwcap2;
+  ends_there = libc == Libc::kMusl;
+  (void)hwcap2;
 #endif
   const uint64_t pointer = thread_pointer();
   if (!pointer) return libc == Libc::kGlibc;
@@ -120,6 +130,8 @@ bool note_libc_tls(Libc libc, const void* variable, uint64_t hwcap2) {
   first_thread = pointer;
 #if defined(__x86_64__)
   secret = word(pointer + shape.secret);
+#else
+  if (ends_there) secret = word(pointer - kCanary);
 #endif
   return is_libcs(pointer);
 }

@@ -4,7 +4,7 @@
 # libc and the mappings are as before afterwards; threads in malloc and signal handlers notice nothing; refusals.
 . "$(dirname "$0")/../fixtures/e2e.sh"
 . "$source_dir/tests/fixtures/redis.sh"
-[[ $(uname -m) == x86_64 ]] || skip "attaching is for x86-64"
+[[ $(uname -m) == @(x86_64|aarch64) ]] || skip "attaching is for x86-64 and aarch64"
 pids=()
 on_exit() { exec 9>&-; redis_stop; for pid in "${pids[@]}"; do kill -KILL "$pid"; done 2>/dev/null || true; }
 

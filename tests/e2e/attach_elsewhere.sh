@@ -3,7 +3,7 @@
 # `ovc attach` to a process that sees other files: a mount namespace in which the shim is not, a root of its own, a library that was
 # replaced on disk since. The library comes in as a file in memory, no descriptor stays; the log lies where the process can make it.
 . "$(dirname "$0")/../fixtures/e2e.sh"
-[[ $(uname -m) == x86_64 ]] || skip "attaching is for x86-64"
+[[ $(uname -m) == @(x86_64|aarch64) ]] || skip "attaching is for x86-64 and aarch64"
 unshare -m true 2>/dev/null || skip "no mount namespaces"
 pid=
 on_exit() { exec 9>&- 8>&-; [[ -z $pid ]] || kill -KILL "$pid" 2>/dev/null || true; }

@@ -4,7 +4,7 @@
 # shim's, the call is named and nothing is done; where it only answers with errnos, or allows, the program is recorded, unharmed. And
 # to one that may not make memory executable.
 . "$(dirname "$0")/../fixtures/e2e.sh"
-[[ $(uname -m) == x86_64 ]] || skip "attaching is for x86-64"
+[[ $(uname -m) == @(x86_64|aarch64) ]] || skip "attaching is for x86-64 and aarch64"
 ((EUID == 0)) || skip "reading a filter needs CAP_SYS_ADMIN"
 cat >filtered.c <<'C'
 // filtered WHAT: sets a filter, waits for its input, maps, forks, and says how that went.

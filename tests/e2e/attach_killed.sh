@@ -4,7 +4,7 @@
 # what was the matter, and afterwards it can be attached to and detached from as ever. OVC_ATTACH_STRIDE: each how manyth call.
 # Without the few calls that answer EINTR to any stop: only an ovc that lives can put that right (tools/attach/tracee.h).
 . "$(dirname "$0")/../fixtures/e2e.sh"
-[[ $(uname -m) == x86_64 ]] || skip "attaching is for x86-64"
+[[ $(uname -m) == @(x86_64|aarch64) ]] || skip "attaching is for x86-64 and aarch64"
 command -v strace >/dev/null || skip "no strace"
 stride=${OVC_ATTACH_STRIDE:-23}
 on_exit() { exec 9>&-; [[ -z $pid ]] || kill -KILL "$pid" 2>/dev/null || true; }

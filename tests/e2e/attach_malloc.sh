@@ -5,7 +5,7 @@
 # is what it was, byte for byte. Of redis-server, too, whose malloc is another library's.
 . "$(dirname "$0")/../fixtures/e2e.sh"
 . "$source_dir/tests/fixtures/redis.sh"
-[[ $(uname -m) == x86_64 ]] || skip "attaching is for x86-64"
+[[ $(uname -m) == @(x86_64|aarch64) ]] || skip "attaching is for x86-64 and aarch64"
 pid=
 on_exit() { exec 9>&- 8>&-; redis_stop; [[ -z $pid ]] || kill -KILL "$pid" 2>/dev/null || true; }
 mkfifo in out

@@ -3,7 +3,7 @@
 # The mappings are listed while the program runs and changes them: `ovc maps` has, when all stands still, what the kernel has, to the
 # page: which addresses are charged. OVC_ATTACH_SEEDS: how many programs; OVC_ATTACH_THREADS, OVC_ATTACH_REGIONS: their size.
 . "$(dirname "$0")/../fixtures/e2e.sh"
-[[ $(uname -m) == x86_64 ]] || skip "attaching is for x86-64"
+[[ $(uname -m) == @(x86_64|aarch64) ]] || skip "attaching is for x86-64 and aarch64"
 pid=
 on_exit() { exec 9>&- 8>&-; [[ -z $pid ]] || kill -KILL "$pid" 2>/dev/null || true; }
 

@@ -3,7 +3,7 @@
 # Where `ovc attach` does not attach: each reason in words, and the process untouched.
 . "$(dirname "$0")/../fixtures/e2e.sh"
 . "$source_dir/tests/fixtures/untouchable.sh"
-[[ $(uname -m) == x86_64 ]] || skip "attaching is for x86-64"
+[[ $(uname -m) == @(x86_64|aarch64) ]] || skip "attaching is for x86-64 and aarch64"
 pids=()
 on_exit() { for pid in "${pids[@]}"; do kill -KILL "$pid"; done 2>/dev/null || true; }
 

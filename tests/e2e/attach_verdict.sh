@@ -4,7 +4,7 @@
 # verdict that a preloaded one gets. OVC_ATTACH_MIB: of another size.
 . "$(dirname "$0")/../fixtures/e2e.sh"
 . "$source_dir/tests/fixtures/redis.sh"
-[[ $(uname -m) == x86_64 ]] || skip "attaching is for x86-64"
+[[ $(uname -m) == @(x86_64|aarch64) ]] || skip "attaching is for x86-64 and aarch64"
 mib=${OVC_ATTACH_MIB:-2048}
 (($(awk '$1 == "MemAvailable:" { print int($2 / 1024) }' /proc/meminfo) > 2 * mib + 2048)) || mib=1280  # above what must stay free
 if [[ -z ${1-} ]]; then

@@ -2,16 +2,25 @@
 # SPDX-License-Identifier: MIT
 # The smallest machine for aarch64: the shim, cross-built, records programs there under Debian's kernel; `ovc` of this machine reads
 # the logs.
-#   aarch64.sh [--tests] [--ovc] [--write] [SUITE[-16k]]
-# --tests: and the unit tests that ask the machine itself, which are longer to build; --ovc: two CPUs, and ovc itself there, from the tarball, and
-# Debian's redis-server (aarch64_ovc.sh); --write: the figures into README.md.
+#   aarch64.sh [--tests] [--unit] [--ovc] [--write] [SUITE[-16k]]
+# --tests: and the unit tests that ask the machine itself, which are longer to build; --unit: all unit tests, half an hour to build (aarch64_unit.sh);
+# --ovc: two CPUs, and ovc itself there, from the tarball, and Debian's redis-server (aarch64_ovc.sh); --write: the figures into README.md.
 # SUITE: of the kernel, bookworm by default; -16k: with pages of 16 kB
 . "$(dirname "$0")/../fixtures/e2e.sh"
 here=$source_dir/tests/kernels
 . "$here/aarch64_ovc.sh"
-tests=() with_ovc=0 write=0 mib=512 suite=bookworm
+. "$here/aarch64_attach.sh"
+. "$here/aarch64_musl.sh"
+. "$here/aarch64_unit.sh"
+tests=() units=() with_ovc=0 write=0 mib=512 suite=bookworm longest=400
 for word; do
-  case $word in --tests) tests=(machine_tests) ;; --ovc) with_ovc=1 mib=1024 ;; --write) write=1 ;; *) suite=$word ;; esac
+  case $word in
+    --tests) tests=(machine_tests) ;;
+    --unit) units=("${unit_targets[@]}") mib=2048 longest=7200 ;;
+    --ovc) with_ovc=1 mib=$((mib < 1024 ? 1024 : mib)) ;;
+    --write) write=1 ;;
+    *) suite=$word ;;
+  esac
 done
 for command in qemu-system-aarch64 cpio depmod dpkg cmake; do
   command -v $command >/dev/null || skip "no $command here (tests/setup.sh kernels)"
@@ -21,15 +30,15 @@ cross=$kept/build
 mkdir -p "$kept"
 # quietly CMD...: a reason to skip is its last line; so is a mirror or a machine that takes too long
 quietly() {
-  local status=0 most=400
-  timeout -k 5 "$most" "$@" >"$work/quiet" 2>&1 || status=$?
-  ((status != 124)) || skip "not ready after $most s: $1"
+  local status=0
+  timeout -k 5 "$longest" "$@" >"$work/quiet" 2>&1 || status=$?
+  ((status != 124)) || skip "not ready after $longest s: $1"
   ((status != 77)) || skip "$(tail -n 1 "$work/quiet" | sed 's/^skipped: //')"
   ((status == 0)) || { cat "$work/quiet" >&3; fail "$*"; }
 }
 settings=()
 [[ ! -x $build/make_docs ]] || settings=(-DOVC_MAKE_DOCS="$build/make_docs")
-quietly "$source_dir/tests/cross/build.sh" "$kept" "${settings[@]}" ovcshim programs_{process_calls,site_registers} examples_fork_once examples_malloc_1tb examples_fork_doubles "${tests[@]}"
+quietly "$source_dir/tests/cross/build.sh" "$kept" "${settings[@]}" ovcshim programs_{process_calls,site_registers,many_threads} examples_fork_once examples_malloc_1tb examples_fork_doubles "${tests[@]}" "${units[@]}"
 quietly "$here/fetch.sh" "$suite-arm64" "$build/kernels"
 kernel=$build/kernels/$suite-arm64
 "$here/initrd.sh" "$kernel" "$kept/toolchain/root/bin/busybox"
@@ -42,7 +51,7 @@ ln -s "$kernel/unpacked" "$guest/unpacked"
 cp "$kernel/release" "$kernel/architecture" "$guest"
 cp "$here/guest/aarch64_init" "$guest/root/init"
 cp "$cross/libovcshim.so" "$guest/root$cross"
-cp "$cross"/programs/{process_calls,site_registers} "$guest/root$cross/programs"
+cp "$cross"/programs/{process_calls,site_registers,many_threads} "$guest/root$cross/programs"
 cp "$cross"/examples/{fork_once,malloc_1tb,fork_doubles} "$guest/root$cross/examples"
 cp -L "$kept/toolchain/root/lib/ld-linux-aarch64.so.1" "$guest/root/lib"
 # with_libraries FILE [ROOT]: what it loads is there, from the compiler's root or from ROOT
@@ -56,15 +65,20 @@ with_libraries() {
 }
 with_libraries "$cross/programs/process_calls"
 ((${#tests[@]} == 0)) || { cp "$cross/machine_tests" "$guest/root$cross" && with_libraries "$cross/machine_tests"; }
+musl_into_guest
+((${#units[@]} == 0)) || unit_into_guest
 ((!with_ovc)) || ovc_into_guest
 (cd "$guest/root" && find . | cpio -o -H newc --quiet) | cat "$kernel/initrd" - >"$guest/initrd"
 result=$build/kernels/results/$suite-arm64/aarch64${tests:++tests}
+((${#units[@]} == 0)) || result+=+unit
 ((!with_ovc)) || result+=+ovc
-"$here/boot.sh" "$guest" - "$result" $((1 + with_ovc)) $mib 0 $((500 + 600 * with_ovc)) ovc.build="$cross" || { tail -n 30 "$result/console" >&3; fail "the machine did not come to its end"; }
+"$here/boot.sh" "$guest" - "$result" $((1 + with_ovc)) $mib 0 $((500 + 600 * with_ovc + 3000 * !!${#units[@]})) ovc.build="$cross" || { tail -n 30 "$result/console" >&3; fail "the machine did not come to its end"; }
 grep -a '^ovc-kernel: ' "$result/console" | tr -d '\r'
 cd "$result"
 
 [[ ! -e parts ]] || awk '$6 != 0 { exit 1 }' parts || { cat parts rules.* unwind >&3; fail "unit tests there"; }
+
+((${#units[@]} == 0)) || unit_judged
 
 # No program noticed the shim; each call is counted as on this machine.
 grep -q ok process_calls.alone || { cat process_calls.alone >&3; fail "process_calls did not run"; }
@@ -90,15 +104,20 @@ same here there "calls counted here and on aarch64"
 finds 'in libc +system calls that libc makes itself are recorded$' <(ovc stats process_calls.ovc)
 exits 1 ovc why malloc_1tb.ovc >told
 finds '^malloc of 1,099,511,627,776 bytes refused with ENOMEM' told
-
 # A fork refused for want of 8 MiB, as the guest found out by halves; told to what the kernel's own counter is exact to.
-exits 1 ovc why --json refused.ovc >why.json
-jq -e '.verdicts | length == 1 and (.[0] | .op == "fork" and .errno == "ENOMEM" and .cause == "commit-limit")' why.json >/dev/null ||
-  { cat why.json >&3; fail "the verdict"; }
-ovc why refused.ovc >told || true
-cat told
-finds 'asked by +main <- ' told
-read -r short exact < <(sed -n 's/^ *short by *\([0-9,]*\) kB *(.* off by \([0-9,]*\)).*/\1 \2/p' told | tr -d ,)
-((short >= 8192 - exact && short <= 8192 + exact)) || fail "short by $short kB, not 8,192 (give or take $exact)"
+# refused_by_8_mib LOG ASKED
+refused_by_8_mib() {
+  local short exact
+  exits 1 ovc why --json "$1" >why.json
+  jq -e '.verdicts | length == 1 and (.[0] | .op == "fork" and .errno == "ENOMEM" and .cause == "commit-limit")' why.json >/dev/null ||
+    { cat why.json >&3; fail "the verdict"; }
+  ovc why "$1" >told || true
+  cat told
+  finds 'asked by +main( <- |$)' told
+  read -r short exact < <(sed -n 's/^ *short by *\([0-9,]*\) kB *(.* off by \([0-9,]*\)).*/\1 \2/p' told | tr -d ,)
+  ((short >= 8192 - exact && short <= 8192 + exact)) || fail "short by $short kB, not 8,192 (give or take $exact)"
+}
+refused_by_8_mib refused.ovc 'main <- '
+musl_judged
 ((!with_ovc)) || ovc_judged
 if ((write)); then "$here/table.py" "$here/machines.txt" "$build/kernels/results" "$here/README.md" aarch64; fi

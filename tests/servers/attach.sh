@@ -7,7 +7,7 @@
 . "$source_dir/tests/fixtures/servers.sh"
 . "$source_dir/tests/fixtures/daemons.sh"
 . "$source_dir/tests/fixtures/postgres.sh"
-[[ $(uname -m) == x86_64 ]] || skip "attaching is for x86-64"
+[[ $(uname -m) == @(x86_64|aarch64) ]] || skip "attaching is for x86-64 and aarch64"
 wanted=${OVC_ATTACH_ROUNDS:-6}
 pids=()
 on_exit() {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#if defined(__x86_64__)  // elsewhere: elsewhere.cc
+#if defined(__x86_64__) || defined(__aarch64__)  // elsewhere: elsewhere.cc
 #include "tools/attach/chosen_thread.h"
 
 #include <fmt/format.h>
@@ -38,11 +38,16 @@ std::vector<uint32_t> waiting_first(uint32_t pid) {
 const char* why_restless(uint32_t pid, uint32_t tid) {
   const auto call = read_small(fmt::format("/proc/{}/task/{}/syscall", pid, tid));
   const auto nr = call ? first_number(*call) : std::nullopt;
-  return nr == SYS_vfork || nr == SYS_clone || nr == SYS_clone3 ? "it waits for its child of vfork"
-                                                                : "it does not stop";
+#ifdef SYS_vfork
+  constexpr long kVfork = SYS_vfork;
+#else
+  constexpr long kVfork = SYS_clone;
+#endif
+  return nr == kVfork || nr == SYS_clone || nr == SYS_clone3 ? "it waits for its child of vfork"
+                                                             : "it does not stop";
 }
 
-bool is_call_exit(int status) { return (status >> 8 & 0xff) == (SIGTRAP | 0x80); }
+bool is_by_call(int status) { return (status >> 8 & 0xff) == (SIGTRAP | 0x80); }
 
 }  // namespace
 
@@ -51,8 +56,9 @@ ThreadChooser::ThreadChooser(const ProcessFacts& facts)
 
 bool ThreadChooser::is_safe(uint32_t tid) {
   const ThreadState state = copy_state(facts_.pid, tid, memory_);
-  if (!state.error && !is_callable(state.registers, facts_.seccomp != 0)) {
-    in_the_way_.emplace_back(tid, "it sleeps under a seccomp filter");
+  const char* why = state.error ? nullptr : why_not_callable(state.registers, facts_.seccomp != 0);
+  if (why) {
+    in_the_way_.emplace_back(tid, why);
     return false;
   }
   const Walk walk = walker_.walk(state);
@@ -93,14 +99,14 @@ std::unique_ptr<Tracee> ThreadChooser::try_next_calls(uint32_t tid, Deadline unt
   for (int signal = 0; Clock::now() < until;) {
     Registers r{};
     if (get_registers(tid, r) != 0) return nullptr;
-    if (inside && !is_restarted(r) && waits_for_work(static_cast<long>(r.orig_rax)) && is_safe(tid))
+    if (inside && !is_restarted(r) && waits_for_work(call_number(r)) && thread->settle() &&
+        is_safe(tid))
       return thread;
     if (thread->resume(PTRACE_SYSCALL, signal) != 0) return nullptr;
     const int status = thread->wait_next(until);
     if (status < 0) return nullptr;
     signal = 0;
-    if (is_call_exit(status))
-      inside = get_registers(tid, r) == 0 && r.rax != static_cast<uint64_t>(-ENOSYS);
+    if (is_by_call(status)) inside = get_registers(tid, r) == 0 && is_call_end(r);
     else if (status >> 16 == 0) signal = status >> 8 & 0xff, inside = false;
     else inside = false;
   }

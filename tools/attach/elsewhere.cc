@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// On other machines than x86-64 nothing is stopped and nobody is attached to.
-#if !defined(__x86_64__)
+// On other machines than x86-64 and aarch64 nothing is stopped and nobody is attached to.
+#if !defined(__x86_64__) && !defined(__aarch64__)
 #include "tools/attach/attach.h"
 #include "tools/attach/named_stack.h"
 #include "tools/text/error.h"
@@ -9,7 +9,7 @@
 namespace ovc {
 namespace {
 
-constexpr char kOnlyThere[] = "this is for x86-64 only";
+constexpr char kOnlyThere[] = "this is for x86-64 and aarch64 only";
 
 }  // namespace
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#if defined(__x86_64__)  // elsewhere: elsewhere.cc
+#if defined(__x86_64__) || defined(__aarch64__)  // elsewhere: elsewhere.cc
 #include "tools/attach/guest.h"
 
 #include <dlfcn.h>
@@ -7,9 +7,11 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
 
+#include "tools/attach/errno_place.h"
 #include "tools/attach/object_in_memory.h"
 #include "tools/attach/their_files.h"
 #include "tools/text/error.h"
@@ -29,30 +31,14 @@ static_assert(sizeof(ovcshim::AttachOrder) <= kListAt);
 constexpr char kInMemory[] = "/memfd:/libovcshim.so (deleted)";  // as /proc names that file
 constexpr uint64_t kRegionProt = PROT_READ | PROT_WRITE, kRegionFlags = MAP_PRIVATE | MAP_ANONYMOUS;
 
-// mov errno@gottpoff(%rip),%rax; add %fs:0,%rax; ret, behind an endbr64 or not. The distance of
-// errno from the thread pointer; 0: the function has another shape.
-int64_t errno_distance(const Memory& memory, uint64_t function) {
-  unsigned char code[32]{};
-  if (!function || memory.read(function, code, sizeof code) != sizeof code) return 0;
-  constexpr unsigned char kEndbr[] = {0xf3, 0x0f, 0x1e, 0xfa}, kLoad[] = {0x48, 0x8b, 0x05},
-                          kAdd[] = {0x64, 0x48, 0x03, 0x04, 0x25, 0, 0, 0, 0, 0xc3};
-  const size_t at = memcmp(code, kEndbr, sizeof kEndbr) == 0 ? sizeof kEndbr : 0;
-  if (memcmp(code + at, kLoad, sizeof kLoad) != 0 || memcmp(code + at + 7, kAdd, sizeof kAdd) != 0)
-    return 0;
-  int32_t offset = 0;
-  int64_t distance = 0;
-  memcpy(&offset, code + at + 3, sizeof offset);
-  const uint64_t slot = function + at + 7 + static_cast<uint64_t>(int64_t{offset});
-  return memory.get(slot, distance) ? distance : 0;
-}
-
 // The highest address at which so many bytes are free, with a page beside them on either side,
 // below libc; 0: none.
 uint64_t free_place(const std::vector<MapLine>& lines, uint64_t bytes) {
-  constexpr uint64_t kPage = 4096;
+  const auto page = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
   const MapLine* libc = object_named(lines, "libc.so.6");
   for (const MapLine* line = libc; line && line > lines.data(); --line)
-    if (line->start - line[-1].end >= bytes + 2 * kPage) return line->start - kPage - bytes;
+    if (line->start - line[-1].end >= bytes + 3 * page)
+      return (line->start - page - bytes) & ~(page - 1);
   return 0;
 }
 
@@ -132,7 +118,7 @@ void Guest::find_errno() {
   Registers r{};
   if (!distance || get_registers(thread_->tid(), r) != 0)
     throw Error(fmt::format("the libc of {} is not known: its errno is not found", who(facts_)));
-  errno_at_ = r.fs_base + static_cast<uint64_t>(distance);
+  errno_at_ = thread_pointer(tid(), r) + static_cast<uint64_t>(distance);
   if (!memory_.get(errno_at_, errno_before_))
     throw Error(fmt::format("the libc of {} is not known: its errno is not found", who(facts_)));
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#if defined(__x86_64__)  // elsewhere: elsewhere.cc
+#if defined(__x86_64__) || defined(__aarch64__)  // elsewhere: elsewhere.cc
 #include "tools/attach/inside.h"
 
 #include <fmt/format.h>
@@ -34,9 +34,15 @@ bool any_word(const std::vector<unsigned char>& stack, Predicate is_it) {
 }
 
 // What the kernel writes into the frame of each signal handler
-// (arch/x86/kernel/fpu/signal.c save_sw_bytes()): other frames may lie on another stack.
+// (arch/x86/kernel/fpu/signal.c save_sw_bytes(), arch/arm64/kernel/signal.c setup_sigframe()):
+// other frames may lie on another stack.
+#if defined(__aarch64__)
+constexpr uint32_t kInSignalFrame = 0x46508001;  // FPSIMD_MAGIC
+#else
+constexpr uint32_t kInSignalFrame = FP_XSTATE_MAGIC1;
+#endif
 bool may_hold_signal_frame(const ThreadState& state) {
-  return any_word<uint32_t>(state.stack, [](uint32_t word) { return word == FP_XSTATE_MAGIC1; });
+  return any_word<uint32_t>(state.stack, [](uint32_t word) { return word == kInSignalFrame; });
 }
 
 }  // namespace
@@ -44,12 +50,13 @@ bool may_hold_signal_frame(const ThreadState& state) {
 InsideCheck::InsideCheck(uint32_t pid)
     : pid_(pid), main_stack_top_(stack_start(pid)), memory_(pid), walker_(pid) {}
 
-// Is the copy all of the thread's stack? glibc keeps what %fs points to at the top of a thread's
-// stack (nptl/allocatestack.c); the first thread's ends where the kernel began it.
+// Is the copy all of the thread's stack? glibc keeps what the thread pointer points to at the top
+// of a thread's stack (nptl/allocatestack.c); the first thread's ends where the kernel began it.
 bool InsideCheck::is_whole(const ThreadState& state) const {
-  const uint64_t top = state.tid == pid_ ? main_stack_top_ : state.registers.fs_base;
-  return top >= state.registers.rsp && top - state.registers.rsp <= state.stack.size() &&
-         !may_hold_signal_frame(state);
+  const uint64_t top =
+      state.tid == pid_ ? main_stack_top_ : thread_pointer(state.tid, state.registers);
+  const uint64_t low = stack_pointer(state.registers);
+  return top >= low && top - low <= state.stack.size() && !may_hold_signal_frame(state);
 }
 
 // A return address is a word of the stack: where there is none, nothing has to be followed.
@@ -62,8 +69,9 @@ bool InsideCheck::is_inside(uint32_t tid, const std::vector<CodeRange>& ranges) 
       return address >= range.start && address < range.end;
     });
   };
-  if (holds(state.registers.rip)) return true;
-  const bool is_named = any_word<uint64_t>(state.stack, holds);
+  if (holds(instruction_pointer(state.registers))) return true;
+  const bool is_named =
+      holds(unsaved_return(state.registers)) || any_word<uint64_t>(state.stack, holds);
   if (!is_named && is_whole(state)) return false;
   const Walk walk = walker_.walk(state);
   if (std::any_of(walk.addresses.begin(), walk.addresses.end(), holds)) return true;

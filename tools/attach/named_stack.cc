@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#if defined(__x86_64__)  // elsewhere: elsewhere.cc
+#if defined(__x86_64__) || defined(__aarch64__)  // elsewhere: elsewhere.cc
 #include "tools/attach/named_stack.h"
 
 #include <elf.h>
@@ -42,9 +42,9 @@ uint64_t bias_of(const Memory& memory, uint64_t start) {
 
 bool is_futex_wait(const Registers& r) {
   constexpr uint64_t kCommand = 127;  // FUTEX_CMD_MASK, without the clock bit
-  const uint64_t command = r.rsi & kCommand & ~uint64_t{0};
+  const uint64_t command = call_argument(r, 1) & kCommand;
   // A wait that was interrupted before has its first argument still.
-  return r.orig_rax == SYS_futex &&
+  return call_number(r) == SYS_futex &&
          (command == 0 /* WAIT */ || command == 6 /* LOCK_PI */ || command == 9 /* WAIT_BITSET */);
 }
 
@@ -85,7 +85,7 @@ class Reader {
     NamedThread thread;
     thread.tid = state.tid;
     thread.name = state.name;
-    const auto nr = static_cast<long>(state.registers.orig_rax);
+    const long nr = call_number(state.registers);
     thread.runs = nr < 0;
     if (!thread.runs) thread.call = call_name(nr);
     const Walk walk = walker_.walk(state);
@@ -96,7 +96,7 @@ class Reader {
           symbols_.resolve(0, walk.addresses[i], exact ? Pc::kExact : Pc::kReturnAddress);
       thread.frames.insert(thread.frames.end(), found.begin(), found.end());
     }
-    if (is_futex_wait(state.registers)) add_lock(thread, state.registers.rdi);
+    if (is_futex_wait(state.registers)) add_lock(thread, call_argument(state.registers, 0));
     return thread;
   }
 

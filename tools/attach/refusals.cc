@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // What speaks against attaching, told before anything is touched.
-#if defined(__x86_64__)  // elsewhere: elsewhere.cc
+#if defined(__x86_64__) || defined(__aarch64__)  // elsewhere: elsewhere.cc
 #include <elf.h>
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -34,17 +34,24 @@ struct Subject {
 
 std::string program_path(uint32_t pid) { return fmt::format("/proc/{}/exe", pid); }
 
-std::string not_x86_64(const Subject& s) {
+#if defined(__aarch64__)
+constexpr uint16_t kMachine = EM_AARCH64;
+constexpr char kMachineName[] = "aarch64";
+#else
+constexpr uint16_t kMachine = EM_X86_64;
+constexpr char kMachineName[] = "x86-64";
+#endif
+
+std::string other_machine(const Subject& s) {
   Elf64_Ehdr header{};
   const int fd = open(program_path(s.facts.pid).c_str(), O_RDONLY | O_CLOEXEC);
   const bool read_it = fd >= 0 && pread(fd, &header, sizeof header, 0) == sizeof header;
   if (fd >= 0) close(fd);
   if (!read_it) return fmt::format("the program of {} cannot be read", s.who);
-  if (header.e_ident[EI_CLASS] == ELFCLASS64 && header.e_machine == EM_X86_64) return "";
+  if (header.e_ident[EI_CLASS] == ELFCLASS64 && header.e_machine == kMachine) return "";
   return fmt::format(
-      "{} is a program of another kind (32-bit, or another machine's): the shim is "
-      "for x86-64",
-      s.who);
+      "{} is a program of another kind (32-bit, or another machine's): the shim is for {}", s.who,
+      kMachineName);
 }
 
 std::string not_glibc(const Subject& s) {
@@ -177,7 +184,7 @@ std::string why_not_attached(uint32_t pid, const std::string& shim) {
   int error = 0;
   s.lines = read_map_lines(s.facts.pid, &error);
   if (error) return why_not_stopped(s.facts, error);
-  for (const auto& reason : {standing_still, not_x86_64, not_glibc, recorded_already, secure,
+  for (const auto& reason : {standing_still, other_machine, not_glibc, recorded_already, secure,
                              borrowing, shadow_stack, no_shim, other_shim, filtered})
     if (std::string why = reason(s); !why.empty()) return why;
   return "";

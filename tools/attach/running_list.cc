@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
-#if defined(__x86_64__)  // elsewhere: elsewhere.cc
+#if defined(__x86_64__) || defined(__aarch64__)  // elsewhere: elsewhere.cc
 #include "tools/attach/running_list.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <time.h>
 #include <unistd.h>
+#if defined(__x86_64__)
 #include <x86intrin.h>
+#endif
 
 #include <cerrno>
 #include <string>
@@ -22,15 +24,28 @@ using ovcshim::MappingEntry;
 
 constexpr size_t kAtOnce = 64 * 1024;  // more than the kernel hands out: whole mappings, a page
 
-// As the shim's tick_now(); not before what stands before it, not behind what stands behind it.
+// The processor's counter; not before what stands before it, not behind what stands behind it.
+#if defined(__aarch64__)
+constexpr ovcshim::Clock kCounter = ovcshim::Clock::kCntvct;
+uint64_t counter() {
+  uint64_t tick;
+  asm volatile("dsb ish\n\tisb\n\tmrs %0, cntvct_el0\n\tisb" : "=r"(tick) : : "memory");
+  return tick;
+}
+#else
+constexpr ovcshim::Clock kCounter = ovcshim::Clock::kTsc;
+uint64_t counter() {
+  _mm_mfence();
+  _mm_lfence();
+  const uint64_t tick = __rdtsc();
+  _mm_lfence();
+  return tick;
+}
+#endif
+
+// As the shim's tick_now().
 uint64_t tick_of(ovcshim::Clock clock) {
-  if (clock == ovcshim::Clock::kTsc) {
-    _mm_mfence();
-    _mm_lfence();
-    const uint64_t tick = __rdtsc();
-    _mm_lfence();
-    return tick;
-  }
+  if (clock == kCounter) return counter();
   timespec t{};
   clock_gettime(CLOCK_MONOTONIC, &t);
   return static_cast<uint64_t>(t.tv_sec) * 1000000000u + static_cast<uint64_t>(t.tv_nsec);
@@ -38,7 +53,7 @@ uint64_t tick_of(ovcshim::Clock clock) {
 
 // In another time namespace CLOCK_MONOTONIC says something else.
 bool is_same_clock(uint32_t pid, ovcshim::Clock clock) {
-  if (clock == ovcshim::Clock::kTsc) return true;
+  if (clock == kCounter) return true;
   if (clock != ovcshim::Clock::kMonotonicNs) return false;
   return namespace_inode("/proc/self/ns/time") ==
          namespace_inode(fmt::format("/proc/{}/ns/time", pid));

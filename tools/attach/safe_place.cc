@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#if defined(__x86_64__)  // elsewhere: elsewhere.cc
+#if defined(__x86_64__) || defined(__aarch64__)  // elsewhere: elsewhere.cc
 #include "tools/attach/safe_place.h"
 
 #include <fmt/format.h>
@@ -124,7 +124,7 @@ size_t frames_of_the_start(const std::vector<std::string_view>& files) {
 Place judge_place(const ThreadState& state, const Walk& walk, const std::vector<Frame>& innermost,
                   const std::vector<MapLine>& lines) {
   const Registers& r = state.registers;
-  const auto nr = static_cast<long>(r.orig_rax);
+  const long nr = call_number(r);
   if (state.error || walk.addresses.empty()) return no("its registers cannot be read");
   if (nr < 0) return no("it runs");
   const bool goes_on =
@@ -135,7 +135,7 @@ Place judge_place(const ThreadState& state, const Walk& walk, const std::vector<
   if (std::find(walk.handler_below.begin(), walk.handler_below.end(), true) !=
       walk.handler_below.end())
     return no("in a signal handler");
-  if (!has_room(lines, r.rsp)) return no("its stack is too small");
+  if (!has_room(lines, stack_pointer(r))) return no("its stack is too small");
   std::vector<std::string_view> files;
   for (const uint64_t address : walk.addresses) files.push_back(file_at(lines, address));
   size_t first = 0;  // the first frame that is not libc's

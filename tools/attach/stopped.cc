@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#if defined(__x86_64__)  // elsewhere: elsewhere.cc
+#if defined(__x86_64__) || defined(__aarch64__)  // elsewhere: elsewhere.cc
 #include "tools/attach/stopped.h"
 
 #include <fcntl.h>
@@ -48,7 +48,7 @@ ThreadState copy_state(uint32_t pid, uint32_t tid, const Memory& memory) {
   state.error = get_registers(tid, state.registers);
   if (state.error) return state;
   state.stack.resize(kStackBytes);
-  state.stack.resize(memory.read(state.registers.rsp, state.stack.data(), kStackBytes));
+  state.stack.resize(memory.read(stack_pointer(state.registers), state.stack.data(), kStackBytes));
   return state;
 }
 

@@ -14,7 +14,7 @@ struct ThreadState {
   uint32_t tid = 0;
   std::string name;  // raw
   Registers registers{};
-  std::vector<unsigned char> stack;  // from registers.rsp on
+  std::vector<unsigned char> stack;  // from the stack pointer on
   int error = 0;                     // why it could not be read; the rest is empty then
 };
 

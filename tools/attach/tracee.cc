@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: MIT
-#if defined(__x86_64__)  // elsewhere: elsewhere.cc
+#if defined(__x86_64__) || defined(__aarch64__)  // elsewhere: elsewhere.cc
 #include "tools/attach/tracee.h"
 
-#include <elf.h>
 #include <errno.h>
 #include <fmt/format.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,17 +18,16 @@
 namespace ovc {
 namespace {
 
-// include/linux/errno.h: what a system call returns within the kernel to be started again
-constexpr int kRestartSys = 512, kRestartNoHand = 514, kRestartBlock = 516;
-
 // Calls that answer EINTR to a stop, and that have done nothing when they do (fs/eventpoll.c,
 // ipc/sem.c, kernel/signal.c do_sigtimedwait(), fs/aio.c, io_uring, and sockets with SO_RCVTIMEO or
 // SO_SNDTIMEO: net/core/sock.c sock_intr_errno()). Not connect: it goes on, so a second one fails.
 constexpr long kAnsweringEintr[] = {
-    SYS_epoll_wait,      SYS_epoll_pwait, SYS_semop,   SYS_semtimedop,
-    SYS_rt_sigtimedwait, SYS_read,        SYS_readv,   SYS_recvfrom,
-    SYS_recvmsg,         SYS_accept,      SYS_accept4, SYS_write,
-    SYS_writev,          SYS_sendto,      SYS_sendmsg, SYS_io_getevents,
+    SYS_epoll_pwait,    SYS_semop,    SYS_semtimedop, SYS_rt_sigtimedwait, SYS_read,
+    SYS_readv,          SYS_recvfrom, SYS_recvmsg,    SYS_accept,          SYS_accept4,
+    SYS_write,          SYS_writev,   SYS_sendto,     SYS_sendmsg,         SYS_io_getevents,
+#ifdef SYS_epoll_wait
+    SYS_epoll_wait,
+#endif
 #ifdef SYS_epoll_pwait2
     SYS_epoll_pwait2,
 #endif
@@ -60,22 +57,6 @@ bool has_signal_to_handle(uint32_t tid) {
 }
 
 }  // namespace
-
-int get_registers(uint32_t tid, Registers& to) {
-  iovec all{&to, sizeof to};
-  return result_of(ptrace(PTRACE_GETREGSET, tid, NT_PRSTATUS, &all));
-}
-
-int set_registers(uint32_t tid, const Registers& from) {
-  iovec all{const_cast<Registers*>(&from), sizeof from};
-  return result_of(ptrace(PTRACE_SETREGSET, tid, NT_PRSTATUS, &all));
-}
-
-bool is_restarted(const Registers& r) {
-  const auto nr = static_cast<long>(r.orig_rax);
-  const auto result = static_cast<long>(r.rax);
-  return nr >= 0 && result <= -kRestartSys && result >= -kRestartBlock;
-}
 
 Tracee::Tracee(Tracee&& other) noexcept
     : tid_(other.tid_), seized_(other.seized_), stopped_(other.stopped_), gone_(other.gone_) {
@@ -140,15 +121,19 @@ bool Tracee::wait_stopped(Deadline until) {
   }
 }
 
-// In this state the kernel starts the call again, or answers EINTR if a handler comes first after
-// all (arch/x86/kernel/signal.c handle_signal()).
+bool Tracee::settle() {
+  using namespace std::chrono_literals;
+  if (!kCallStopsHideRegisters) return stopped_;
+  return interrupt() == 0 && resume(PTRACE_CONT) == 0 &&
+         wait_stopped(std::chrono::steady_clock::now() + 500ms);
+}
+
 void Tracee::repair_interrupted_call() {
   Registers r{};
-  if (get_registers(tid_, r) != 0 || static_cast<long>(r.rax) != -EINTR ||
-      !answers_eintr(static_cast<long>(r.orig_rax)) || has_signal_to_handle(tid_))
+  if (get_registers(tid_, r) != 0 || !is_interrupted(r) || !answers_eintr(call_number(r)) ||
+      has_signal_to_handle(tid_))
     return;
-  r.rax = static_cast<uint64_t>(-long{kRestartNoHand});
-  set_registers(tid_, r);
+  if (const auto again = made_again(tid_, r)) set_registers(tid_, *again);
 }
 
 // A thread has to stand still to be let go. One that does not stop is asked and waited for: what it

@@ -10,7 +10,6 @@
 // that, microseconds later, they answer EINTR, as after SIGSTOP and SIGCONT.)
 #pragma once
 #include <sys/types.h>
-#include <sys/user.h>
 
 #include <chrono>
 #include <cstdint>
@@ -18,14 +17,11 @@
 #include <string>
 #include <vector>
 
+#include "tools/attach/registers.h"
+
 namespace ovc {
 
-using Registers = user_regs_struct;
 using Deadline = std::chrono::steady_clock::time_point;
-
-// The errno of the failed call, 0: it worked.
-int get_registers(uint32_t tid, Registers& to);
-int set_registers(uint32_t tid, const Registers& from);
 
 // A thread that is held by us. Let go by its end, wherever it is.
 class Tracee {
@@ -45,6 +41,9 @@ class Tracee {
   bool wait_stopped(Deadline until);
   // One more stop of a thread that runs: asks, and waits.
   int interrupt();
+  // From the end of a system call to a stop before the next instruction, where all registers are
+  // shown. False: not stopped.
+  bool settle();
   // Runs on with PTRACE_CONT or PTRACE_SYSCALL.
   int resume(int request, int signal = 0);
   // Waits for the next stop; its status as of waitpid, -1: the time is over, -2: the thread is
@@ -58,8 +57,5 @@ class Tracee {
   uint32_t tid_;
   bool seized_ = false, stopped_ = false, gone_ = false;
 };
-
-// Is this register state in a system call that the kernel will start again?
-bool is_restarted(const Registers& registers);
 
 }  // namespace ovc

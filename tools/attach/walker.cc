@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#if defined(__x86_64__)  // elsewhere: elsewhere.cc
+#if defined(__x86_64__) || defined(__aarch64__)  // elsewhere: elsewhere.cc
 #include "tools/attach/walker.h"
 
 #include <libunwind-ptrace.h>
@@ -20,11 +20,13 @@ struct Walking {
 };
 Walking walking;
 
-unsigned long long Registers::*const kByNumber[] = {  // libunwind-x86_64.h, which is DWARF's order
-    &Registers::rax, &Registers::rdx, &Registers::rcx, &Registers::rbx, &Registers::rsi,
-    &Registers::rdi, &Registers::rbp, &Registers::rsp, &Registers::r8,  &Registers::r9,
-    &Registers::r10, &Registers::r11, &Registers::r12, &Registers::r13, &Registers::r14,
-    &Registers::r15, &Registers::rip};
+// Where a frame stands. libunwind takes it for the link register on aarch64, which holds for frames
+// that have called; pc is what it was innermost, or where a signal came.
+#if defined(__aarch64__)
+constexpr int instruction_of(bool exact) { return exact ? int{UNW_AARCH64_PC} : int{UNW_REG_IP}; }
+#else
+constexpr int instruction_of(bool) { return UNW_REG_IP; }
+#endif
 
 int find_proc_info(unw_addr_space_t space, unw_word_t ip, unw_proc_info_t* info, int need, void*) {
   return _UPT_find_proc_info(space, ip, info, need, walking.files);
@@ -37,7 +39,7 @@ int no_dynamic_code(unw_addr_space_t, unw_word_t*, void*) { return -UNW_ENOINFO;
 int access_memory(unw_addr_space_t, unw_word_t at, unw_word_t* value, int write, void*) {
   if (write) return -UNW_EINVAL;
   const auto& stack = walking.state->stack;
-  const uint64_t low = walking.state->registers.rsp;
+  const uint64_t low = stack_pointer(walking.state->registers);
   if (at >= low && at - low + sizeof *value <= stack.size()) {
     std::memcpy(value, stack.data() + (at - low), sizeof *value);
     return 0;
@@ -46,9 +48,9 @@ int access_memory(unw_addr_space_t, unw_word_t at, unw_word_t* value, int write,
 }
 
 int access_register(unw_addr_space_t, unw_regnum_t number, unw_word_t* value, int write, void*) {
-  if (write || number < 0 || static_cast<size_t>(number) >= std::size(kByNumber))
-    return -UNW_EBADREG;
-  *value = walking.state->registers.*kByNumber[number];
+  const auto found = numbered_register(walking.state->registers, number);
+  if (write || !found) return -UNW_EBADREG;
+  *value = *found;
   return 0;
 }
 
@@ -103,7 +105,7 @@ Walk Walker::walk(const ThreadState& state) {
   if (unw_init_remote(&cursor, parts_->space, parts_->files) != 0) return walk;
   for (bool exact = true;;) {
     unw_word_t ip = 0, sp = 0;
-    unw_get_reg(&cursor, UNW_REG_IP, &ip);
+    unw_get_reg(&cursor, instruction_of(exact), &ip);
     unw_get_reg(&cursor, UNW_REG_SP, &sp);
     if (ip == 0) break;
     walk.addresses.push_back(ip);

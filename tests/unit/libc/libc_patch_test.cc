@@ -62,7 +62,7 @@ Run run(std::vector<std::string> command) {
 }
 
 std::string program(const std::string& name) {
-  return std::string(OVC_BINARY_DIR) + "/programs/libc_patch_" + name;
+  return OVC_BINARY_DIR "/programs/libc_patch_" + name;
 }
 
 bool can_run() {
