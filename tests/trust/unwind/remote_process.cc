@@ -104,5 +104,6 @@ long ProcFile::read(void* to, uint64_t bytes) {
   if (got > 0) offset_ += got;
   return got;
 }
+long ProcFile::read_list(void* to, uint64_t bytes) { return read(to, bytes); }
 
 }  // namespace ovcshim
