@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "tools/causes/causes_detail.h"
+#include "tools/causes/errno_rows.h"
 #include "tools/rules/host_figures.h"
 
 namespace ovc {
