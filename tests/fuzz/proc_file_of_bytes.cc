@@ -27,6 +27,7 @@ long ProcFile::read(void* to, uint64_t bytes) {
   offset_ += static_cast<long>(n);
   return static_cast<long>(n);
 }
+long ProcFile::read_list(void* to, uint64_t bytes) { return read(to, bytes); }
 
 void close_inherited_files() {}
 void note_single_threaded(const char*) {}
