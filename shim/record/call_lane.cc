@@ -7,6 +7,7 @@
 
 #include "shim/record/event.h"
 #include "shim/record/hots.h"
+#include "shim/record/lane_ahead.h"
 #include "shim/record/process.h"
 #include "shim/sys/thread_pointer.h"
 
@@ -70,6 +71,7 @@ ChunkHeader* try_claim(uint32_t tid, Owners owners, uint64_t* claim) {
     const uint64_t index = *claim % g.chunk_count;
     const uint64_t open = __atomic_load_n(&g.chunks_open, __ATOMIC_SEQ_CST);
     if (OVC_UNLIKELY(open && index >= open)) return nullptr;  // see close_rest() of lock_all.cc
+    if (tries == 0) bring_chunks(index);
     ChunkHeader* chunk = chunk_at(index);
     uint64_t word = __atomic_load_n(&chunk->owner, __ATOMIC_RELAXED);
     if (!owners.gives_up(chunk, word, *claim)) continue;

@@ -12,6 +12,7 @@
 #include "shim/format/log_format.h"
 #include "shim/format/memory_format.h"
 #include "shim/format/readings_format.h"
+#include "shim/record/lane_ahead.h"
 #include "shim/sys/seccomp.h"
 #include "shim/sys/sys.h"
 #include "shim/unwind/modules.h"
@@ -236,6 +237,7 @@ struct Private {
   uint64_t kill_tick;             // last counters read over a killed child
   uint64_t contexts[kContexts];   // in the memory ring, + 1, by thread
   uint64_t unit_page;             // of the memory ring, written to last
+  LaneAhead ahead;
   uint64_t leaves[kKnownLeaves];  // of the tree of owners, by place
   // What each process touches comes first, on as few pages as may be.
   Scratch scratch[kScratches];
