@@ -87,7 +87,7 @@ run_kernels() {
   local how=()
   ((!quick)) || how=(--machine smallest bookworm)
   "$source_dir/tests/kernels/run.sh" "${how[@]}"
-  ((quick)) || "$source_dir/tests/kernels/aarch64.sh" --tests --ovc --unit
+  ((quick)) || "$source_dir/tests/kernels/aarch64.sh" --tests --ovc
 }
 # Of the lines `  PART: status N, SECONDS s, RIGHT UNKNOWN WRONG`
 figures_kernels() {
