@@ -27,8 +27,12 @@ struct Line {
   FactKey key;
 };
 
-void add_lines(Facts& facts, const char* text, const Line* lines, int count) {
-  for (int i = 0; i < count; ++i) facts.add(lines[i].key, find_value(text, lines[i].name));
+// Is `line` one of these?
+template <size_t kCount>
+void add_line(Facts& facts, const char* line, const Line (&rows)[kCount]) {
+  for (const Line& row : rows)
+    if (starts_with(line, row.name))
+      return facts.add(row.key, parse_number(line + sys::length(row.name)));
 }
 
 }  // namespace
@@ -168,7 +172,7 @@ void add_status(Facts& facts, char* io, uint64_t room, MemorySizes* sizes) {
   };
   Lines file("/proc/thread-self/status", io, room);  // "Groups:" alone can be longer than the room
   while (const char* line = file.next()) {
-    add_lines(facts, line, kLines, sizeof kLines / sizeof kLines[0]);
+    add_line(facts, line, kLines);
     if (sizes) note_sizes(line, *sizes);
     // fs/proc/array.c: what is wanted stands before these
     if (starts_with(line, "Seccomp_filters:") || starts_with(line, "Speculation")) return;
@@ -206,15 +210,26 @@ uint64_t limit_of(long resource) {
   return limit.current == UINT64_MAX ? kInfinite : limit.current;
 }
 
+// One line of limits, its value at the place of its row.
+void note_limit(const char* line, uint64_t* values) {
+  for (const auto& row : kLimits) {
+    if (starts_with(line, row.line)) *values = parse_number(line + sys::length(row.line));
+    ++values;
+  }
+}
+
 }  // namespace
 
 // All by one file, or one by one where that cannot be read.
 void add_limits(Facts& facts, char* io, uint64_t room) {
+  uint64_t values[sizeof kLimits / sizeof kLimits[0]];
+  for (uint64_t& value : values) value = kUnknown;
   const bool read = read_file("/proc/thread-self/limits", io, room) > 0;
-  for (const auto& row : kLimits) {
-    const uint64_t value = read ? find_value(io, row.line) : kUnknown;
-    facts.add(row.key, value == kUnknown ? limit_of(row.resource) : value);
-  }
+  for (const char* line = read ? io : nullptr; line; line = next_line(line))
+    note_limit(line, values);
+  const uint64_t* value = values;
+  for (const auto& row : kLimits)
+    facts.add(row.key, *value == kUnknown ? limit_of(row.resource) : *value), ++value;
 }
 
 uint64_t namespace_inode(const char* path) {

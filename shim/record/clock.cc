@@ -4,6 +4,9 @@
 #include "shim/record/clock.h"
 
 #include <time.h>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 
 #include "shim/record/state.h"
 #include "shim/sys/vdso.h"
@@ -11,6 +14,17 @@
 namespace ovcshim {
 
 constinit uint64_t g_fork_clock = 0;
+
+// Intel SDM vol. 3, 18.17.1: CPUID 80000007H EDX bit 8, the TSC runs at a constant rate in all
+// states.
+bool counter_is_steady() {
+#if defined(__x86_64__)
+  unsigned a, b, c, d;
+  return __get_cpuid(0x80000007, &a, &b, &c, &d) && d & 1u << 8;
+#else
+  return true;
+#endif
+}
 
 uint64_t boot_ns() { return sys::clock_ns(CLOCK_BOOTTIME); }
 

@@ -7,6 +7,11 @@
 
 namespace ovcshim {
 
+// Whether the processor's counter runs at one rate in all states: then a new log's ticks are its.
+// One that joins a log takes that log's (FileHeader::clock): CPUID leaves a virtual machine, some
+// 10 us a time.
+bool counter_is_steady();
+
 // One moment on three clocks. The tick lies within a microsecond or so of the others unless every
 // try was interrupted.
 ClockPair clock_pair();

@@ -361,6 +361,7 @@ bool create_log(const char* path, const LogWish& wish, Problem& problem) {
   const long fd = sys::call(__NR_openat, AT_FDCWD, reinterpret_cast<long>(path),
                             O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
   if (sys::failed(fd)) return problem.set("cannot create", fd);
+  g.use_tsc = counter_is_steady();
   const bool ok = fill_new(fd, wish, problem);
   sys::call(__NR_close, fd);
   if (!ok) sys::call(__NR_unlinkat, AT_FDCWD, reinterpret_cast<long>(path), 0);
@@ -386,6 +387,7 @@ bool join_log(const char* path, Problem& problem, bool* foreign) {
   if (ok) ok = (is_where_made(h, st) || keeps_its_room(fd, problem)) && map_log(fd, h, problem);
   sys::call(__NR_close, fd);
   g.joined = ok;
+  if (ok) g.use_tsc = h.clock != static_cast<uint32_t>(Clock::kMonotonicNs);
   return ok;
 }
 

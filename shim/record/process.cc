@@ -3,6 +3,9 @@
 // Registration of a process (image or forked child), module lists, ends. Cold code; same rules as
 // event_lane.cc.
 #include "shim/record/process.h"
+
+#include <time.h>
+
 #include "shim/record/clock.h"
 #include "shim/record/leaving.h"
 
@@ -15,6 +18,7 @@
 #include "shim/record/refusal.h"
 #include "shim/record/snapshot.h"
 #include "shim/sys/thread_pointer.h"
+#include "shim/sys/vdso.h"
 
 namespace ovcshim {
 namespace {
@@ -109,7 +113,7 @@ void add_start_clock(Facts& facts, EventBase& base, const ImageList* list) {
 void add_own_cost(Facts& facts) {
   facts.add(FactKey::kOwnMappedKb, (g.mapped_bytes + sizeof(Private)) / 1024);
   facts.add(FactKey::kOwnCommitKb, g.own_commit_kb);
-  facts.add(FactKey::kOwnStartNs, (tick_now() - g.start_tick) * 1000 / (g_ticks_per_ms / 1000 + 1));
+  facts.add(FactKey::kOwnStartNs, sys::clock_ns(CLOCK_MONOTONIC) - g.start_ns);
   facts.add(FactKey::kRing, g.joined);
 }
 

@@ -97,8 +97,8 @@ struct alignas(64) Session {
   uint64_t own_commit_kb = 0;   // private writable memory the shim adds to the process
   // Attached with --malloc (interpose/bound_slots.h); kUnknown: without
   uint64_t bound_slots = kUnknown, bound_elsewhere = 0, bound_unwritable = 0;
-  uint64_t start_tick = 0;  // when the constructor began
-  uint32_t start_pid = 0;   // as it asked; 0: it did not
+  uint64_t start_ns = 0;   // CLOCK_MONOTONIC when the shim began
+  uint32_t start_pid = 0;  // as it asked; 0: it did not
   // OVCSHIM_INJECT, OVCSHIM_REHEARSE: kUnknown not set, 1 in force, 0 not understood
   uint64_t inject_in_force = kUnknown, rehearse_in_force = kUnknown;
 };

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <link.h>
+#include <time.h>
 
 #include "shim/format/attach_order.h"
 #include "shim/interpose/bound_slots.h"
@@ -179,7 +180,7 @@ bool open_for(AttachOrder& order) {
   }
   keep_startup_objects(g_auxv, sys::call(__NR_getpid));
   sys::find_vdso(g_auxv, is_kept_head);
-  begin_clock();
+  g.start_ns = sys::clock_ns(CLOCK_MONOTONIC);
   const Settings s = settings_of(order);
   g.attached = true;
   if (open_log(s.log, &problem.why, &problem.err, path) && !g.joined && map_private(problem)) {

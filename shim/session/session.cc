@@ -176,7 +176,7 @@ void start(const Settings& s) {
   g.start_pid = static_cast<uint32_t>(sys::call(__NR_getpid));
   keep_startup_objects(g_auxv, g.start_pid);
   sys::find_vdso(g_auxv, is_kept_head);
-  begin_clock();
+  g.start_ns = sys::clock_ns(CLOCK_MONOTONIC);
   if (!open_log(s.log, &problem.why, &problem.err, path))
     return complain(problem.why ? problem.why : "cannot start", problem.err, path);
   know_tick_rate();

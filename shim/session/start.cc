@@ -21,18 +21,6 @@
 namespace ovcshim {
 namespace {
 
-// Intel SDM vol. 3, 18.17.1: CPUID 80000007H EDX bit 8, the TSC runs at a constant rate in all
-// states.
-bool tsc_is_invariant() {
-#if defined(__x86_64__)
-  unsigned a, b, c, d;
-  if (!__get_cpuid(0x80000007, &a, &b, &c, &d)) return false;
-  return d & 1u << 8;
-#else
-  return true;
-#endif
-}
-
 uint64_t pid_namespace() {
   char link[64];
   const long n = sys::call(__NR_readlinkat, AT_FDCWD, reinterpret_cast<long>("/proc/self/ns/pid"),
@@ -136,11 +124,6 @@ void estimate_tick_rate() {
 }
 
 }  // namespace
-
-void begin_clock() {
-  g.use_tsc = tsc_is_invariant();
-  g.start_tick = tick_now();
-}
 
 void know_tick_rate() {
   if (!g.joined || !g.use_tsc || !tick_rate_of_log()) estimate_tick_rate();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // The steps that recording begins with, whether the program begins (session.cc) or runs already
-// (attach.cc). In this order: begin_clock(), open_log(), know_tick_rate(), map_private(),
+// (attach.cc). In this order: open_log(), know_tick_rate(), map_private(),
 // enter_libc(), begin_recording().
 #pragma once
 #include "shim/libc/libc_patch.h"
@@ -22,7 +22,6 @@ struct StartProblem {
   char* path;
 };
 
-void begin_clock();
 void know_tick_rate();
 bool map_private(StartProblem& problem);
 // libc's own system calls, from now on.

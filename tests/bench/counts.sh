@@ -32,7 +32,7 @@ bash    1   112 70  /bin/bash -c :
 perl    1   112 76  /usr/bin/perl -e 1
 python3 1   160 126 /usr/bin/python3 -c pass
 node    1   470 700 /usr/bin/node -e 0
-fork    20  30  19  ./fork_loop
+fork    20  30  21  ./fork_loop
 mmap    400 2   2   ./map_loop
 '
 tries=5
