@@ -25,26 +25,6 @@ inline uint64_t most_listed() {
   return fits < kMaxListed ? fits : kMaxListed;
 }
 
-struct MapTotals {
-  uint64_t count = 0, ac_kb = 0, ac_count = 0, dc_kb = 0, nr_kb = 0, biggest_kb = 0,
-           biggest_start = 0, shared_writable_kb = 0, outside = 0,
-           data_kb = 0;  // as VmData and VmStk together count: private and writable
-
-  void add(const MappingEntry& m) {
-    const uint64_t kb = (m.end - m.start) / 1024;
-    ++count;
-    if (m.start >= kVsyscall) ++outside;  // part of no process
-    if ((m.flags & (kMapAc | kMapDc)) == kMapAc) {
-      ac_kb += kb, ++ac_count;
-      if (kb > biggest_kb) biggest_kb = kb, biggest_start = m.start;
-    }
-    if ((m.flags & (kMapAc | kMapDc)) == (kMapAc | kMapDc)) dc_kb += kb;
-    if (m.flags & kMapNr) nr_kb += kb;
-    if ((m.flags & (kMapShared | kMapWrite)) == (kMapShared | kMapWrite)) shared_writable_kb += kb;
-    if ((m.flags & (kMapShared | kMapWrite)) == kMapWrite) data_kb += kb;
-  }
-};
-
 // Collects entries and writes a record whenever enough have come.
 class MappingWriter {
  public:
@@ -72,6 +52,16 @@ class MappingWriter {
   void read_between(uint64_t from_tick, uint64_t to_tick) {
     from_tick_ = from_tick, to_tick_ = to_tick;
     given_ = true;
+  }
+  // The list ends early enough for the slots of the vitals ring from this position on to stay.
+  void spare(uint64_t position) {
+    constexpr uint64_t kSnapshotSlots = kMaxParts / 2,
+                       kEntriesOfSlot = kSlotBytes / sizeof(MappingEntry);
+    const uint64_t now = __atomic_load_n(g.vitals.cursor, __ATOMIC_RELAXED);
+    const uint64_t used = now - (position & ~kVitalBit) + kSnapshotSlots + g.vitals.count / 8;
+    const uint64_t left = used < g.vitals.count ? g.vitals.count - used : 0;
+    const uint64_t fits = left / 2 * kEntriesOfSlot;  // the rest for the records' heads
+    if (fits < most_listed_) most_listed_ = fits;
   }
   void flush(bool last) {
     Record record{plain_base(Op::kMappings)};
@@ -103,7 +93,7 @@ class MappingWriter {
     part_tick_ = tick_now();
   }
 
-  const uint64_t most_listed_ = most_listed();
+  uint64_t most_listed_ = most_listed();
   uint64_t about_, start_tick_, from_tick_, to_tick_ = 0;
   uint64_t part_tick_ = start_tick_;  // when the first entry of this part was taken
   bool given_ = false;
@@ -113,16 +103,9 @@ class MappingWriter {
   uint32_t pending_ = 0, listed_ = 0;
 };
 
-inline void add_map_totals(Facts& facts, const MapTotals& t, uint64_t ticks) {
-  facts.add(FactKey::kMapsCount, t.count);
-  facts.add(FactKey::kMapsOutsideCount, t.outside);
-  facts.add(FactKey::kMapsAcKb, t.ac_kb);
-  facts.add(FactKey::kMapsAcCount, t.ac_count);
-  facts.add(FactKey::kMapsDcKb, t.dc_kb);
-  facts.add(FactKey::kMapsNrKb, t.nr_kb);
-  facts.add(FactKey::kMapsBiggestAcKb, t.biggest_kb);
-  facts.add(FactKey::kMapsBiggestAcStart, t.biggest_start);
-  facts.add(FactKey::kSharedWritableKb, t.shared_writable_kb);
+// Of a list that was read for this record.
+inline void add_list_totals(Facts& facts, const MapTotals& t, uint64_t ticks) {
+  add_map_totals(facts, t);
   facts.add(FactKey::kMapsReadNs, ticks * 1000 / (g_ticks_per_ms / 1000 + 1));
   facts.add(FactKey::kMapsSource, 1);
 }

@@ -178,7 +178,7 @@ ProofPlan choose(const EventBase& base, uint64_t granted) {
   const Proven* same = base.flags & kRehearsed ? nullptr : newest(base, false);
   if (same && is_going(*same) && !copies) {
     if (list) return {Proof::kFull};
-    if (!same->listed) return {Proof::kLasting};
+    if (!same->listed || totals_hold(granted)) return {Proof::kLasting};
   }
   if (same && holds(*same, granted)) {
     const bool recent = is_recent(*same, now);
@@ -235,6 +235,7 @@ void begin_proof(const EventBase& base, uint64_t position) {
     if (proven.tick < oldest->tick) oldest = &proven;
   }
   const uint64_t now = tick_now();
+  p.earlier_proof = own && (own->position & kVitalBit) && is_recent(*own, now) ? own->position : 0;
   *(own ? own : oldest) = {position, granted_count(),     p.reading.value.vm_size_pages,
                            now,      base.caller,         base.op,
                            base.err, is_task_limit(base), false};
@@ -257,6 +258,16 @@ void end_proof(uint64_t position, Proof proof, uint64_t ticks, bool written) {
       proven.listed = proof == Proof::kFull;
       if (!written) proven = {};
     }
+}
+
+void keep_totals(const MapTotals& totals, uint64_t granted) {
+  g_private->listed = {totals, granted, g_private->reading.value.vm_size_pages};
+}
+
+bool totals_hold(uint64_t granted) {
+  const ListedTotals& listed = g_private->listed;
+  return listed.totals.count != 0 && listed.granted == granted && granted == granted_count() &&
+         listed.vm_size_pages == g_private->reading.value.vm_size_pages;
 }
 
 uint64_t granted_count() { return __atomic_load_n(&g_private->granted, __ATOMIC_ACQUIRE); }

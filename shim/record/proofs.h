@@ -48,6 +48,11 @@ void add_changed_sizes(Facts& facts);
 void begin_proof(const EventBase& base, uint64_t position);
 void end_proof(uint64_t position, Proof proof, uint64_t ticks, bool written);
 
+// The sums of the newest list that was read for a proof, `granted` calls ago; and whether they are
+// those of the mappings now: nothing was granted since, VmSize is the same.
+void keep_totals(const MapTotals& totals, uint64_t granted);
+bool totals_hold(uint64_t granted);
+
 // Calls that changed the process so far, by kind of change; and one more. What libc does within a
 // spawn that fails, it takes back.
 uint64_t granted_count();

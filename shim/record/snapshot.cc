@@ -14,6 +14,7 @@
 #include "shim/record/image_list.h"
 #include "shim/record/mapping_writer.h"
 #include "shim/record/owners.h"
+#include "shim/record/proofs.h"
 #include "shim/record/refusal.h"
 #include "shim/record/refusal_facts.h"
 #include "shim/record/smaps.h"
@@ -129,16 +130,19 @@ bool write_snapshot(uint64_t position, Proof proof, const EventBase& call) {
   add_place_files(facts);
   if (proof == Proof::kFull) {
     MappingWriter writer(position, big);
-    const uint64_t range = range_bytes(call);
+    const uint64_t range = range_bytes(call), granted = granted_count();
+    if (g_private->earlier_proof) writer.spare(g_private->earlier_proof);
     if (range != 0) writer.always_list(call.args[0], range);
     if (list_mappings(writer, big)) {
       writer.flush(true);
-      add_map_totals(facts, writer.totals, writer.ticks());
+      add_list_totals(facts, writer.totals, writer.ticks());
+      keep_totals(writer.totals, granted);
       if (range != 0) facts.add(FactKey::kRangeListed, 1);
       add_holders(facts, writer.totals, big.io, sizeof big.io);
     }
   } else if (proof == Proof::kFacts || proof == Proof::kLasting) {
     count(g.header->snapshots_skipped);
+    if (totals_hold(granted_count())) add_map_totals(facts, g_private->listed.totals);
   }
   if (call.flags & kRehearsed) add_rehearsal(facts);
   else if (is_fork_op(call.op)) add_errno_facts(facts, call, big.io, sizeof big.io);
@@ -205,7 +209,7 @@ void write_mapping_list(uint64_t about, uint64_t most, uint64_t overcommit_mode)
     if (overcommit_mode == kUnknown)
       overcommit_mode = read_number("/proc/sys/vm/overcommit_memory");
     facts.add(FactKey::kOvercommitMemory, overcommit_mode);
-    add_map_totals(facts, writer.totals, writer.ticks());
+    add_list_totals(facts, writer.totals, writer.ticks());
     if (g.growth.header) note_listed_charge(writer.totals.ac_kb + writer.totals.dc_kb);
     writer.facts_of_list = &facts;
     writer.flush(true);
@@ -233,7 +237,7 @@ static void write_list(uint64_t about, const ReadList& list, bool quiet, uint64_
   }
   Facts facts{big.facts, sizeof big.facts / sizeof big.facts[0]};
   facts.add(FactKey::kOvercommitMemory, overcommit_mode);
-  add_map_totals(facts, writer.totals, end_tick - list.begin_tick);
+  add_list_totals(facts, writer.totals, end_tick - list.begin_tick);
   if (quiet && g.growth.header) note_listed_charge(writer.totals.ac_kb + writer.totals.dc_kb);
   writer.facts_of_list = &facts;
   writer.flush(true);

@@ -13,6 +13,7 @@
 #include "shim/format/memory_format.h"
 #include "shim/format/readings_format.h"
 #include "shim/record/lane_ahead.h"
+#include "shim/record/map_totals.h"
 #include "shim/sys/seccomp.h"
 #include "shim/sys/sys.h"
 #include "shim/unwind/modules.h"
@@ -200,6 +201,12 @@ struct Proven {
   bool listed;  // with the list of mappings
 };
 
+// The newest list of mappings that was read for a proof: see totals_hold().
+struct ListedTotals {
+  MapTotals totals;
+  uint64_t granted, vm_size_pages;
+};
+
 inline constexpr unsigned kContexts = 64;     // see memory_ring.cc
 inline constexpr unsigned kKnownLeaves = 16;  // see owner_tree.h
 inline constexpr unsigned kFirstHots = 128;   // more are mapped as threads come: see hots.h
@@ -242,7 +249,10 @@ struct Private {
   // What each process touches comes first, on as few pages as may be.
   Scratch scratch[kScratches];
   Hot hots[kFirstHots];
-  char group_text[2048];  // goes with `big`
+  ListedTotals listed;
+  uint64_t earlier_proof;  // of the storm, in the vitals ring; the proof being written must not
+                           // overwrite it
+  char group_text[2048];   // goes with `big`
   alignas(kPageBytes) BigScratch big;
 };
 extern Private* g_private;  // set before g.recording is; null otherwise

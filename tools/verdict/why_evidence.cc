@@ -195,7 +195,7 @@ bool WhyScan::changed(const Event& event, uint64_t from_tick, uint64_t to_tick) 
 // long as every memory call since then was refused.
 void WhyScan::borrow_mappings(Evidence& evidence) const {
   const auto process = processes_.find(key_of(evidence.event));
-  if (process == processes_.end() || evidence.fact(FactKey::kMapsCount)) return;
+  if (process == processes_.end() || evidence.fact(FactKey::kMapsSource)) return;
   const Moment* newest = newest_before(process->second.listed, evidence.event.base.begin_tick);
   const auto earlier = newest ? log_.event_at(newest->position) : std::nullopt;
   const auto snapshot = earlier ? snapshot_about(earlier->position) : std::nullopt;

@@ -143,7 +143,7 @@ void WhyScan::take_facts(const Event& event, ProcessSigns& signs) {
     rules_.mode = mode;
   if (const auto on = event.fact(FactKey::kInjectInForce)) inject_in_force_ = *on != 0;
   if (const auto on = event.fact(FactKey::kRehearseInForce)) rehearse_in_force_ = *on != 0;
-  if (event.fact(FactKey::kMapsCount))
+  if (event.fact(FactKey::kMapsSource))  // else the sums of an earlier list
     signs.listed.push_back({event.base.begin_tick, event.base.args[0]});
   if (!has_counters(event)) return;
   signs.baselines.push_back({event.base.begin_tick, event.position});

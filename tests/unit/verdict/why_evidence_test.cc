@@ -69,16 +69,26 @@ TEST_CASE("an unrelated refusal right before a small malloc is not part of it") 
 
 TEST_CASE("a mapping list made shortly before serves while nothing changed") {
   World world;
-  std::vector<ovcshim::Fact> facts = {fact(FactKey::kMapsCount, 12),
+  std::vector<ovcshim::Fact> facts = {fact(FactKey::kMapsCount, 12), fact(FactKey::kMapsSource, 1),
                                       fact(FactKey::kMaxMapCount, 10)};
   world.snapshot(world.refused(Op::kMmap, 2000, 2010, {0, 4096, kRw, kPrivateAnon}), 2020, facts);
   const bool changed = GENERATE(false, true);
   if (changed) world.granted(Op::kMunmap, 2500, 2510, {0x10000, 4096});
-  facts.erase(facts.begin());
+  facts.erase(facts.begin(), facts.begin() + 2);
   world.snapshot(world.refused(Op::kBrk, 3000, 3010, {0x20000}), 3020, facts);
   const WhyReport report = world.report();
   REQUIRE(report.verdicts.size() == 2);
   CHECK(report.verdicts[1].finding.cause == (changed ? "unknown" : "max-map-count"));
+}
+
+TEST_CASE("the sums of an earlier list prove where that list was overwritten") {
+  World world;
+  const std::vector<ovcshim::Fact> facts = {fact(FactKey::kMapsCount, 12),
+                                            fact(FactKey::kMaxMapCount, 10)};
+  world.snapshot(world.refused(Op::kMmap, 2000, 2010, {0, 4096, kRw, kPrivateAnon}), 2020, facts);
+  const WhyReport report = world.report();
+  REQUIRE(report.verdicts.size() == 1);
+  CHECK(report.verdicts[0].finding.cause == "max-map-count");
 }
 
 TEST_CASE("a refusal of a storm is proven by the first one's proof") {
