@@ -43,16 +43,18 @@ told "MAP_LOCKED of a user" rlimit-memlock -- uid:61001 limit:memlock:64K label:
 
 # `ovc check` asks the policy: check_says NAME TYPE FILTER WANTED, of a process of that type
 mkfifo checked.in
+exec 9<>checked.in
+own=$(tr -d '\0\n' </proc/self/attr/current)
 check_says() {
-  local name=$1 label=system_u:system_r:$2:s0 filter=$3 wanted=$4 said pid
+  local name=$1 label=${own/kernel_t/$2} filter=$3 wanted=$4 said pid
   [[ $name == *"$only"* ]] || return 0
-  (echo "$label" >/proc/self/attr/current && read -r _ <checked.in) &
+  (printf %s "$label" >/proc/self/attr/current && read -r -u 9 _) &
   pid=$!
   until [[ $(tr -d '\0\n' <"/proc/$pid/attr/current") == "$label" ]]; do [[ -e /proc/$pid ]] || break; done
   ovc check --json "$pid" >check.json || (($? == 1)) || true
   said=$(jq -r ".processes[0] | $filter" check.json)
-  echo >checked.in
-  wait "$pid"
+  echo >&9
+  wait "$pid" || said+=", and it could not be labelled"
   if [[ $said == "$wanted" ]]; then right=$((right + 1)); else wrong=$((wrong + 1)) && echo "check, $name: $said, not $wanted" && cat check.json; fi
 }
 admin='"\(.mode2.admin_reserve_kb) \([.notes[] | select(contains("CAP_SYS_ADMIN"))] | length)"'
