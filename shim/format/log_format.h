@@ -450,6 +450,7 @@ enum class FactKey : uint32_t {
   // kStart: how long before it the limits and the use of its control groups were read, by another
   // process in the same groups (GroupMemo). Absent: by itself, as the counters always are
   kGroupFiguresAgeNs = 350,
+  kStartBrk = 366 /* kStart of a new image: /proc/self/stat field 47, where its heap begins */,
   kLogDevice = 351, kLogInode /* FileHeader::host: the file that the log was made in */,
   kAddressBits = 400 /* FileHeader::host, aarch64: a process has the addresses below 2^n; absent: not looked at */,
   kPlaceFiles = 420 /* PlaceFile bits: signs of where it runs; absent: not looked at */,

@@ -53,6 +53,7 @@ void add_baseline(Facts& facts, const StatFields& stat, uint64_t overcommit_mode
   facts.add(FactKey::kStartTicks, stat.start_ticks);
   if (overcommit_mode == kForked) return;
   add_name(facts);
+  facts.add(FactKey::kStartBrk, stat.start_brk);
   facts.add(FactKey::kInternals, g.internals_word);
   facts.add(FactKey::kOvercommitMemory, overcommit_mode);
   add_limits(facts, io, room);
@@ -285,11 +286,13 @@ StatFields read_stat(uint32_t pid) {
   if (*at != ')') return out;
   take_name(out, text, at);
   const char* rest = at + 1;  // field 3, the state, comes next
-  for (int field = 3; field <= 22 && *rest; ++field) {
+  const bool whole = text[len - 1] == '\n';
+  for (int field = 3; field <= 47 && *rest; ++field) {
     while (*rest == ' ') ++rest;
     if (field == 4) out.parent_pid = parse_number(rest);
     if (field == 20) out.threads = parse_number(rest);
     if (field == 22) out.start_ticks = parse_number(rest);
+    if (field == 47 && whole && *rest != '0') out.start_brk = parse_number(rest);
     while (*rest && *rest != ' ') ++rest;
   }
   return out;

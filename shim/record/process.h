@@ -44,10 +44,11 @@ void add_own_cost(Facts& facts);
 // Copies a string of the program; stops at what cannot be read. Bytes copied.
 uint64_t copy_text(char* to, uint64_t room, const char* from);
 
-// Field 22 of /proc/PID/stat and field 4 (parent). pid 0: self. kUnknown if it cannot be read.
+// Fields 4, 22, 20 and 47 of /proc/PID/stat. pid 0: self. kUnknown if it cannot be read.
 struct StatFields {
   uint64_t parent_pid, start_ticks, threads;
-  char name[16];  // field 2, of the first thread; empty: not known
+  char name[16];                  // field 2, of the first thread; empty: not known
+  uint64_t start_brk = kUnknown;  // where the heap begins; of another process it may be hidden
 };
 StatFields read_stat(uint32_t pid);
 // The same of this process, just forked. The tick of the kernel's clock that it was forked in is

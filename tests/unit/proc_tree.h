@@ -47,6 +47,9 @@ class ProcTree {
   ProcTree& put(const std::string& path, const std::string& text) {
     return put_at(top_ + "/proc/" + path, text);
   }
+  ProcTree& put_file(const std::string& path, const std::string& text) {
+    return put_at(top_ + "/" + path, text);
+  }
   ProcTree& put_group(const std::string& path, const std::string& text) {
     return put_at(top_ + "/cg/" + path, text);
   }

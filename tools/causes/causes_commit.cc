@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "tools/causes/admin_note.h"
 #include "tools/causes/causes_detail.h"
 #include "tools/causes/errno_rows.h"
 #include "tools/rules/host_figures.h"
@@ -183,14 +184,7 @@ void fill_mode2(const Evidence& evidence, Finding& finding, Charge charge,
   finding.would_pass = would_pass(evidence, charge, verdict);
   finding.charge = charge;
   add_mode2_figures(evidence, finding, verdict);
-  if (!evidence.rules.admin)
-    finding.notes.emplace_back(
-        is_selinux(evidence)
-            ? "whether SELinux lets the caller use CAP_SYS_ADMIN is not known; the admin reserve "
-              "is "
-              "counted as if it did not"
-            : "whether the caller held CAP_SYS_ADMIN is not recorded; the admin reserve is counted "
-              "as if it did not");
+  if (auto note = admin_note(evidence); !note.empty()) finding.notes.push_back(std::move(note));
 }
 
 bool commit_limit(const Evidence& evidence, Finding& finding, bool exceeded) {
@@ -279,6 +273,16 @@ bool over_ram_and_swap(const Evidence& evidence, Finding& finding) {
   finding.would_pass = would_pass(evidence, *charge, mode2_of(evidence, charge->kb));
   finding.charge = charge;
   return true;
+}
+
+std::string admin_note(const Evidence& evidence) {
+  if (evidence.rules.admin) return "";
+  return is_selinux(evidence)
+             ? "whether SELinux lets the caller use CAP_SYS_ADMIN is not known; the admin reserve "
+               "is counted as if it did not"
+             : "whether the caller held CAP_SYS_ADMIN is not recorded; the admin reserve is "
+               "counted "
+               "as if it did not";
 }
 
 }  // namespace causes

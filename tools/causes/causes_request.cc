@@ -63,11 +63,13 @@ Request mmap_request(const Evidence& evidence) {
   return args[3] & MAP_FIXED ? fixed_request(evidence, request) : request;
 }
 
+// The end of the heap: of several mappings, such as a forked child has, the uppermost.
 const MappingEntry* heap_of(const Evidence& evidence) {
-  if (!evidence.mappings_complete) return nullptr;
+  const MappingEntry* last = nullptr;
+  if (!evidence.mappings_complete) return last;
   for (const auto& mapping : evidence.mappings)
-    if (mapping.flags & ovcshim::kMapHeap) return &mapping;
-  return nullptr;
+    if (mapping.flags & ovcshim::kMapHeap) last = &mapping;
+  return last;
 }
 
 Request mprotect_request(const Evidence& evidence) {

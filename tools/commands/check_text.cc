@@ -108,6 +108,7 @@ std::string limit_text(const LimitCheck& check) {
   if (check.limit && check.used)
     text = fmt::format("{} of {} {}: {}", grouped(*check.used), grouped(*check.limit), check.unit,
                        text);
+  if (check.answer == Answer::kFail && check.cause == "security-module") return text + ": denied";
   if (check.answer == Answer::kFail) return text + (check.limit ? ": full" : ": dead");
   return check.answer == Answer::kUnknown && check.cause != "memcg" ? text + ": not known" : text;
 }

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "tools/causes/admin_note.h"
 #include "tools/log/kernel_numbers.h"
 #include "tools/rules/host_figures.h"
 #include "tools/text/output.h"
@@ -18,6 +19,7 @@ namespace {
 
 using ovcshim::FactKey;
 
+constexpr std::string_view kSecurityModuleCause = "security-module";
 constexpr std::string_view kCommitCauses[] = {"commit-limit", "single-request-over-ram-and-swap"};
 
 Answer within(std::optional<uint64_t> used, std::optional<uint64_t> limit) {
@@ -43,6 +45,18 @@ std::optional<LimitCheck> user_tasks(const LiveProcess& p) {
 std::optional<LimitCheck> all_tasks(const LiveProcess& p) {
   const auto used = p.fork.fact(FactKey::kTasksTotal), limit = p.fork.fact(FactKey::kThreadsMax);
   return LimitCheck{"threads-max", within(used, limit), used, limit, "tasks", "kernel.threads-max"};
+}
+
+// security/selinux/hooks.c selinux_task_alloc(): behind the limits of the user and of the machine,
+// before the memory is copied.
+std::optional<LimitCheck> policy(const LiveProcess& p) {
+  if (p.denied_children == false) return std::nullopt;
+  return LimitCheck{kSecurityModuleCause,
+                    p.denied_children ? Answer::kFail : Answer::kUnknown,
+                    {},
+                    {},
+                    "",
+                    fmt::format("SELinux's permission fork for {}", p.label)};
 }
 
 // Each task holds one number, and at most two more as the last trace of an ended leader of its
@@ -92,7 +106,8 @@ LimitCheck group_check(const GroupLimit& group) {
 
 std::vector<LimitCheck> limits_of(const LiveProcess& p) {
   std::vector<LimitCheck> limits;
-  for (const auto& check : {user_tasks(p), all_tasks(p), process_numbers(p), namespace_init(p)})
+  for (const auto& check :
+       {user_tasks(p), all_tasks(p), policy(p), process_numbers(p), namespace_init(p)})
     if (check) limits.push_back(*check);
   for (const auto& group : p.groups.limits)
     if (group.kind != GroupLimit::Kind::kThrottle) limits.push_back(group_check(group));
@@ -162,7 +177,20 @@ bool fill_commit(const LiveProcess& p, Finding& finding) {
   return false;
 }
 
+void fill_denied(const LiveProcess& p, Finding& finding) {
+  Evidence evidence = p.fork;
+  evidence.snapshot->facts.push_back(
+      {static_cast<uint32_t>(FactKey::kSecurityModule), 0,
+       static_cast<uint64_t>(ovcshim::SecurityModule::kSelinuxEnforcing)});
+  finding.cause = kSecurityModuleCause;
+  finding.summary = fmt::format("SELinux does not let {} have children", escaped(p.label));
+  finding.meaning = "its policy gives the label no permission fork of class process";
+  finding.rule = "security/selinux/hooks.c selinux_task_alloc()";
+  advise(evidence, finding);
+}
+
 void fill_limit(const LiveProcess& p, const LimitCheck& check, Finding& finding) {
+  if (check.cause == kSecurityModuleCause) return fill_denied(p, finding);
   const Evidence evidence = evidence_for(p, check);
   for (const CauseRow& row : fork_causes()) {
     if (row.id != check.cause) continue;
@@ -193,7 +221,8 @@ void fill_arithmetic(ForkOutlook& outlook, const Evidence& fork) {
 
 const LimitCheck* refusing(const std::vector<LimitCheck>& limits, bool before_memory) {
   for (const LimitCheck& check : limits) {
-    const bool early = check.cause == "rlimit-nproc" || check.cause == "threads-max";
+    const bool early = check.cause == "rlimit-nproc" || check.cause == "threads-max" ||
+                       check.cause == kSecurityModuleCause;
     if (check.answer == Answer::kFail && early == before_memory) return &check;
   }
   return nullptr;
@@ -208,6 +237,9 @@ void add_notes(const LiveProcess& p, ForkOutlook& outlook) {
       notes.push_back(std::move(note));
   const MappingSums& sums = p.sums;
   const auto mode = p.fork.rules.mode;
+  auto note = p.label.empty() || mode != kModeNever ? "" : causes::admin_note(p.fork);
+  if (!note.empty() && std::find(notes.begin(), notes.end(), note) == notes.end())
+    notes.push_back(std::move(note));
   if (mode == kModeNever && sums.chosen_noreserve_kb != 0)
     notes.push_back(
         fmt::format("{} kB were mapped MAP_NORESERVE in mode 0 or 1 and stay uncharged; after a "

@@ -12,6 +12,7 @@
 #include <chrono>
 #include <cstring>
 
+#include "tools/host/selinux_policy.h"
 #include "tools/log/kernel_numbers.h"
 #include "tools/outlook/live_setting.h"
 
@@ -20,9 +21,17 @@ namespace {
 
 using ovcshim::Fact;
 using ovcshim::FactKey;
+using ovcshim::SecurityModule;
 
 constexpr uint64_t kIdentityMap[] = {
     0, 0, 4294967295};  // uid_map of the initial user namespace: inside, outside, count
+
+// What a fork asks for: mm/util.c __vm_enough_memory(), kernel/fork.c copy_process().
+struct AskedCapability {
+  unsigned number;
+  const char* name;  // of the policy's class capability
+};
+constexpr AskedCapability kAskedByFork[] = {{21, "sys_admin"}, {24, "sys_resource"}};
 
 // What /proc/PID/stat says: "pid (comm) S ppid ... starttime". comm may contain anything, so count
 // from the last ')'.
@@ -61,6 +70,7 @@ class Reader {
     process_.state = ReadState::kRead;
     read_limits();
     read_namespaces();
+    read_security();
     process_.groups = read_group_limits(host_.root(), process_.pid);
     read_mappings();
     process_.fork.setting = live_setting(host_.root(), process_.pid, process_.sums);
@@ -103,8 +113,35 @@ class Reader {
     uint64_t mask = 0;
     if (caps &&
         std::from_chars(caps->data(), caps->data() + caps->size(), mask, 16).ec == std::errc{})
-      add(FactKey::kCapEff, mask);
+      effective_ = mask;
     return true;
+  }
+
+  // A capability that the loaded policy keeps from being used is as good as not held. Where it does
+  // not say so, the module stays a fact: what it may deny is then not known.
+  void read_security() {
+    const auto label = security_label(host_.root(), process_.pid);
+    const auto module = label ? label->module : SecurityModule::kNone;
+    const bool in_force = module == SecurityModule::kSelinuxEnforcing;
+    bool known = in_force;
+    if (in_force || module == SecurityModule::kSelinux) process_.label = label->text;
+    for (const auto& [capability, name] : kAskedByFork) {
+      if (!in_force || !effective_ || !(*effective_ >> capability & 1)) continue;
+      const auto may = policy_allows("capability", name);
+      known = known && may.has_value();
+      if (may == false) *effective_ &= ~(uint64_t{1} << capability);
+    }
+    add(FactKey::kCapEff, effective_);
+    if (label && !known) add(FactKey::kSecurityModule, static_cast<uint64_t>(module));
+    process_.denied_children = false;
+    if (process_.label.empty()) return;
+    const auto may_fork = policy_allows("process", "fork");
+    if (may_fork != true) process_.denied_children.reset();
+    if (may_fork == false && in_force) process_.denied_children = true;
+  }
+  std::optional<bool> policy_allows(const std::string& object_class,
+                                    const std::string& permission) const {
+    return selinux_allows(host_.root(), process_.label, object_class, permission);
   }
 
   // "Max processes             100   200   processes": the soft limit.
@@ -211,6 +248,7 @@ class Reader {
   std::string folder_;
   Depth depth_;
   bool has_memory_ = false;
+  std::optional<uint64_t> effective_;  // capabilities
   std::vector<Fact> facts_;
   LiveProcess process_;
 };

@@ -43,6 +43,8 @@ struct LiveProcess {
   std::optional<uint64_t>
       user_tasks;  // of its real user id; only where the limit on them applies to it
   bool user_tasks_complete = false;
+  std::string label;  // SELinux's, raw; empty: it does not label this process
+  std::optional<bool> denied_children = false;  // does its policy deny that label children
   std::optional<bool>
       pidns_alive;      // has the pid namespace of its children a living init; nullopt: not known
   int64_t read_ns = 0;  // time that smaps or maps took

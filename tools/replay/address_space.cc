@@ -169,12 +169,15 @@ void AddressSpace::apply(const Event& event) {
     case Op::kMremap: return apply_mremap(event);
     case Op::kMprotect: return apply_mprotect(event);
     case Op::kMadvise: return apply_madvise(event);
-    case Op::kBrk: return apply_brk(break_after(event.base), event.position);
+    case Op::kBrk:
+      break_was(break_after(event.base));
+      return apply_brk(break_after(event.base), event.position);
     case Op::kSbrk: {
       // It returns the break that it found. What had moved it unseen (malloc, where the calls that
       // libc makes inside itself are not recorded) is made up for.
       const uint64_t found = static_cast<uint64_t>(event.base.result),
                      left = break_after(event.base);
+      break_was(std::min(found, left));
       if (!break_) break_ = found;
       const bool seen = page_up(*break_) == page_up(found) || page_up(*break_) == page_up(left);
       if (!seen) ++contradictions_, apply_brk(found, kUnknown);
@@ -288,6 +291,11 @@ void AddressSpace::advise_range(uint64_t start, uint64_t end, uint64_t advice_gi
       return changed;
     });
   }
+}
+
+// The kernel lets it come no lower than the heap's beginning.
+void AddressSpace::break_was(uint64_t address) {
+  heap_start_at_most_ = std::min(heap_start_at_most_, address);
 }
 
 void AddressSpace::apply_brk(uint64_t new_break, uint64_t position) {

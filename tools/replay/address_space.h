@@ -106,6 +106,8 @@ class AddressSpace {
   void set_mode(std::optional<uint64_t> mode) { rules_.mode = mode; }
   // Is RLIMIT_DATA set, or not known?
   void set_data_limited(bool limited) { data_limited_ = limited; }
+  // Where the heap begins, as the image's start record says.
+  void set_heap_start(std::optional<uint64_t> address) { heap_start_ = address; }
   // A call of the mmap family that has returned. Others change nothing.
   void apply(const Event& event);
   // What a granted mremap moves or cuts off is gone from the moment it begins: another thread's
@@ -156,6 +158,7 @@ class AddressSpace {
   void apply_mprotect(const Event& event);
   void apply_madvise(const Event& event);
   void apply_brk(uint64_t new_break, uint64_t position);
+  void break_was(uint64_t address);
   void protect(Piece& piece, uint32_t prot);
   Piece new_piece(const Event& event, uint64_t bytes);
   void remove(uint64_t start, uint64_t end);
@@ -188,6 +191,7 @@ class AddressSpace {
   // address_space_whole.cc: lists
   void remember(Piece& piece, const Piece& known) const;
   void take_listed(const Piece& listed, Pieces& known);
+  void take_break(std::span<const ovcshim::MappingEntry> list);
 
   // address_space_merge.cc: what is one mapping
   Sure can_join(const Piece& a, const Piece& b, Changed changed = Changed::kNeither) const;
@@ -195,6 +199,7 @@ class AddressSpace {
   void split(uint64_t address);
   void settle(uint64_t boundary, Changed changed = Changed::kNeither);
   void settle_heap(uint64_t start, uint64_t end);
+  Sure is_heap_below(uint64_t heap_end) const;
   void part(uint64_t boundary);
   void settle_changed(uint64_t boundary, bool left_changed, bool right_changed);
   void share_history(Pieces::iterator left, Pieces::iterator right);
@@ -206,9 +211,11 @@ class AddressSpace {
   std::map<uint64_t, Carried> carried_;      // by position of the call that has not ended
   std::map<uint64_t, SharedMemory> shared_;  // by object
   std::vector<std::pair<uint64_t, uint64_t>>
-      fresh_;                         // ranges that became writable by the last call
-  std::optional<uint64_t> break_;     // program break
-  uint64_t now_ = ovcshim::kUnknown;  // position of the call being applied
+      fresh_;                      // ranges that became writable by the last call
+  std::optional<uint64_t> break_;  // program break
+  std::optional<uint64_t> heap_start_;
+  uint64_t heap_start_at_most_ = UINT64_MAX;  // by lists and by the breaks that calls have told
+  uint64_t now_ = ovcshim::kUnknown;          // position of the call being applied
   uint64_t next_object_ = 1, next_family_ = 1, contradictions_ = 0, unclear_failures_ = 0;
 };
 

@@ -113,6 +113,16 @@ void AddressSpace::settle(uint64_t boundary, Changed changed) {
   share_history(left, right);
 }
 
+// Does what ends with the break reach into the heap, or is it only what lies below its beginning?
+// That a mapping is called [heap] does not tell: see tools/rules/heap_rules.h.
+Sure AddressSpace::is_heap_below(uint64_t heap_end) const {
+  if (heap_start_) return sure(heap_end > *heap_start_);
+  if (heap_end > heap_start_at_most_) return Sure::kYes;
+  const auto behind = pieces_.lower_bound(heap_end);
+  const bool called_so = behind != pieces_.begin() && std::prev(behind)->second.has(kMapHeap);
+  return called_so ? Sure::kOpen : Sure::kNo;
+}
+
 // A heap that grew from `start` to `end`. Since 6.1 (2e7ce7d354f2), mm/mmap.c sys_brk() looks only
 // at what ends there and is heap itself: beside the end of .bss, where a host without address
 // randomisation has it, the first brk makes a mapping of its own. Older kernels merge whatever
@@ -124,11 +134,13 @@ void AddressSpace::settle_heap(uint64_t start, uint64_t end) {
     if (right == pieces_.end() || right == pieces_.begin()) continue;
     const auto left = std::prev(right);
     if (left->second.end != boundary) continue;
-    if (boundary == start && left->second.has(kMapHeap)) {
+    const Sure heap = boundary == start ? is_heap_below(start) : Sure::kNo;
+    if (heap == Sure::kYes) {
       settle(boundary);
       continue;
     }
-    const bool alone = rules_.kernel.known() && !(rules_.kernel < kHeapAloneSince);
+    const bool alone =
+        heap == Sure::kNo && rules_.kernel.known() && !(rules_.kernel < kHeapAloneSince);
     left->second.joined =
         alone ? Sure::kNo : both(Sure::kOpen, can_join(left->second, right->second));
     share_history(left, right);

@@ -5,6 +5,7 @@
 
 #include "tools/log/kernel_numbers.h"
 #include "tools/replay/address_space.h"
+#include "tools/rules/heap_rules.h"
 
 namespace ovc {
 namespace {
@@ -72,16 +73,26 @@ void AddressSpace::take_listed(const Piece& listed, Pieces& known) {
   }
 }
 
+// The uppermost mapping called [heap] ends with the break, if it does not begin there.
+void AddressSpace::take_break(std::span<const MappingEntry> list) {
+  const auto heap = std::find_if(list.rbegin(), list.rend(), [](const MappingEntry& m) {
+    return (m.flags & kMapHeap) != 0 && m.start < kKernelHalf;
+  });
+  if (heap == list.rend()) return;
+  break_was(heap_begins_at_most(list, rules_).value_or(UINT64_MAX));
+  const uint64_t known = break_ ? page_up(*break_) : UINT64_MAX;
+  const bool behind = known == heap->start && !heap_name_is_exact(rules_);
+  if (known != heap->end && !behind) break_ = heap->end;
+}
+
 void AddressSpace::rebase(std::span<const MappingEntry> list, bool image_start) {
   age();
-  uint64_t heap_end = 0;
   for (const MappingEntry& m : list) split(m.start), split(m.end);
   Pieces known;
   known.swap(pieces_);
   contradictions_ = unclear_failures_ = 0;
   for (const MappingEntry& m : list) {
     if (m.start >= kKernelHalf || m.end <= m.start) continue;
-    if (m.flags & kMapHeap) heap_end = std::max(heap_end, m.end);
     Piece listed = piece_of(m, image_start);
     if (listed.touched == Sure::kYes) listed.family = next_family_++;
     take_listed(listed, known);
@@ -90,7 +101,7 @@ void AddressSpace::rebase(std::span<const MappingEntry> list, bool image_start) 
     return std::none_of(pieces_.begin(), pieces_.end(),
                         [&](const auto& p) { return p.second.object == memory.first; });
   });
-  if (heap_end != 0 && (!break_ || page_up(*break_) != heap_end)) break_ = heap_end;
+  take_break(list);
 }
 
 // That it does not fit what is there already means nothing.

@@ -218,6 +218,7 @@ void Ledger::step(LedgerState& state, const Entry& entry, const std::vector<Entr
     state.last_tick = entry.begin;
     const auto start = log_.event_at(entry.position);
     state.space.set_data_limited(!start || start->fact(FactKey::kRlimitData) != kInfinite);
+    if (start) state.space.set_heap_start(start->fact(FactKey::kStartBrk));
   }
   if (entry.kind != Kind::kCall && entry.kind != Kind::kLeave) return;
   const auto event = log_.event_at(entry.position);

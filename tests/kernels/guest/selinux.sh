@@ -41,8 +41,32 @@ told "RLIMIT_AS" rlimit-as -- label:no_execmem_t limit:as:vmsize+64M call:mmap:1
 told "a file that is read-only" bad-argument -- label:no_execmem_t call:mmap-not-writable
 told "MAP_LOCKED of a user" rlimit-memlock -- uid:61001 limit:memlock:64K label:no_execmem_t call:mmap-locked:1M
 
+# `ovc check` asks the policy: check_says NAME TYPE FILTER WANTED, of a process of that type
+mkfifo checked.in
+exec 9<>checked.in
+own=$(tr -d '\0\n' </proc/self/attr/current)
+check_says() {
+  local name=$1 label=${own/kernel_t/$2} filter=$3 wanted=$4 said pid
+  [[ $name == *"$only"* ]] || return 0
+  (printf %s "$label" >/proc/self/attr/current && read -r -u 9 _) &
+  pid=$!
+  until [[ $(tr -d '\0\n' <"/proc/$pid/attr/current") == "$label" ]]; do [[ -e /proc/$pid ]] || break; done
+  ovc check --json "$pid" >check.json || (($? == 1)) || true
+  said=$(jq -r ".processes[0] | $filter" check.json)
+  echo >&9
+  wait "$pid" || said+=", and it could not be labelled"
+  if [[ $said == "$wanted" ]]; then right=$((right + 1)); else wrong=$((wrong + 1)) && echo "check, $name: $said, not $wanted" && cat check.json; fi
+}
+admin='"\(.mode2.admin_reserve_kb) \([.notes[] | select(contains("CAP_SYS_ADMIN"))] | length)"'
+reserve_kb=$(</proc/sys/vm/admin_reserve_kbytes)
+check_says "children denied" no_fork_t '"\(.verdict) \(.cause)"' "fail security-module"
+check_says "children granted" kernel_t '"\(.verdict) \(.cause)"' "pass null"
+check_says "CAP_SYS_ADMIN denied" no_capabilities_t "$admin" "$reserve_kb 0"
+check_says "CAP_SYS_ADMIN granted" kernel_t "$admin" "0 0"
+
 # Permissive: all of it is granted.
 echo 0 >$selinux/enforce
+check_says "permissive" no_fork_t '"\(.verdict) \(.cause)"' "pass null"
 for call in mmap-executable:anon:1M mprotect-executable:anon:1M heap-executable:1M written-file-executable:1M; do
   status=0
   under log.ovc refused label:no_execmem_t "call:$call" >refused.out || status=$?

@@ -172,6 +172,15 @@ TEST_CASE("brk meets a mapping, or a limit") {
             .cause() == "rlimit-memlock");
 }
 
+TEST_CASE("brk: a forked child's heap is two mappings, and grows behind the upper one") {
+  const auto heap = mapping(0x10000000, 132, kAnonAc | ovcshim::kMapHeap);
+  const auto grown = mapping(heap.end, 132, kAnonAc | ovcshim::kMapHeap);
+  CHECK(Case(Op::kSbrk, ENOMEM, {kMib}).mappings({heap, grown}).cause() == "unknown");
+  CHECK(Case(Op::kSbrk, ENOMEM, {kMib})
+            .mappings({heap, grown, mapping(grown.end + kMib / 2, 4, kAnonAc)})
+            .cause() == "address-space");
+}
+
 TEST_CASE("brk: in the kernel's order, without a heap yet, and locked") {
   using enum FactKey;
   const auto heap = mapping(0x10000000, 65536, kAnonAc | ovcshim::kMapHeap);

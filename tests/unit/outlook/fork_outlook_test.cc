@@ -87,6 +87,46 @@ TEST_CASE("check: the admin reserve is spared in the initial user namespace only
   CHECK(outlook(tree).commit.mode2->admin_reserve_kb == 8192);
 }
 
+TEST_CASE("check: whether SELinux lets it use CAP_SYS_ADMIN widens the band") {
+  constexpr const char* kRoot =
+      "Uid:\t0\t0\nVmSize:\t400000 kB\nThreads:\t4\nCapEff:\t000001ffffffffff\n";
+  ProcTree tree;
+  tree.put("sys/vm/overcommit_memory", "2").mappings(100, {{"ac", 1000}});
+  tree.put("100/status", kRoot).put_file("sys/fs/selinux/enforce", "1");
+  const ForkOutlook free = outlook(tree);
+  CHECK(free.commit.mode2->admin_reserve_kb == 0);
+  tree.put("100/attr/current", "system_u:system_r:server_t:s0");
+  const ForkOutlook labelled = outlook(tree);  // no policy here that could be asked
+  CHECK(labelled.commit.mode2->admin_reserve_kb == 8192);
+  CHECK(labelled.commit.mode2->band_kb == free.commit.mode2->band_kb + 8192);
+  CHECK(noted(labelled, "SELinux"));
+  REQUIRE(limit_of(labelled, "security-module"));
+  CHECK(limit_of(labelled, "security-module")->answer == Answer::kUnknown);
+  CHECK(labelled.answer == Answer::kPass);
+  tree.put_file("sys/fs/selinux/enforce", "0");
+  CHECK(outlook(tree).commit.mode2->admin_reserve_kb == 0);
+  CHECK_FALSE(limit_of(outlook(tree), "security-module"));
+  tree.put("100/attr/current", "/usr/sbin/mysqld (enforce)\n");  // has no say in it
+  CHECK(outlook(tree).commit.mode2->admin_reserve_kb == 0);
+}
+
+TEST_CASE("check: children that SELinux's policy denies") {
+  ProcTree tree;
+  tree.mappings(100, {{"ac", 1000}});
+  LiveProcess process = read_process(LiveHost(tree.root()), 100, Depth::kExact);
+  process.label = "system_u:system_r:no_fork_t:s0", process.denied_children = true;
+  const ForkOutlook denied = fork_outlook(process);
+  CHECK(denied.answer == Answer::kFail);
+  CHECK(denied.finding.cause == "security-module");
+  CHECK(denied.finding.summary.find("no_fork_t") != std::string::npos);
+  CHECK_FALSE(denied.finding.advice.empty());
+  // RLIMIT_NPROC and threads-max are asked before it, memory behind it.
+  tree.put("sys/kernel/threads-max", "300\n");
+  LiveProcess full = read_process(LiveHost(tree.root()), 100, Depth::kExact);
+  full.label = process.label, full.denied_children = true;
+  CHECK(fork_outlook(full).finding.cause == "threads-max");
+}
+
 TEST_CASE("check: mode 0 on other kernels") {
   ProcTree tree;
   const auto [release, kb, answer] = GENERATE(table<const char*, uint64_t, Answer>({

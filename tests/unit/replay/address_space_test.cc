@@ -272,6 +272,48 @@ TEST_CASE("the first heap is a mapping of its own beside the end of .bss since 6
   CHECK(between.call(Op::kBrk, 0, {kAt + 4 * kPage}).count() == 2);  // nor with what is above
 }
 
+TEST_CASE("what is called [heap] below the first brk may be .bss, up to 6.12", "[ledger]") {
+  constexpr uint64_t kBssEnd = kAt + 4 * kPage;
+  const auto heap = [](const HostRules& r, std::optional<uint64_t> start) {
+    Space s(r);
+    s.space.set_heap_start(start);
+    s.list({{kAt, kBssEnd, kListed | kMapHeap, 4, 4, 0}});
+    return s.call(Op::kBrk, 0, {kBssEnd + 4 * kPage});
+  };
+  CHECK(heap(rules(6, 1), kBssEnd).space.totals().biggest == kb(16));  // two, as in 6.1's own list
+  CHECK(heap(rules(6, 1), kAt).space.totals().biggest == kb(32));
+  CHECK(heap(rules(6, 1), {}).space.totals().biggest == kb(16, 32));  // may be one with it
+  CHECK(heap(rules(), {}).space.totals().biggest == kb(32));
+  CHECK(heap(rules(5, 10), kBssEnd).space.totals().biggest == kb(16, 32));
+  // What grows beyond is heap, whatever was below.
+  CHECK(heap(rules(6, 1), {}).call(Op::kBrk, 0, {kBssEnd + 8 * kPage}).space.totals().biggest ==
+        kb(32, 48));
+  CHECK(heap(rules(6, 1), kBssEnd).space.forked().totals().biggest == kb(16));
+}
+
+TEST_CASE("of two mappings called [heap] the upper one is heap", "[ledger]") {
+  constexpr uint64_t kBssEnd = kAt + 4 * kPage, kEnd = kBssEnd + 4 * kPage;
+  Space s(rules(6, 1));
+  s.list(
+      {{kAt, kBssEnd, kListed | kMapHeap, 4, 4, 0}, {kBssEnd, kEnd, kListed | kMapHeap, 4, 4, 0}});
+  s.call(Op::kBrk, 0, {kEnd + 4 * kPage});
+  CHECK(s.count() == 2);
+  CHECK(s.space.totals().biggest == kb(32));
+}
+
+TEST_CASE("what lies right behind the break may be called [heap], up to 6.12", "[ledger]") {
+  constexpr uint64_t kEnd = kAt + 4 * kPage;
+  const auto charged = [](const HostRules& r) {
+    Space s(r);
+    s.list({{kAt, kEnd, kListed | kMapHeap, 4, 4, 0}}).call(Op::kBrk, 0, {kEnd});
+    s.list({{kAt, kEnd, kListed | kMapHeap, 4, 4, 0},
+            {kEnd, kEnd + 4 * kPage, kListed | kMapHeap, 4, 4, 0}});
+    return s.call(Op::kBrk, 0, {kAt + 2 * kPage}).charged();
+  };
+  CHECK(charged(rules(6, 1)) == kb(24));  // the break was where it was known to be
+  CHECK(charged(rules()) == kb(8));
+}
+
 TEST_CASE("written memory that is changed fits to memory never written only since 6.16",
           "[ledger]") {
   const auto beside = [](const HostRules& r) {

@@ -72,6 +72,21 @@ std::map<std::pair<uint32_t, uint32_t>, uint64_t> read_marks(const LogReader& lo
   return marks;
 }
 
+// Where the heap begins, by the image's start record: memory, once there is a heap.
+bool heap_start_is_known(const LogReader& log, const std::vector<Step>& steps) {
+  uint64_t known = ovcshim::kUnknown;
+  log.for_each_event([&](const Event& event) {
+    if (event.base.op == Op::kStart && !(event.base.flags & ovcshim::kChildSide))
+      known = event.fact(ovcshim::FactKey::kStartBrk).value_or(ovcshim::kUnknown);
+    return true;
+  });
+  return std::any_of(steps.begin(), steps.end(), [known](const Step& step) {
+    return std::any_of(step.mappings.begin(), step.mappings.end(), [known](const KernelMapping& m) {
+      return m.start <= known && known < m.end;
+    });
+  });
+}
+
 struct Score {
   uint64_t steps = 0, partly = 0, exact = 0, biggest_known = 0, mappings = 0, mappings_known = 0;
 
@@ -144,7 +159,6 @@ std::string run_and_check(uint64_t seed, uint64_t steps_wanted, Score& score,
     const Ledger ledger(log);
     const auto marks = read_marks(log);
     const std::vector<Step> steps = read_steps(dump);
-    if (steps.size() < steps_wanted) trouble = "steps are missing";
     for (const Step& step : steps) {
       const auto of_pid = [&](const LedgerProcess& p) { return p.pid == step.pid; };
       const auto process =
@@ -157,6 +171,9 @@ std::string run_and_check(uint64_t seed, uint64_t steps_wanted, Score& score,
       trouble = fmt::format("seed {} step {} pid {}: {}", seed, step.number, step.pid, trouble);
       break;
     }
+    if (trouble.empty() && steps.size() < steps_wanted) trouble = "steps are missing";
+    if (trouble.empty() && !heap_start_is_known(log, steps))
+      trouble = "no heap begins where the record says";
   }
   if (!std::getenv("OVC_LEDGER_KEEP"))
     std::filesystem::remove(log_path), std::filesystem::remove(dump);
