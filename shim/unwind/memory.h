@@ -2,15 +2,16 @@
 //
 // Reads any memory of this process without ever faulting. Two ways.
 //   Directly, inside the objects the program was started with (keep_object). The loader never
-//   unloads those, so what another thread does with dlclose cannot reach them; what lies in a hole
-//   between two segments is not theirs. The program's own munmap and its like are told here before
-//   they are made (range_goes). Each page is proven readable once (sys::readable), for all that is read in it, by forked children too: they have
-//   the same pages and a copy of what is noted here. A proof lapses after a second or two: a
-//   library overwritten on disk takes its pages away without a call of this process. By copy
-//   through the kernel, for all else: objects that dlclose may take away at any moment, stacks of
-//   unknown origin, wild pointers. process_vm_readv; where a seccomp filter refuses it (Podman's
-//   and CRI-O's for a container without CAP_SYS_PTRACE), a read of /proc/self/mem, which needs no
-//   leave for one's own memory (kernel/fork.c mm_access()).
+//   unloads those, so what another thread does with dlclose cannot reach them; what lies in a
+//   hole between two segments is not theirs. The program's own munmap and its like are told
+//   here before they are made (range_goes). Each page is proven readable once (sys::readable),
+//   for all that is read in it, by forked children too: they have the same pages and a copy of
+//   what is noted here. A proof lapses after a second or two: a library overwritten on disk
+//   takes its pages away without a call of this process.
+//   By copy through the kernel, for all else: objects that dlclose may take away at any moment,
+//   stacks of unknown origin, wild pointers. process_vm_readv; where a seccomp filter refuses
+//   it (Podman's and CRI-O's for a container without CAP_SYS_PTRACE), a read of /proc/self/mem,
+//   which needs no leave for one's own memory (kernel/fork.c mm_access()).
 // Not so: sys::readable() and then a direct read of memory that another thread may unmap between.
 // Rules in this file: those of backtrace.h.
 #pragma once
