@@ -55,6 +55,31 @@ bool is_signal_return([[maybe_unused]] uint64_t place) {
 #endif
 }
 
+// A linker's stub that calls go through (adrp x16; ldr x17; add x16; br x17, perhaps behind bti c),
+// which has no tables: it touches neither the stack nor x30. The first stub, which binds a call,
+// ends the same way but has pushed x30 before that.
+bool is_linkage_stub([[maybe_unused]] uint64_t place) {
+#if defined(__aarch64__)
+  struct Instruction {
+    uint32_t bits, mask;
+  };
+  constexpr Instruction kStub[] = {{0x90000010, 0x9f00001f},
+                                   {0xf9400211, 0xffc003ff},
+                                   {0x91000210, 0xffc003ff},
+                                   {0xd61f0220, 0xffffffff}};
+  constexpr unsigned kLength = sizeof kStub / sizeof kStub[0];
+  constexpr uint32_t kBti = 0xd503245f, kPush = 0xa9bf7bf0;  // bti c; stp x16, x30, [sp, -16]!
+  uint32_t code[2 * kLength + 1];                            // before `place` and from it on
+  if (!copy_memory(code, place - kLength * sizeof *code, sizeof code)) return false;
+  for (unsigned first = 1; first <= kLength + (code[kLength] == kBti); ++first) {
+    unsigned same = 0;
+    while (same < kLength && (code[first + same] & kStub[same].mask) == kStub[same].bits) ++same;
+    if (same == kLength) return code[first - 1] != kPush;
+  }
+#endif
+  return false;
+}
+
 // The rules as one word, if they are of the ordinary kind: everything saved below the CFA, nothing
 // computed.
 bool compact(const UnwindRow& row, StepRule& rule) {
@@ -105,6 +130,8 @@ Found rules_at(const Module& module, uint64_t place, UnwindRow& row) {
     rule.word = StepRule::kOutermost;
     return true;
   }
+  if (found == Found::kNo && !returned_to && is_linkage_stub(place))
+    rule = StepRule::simple(false, kSp, 0, 0);
   if (found != Found::kYes) return found == Found::kNo;
   if (row.rules.of(kReturnAddress).save() == Save::kUndefined) {
     rule.word = StepRule::kOutermost;

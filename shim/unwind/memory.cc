@@ -19,11 +19,14 @@ namespace {
 
 constexpr unsigned kPageBits = 12;  // a divisor of every page size is right
 
+constexpr unsigned kMostKept = 2 * kMaxModules;  // parts; what finds no room is copied
+
 struct Kept {
   uint64_t start;
   std::atomic<uint64_t> end;  // start: given up
 };
-alignas(64) constinit Kept kept[kMaxModules]{};
+alignas(64) constinit Kept kept[kMostKept]{};
+constinit bool is_head[kMostKept]{};
 constinit std::atomic<unsigned> kept_count{0};
 constinit std::atomic<uint32_t> readers{0};
 
@@ -133,10 +136,11 @@ bool copy_memory(void* to, uint64_t from, size_t len) {
   return copied || copy_by_kernel(to, from, len);
 }
 
-void keep_object(uint64_t start, uint64_t end) {
+void keep_object(uint64_t start, uint64_t end, bool head) {
   const unsigned n = kept_count.load(std::memory_order_relaxed);
-  if (n == kMaxModules || start >= end || (n > 0 && start < kept[n - 1].end)) return;
+  if (n == kMostKept || start >= end || (n > 0 && start < kept[n - 1].end)) return;
   kept[n].start = start;
+  is_head[n] = head;
   kept[n].end.store(end, std::memory_order_relaxed);
   kept_count.store(n + 1, std::memory_order_release);  // pairs with kept_around
 }
@@ -144,7 +148,8 @@ void keep_object(uint64_t start, uint64_t end) {
 bool is_kept_head(uint64_t address) {
   const unsigned count = kept_count.load(std::memory_order_relaxed);
   for (unsigned i = 0; i < count; ++i)
-    if (kept[i].start == address) return kept[i].end.load(std::memory_order_relaxed) > address;
+    if (kept[i].start == address)
+      return is_head[i] && kept[i].end.load(std::memory_order_relaxed) > address;
   return false;
 }
 

@@ -20,31 +20,22 @@
 namespace ovcshim {
 namespace {
 
-struct Extent {
-  uint64_t start, end;
-};
-
 constexpr uint64_t kPageMask = 4095;
 constinit const link_map* last_entry = nullptr;
 
-// By the object's own program headers, in a page that can be read; an empty one if `at` does not
-// begin an object.
-Extent extent_at(uint64_t at) {
+// Null if `at` does not begin an object with its headers in that page.
+const Elf64_Ehdr* object_at(uint64_t at) {
   auto* elf = reinterpret_cast<const Elf64_Ehdr*>(at);
   const bool in_first_page = elf->e_phentsize == sizeof(Elf64_Phdr) && elf->e_phoff <= kPageMask &&
                              elf->e_phnum * sizeof(Elf64_Phdr) <= kPageMask - elf->e_phoff;
-  if (!sys::equal(reinterpret_cast<const char*>(elf->e_ident), ELFMAG, SELFMAG) || !in_first_page)
-    return {};
-  auto* headers = reinterpret_cast<const Elf64_Phdr*>(at + elf->e_phoff);
-  uint64_t lowest = UINT64_MAX, highest = 0;
-  for (unsigned i = 0; i < elf->e_phnum; ++i) {
-    if (headers[i].p_type != PT_LOAD) continue;
-    if (headers[i].p_vaddr < lowest) lowest = headers[i].p_vaddr;
-    const uint64_t end = headers[i].p_vaddr + headers[i].p_memsz;
-    if (end > highest) highest = end;
-  }
-  if (lowest >= highest) return {};
-  return {at, at + ((highest - (lowest & ~kPageMask) + kPageMask) & ~kPageMask)};
+  return sys::equal(reinterpret_cast<const char*>(elf->e_ident), ELFMAG, SELFMAG) && in_first_page
+             ? elf
+             : nullptr;
+}
+
+// In pages.
+Extent segment(const Elf64_Phdr& header) {
+  return {header.p_vaddr & ~kPageMask, (header.p_vaddr + header.p_memsz + kPageMask) & ~kPageMask};
 }
 
 // Of a program at a fixed address the list has 0; its headers begin its first page.
@@ -52,11 +43,14 @@ uint64_t program_start(const uint64_t* auxv) {
   return auxv ? auxv_value(auxv, AT_PHDR) & ~kPageMask : 0;
 }
 
-// Where objects may begin.
+// Where objects may begin, in ascending order.
 class Heads {
  public:
   void add(uint64_t at) {
-    if (at && !(at & kPageMask) && count_ < kMaxModules) list_[count_++] = at;
+    if (!at || at & kPageMask || count_ == kMaxModules) return;
+    unsigned place = count_++;
+    for (; place > 0 && list_[place - 1] > at; --place) list_[place] = list_[place - 1];
+    list_[place] = at;
   }
   // visit(head) for each whose page can be read: a few at a time by one system call. The bytes that
   // come back are proof that it was the kernel that answered.
@@ -89,19 +83,6 @@ class Heads {
   uint64_t list_[kMaxModules];
 };
 
-struct Extents {
-  unsigned count = 0;
-  Extent list[kMaxModules];
-
-  void add(Extent extent) {  // in ascending order
-    if (extent.end <= extent.start || count == kMaxModules) return;
-    unsigned place = count++;
-    for (; place > 0 && list[place - 1].start > extent.start; --place)
-      list[place] = list[place - 1];
-    list[place] = extent;
-  }
-};
-
 bool is_loader(const link_map& object) {
   return _r_debug.r_ldbase != 0 && object.l_addr == _r_debug.r_ldbase;
 }
@@ -114,6 +95,30 @@ bool reaches_loader() {
 }
 
 }  // namespace
+
+// The headers of segments are in ascending order (gABI, chapter 5); others end the list.
+unsigned parts_of(uint64_t head, Extent* parts, unsigned room) {
+  const Elf64_Ehdr* elf = object_at(head);
+  if (!elf) return 0;
+  auto* headers = reinterpret_cast<const Elf64_Phdr*>(head + elf->e_phoff);
+  unsigned n = 0;
+  uint64_t bias = 0;
+  for (unsigned i = 0; i < elf->e_phnum; ++i) {
+    if (headers[i].p_type != PT_LOAD || headers[i].p_memsz == 0) continue;
+    const Extent it = segment(headers[i]);
+    if (n == 0) bias = head - it.start;
+    const Extent there{bias + it.start, bias + it.end};
+    if (there.end <= there.start || (n > 0 && there.start < parts[n - 1].start)) break;
+    if (n > 0 && there.start <= parts[n - 1].end) {
+      if (there.end > parts[n - 1].end) parts[n - 1].end = there.end;
+    } else if (n < room) {
+      parts[n++] = there;
+    } else {
+      break;
+    }
+  }
+  return n;
+}
 
 uint64_t last_startup_entry() { return reinterpret_cast<uint64_t>(last_entry); }
 
@@ -128,10 +133,12 @@ void keep_startup_objects(const uint64_t* auxv, long pid) {
     }
   }
   if (auxv) heads.add(auxv_value(auxv, AT_SYSINFO_EHDR));
-  Extents extents;
-  heads.each_readable(pid, [&extents](uint64_t head) { extents.add(extent_at(head)); });
-  for (unsigned i = 0; i < extents.count; ++i)
-    keep_object(extents.list[i].start, extents.list[i].end);
+  heads.each_readable(pid, [](uint64_t head) {
+    constexpr unsigned kMostParts = 8;
+    Extent parts[kMostParts];
+    const unsigned n = parts_of(head, parts, kMostParts);
+    for (unsigned i = 0; i < n; ++i) keep_object(parts[i].start, parts[i].end, i == 0);
+  });
 }
 
 }  // namespace ovcshim

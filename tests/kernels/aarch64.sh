@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: MIT
 # The smallest machine for aarch64: the shim, cross-built, records programs there under Debian's kernel; `ovc` of this machine reads
 # the logs.
-#   aarch64.sh [--tests] [--unit] [--ovc] [--write] [SUITE[-16k]]
+#   aarch64.sh [--tests] [--unit] [--ovc] [--unwind] [--states N] [--write] [SUITE[-16k]]
 # --tests: and the unit tests that ask the machine itself, which are longer to build; --unit: all unit tests, half an hour to build (aarch64_unit.sh);
 # --ovc: two CPUs, and ovc itself there, from the tarball, and Debian's redis-server (aarch64_ovc.sh); --write: the figures into README.md.
+# --unwind: the shim's unwinder against libunwind's in N states of each of seven programs, 400 by default (aarch64_unwind.sh).
 # SUITE: of the kernel, bookworm by default; -16k: with pages of 16 kB
 . "$(dirname "$0")/../fixtures/e2e.sh"
 here=$source_dir/tests/kernels
@@ -12,15 +13,19 @@ here=$source_dir/tests/kernels
 . "$here/aarch64_attach.sh"
 . "$here/aarch64_musl.sh"
 . "$here/aarch64_unit.sh"
-tests=() units=() with_ovc=0 write=0 mib=512 suite=bookworm longest=400
-for word; do
-  case $word in
+. "$here/aarch64_unwind.sh"
+tests=() units=() oracle=() with_ovc=0 write=0 mib=512 suite=bookworm longest=400 states=400
+while (($#)); do
+  case $1 in
     --tests) tests=(machine_tests) ;;
     --unit) units=("${unit_targets[@]}") mib=2048 longest=7200 ;;
     --ovc) with_ovc=1 mib=$((mib < 1024 ? 1024 : mib)) ;;
+    --unwind) oracle=("${unwind_targets[@]}") mib=$((mib < 1024 ? 1024 : mib)) ;;
+    --states) states=$2; shift ;;
     --write) write=1 ;;
-    *) suite=$word ;;
+    *) suite=$1 ;;
   esac
+  shift
 done
 for command in qemu-system-aarch64 cpio depmod dpkg cmake; do
   command -v $command >/dev/null || skip "no $command here (tests/setup.sh kernels)"
@@ -38,7 +43,7 @@ quietly() {
 }
 settings=()
 [[ ! -x $build/make_docs ]] || settings=(-DOVC_MAKE_DOCS="$build/make_docs")
-quietly "$source_dir/tests/cross/build.sh" "$kept" "${settings[@]}" ovcshim programs_{process_calls,site_registers,many_threads} examples_fork_once examples_malloc_1tb examples_fork_doubles "${tests[@]}" "${units[@]}"
+quietly "$source_dir/tests/cross/build.sh" "$kept" "${settings[@]}" ovcshim programs_{process_calls,site_registers,many_threads} examples_fork_once examples_malloc_1tb examples_fork_doubles "${tests[@]}" "${units[@]}" "${oracle[@]}"
 quietly "$here/fetch.sh" "$suite-arm64" "$build/kernels"
 kernel=$build/kernels/$suite-arm64
 "$here/initrd.sh" "$kernel" "$kept/toolchain/root/bin/busybox"
@@ -68,17 +73,21 @@ with_libraries "$cross/programs/process_calls"
 musl_into_guest
 ((${#units[@]} == 0)) || unit_into_guest
 ((!with_ovc)) || ovc_into_guest
+((${#oracle[@]} == 0)) || unwind_into_guest
 (cd "$guest/root" && find . | cpio -o -H newc --quiet) | cat "$kernel/initrd" - >"$guest/initrd"
 result=$build/kernels/results/$suite-arm64/aarch64${tests:++tests}
 ((${#units[@]} == 0)) || result+=+unit
 ((!with_ovc)) || result+=+ovc
-"$here/boot.sh" "$guest" - "$result" $((1 + with_ovc)) $mib 0 $((500 + 600 * with_ovc + 3000 * !!${#units[@]})) ovc.build="$cross" || { tail -n 30 "$result/console" >&3; fail "the machine did not come to its end"; }
+((${#oracle[@]} == 0)) || result+=+unwind
+"$here/boot.sh" "$guest" - "$result" $((1 + (with_ovc || ${#oracle[@]}))) $mib 0 $((500 + 600 * with_ovc + 3000 * !!${#units[@]} + 2 * states * !!${#oracle[@]})) \
+  ovc.build="$cross" ovc.states="$states" || { tail -n 30 "$result/console" >&3; fail "the machine did not come to its end"; }
 grep -a '^ovc-kernel: ' "$result/console" | tr -d '\r'
 cd "$result"
 
 [[ ! -e parts ]] || awk '$6 != 0 { exit 1 }' parts || { cat parts rules.* unwind >&3; fail "unit tests there"; }
 
 ((${#units[@]} == 0)) || unit_judged
+((${#oracle[@]} == 0)) || unwind_judged
 
 # No program noticed the shim; each call is counted as on this machine.
 grep -q ok process_calls.alone || { cat process_calls.alone >&3; fail "process_calls did not run"; }

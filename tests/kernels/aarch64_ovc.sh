@@ -5,29 +5,36 @@
 #   ovc_into_guest     the tarball for aarch64 and redis-server lie in the guest's root
 #   ovc_judged RESULT  and what came of it
 
-# Debian's redis-server for aarch64, fetched once.
-redis_fetched() {
-  [[ ! -x $kept/redis/usr/bin/redis-server ]] || return 0
+# package_fetched FOLDER PACKAGE: Debian's for aarch64, with what it depends on, in $kept/FOLDER; once
+package_fetched() {
+  [[ ! -e $kept/$1/done ]] || return 0
   (
     . "$source_dir/tests/fixtures/apt_archive.sh"
-    apt_in "$kept/apt.redis" "$(mirror)" "$(. /etc/os-release && echo "$VERSION_CODENAME")" arm64 /dev/null
-    apt_unpack "$kept/redis" redis-server
+    apt_in "$kept/apt.$1" "$(mirror)" "$(. /etc/os-release && echo "$VERSION_CODENAME")" arm64 /dev/null
+    apt_unpack "$kept/$1" "$2"
+    touch "$kept/$1/done"
   )
+}
+# package_into_guest FOLDER PACKAGE PROGRAM...: of the package
+package_into_guest() {
+  local folder=$1 program
+  package_fetched "$1" "$2" >"$work/quiet" 2>&1 || skip "$(tail -n 1 "$work/quiet" | sed 's/^skipped: //')"
+  shift 2
+  mkdir -p "$guest/root/bin"
+  for program; do
+    cp -L "$kept/$folder/usr/bin/$program" "$guest/root/bin/$program"
+    with_libraries "$guest/root/bin/$program" "$kept/$folder"
+  done
 }
 
 ovc_into_guest() {
-  local program
-  mkdir -p "$work/packed" "$guest/root/opt/ovc" "$guest/root/bin"
+  mkdir -p "$work/packed" "$guest/root/opt/ovc"
   (cd "$cross" && cpack -G TGZ -B "$work/packed") >"$work/cpack.out" 2>&1 || { cat "$work/cpack.out" >&3; fail "cpack"; }
   tar -C "$guest/root/opt/ovc" --strip-components=1 -xzf "$work"/packed/ovcshim-*-linux-aarch64.tar.gz
   ls -l "$work/packed"
   cp "$here/guest/aarch64_ovc.sh" "$guest/root/ovc.sh"
   cp "$here/guest/aarch64_attach.sh" "$guest/root/attach.sh"
-  redis_fetched >"$work/quiet" 2>&1 || skip "$(tail -n 1 "$work/quiet" | sed 's/^skipped: //')"
-  for program in redis-server redis-cli redis-benchmark; do
-    cp -L "$kept/redis/usr/bin/$program" "$guest/root/bin/$program"
-    with_libraries "$guest/root/bin/$program" "$kept/redis"
-  done
+  package_into_guest redis redis-server redis-server redis-cli redis-benchmark
 }
 
 # says NAME STATUS REGEX...: the exit status, and lines of its output or its messages

@@ -2,7 +2,8 @@
 //
 // Stacks of every kind, all the time, until killed: signal handlers (on a stack of their own, too,
 // and one within another), callbacks from libc, deep recursion, frames of variable size and of
-// large alignment, calls bound at their first use, longjmp, functions written by hand.
+// large alignment, calls bound at their first use, longjmp, functions written by hand. An argument:
+// a signal every so many microseconds.
 #define _GNU_SOURCE
 #include <alloca.h>
 #include <setjmp.h>
@@ -14,6 +15,8 @@
 #include <sys/time.h>
 #include <ucontext.h>
 #include <unistd.h>
+
+#include "tests/programs/strange_assembly.h"
 
 static volatile unsigned long sink;
 static unsigned char from[1 << 16], to[1 << 16];
@@ -76,7 +79,7 @@ static void work(void) {
   callbacks();
   sink += recursion(40, sink);
   if (setjmp(back) == 0) leaves(10);
-  texts();
+  sink += (unsigned long)through_assembly(texts);
 }
 
 static void on_alarm(int number) {
@@ -103,7 +106,7 @@ static void through_context(void) {
 static void through_context(void) {}
 #endif
 
-int main(void) {
+int main(int argc, char** argv) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   static char signal_stack[64 * 1024];
   const stack_t apart = {.ss_sp = signal_stack, .ss_size = sizeof signal_stack};
@@ -112,7 +115,8 @@ int main(void) {
   sigaction(SIGALRM, &action, NULL);
   action.sa_flags = SA_RESTART;
   sigaction(SIGUSR1, &action, NULL);
-  const struct itimerval often = {{0, 300}, {0, 300}};
+  const long us = argc > 1 ? atol(argv[1]) : 300;
+  const struct itimerval often = {{0, us}, {0, us}};
   setitimer(ITIMER_REAL, &often, NULL);
   if (write(1, "ready\n", 6) != 6) return 1;
   for (;;) {

@@ -112,7 +112,10 @@ figures_attach() {
     END { if (tried) printf "0 %d rounds under load (%s), killed or refused at %d calls\n", rounds, stops, tried }' "$1"
 }
 
-run_unwind() { "$source_dir/tests/trust/unwind.sh" --states "$(choose 300 20000)" --seed "$RANDOM"; }
+run_unwind() {
+  "$source_dir/tests/trust/unwind.sh" --states "$(choose 300 20000)" --seed "$RANDOM" || return
+  ((quick)) || "$source_dir/tests/kernels/aarch64.sh" --unwind --states 1500 || (($? == 77))
+}
 figures_unwind() {
   awk '/ states, [0-9]+ frames, / { states += $2; frames += $4; sub(/.* of signals: /, ""); same += $1; earlier += $4 }
     END { if (states) printf "0 %d states, %d frames: %d the same, the shim earlier in %d\n", states, frames, same, earlier }' "$1"

@@ -35,6 +35,8 @@ long call_number(const Registers& registers);                        // -1: it i
 uint64_t call_argument(const Registers& registers, unsigned index);  // 0 to 5
 // By the number that libunwind has for it, which is DWARF's.
 std::optional<uint64_t> numbered_register(const Registers& registers, int number);
+// aarch64: return addresses may be signed (PAC), in their upper bits; without that.
+uint64_t without_signature(uint64_t address);
 // What is in the register that libc has its thread's variables by; 0: not known.
 uint64_t thread_pointer(uint32_t tid, const Registers& registers);
 

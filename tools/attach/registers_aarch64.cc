@@ -98,6 +98,14 @@ std::optional<uint64_t> numbered_register(const Registers& r, int number) {
   return std::nullopt;
 }
 
+// Where the signature is, is the same in all processes. The hint (xpaclri) is a no-op on processors
+// without it.
+uint64_t without_signature(uint64_t address) {
+  register uint64_t x30 asm("x30") = address;
+  asm("hint 7" : "+r"(x30));
+  return x30;
+}
+
 uint64_t thread_pointer(uint32_t tid, const Registers&) {
   uint64_t pointer[2]{};  // the second, where the processor has one, is of no use here
   return get_set(tid, NT_ARM_TLS, pointer, sizeof pointer) ? 0 : pointer[0];

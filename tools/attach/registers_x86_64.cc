@@ -52,6 +52,8 @@ std::optional<uint64_t> numbered_register(const Registers& r, int number) {
   return r.*kByNumber[number];
 }
 
+uint64_t without_signature(uint64_t address) { return address; }
+
 uint64_t thread_pointer(uint32_t, const Registers& r) { return r.fs_base; }
 
 bool is_restarted(const Registers& r) {

@@ -37,7 +37,7 @@ void put_unwind_info(unw_addr_space_t space, unw_proc_info_t* info, void*) {
 int no_dynamic_code(unw_addr_space_t, unw_word_t*, void*) { return -UNW_ENOINFO; }
 
 int access_memory(unw_addr_space_t, unw_word_t at, unw_word_t* value, int write, void*) {
-  if (write) return -UNW_EINVAL;
+  if (write) return 0;  // see take_signature_off()
   const auto& stack = walking.state->stack;
   const uint64_t low = stack_pointer(walking.state->registers);
   if (at >= low && at - low + sizeof *value <= stack.size()) {
@@ -48,8 +48,9 @@ int access_memory(unw_addr_space_t, unw_word_t at, unw_word_t* value, int write,
 }
 
 int access_register(unw_addr_space_t, unw_regnum_t number, unw_word_t* value, int write, void*) {
+  if (write) return 0;
   const auto found = numbered_register(walking.state->registers, number);
-  if (write || !found) return -UNW_EBADREG;
+  if (!found) return -UNW_EBADREG;
   *value = *found;
   return 0;
 }
@@ -74,6 +75,15 @@ unw_accessors_t all_accessors() {
   return all;
 }
 unw_accessors_t accessors = all_accessors();
+
+// libunwind takes return addresses as they are. Told another one, it goes on from there; what it
+// would also write where it has found the first one is not written.
+bool take_signature_off(unw_cursor_t& cursor, unw_word_t& ip) {
+  const uint64_t plain = without_signature(ip);
+  if (plain == ip) return true;
+  ip = plain;
+  return unw_set_reg(&cursor, UNW_REG_IP, plain) == 0;
+}
 
 }  // namespace
 
@@ -107,7 +117,7 @@ Walk Walker::walk(const ThreadState& state) {
     unw_word_t ip = 0, sp = 0;
     unw_get_reg(&cursor, instruction_of(exact), &ip);
     unw_get_reg(&cursor, UNW_REG_SP, &sp);
-    if (ip == 0) break;
+    if (ip == 0 || !take_signature_off(cursor, ip)) break;
     walk.addresses.push_back(ip);
     walk.stacks.push_back(sp);
     walk.handler_below.push_back(unw_is_signal_frame(&cursor) > 0);

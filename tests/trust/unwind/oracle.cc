@@ -24,6 +24,7 @@
 
 #include "shim/unwind/backtrace.h"
 #include "tests/trust/unwind/remote_process.h"
+#include "tests/trust/unwind/start.h"
 #include "tools/attach/process_facts.h"
 #include "tools/attach/walker.h"
 
@@ -108,10 +109,7 @@ class Oracle {
   // for it when it is let go), or it is gone.
   bool one_instruction(ovc::Tracee& thread) {
     ovc::Registers r{};
-    unsigned char code[2]{};
-    if (ovc::get_registers(thread.tid(), r) != 0 || ovc::is_restarted(r) ||
-        !memory_.get(r.rip, code) || (code[0] == 0x0f && code[1] == 0x05))
-      return false;
+    if (ovc::get_registers(thread.tid(), r) != 0 || oracle::is_at_call(r, memory_)) return false;
     int signal = 0;
     for (unsigned tries = 0; tries < 8; ++tries) {
       if (thread.resume(PTRACE_SINGLESTEP, signal) != 0) return false;
@@ -138,12 +136,11 @@ class Oracle {
   void compare(uint32_t tid) {
     const ovc::ThreadState state = ovc::copy_state(pid_, tid, memory_);
     if (state.error) return;
-    const auto& r = state.registers;
     const ovc::Walk theirs = walker_.walk(state);
     uint64_t ours[kFrames];
     bool cut = false;
-    const ovcshim::FrameState from{r.rip, r.rsp, r.rbp, r.rbx, r.r12, r.r13, r.r14, r.r15};
-    const unsigned count = ovcshim::backtrace(*table_, from, ours, kFrames, true, &cut);
+    const unsigned count =
+        ovcshim::backtrace(*table_, oracle::start_of(state.registers), ours, kFrames, true, &cut);
     judge(theirs, ours, count, cut);
   }
 
@@ -155,7 +152,7 @@ class Oracle {
     ++tally_.states, tally_.frames += agree;
     for (const bool handler : theirs.handler_below) tally_.signal_frames += handler;
     if (agree < both || (count < wanted.size() && !cut)) {
-      if (comes_through_vdso(ours, agree))
+      if (comes_through_vdso(theirs, agree) || stands_still(theirs, agree))
         return void(cut ? ++tally_.shim_earlier : ++tally_.guessed);
       return contradicted(theirs, ours, count, agree);
     }
@@ -164,11 +161,23 @@ class Oracle {
     else ++tally_.shim_earlier, ++tally_.earlier_in[place_name(lines_, ours[count - 1])];
   }
 
-  // libunwind-ptrace reads tables from files: it guesses there.
-  bool comes_through_vdso(const uint64_t* ours, size_t agree) const {
+  // libunwind-ptrace reads tables from files: it guesses there, but where it knows the code that a
+  // signal handler returns to.
+  bool comes_through_vdso(const ovc::Walk& theirs, size_t agree) const {
     for (size_t i = 0; i < agree; ++i)
-      if (place_name(lines_, ours[i]) == "[vdso]") return true;
+      if (!theirs.handler_below[i] && place_name(lines_, theirs.addresses[i]) == "[vdso]")
+        return true;
     return false;
+  }
+
+  // No frame calls itself without a stack of its own. On aarch64 libunwind takes x30 for the caller
+  // where the tables give it none: at the first instruction that makecontext() returns to, which no
+  // call leads to, and, before its 1.7, wherever return addresses are signed, whose tables it
+  // cannot read (DW_CFA_AARCH64_negate_ra_state).
+  static bool stands_still(const ovc::Walk& theirs, size_t agree) {
+    return agree > 0 && agree < theirs.addresses.size() &&
+           theirs.addresses[agree] == theirs.addresses[agree - 1] &&
+           theirs.stacks[agree] == theirs.stacks[agree - 1];
   }
 
   void contradicted(const ovc::Walk& theirs, const uint64_t* ours, unsigned count, size_t agree) {

@@ -73,7 +73,7 @@ TEST_CASE("memory: what is kept and proven once is read without a system call") 
   kept[kPage - 1] = 'b';
   kept[kPage] = 'c';
   CHECK(in_child([&] {
-          keep_object(address(kept), address(kept) + 2 * kPage);
+          keep_object(address(kept), address(kept) + 2 * kPage, true);
           if (!reads(kept, 'a') || !reads(kept + kPage, 'c')) return false;
           prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT);  // read, write, exit, or die
           char both[2];
@@ -100,7 +100,7 @@ TEST_CASE("memory: what is not kept is copied by the kernel, or not at all") {
 TEST_CASE("memory: a kept object that the program unmaps is not read directly any more") {
   char* kept = pages(2);
   CHECK(in_child([&] {
-          keep_object(address(kept), address(kept) + 2 * kPage);
+          keep_object(address(kept), address(kept) + 2 * kPage, true);
           if (!reads(kept, 0) || !reads(kept + kPage, 0)) return false;
           range_goes(address(kept) + kPage, kPage);
           munmap(kept + kPage, kPage);
@@ -117,7 +117,7 @@ TEST_CASE("memory: a page that its file has lost is not read when its proof has 
   auto* kept = static_cast<char*>(mmap(nullptr, kPage, PROT_READ, MAP_PRIVATE, file, 0));
   REQUIRE(kept != MAP_FAILED);
   CHECK(in_child([&] {
-          keep_object(address(kept), address(kept) + kPage);
+          keep_object(address(kept), address(kept) + kPage, true);
           proof_era_is(1);
           if (!reads(kept, 0) || ftruncate(file, 0) != 0) return false;
           proof_era_is(3);
