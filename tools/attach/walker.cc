@@ -85,6 +85,14 @@ bool take_signature_off(unw_cursor_t& cursor, unw_word_t& ip) {
   return unw_set_reg(&cursor, UNW_REG_IP, plain) == 0;
 }
 
+// No frame calls itself without a stack of its own. On aarch64 libunwind takes x30 for the caller
+// where the tables give it none: at the first instruction that makecontext() returns to, which no
+// call leads to, and, before its 1.7, wherever return addresses are signed, whose tables it cannot
+// read (DW_CFA_AARCH64_negate_ra_state).
+bool stands_still(const Walk& walk, uint64_t ip, uint64_t sp) {
+  return !walk.addresses.empty() && walk.addresses.back() == ip && walk.stacks.back() == sp;
+}
+
 }  // namespace
 
 struct Walker::Parts {
@@ -118,6 +126,7 @@ Walk Walker::walk(const ThreadState& state) {
     unw_get_reg(&cursor, instruction_of(exact), &ip);
     unw_get_reg(&cursor, UNW_REG_SP, &sp);
     if (ip == 0 || !take_signature_off(cursor, ip)) break;
+    if (stands_still(walk, ip, sp)) return walk;  // lost
     walk.addresses.push_back(ip);
     walk.stacks.push_back(sp);
     walk.handler_below.push_back(unw_is_signal_frame(&cursor) > 0);

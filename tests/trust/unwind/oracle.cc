@@ -152,7 +152,7 @@ class Oracle {
     ++tally_.states, tally_.frames += agree;
     for (const bool handler : theirs.handler_below) tally_.signal_frames += handler;
     if (agree < both || (count < wanted.size() && !cut)) {
-      if (comes_through_vdso(theirs, agree) || stands_still(theirs, agree))
+      if (comes_through_vdso(theirs, agree))
         return void(cut ? ++tally_.shim_earlier : ++tally_.guessed);
       return contradicted(theirs, ours, count, agree);
     }
@@ -168,16 +168,6 @@ class Oracle {
       if (!theirs.handler_below[i] && place_name(lines_, theirs.addresses[i]) == "[vdso]")
         return true;
     return false;
-  }
-
-  // No frame calls itself without a stack of its own. On aarch64 libunwind takes x30 for the caller
-  // where the tables give it none: at the first instruction that makecontext() returns to, which no
-  // call leads to, and, before its 1.7, wherever return addresses are signed, whose tables it
-  // cannot read (DW_CFA_AARCH64_negate_ra_state).
-  static bool stands_still(const ovc::Walk& theirs, size_t agree) {
-    return agree > 0 && agree < theirs.addresses.size() &&
-           theirs.addresses[agree] == theirs.addresses[agree - 1] &&
-           theirs.stacks[agree] == theirs.stacks[agree - 1];
   }
 
   void contradicted(const ovc::Walk& theirs, const uint64_t* ours, unsigned count, size_t agree) {
