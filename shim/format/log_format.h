@@ -86,6 +86,9 @@
 //   (kMappings) about it. A refusal that is the same as an earlier one (same call, errno and place
 //   in the program) while nothing was granted to the process since has none of its own: its fact
 //   kProvenBy gives the position of the earlier event, whose snapshot and list hold for it too.
+//   A snapshot of such a storm that has no list (no kMapsSource) carries the sums of the last one
+//   (kMapsCount and its neighbours) as long as nothing was granted since: they hold when that list
+//   has been overwritten.
 //   EAGAIN of the fork family, and ENOMEM of popen where nothing inside it was refused memory, is a
 //   limit on tasks: no list belongs to it, and what was granted in memory meanwhile does not count.
 //
