@@ -235,7 +235,8 @@ void begin_proof(const EventBase& base, uint64_t position) {
     if (proven.tick < oldest->tick) oldest = &proven;
   }
   const uint64_t now = tick_now();
-  p.earlier_proof = own && (own->position & kVitalBit) && is_recent(*own, now) ? own->position : 0;
+  p.big.earlier_proof =
+      own && (own->position & kVitalBit) && is_recent(*own, now) ? own->position : 0;
   *(own ? own : oldest) = {position, granted_count(),     p.reading.value.vm_size_pages,
                            now,      base.caller,         base.op,
                            base.err, is_task_limit(base), false};
@@ -261,11 +262,11 @@ void end_proof(uint64_t position, Proof proof, uint64_t ticks, bool written) {
 }
 
 void keep_totals(const MapTotals& totals, uint64_t granted) {
-  g_private->listed = {totals, granted, g_private->reading.value.vm_size_pages};
+  g_private->big.listed = {totals, granted, g_private->reading.value.vm_size_pages};
 }
 
 bool totals_hold(uint64_t granted) {
-  const ListedTotals& listed = g_private->listed;
+  const ListedTotals& listed = g_private->big.listed;
   return listed.totals.count != 0 && listed.granted == granted && granted == granted_count() &&
          listed.vm_size_pages == g_private->reading.value.vm_size_pages;
 }

@@ -131,7 +131,7 @@ bool write_snapshot(uint64_t position, Proof proof, const EventBase& call) {
   if (proof == Proof::kFull) {
     MappingWriter writer(position, big);
     const uint64_t range = range_bytes(call), granted = granted_count();
-    if (g_private->earlier_proof) writer.spare(g_private->earlier_proof);
+    if (g_private->big.earlier_proof) writer.spare(g_private->big.earlier_proof);
     if (range != 0) writer.always_list(call.args[0], range);
     if (list_mappings(writer, big)) {
       writer.flush(true);
@@ -142,7 +142,7 @@ bool write_snapshot(uint64_t position, Proof proof, const EventBase& call) {
     }
   } else if (proof == Proof::kFacts || proof == Proof::kLasting) {
     count(g.header->snapshots_skipped);
-    if (totals_hold(granted_count())) add_map_totals(facts, g_private->listed.totals);
+    if (totals_hold(granted_count())) add_map_totals(facts, g_private->big.listed.totals);
   }
   if (call.flags & kRehearsed) add_rehearsal(facts);
   else if (is_fork_op(call.op)) add_errno_facts(facts, call, big.io, sizeof big.io);

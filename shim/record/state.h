@@ -171,12 +171,21 @@ struct Scratch {
   char io[2048];
   char text[1024];
 };
+// The newest list of mappings that was read for a proof: see totals_hold().
+struct ListedTotals {
+  MapTotals totals;
+  uint64_t granted, vm_size_pages;
+};
+
 struct BigScratch {
   char io[8192];  // two pages of the private region
   uint32_t taken;
   uint32_t reserved;
   Fact facts[128];
   MappingEntry mappings[60];  // of a record
+  // What a proof leaves to the next, here since there is room: see proofs.h.
+  ListedTotals listed;
+  uint64_t earlier_proof;  // of the same storm, in the vitals ring, not to be overwritten; or 0
 };
 static_assert(sizeof(BigScratch) <= sizeof(BigScratch::io) + kPageBytes);
 
@@ -199,12 +208,6 @@ struct Proven {
   uint16_t err;
   bool tasks;   // a limit on tasks: mappings have no part in it
   bool listed;  // with the list of mappings
-};
-
-// The newest list of mappings that was read for a proof: see totals_hold().
-struct ListedTotals {
-  MapTotals totals;
-  uint64_t granted, vm_size_pages;
 };
 
 inline constexpr unsigned kContexts = 64;     // see memory_ring.cc
@@ -249,10 +252,7 @@ struct Private {
   // What each process touches comes first, on as few pages as may be.
   Scratch scratch[kScratches];
   Hot hots[kFirstHots];
-  ListedTotals listed;
-  uint64_t earlier_proof;  // of the storm, in the vitals ring; the proof being written must not
-                           // overwrite it
-  char group_text[2048];   // goes with `big`
+  char group_text[2048];  // goes with `big`
   alignas(kPageBytes) BigScratch big;
 };
 extern Private* g_private;  // set before g.recording is; null otherwise

@@ -19,7 +19,8 @@ namespace {
 
 constexpr unsigned kPageBits = 12;  // a divisor of every page size is right
 
-constexpr unsigned kMostKept = 2 * kMaxModules;  // parts; what finds no room is copied
+// Parts: one of most objects, two where segments are far apart. What finds no room is copied.
+constexpr unsigned kMostKept = kMaxModules + kMaxModules / 3;
 
 struct Kept {
   uint64_t start;
