@@ -29,7 +29,7 @@ exits 1 ovc why "$work/runs.ovc" >runs.txt
 finds "cause +commit limit reached" runs.txt
 finds "^ +(to do +)?in the program: start programs with posix_spawn or vfork.*2 of them, all ran one" runs.txt
 
-library=$(ldconfig -p | awk '/libjemalloc\.so\.2 .*x86-64/ { print $NF; exit }')
+library=$(ldconfig -p | awk '/libjemalloc\.so\.2 .*x86-64/ && !n++ { print $NF }')
 [[ -n $library ]] || skip "no libjemalloc.so.2"
 cat >splits.c <<'C'
 #include <stdlib.h>
