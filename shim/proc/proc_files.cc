@@ -210,26 +210,15 @@ uint64_t limit_of(long resource) {
   return limit.current == UINT64_MAX ? kInfinite : limit.current;
 }
 
-// One line of limits, its value at the place of its row.
-void note_limit(const char* line, uint64_t* values) {
-  for (const auto& row : kLimits) {
-    if (starts_with(line, row.line)) *values = parse_number(line + sys::length(row.line));
-    ++values;
-  }
-}
-
 }  // namespace
 
 // All by one file, or one by one where that cannot be read.
 void add_limits(Facts& facts, char* io, uint64_t room) {
-  uint64_t values[sizeof kLimits / sizeof kLimits[0]];
-  for (uint64_t& value : values) value = kUnknown;
   const bool read = read_file("/proc/thread-self/limits", io, room) > 0;
-  for (const char* line = read ? io : nullptr; line; line = next_line(line))
-    note_limit(line, values);
-  const uint64_t* value = values;
-  for (const auto& row : kLimits)
-    facts.add(row.key, *value == kUnknown ? limit_of(row.resource) : *value), ++value;
+  for (const auto& row : kLimits) {
+    const uint64_t value = read ? find_value(io, row.line) : kUnknown;
+    facts.add(row.key, value == kUnknown ? limit_of(row.resource) : value);
+  }
 }
 
 uint64_t namespace_inode(const char* path) {

@@ -8,8 +8,7 @@
 namespace ovcshim {
 
 // Whether the processor's counter runs at one rate in all states: then a new log's ticks are its.
-// One that joins a log takes that log's (FileHeader::clock): CPUID leaves a virtual machine, some
-// 10 us a time.
+// A process that joins a log takes that log's clock (FileHeader::clock), so that no log has two.
 bool counter_is_steady();
 
 // One moment on three clocks. The tick lies within a microsecond or so of the others unless every

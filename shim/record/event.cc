@@ -225,8 +225,8 @@ uint64_t record_outcome(Event& event, const char* text, bool vital, const Facts*
 void write_proof(const Event& event, Proof proof) {
   if (proof == Proof::kErrno) return void(write_snapshot(event.position, proof, event.base));
   const uint64_t start = tick_now();
-  begin_proof(event.base, event.position);
-  const bool written = write_snapshot(event.position, proof, event.base);
+  const uint64_t earlier = begin_proof(event.base, event.position);
+  const bool written = write_snapshot(event.position, proof, event.base, earlier);
   end_proof(event.position, proof, tick_now() - start, written);
 }
 

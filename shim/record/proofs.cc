@@ -225,23 +225,24 @@ ProofPlan plan_proof(const EventBase& base, uint64_t granted) {
   return plan;
 }
 
-void begin_proof(const EventBase& base, uint64_t position) {
+uint64_t begin_proof(const EventBase& base, uint64_t position) {
   const TableLock lock;
   Private& p = *g_private;
-  if (!lock.held() || (base.flags & kRehearsed)) return;
+  if (!lock.held() || (base.flags & kRehearsed)) return 0;
   Proven *own = nullptr, *oldest = &p.proven[0];
   for (Proven& proven : p.proven) {
     if (proven.tick != 0 && proven.op == base.op && is_same(proven, base)) own = &proven;
     if (proven.tick < oldest->tick) oldest = &proven;
   }
   const uint64_t now = tick_now();
-  p.big.earlier_proof =
+  const uint64_t earlier =
       own && (own->position & kVitalBit) && is_recent(*own, now) ? own->position : 0;
   *(own ? own : oldest) = {position, granted_count(),     p.reading.value.vm_size_pages,
                            now,      base.caller,         base.op,
                            base.err, is_task_limit(base), false};
   if (now - p.lately_since >= kLatelyMs * g_ticks_per_ms) p.lately_since = now, p.lately = 0;
   ++p.lately;
+  return earlier;
 }
 
 void end_proof(uint64_t position, Proof proof, uint64_t ticks, bool written) {

@@ -45,11 +45,13 @@ void add_changed_sizes(Facts& facts);
 
 // Its own proof is about to be written, about the record at `position`; and what it took. A proof
 // that could not be written holds for nobody.
-void begin_proof(const EventBase& base, uint64_t position);
+// begin_proof() gives where the storm's proof before it lies, if that is in the vitals ring and
+// recent: it is not to be overwritten; 0: there is none.
+uint64_t begin_proof(const EventBase& base, uint64_t position);
 void end_proof(uint64_t position, Proof proof, uint64_t ticks, bool written);
 
-// The sums of the newest list that was read for a proof, `granted` calls ago; and whether they are
-// those of the mappings now: nothing was granted since, VmSize is the same.
+// The sums of the newest list that was read for a proof, `granted` being granted_count() before it;
+// and whether they are those of the mappings now: nothing was granted since, VmSize is the same.
 void keep_totals(const MapTotals& totals, uint64_t granted);
 bool totals_hold(uint64_t granted);
 

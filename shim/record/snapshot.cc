@@ -14,7 +14,6 @@
 #include "shim/record/image_list.h"
 #include "shim/record/mapping_writer.h"
 #include "shim/record/owners.h"
-#include "shim/record/proofs.h"
 #include "shim/record/refusal.h"
 #include "shim/record/refusal_facts.h"
 #include "shim/record/smaps.h"
@@ -101,7 +100,7 @@ bool has_privileges(const Facts& facts) {
 
 }  // namespace
 
-bool write_snapshot(uint64_t position, Proof proof, const EventBase& call) {
+bool write_snapshot(uint64_t position, Proof proof, const EventBase& call, uint64_t earlier) {
   BigScratch& big = g_private->big;
   if (__atomic_exchange_n(&big.taken, 1, __ATOMIC_ACQUIRE)) {
     count(g.header->snapshots_skipped);
@@ -131,7 +130,7 @@ bool write_snapshot(uint64_t position, Proof proof, const EventBase& call) {
   if (proof == Proof::kFull) {
     MappingWriter writer(position, big);
     const uint64_t range = range_bytes(call), granted = granted_count();
-    if (g_private->big.earlier_proof) writer.spare(g_private->big.earlier_proof);
+    if (earlier) writer.spare(earlier);
     if (range != 0) writer.always_list(call.args[0], range);
     if (list_mappings(writer, big)) {
       writer.flush(true);

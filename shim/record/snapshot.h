@@ -10,8 +10,9 @@
 namespace ovcshim {
 
 // Writes it, about the record of `call` at `position`; kFull with the list of mappings. A rehearsed
-// one: with what the rehearsal compared. False: another thread's is being written.
-bool write_snapshot(uint64_t position, Proof proof, const EventBase& call);
+// one: with what the rehearsal compared. `earlier`: as begin_proof() gives it; a list leaves its
+// slots alone. False: another thread's is being written.
+bool write_snapshot(uint64_t position, Proof proof, const EventBase& call, uint64_t earlier = 0);
 
 // In its place: the refusal at `proven_by` has one that holds for the record at `position` too.
 void write_reference(uint64_t position, uint64_t proven_by);

@@ -171,6 +171,7 @@ struct Scratch {
   char io[2048];
   char text[1024];
 };
+
 // The newest list of mappings that was read for a proof: see totals_hold().
 struct ListedTotals {
   MapTotals totals;
@@ -183,9 +184,7 @@ struct BigScratch {
   uint32_t reserved;
   Fact facts[128];
   MappingEntry mappings[60];  // of a record
-  // What a proof leaves to the next, here since there is room: see proofs.h.
-  ListedTotals listed;
-  uint64_t earlier_proof;  // of the same storm, in the vitals ring, not to be overwritten; or 0
+  ListedTotals listed;        // here since there is room
 };
 static_assert(sizeof(BigScratch) <= sizeof(BigScratch::io) + kPageBytes);
 

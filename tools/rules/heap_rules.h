@@ -14,8 +14,9 @@ namespace ovc {
 // The kernel calls a mapping [heap] that reaches into the range from the heap's beginning to the
 // program break (include/linux/mm.h vma_is_initial_heap()); older ones also what only touches the
 // range (fs/proc/task_mmu.c show_map_vma()): .bss where addresses are not randomised, or what lies
-// right behind the break. Mended in the beginning of 2024 and in some stable trees; seen so on 6.1,
-// and no longer on 6.12.
+// right behind the break. Seen so on Debian's 6.1 and no longer on its 6.12 and 6.18
+// (tests/kernels, the ledger); of what lies between, and was mended in stable trees, the worse is
+// supposed.
 bool heap_name_is_exact(const HostRules& rules);
 
 // It begins at this address or below; nullopt: no mapping is called so.
